@@ -1,0 +1,94 @@
+"""The kinds of failure a service can report, without any HTTP.
+
+Services raise these; `updater.web.errors` owns the one table that turns a kind into a status. The text of
+a failure is written for the person who gets the answer, so it never holds a path, a query or a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Failure(Exception):
+    """The base of every expected failure.
+
+    `message` is for people. `details` holds machine-readable facts that are safe to show.
+    """
+
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class Malformed(Failure):
+    """The request cannot be read, or contradicts what it refers to."""
+
+
+class Invalid(Failure):
+    """The request was read, but fields do not fit. `fields` maps a field's name to what would fit."""
+
+    def __init__(self, fields: Mapping[str, str], message: str = "Input validation failed") -> None:
+        super().__init__(message)
+        self.fields = dict(fields)
+
+
+class DigestMismatch(Invalid):
+    """The received bytes are not the bytes that were announced."""
+
+
+class Unauthenticated(Failure):
+    """No credential, or one that is unknown, expired or revoked."""
+
+
+class Forbidden(Failure):
+    """The credential is good, but does not allow this."""
+
+
+class NotFound(Failure):
+    """What was asked for does not exist. `kind` is the noun: `application`, `release`, ..."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Conflict(Failure):
+    """The request fits, but not the present state."""
+
+
+class UnsupportedContent(Failure):
+    """The body has a content type or encoding that is not taken here."""
+
+
+class TooLarge(Failure):
+    """The body is larger than allowed."""
+
+
+class TooSlow(Failure):
+    """The client stopped sending in the middle of its request."""
+
+
+class RateLimited(Failure):
+    """Too many requests. `retry_after_s` says when the next one has a chance."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(Failure):
+    """A part this request needs does not answer now. Safe to try again."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StorageFull(Failure):
+    """There is no room left to store this."""
+
+
+class ConfigurationError(Exception):
+    """A setting is wrong: the start stops with this one line. Not a `Failure`: no request ever sees it."""
