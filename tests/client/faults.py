@@ -1,0 +1,138 @@
+"""A TCP proxy between a client and a real server that spoils chosen connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CutAnswer:
+    """Reset the connection after so many bytes of the answer."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class CutRequest:
+    """Reset the connection after so many bytes of the request."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class LoseAnswer:
+    """Hand the whole request over, wait for the answer, and reset instead of passing it on."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Answer in the server's place, as a proxy does."""
+
+    status: int
+    headers: tuple[str, ...] = ()
+
+
+Fault = CutAnswer | CutRequest | LoseAnswer | Refuse
+
+
+class FaultProxy:
+    """Each new connection takes the next fault; with none left, it is passed through untouched."""
+
+    def __init__(self, port: int, faults: Iterable[Fault] = ()) -> None:
+        self._upstream = port
+        self.faults: deque[Fault] = deque(faults)
+        self.connections = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> FaultProxy:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            await self._serve(reader, writer, self.faults.popleft() if self.faults else None)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
+    ) -> None:
+        if isinstance(fault, Refuse):
+            await reader.readuntil(b"\r\n\r\n")
+            lines = [f"HTTP/1.1 {fault.status} No", "Content-Length: 0", "Connection: close", *fault.headers]
+            writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+            await writer.drain()
+            writer.write_eof()
+            await asyncio.sleep(0.2)
+            return
+        back, forth = await asyncio.open_connection("127.0.0.1", self._upstream)
+        try:
+            await self._pass_on((reader, forth), (back, writer), fault)
+        finally:
+            forth.transport.abort()
+        if fault is not None:
+            _reset(writer)
+
+    async def _pass_on(
+        self,
+        up: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        down: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        fault: Fault | None,
+    ) -> None:
+        if isinstance(fault, LoseAnswer):
+            upload = asyncio.create_task(_copy(*up))
+            await down[0].readuntil(b"\r\n\r\n")
+            upload.cancel()
+            return
+        limits = {CutRequest: (0, None), CutAnswer: (None, 0)}.get(type(fault), (None, None))
+        after = getattr(fault, "after_bytes", 0)
+        copies = [
+            asyncio.create_task(_copy(*pair, None if limit is None else after))
+            for pair, limit in zip((up, down), limits, strict=True)
+        ]
+        try:
+            await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for copy in copies:
+                copy.cancel()
+            await asyncio.gather(*copies, return_exceptions=True)
+
+
+async def _copy(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None = None
+) -> None:
+    passed = 0
+    while limit_bytes is None or passed < limit_bytes:
+        wanted = 65536 if limit_bytes is None else min(65536, limit_bytes - passed)
+        block = await reader.read(wanted)
+        if not block:
+            return
+        writer.write(block)
+        await writer.drain()
+        passed += len(block)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Leave with RST instead of FIN."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,0 +1,129 @@
+"""Read the server's JSON into values. A missing or ill-typed field is a `BadAnswer` that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from updater.client.errors import BadAnswer, UpdateError
+from updater.client.model import Application, CheckResult, Machine, Page, PublishedBuild, Registered, Release
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+
+def _take(data: Json, name: str, kind: type[T]) -> T:
+    value = data.get(name)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise BadAnswer(f"the answer lacks {name!r}: is this an update server?")
+    return value
+
+
+def _find(data: Json, name: str, kind: type[T]) -> T | None:
+    return None if data.get(name) is None else _take(data, name, kind)
+
+
+def _instant(data: Json, name: str) -> datetime | None:
+    text = _find(data, name, str)
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise BadAnswer(f"{name!r} in the answer is no time") from None
+
+
+def _size(data: Json) -> int | None:
+    """A size of 0 says as little as none: external files are registered without one."""
+    return _find(data, "file_size", int) or None
+
+
+def read_release(data: Json, version: str, machine: Machine) -> Release:
+    """Read the fields that check, latest and the list have in common."""
+    return Release(
+        version=version,
+        machine=machine,
+        download_url=_take(data, "download_url", str),
+        checksum=_take(data, "checksum", str).strip().lower(),
+        checksum_type=_take(data, "checksum_type", str).lower(),
+        file_size_bytes=_size(data),
+        release_notes=_find(data, "release_notes", str) or "",
+        release_date=_instant(data, "release_date"),
+        required=bool(_find(data, "required", bool)),
+        minimum_version=_find(data, "minimum_version", str) or None,
+        metadata=_find(data, "metadata", dict) or {},
+        id=_find(data, "id", str),
+    )
+
+
+def read_latest(data: Json, machine: Machine) -> Release:
+    """Read the answer of `latest`."""
+    return read_release(data, _take(data, "version", str), machine)
+
+
+def read_listed(data: Json) -> Release:
+    """Read one entry of the list of releases."""
+    return read_latest(data, Machine(_take(data, "platform", str), _take(data, "architecture", str)))
+
+
+def read_check(data: Json, machine: Machine) -> CheckResult:
+    """Read the answer of `check`."""
+    release = None
+    if _take(data, "update_available", bool):
+        release = read_release(data, _take(data, "latest_version", str), machine)
+    return CheckResult(_take(data, "current_version", str), release, bool(_find(data, "required", bool)))
+
+
+def read_published(data: Json) -> PublishedBuild:
+    """Read the answer of an upload."""
+    return PublishedBuild(
+        id=_take(data, "id", str),
+        version=_take(data, "version", str),
+        machine=Machine(_take(data, "platform", str), _take(data, "architecture", str)),
+        checksum=_take(data, "checksum", str),
+        checksum_type=_take(data, "checksum_type", str),
+        file_size_bytes=_take(data, "file_size", int),
+        download_url=_take(data, "download_url", str),
+        created_at=_instant(data, "created_at"),
+    )
+
+
+def read_registered(data: Json) -> Registered:
+    """Read the receipt of a registration or creation."""
+    return Registered(_take(data, "id", str), _instant(data, "created_at"))
+
+
+def read_application(data: Json) -> Application:
+    """Read an application, alone or from a list."""
+    return Application(
+        id=_take(data, "id", str),
+        name=_take(data, "name", str),
+        description=_find(data, "description", str) or "",
+        platforms=tuple(str(platform) for platform in _take(data, "platforms", list)),
+        created_at=_instant(data, "created_at"),
+        updated_at=_instant(data, "updated_at"),
+        config=_find(data, "config", dict),
+        stats=_find(data, "stats", dict),
+    )
+
+
+def read_page(data: Json, name: str, read: Callable[[Json], T]) -> Page[T]:
+    """Read one page of the list `name`."""
+    entries = _take(data, name, list)
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise BadAnswer(f"{name!r} in the answer is no list of objects")
+    items = tuple(read(entry) for entry in entries)
+    return Page(items, _take(data, "total_count", int), _take(data, "has_more", bool))
+
+
+def read_error(status: int, data: Any, request_id: str) -> UpdateError:
+    """Turn an answer that refuses into an error. Any other body than the documented one is a `BadAnswer`."""
+    if not isinstance(data, dict) or not ("message" in data or "errors" in data):
+        return BadAnswer(f"the answer is {status}, without a reason", status=status)
+    errors = data.get("errors")
+    return UpdateError(
+        str(data.get("message") or "the request was refused"),
+        status=status,
+        code=str(data.get("code") or ""),
+        fields={str(k): str(v) for k, v in errors.items()} if isinstance(errors, dict) else None,
+        request_id=str(data.get("request_id") or request_id),
+    )

@@ -1,0 +1,204 @@
+"""Fetch a release's file: resumable, verified, and put in place whole or not at all.
+
+Bytes collect in `<name>.part`. What lies there is trusted only after its digest was read back from the
+disk, so neither a cut, nor another build's leftovers, nor a second process can put wrong bytes in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+from email.message import Message
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import aiofiles
+import aiohttp
+
+from updater.client.errors import DigestMismatch, Unreachable, UpdateError
+from updater.client.model import FetchedFile, Progress, Release
+from updater.client.transport import Transport
+
+CHECKSUM_TYPES = frozenset({"sha256", "sha512", "sha1", "md5"})
+BLOCK_BYTES = 1024 * 1024
+
+
+class Fetch:
+    """One release on its way into one file."""
+
+    def __init__(
+        self, transport: Transport, release: Release, target: Path, progress: Progress | None
+    ) -> None:
+        if release.checksum_type not in CHECKSUM_TYPES:
+            raise UpdateError(f"unknown checksum type {release.checksum_type!r}", code="UNKNOWN_CHECKSUM")
+        self._transport = transport
+        self._release = release
+        self._target = target
+        self._part = target.with_name(target.name + ".part")
+        self._progress = progress or (lambda done, total: None)
+        self._received = 0
+        self._resumed = 0
+        # Hosted builds carry their digest as ETag; another host's own tag is learned from its answer.
+        self._tag = f'"{release.checksum}"' if release.checksum_type == "sha256" else None
+
+    async def run(self) -> FetchedFile:
+        """Bring the file into place. Raises DigestMismatch, Unreachable, UpdateError or OSError."""
+        if await asyncio.to_thread(self._is_right, self._target):
+            self._resumed = self._target.stat().st_size
+            self._progress(self._resumed, self._resumed)
+            return self._result()
+        self._resumed = _size_bytes(self._part)
+        await self._fill_part()
+        if self._resumed and not await asyncio.to_thread(self._is_right, self._part):
+            # The old bytes may have been another build's: once more, from nothing.
+            self._part.unlink()
+            self._resumed = 0
+            await self._fill_part()
+        await asyncio.to_thread(self._settle)
+        return self._result()
+
+    def _result(self) -> FetchedFile:
+        return FetchedFile(
+            path=self._target,
+            size_bytes=self._target.stat().st_size,
+            checksum=self._release.checksum,
+            checksum_type=self._release.checksum_type,
+            received_bytes=self._received,
+            resumed_bytes=self._resumed,
+        )
+
+    async def _fill_part(self) -> None:
+        """Attempt until all bytes are there. Attempts that bring the file further do not count."""
+        size, attempts, furthest = self._release.file_size_bytes, self._transport.attempts(), 0
+        while True:
+            have = _size_bytes(self._part)
+            if have and have == size:
+                return
+            if (size is not None and have > size) or (have and self._tag is None):
+                self._start_over()
+                have = 0
+            try:
+                await self._attempt(have)
+                return
+            except DigestMismatch:
+                self._start_over()
+                raise
+            except UpdateError as error:
+                if (reached := _size_bytes(self._part)) > furthest:
+                    furthest = reached
+                    attempts.forget()
+                await attempts.pause(error)
+
+    async def _attempt(self, have: int) -> None:
+        headers = {"Range": f"bytes={have}-", "If-Range": self._tag or ""} if have else {}
+        url = self._transport.url(self._release.download_url)
+        async with self._transport.open("GET", url, headers) as response:
+            if response.status == 416:
+                if response.headers.get("Content-Range") == f"bytes */{have}":
+                    return
+                self._start_over()
+                raise Unreachable("the server has no such range: starting over")
+            if response.status == 206 and not _begins_at(response, have):
+                self._start_over()
+                raise Unreachable("the server sent another range: starting over")
+            if response.status != 206:
+                self._start_over()
+                have = 0
+            tag = response.headers.get("ETag", "")
+            self._tag = tag if tag.startswith('"') else self._tag
+            await self._receive(response, have)
+
+    async def _receive(self, response: aiohttp.ClientResponse, have: int) -> None:
+        size = self._release.file_size_bytes
+        total = size
+        if total is None and response.content_length is not None:
+            total = have + response.content_length
+        async with aiofiles.open(self._part, "ab") as file:
+            self._progress(have, total)
+            async for block in response.content.iter_chunked(BLOCK_BYTES):
+                have += len(block)
+                if size is not None and have > size:
+                    raise DigestMismatch(f"more than the {size} bytes that were announced")
+                await file.write(block)
+                self._received += len(block)
+                self._progress(have, total)
+        if size is not None and have < size:
+            raise Unreachable(f"the answer ended after {have} of {size} bytes")
+
+    def _start_over(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._resumed = 0
+
+    def _is_right(self, path: Path) -> bool:
+        """Say whether a file has the announced size and digest."""
+        size = self._release.file_size_bytes
+        if not path.is_file() or (size is not None and path.stat().st_size != size):
+            return False
+        return _digest(path, self._release.checksum_type) == self._release.checksum
+
+    def _settle(self) -> None:
+        """Make the bytes durable, verify them, and only then give them their name."""
+        with self._part.open("r+b") as file:
+            os.fsync(file.fileno())
+        if not self._is_right(self._part):
+            self._part.unlink()
+            raise DigestMismatch(
+                f"the {self._release.checksum_type} of what came is not {self._release.checksum}"
+            )
+        self._part.replace(self._target)
+        _sync_folder(self._target.parent)
+
+
+def _digest(path: Path, checksum_type: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(
+            file, lambda: hashlib.new(checksum_type, usedforsecurity=False)
+        ).hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable. Windows can neither open nor sync a folder."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _begins_at(response: aiohttp.ClientResponse, start: int) -> bool:
+    return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+
+
+async def find_file_name(transport: Transport, release: Release) -> str | None:
+    """Ask what a release's file is called; None when nothing usable is said.
+
+    A name is a name: whatever a path could do with it is taken out.
+    """
+    url = transport.url(release.download_url)
+    try:
+        async with transport.open("HEAD", url, {}) as response:
+            header = response.headers.get("Content-Disposition", "")
+            path = urlsplit(str(response.url)).path
+    except UpdateError:
+        header, path = "", urlsplit(url).path
+    message = Message()
+    message["Content-Disposition"] = header
+    name = message.get_filename() if header else None
+    if name is None and "/api/v1/updates/" not in path:
+        name = unquote(path.rsplit("/", 1)[-1])
+    return safe_file_name(name or "")
+
+
+def safe_file_name(name: str) -> str | None:
+    """Reduce a name from elsewhere to one that is safe in any folder; None if nothing is left of it."""
+    name = re.split(r"[/\\]", name)[-1]
+    name = re.sub(r'[<>:"|?*]', "_", "".join(c for c in name if c.isprintable()))
+    return name.strip(". ")[:200] or None

@@ -1,0 +1,224 @@
+"""The values that go in and come out: frozen, without any I/O."""
+
+from __future__ import annotations
+
+import platform as running
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+from uuid import uuid4
+
+Progress = Callable[[int, int | None], None]
+"""Called with bytes done and bytes in all (None: not known). Goes back when a transfer starts over.
+
+An exception raised in it ends the transfer; what a fetch has received so far stays for the next time.
+"""
+
+PLATFORMS = ("windows", "linux", "darwin", "android", "ios")
+ARCHITECTURES = ("amd64", "arm64", "386", "arm")
+
+_ARCHITECTURE_OF_MACHINE = {
+    **dict.fromkeys(("x86_64", "amd64", "x64"), "amd64"),
+    **dict.fromkeys(("aarch64", "arm64"), "arm64"),
+    **dict.fromkeys(("i386", "i486", "i586", "i686", "x86"), "386"),
+    **dict.fromkeys(("armv6l", "armv7l", "armv8l", "arm"), "arm"),
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a build runs on: one of `PLATFORMS` and one of `ARCHITECTURES`. The server has the last word."""
+
+    platform: str
+    architecture: str
+
+    @classmethod
+    def this(cls) -> Machine:
+        """Name the running machine. An architecture without a known name is passed on as it calls itself."""
+        system = "windows" if sys.platform in ("win32", "cygwin") else sys.platform
+        machine = running.machine().lower()
+        return cls(system, _ARCHITECTURE_OF_MACHINE.get(machine, machine))
+
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.architecture}"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One build of one version: what there is to download, and how to know that it is right.
+
+    `checksum` is lower-case hex of `checksum_type` (sha256, sha512, sha1, md5). `file_size_bytes` is None
+    where the server does not know it (external files). `metadata` is `{}` unless asked for.
+    """
+
+    version: str
+    machine: Machine
+    download_url: str
+    checksum: str
+    checksum_type: str
+    file_size_bytes: int | None = None
+    release_notes: str = ""
+    release_date: datetime | None = None
+    required: bool = False
+    minimum_version: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The answer to "is there something newer for me?". `release` is None when there is not."""
+
+    current_version: str
+    release: Release | None
+    required: bool
+
+    @property
+    def update_available(self) -> bool:
+        """Say whether there is a release to fetch."""
+        return self.release is not None
+
+
+@dataclass(frozen=True)
+class NewBuild:
+    """A file to publish as one build of one version."""
+
+    path: Path
+    version: str
+    machine: Machine
+    release_notes: str = ""
+    required: bool = False
+    minimum_version: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExternalBuild:
+    """A build whose file lies elsewhere; the server only knows its address and checksum."""
+
+    version: str
+    machine: Machine
+    download_url: str
+    checksum: str
+    checksum_type: str = "sha256"
+    file_size_bytes: int | None = None
+    release_notes: str = ""
+    required: bool = False
+    minimum_version: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PublishedBuild:
+    """A build the server holds now. `repeated`: an earlier, unanswered attempt had already stored it."""
+
+    id: str
+    version: str
+    machine: Machine
+    checksum: str
+    checksum_type: str
+    file_size_bytes: int | None
+    download_url: str
+    created_at: datetime | None
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The receipt for a registered release or a created application."""
+
+    id: str
+    created_at: datetime | None
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """A verified file in its place.
+
+    `received_bytes` came over the wire this time; `resumed_bytes` were there from an earlier try. Both are
+    0 and `size_bytes` respectively when the file was already complete.
+    """
+
+    path: Path
+    size_bytes: int
+    checksum: str
+    checksum_type: str
+    received_bytes: int
+    resumed_bytes: int
+
+
+@dataclass(frozen=True)
+class InstallReport:
+    """How an installation went. The same `report_id` counts once, however often it is sent."""
+
+    current_version: str
+    target_version: str
+    machine: Machine
+    status: Literal["completed", "failed", "cancelled"]
+    error_message: str | None = None
+    install_time_seconds: float | None = None
+    report_id: str = field(default_factory=lambda: str(uuid4()))
+
+
+@dataclass(frozen=True)
+class Application:
+    """A product. `config` and `stats` are None in lists, where the server does not send them."""
+
+    id: str
+    name: str
+    description: str
+    platforms: tuple[str, ...]
+    created_at: datetime | None
+    updated_at: datetime | None
+    config: Mapping[str, Any] | None = None
+    stats: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class NewApplication:
+    """An application to create."""
+
+    id: str
+    name: str
+    description: str = ""
+    platforms: tuple[str, ...] = PLATFORMS
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ApplicationChanges:
+    """What to change of an application; None leaves it as it is. `config` is merged, not replaced."""
+
+    name: str | None = None
+    description: str | None = None
+    platforms: tuple[str, ...] | None = None
+    config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ReleaseQuery:
+    """Which releases to list, in which order; None does not filter."""
+
+    version: str | None = None
+    platform: str | None = None
+    architecture: str | None = None
+    required: bool | None = None
+    limit: int = 50
+    offset: int = 0
+    sort_by: str = "release_date"
+    sort_order: str = "desc"
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A part of a list, in the server's order, and how long the whole list is."""
+
+    items: tuple[T, ...]
+    total_count: int
+    has_more: bool

@@ -1,0 +1,213 @@
+"""One server over HTTP: addresses, the key, retries, and failures with a type.
+
+The key goes to the server's own API and nowhere else: downloads are public, and may lead to other hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin
+
+import aiohttp
+from yarl import URL
+
+from updater.client.answers import read_error
+from updater.client.errors import BadAnswer, Unreachable, UpdateError
+from updater.client.retry import Attempts, RetryPolicy, parse_retry_after
+
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
+"""Above the largest list: 1,000 releases with 64 KiB of notes and 16 KiB of metadata each."""
+
+MAX_REFUSAL_BYTES = 256 * 1024
+
+Body = Callable[[], aiohttp.Payload]
+"""Builds the body afresh for every attempt."""
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+"""No limit on the whole, so that large files pass; a minute of silence ends an attempt."""
+
+
+class Transport:
+    """A pool of connections to one server. Use as an async context manager."""
+
+    def __init__(self, server: str, key: str | None, retry: RetryPolicy, proxy: str | None) -> None:
+        self._server = server.rstrip("/")
+        self._key = key
+        self._retry = retry
+        self._proxy = proxy
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Transport:
+        headers = {"User-Agent": "updater-client", "Accept": "application/json"}
+        self._session = aiohttp.ClientSession(
+            headers=headers, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(), proxy=self._proxy
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def has_key(self) -> bool:
+        """Say whether calls are signed."""
+        return bool(self._key)
+
+    def attempts(self) -> Attempts:
+        """Begin to count the attempts of one call."""
+        return Attempts(self._retry)
+
+    def url(self, path: str) -> str:
+        """Complete an address that may be relative to the server."""
+        return urljoin(f"{self._server}/", path)
+
+    async def call(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Body | None = None
+    ) -> dict[str, Any]:
+        """Call the API below `/api/v1` and return the answer's object (`{}` for 204), with retries.
+
+        Raises UpdateError and its kinds; `uncertain` is set when an earlier attempt may have worked.
+        """
+        url = f"{self._server}/api/v1{path}"
+        if query:
+            url += "?" + urlencode({k: _query_word(v) for k, v in query.items() if v is not None})
+        attempts, seen = self.attempts(), _Sight()
+        while True:
+            try:
+                return await self._call_once(method, url, body, seen)
+            except UpdateError as error:
+                error.uncertain = seen.lost
+                seen.lost = seen.lost or error.status in (408, 502, 503, 504)
+                await attempts.pause(error)
+
+    async def _call_once(self, method: str, url: str, body: Body | None, seen: _Sight) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        options: dict[str, Any] = {"allow_redirects": False, "middlewares": (seen.watch,)}
+        async with self._request(
+            method, url, headers=headers, data=body() if body else None, **options
+        ) as response:
+            if response.status == 204:
+                return {}
+            if 300 <= response.status < 400:
+                where = response.headers.get("Location", "elsewhere")
+                raise BadAnswer(f"the server points to {where}: use that address", status=response.status)
+            answer = await _read_json(response, MAX_ANSWER_BYTES)
+            if not isinstance(answer, dict):
+                raise BadAnswer("the answer is no JSON object: is this an update server?")
+            return answer
+
+    @asynccontextmanager
+    async def open(
+        self, method: str, url: str, headers: Mapping[str, str], *, follow: bool = True
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask for a file's bytes, unsigned and as they are stored. 416 is left to the caller."""
+        headers = {**headers, "Accept": "*/*", "Accept-Encoding": "identity"}
+        options: dict[str, Any] = {
+            "auto_decompress": False,
+            "read_bufsize": 1 << 20,
+            "allow_redirects": follow,
+            "middlewares": (_Sight().watch,),
+        }
+        async with self._request(method, url, headers=headers, accept=(416,), **options) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, url: str, *, accept: tuple[int, ...] = (), **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send once. Failures of the connection, also while the caller reads, come out with our types."""
+        if self._session is None:
+            raise RuntimeError("use the client in an `async with` block")
+        try:
+            async with self._session.request(method, _address(url), **options) as response:
+                if response.status >= 400 and response.status not in accept:
+                    raise await _refusal(response)
+                yield response
+        except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as error:
+            raise Unreachable(f"no secure connection to {self._server}: {error}", transient=False) from error
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise UpdateError(f"not an http(s) address: {url}", code="INVALID_ADDRESS") from error
+        except aiohttp.ClientResponseError as error:
+            raise BadAnswer(f"the answer is not proper HTTP: {error.message}") from error
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise Unreachable(f"no answer from {URL(url).origin()}: {_reason(error)}") from error
+
+
+class _Sight:
+    """Notices when a request was sent but its answer lost."""
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    async def watch(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Pass a request on; as a middleware, so that aiohttp does not repeat it behind our back."""
+        try:
+            return await handler(request)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            raise
+        except (aiohttp.ClientConnectionError, OSError) as error:
+            self.lost = True
+            raise aiohttp.ClientConnectionError(_reason(error)) from error
+
+
+def segment(name: str, value: str) -> str:
+    """Quote one part of a path. Raises UpdateError for what no path can carry."""
+    if value in ("", ".", ".."):
+        raise UpdateError(f"{name} is {value!r}", code="VALIDATION_ERROR", fields={name: "must not be empty"})
+    return quote(value, safe="")
+
+
+def json_body(data: Mapping[str, Any]) -> Body:
+    """Make a JSON body without the fields that are None."""
+    content = {name: value for name, value in data.items() if value is not None}
+    return lambda: aiohttp.JsonPayload(content)
+
+
+def _address(url: str) -> URL:
+    """Keep an address that is already encoded as it is: a signature may cover its spelling."""
+    if not url.isprintable():
+        raise aiohttp.InvalidURL(url)
+    return URL(url, encoded=url.isascii() and " " not in url)
+
+
+def _query_word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "timed out"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the answer was cut off"
+    cause = getattr(error, "os_error", error)
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> UpdateError:
+    request_id = response.headers.get("X-Request-ID", "")
+    try:
+        data = await _read_json(response, MAX_REFUSAL_BYTES)
+    except BadAnswer:
+        data = None
+    error = read_error(response.status, data, request_id)
+    error.retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+    return error
+
+
+async def _read_json(response: aiohttp.ClientResponse, limit_bytes: int) -> Any:
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        content += chunk
+        if len(content) > limit_bytes:
+            raise BadAnswer("the answer is too long", status=response.status)
+    try:
+        return await asyncio.to_thread(json.loads, content) if len(content) > 1 << 20 else json.loads(content)
+    except ValueError:
+        raise BadAnswer("the answer is not JSON: is this an update server?", status=response.status) from None
