@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from conftest import LINUX, QUICK
 
+from tests.conftest import LINUX, QUICK
 from updater.client import (
     ApplicationChanges,
     ExternalBuild,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import LINUX, QUICK
-from faults import CutAnswer, FaultProxy
 
+from tests.conftest import LINUX, QUICK
+from tests.faults import CutAnswer, FaultProxy
 from updater.client import DigestMismatch, Release, Unreachable, UpdateClient, UpdateError
 
 
@@ -133,6 +133,7 @@ class Elsewhere:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.requests: list[dict[str, str]] = []
+        self.replacement = b""
 
     def build(self) -> web.Application:
         app = web.Application()
@@ -144,8 +145,10 @@ class Elsewhere:
 
     async def serve(self, request: web.Request) -> web.Response:
         self.requests.append(dict(request.headers))
-        tag, wanted = '"4711"', request.headers.get("Range")
-        if wanted and request.headers.get("If-Range") == tag:
+        if len(self.requests) > 1 and self.replacement:
+            self.content = self.replacement
+        tag, wanted = f'"{self.content[:1].hex()}"', request.headers.get("Range")
+        if wanted and request.headers.get("If-Range", tag) == tag:
             start = int(wanted[6:-1])
             where = f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
             headers = {"ETag": tag, "Content-Range": where}
@@ -172,6 +175,21 @@ async def test_a_file_on_another_host_is_resumed_and_verified_without_showing_th
     assert (tmp_path / "got.exe").read_bytes() == elsewhere.content
     assert fetched.checksum_type == kind
     assert all("Authorization" not in headers for headers in elsewhere.requests)
+
+
+async def test_a_file_replaced_between_cut_and_resumption_is_taken_anew(server, tmp_path: Path) -> None:
+    elsewhere = Elsewhere(b"old" * 500_000)
+    elsewhere.replacement = b"new" * 500_000
+    async with (
+        TestServer(elsewhere.build()) as running,
+        FaultProxy(running.port or 0, [CutAnswer(500_000)]) as proxy,
+        UpdateClient(server.url, retry=QUICK) as client,
+    ):
+        checksum = hashlib.sha256(elsewhere.replacement).hexdigest()
+        release = Release("1.0.0", LINUX, f"{proxy.url}/files/a", checksum, "sha256", 1_500_000)
+        await client.fetch(release, tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == elsewhere.replacement
+    assert [headers.get("If-Range") for headers in elsewhere.requests] == [None, '"6f"']
 
 
 async def test_without_a_key_a_hosted_build_is_found_by_its_tag(server, build, release, tmp_path) -> None:

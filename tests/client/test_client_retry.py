@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from conftest import LINUX, QUICK
-from faults import CutAnswer, CutRequest, FaultProxy, LoseAnswer, Refuse
 
+from tests.conftest import LINUX, QUICK
+from tests.faults import CutAnswer, CutRequest, FaultProxy, LoseAnswer, Refuse
 from updater.client import FileChanged, InstallReport, NewApplication, RetryPolicy, UpdateClient, UpdateError
 from updater.client.retry import Attempts, parse_retry_after
 

@@ -1,6 +1,6 @@
 """A small async client for an update server, to be imported by desktop applications and build scripts.
 
-Needs only aiohttp and aiofiles, and nothing else of this package.
+Needs only aiohttp, and nothing else of this package.
 
     from pathlib import Path
     from updater.client import InstallReport, UpdateClient, UpdateError

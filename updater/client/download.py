@@ -12,9 +12,9 @@ import os
 import re
 from email.message import Message
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-import aiofiles
 import aiohttp
 
 from updater.client.errors import DigestMismatch, Unreachable, UpdateError
@@ -115,17 +115,21 @@ class Fetch:
         total = size
         if total is None and response.content_length is not None:
             total = have + response.content_length
-        async with aiofiles.open(self._part, "ab") as file:
+        # Opened here and not in a thread: a cancellation could not get at a file that is still being opened.
+        with self._open_part() as file:
             self._progress(have, total)
             async for block in response.content.iter_chunked(BLOCK_BYTES):
                 have += len(block)
                 if size is not None and have > size:
                     raise DigestMismatch(f"more than the {size} bytes that were announced")
-                await file.write(block)
+                await asyncio.to_thread(file.write, block)
                 self._received += len(block)
                 self._progress(have, total)
         if size is not None and have < size:
             raise Unreachable(f"the answer ended after {have} of {size} bytes")
+
+    def _open_part(self) -> BinaryIO:
+        return self._part.open("ab")
 
     def _start_over(self) -> None:
         self._part.unlink(missing_ok=True)

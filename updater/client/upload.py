@@ -10,8 +10,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-import aiofiles
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
@@ -63,11 +63,15 @@ class _FilePart(aiohttp.Payload):
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         raise TypeError("the file is only ever streamed")
 
+    def _open(self) -> BinaryIO:
+        return self._snapshot.path.open("rb")
+
     async def write(self, writer: AbstractStreamWriter) -> None:
         sent, size = 0, self._snapshot.size_bytes
-        async with aiofiles.open(self._snapshot.path, "rb") as file:
+        # Opened here and not in a thread: a cancellation could not get at a file that is still being opened.
+        with self._open() as file:
             while sent < size:
-                block = await file.read(min(BLOCK_BYTES, size - sent))
+                block = await asyncio.to_thread(file.read, min(BLOCK_BYTES, size - sent))
                 if not block:
                     raise OSError("the file became shorter")
                 async with asyncio.timeout(STALL_S):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
-from standin import KEY, StandIn
 
+from tests.standin import KEY, StandIn
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
 
 LINUX = Machine("linux", "amd64")

@@ -1,0 +1,62 @@
+"""The `updater` command: a group whose commands are imported when they are called, and not before.
+
+`updater --help` and `updater serve` thus pay for nothing that another command needs. To add a command, add
+one line to `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from updater import __version__
+from updater.cli.exits import as_help
+
+
+class Target(NamedTuple):
+    """Where a command is, and its line in `updater --help`."""
+
+    place: str  # "module:attribute"
+    summary: str
+
+
+COMMANDS = {
+    "publish": Target("updater.cli.publish:publish", "Upload a file as one build of a release."),
+    "check": Target("updater.cli.check:check", "Ask whether there is a newer release."),
+    "fetch": Target("updater.cli.fetch:fetch", "Download a release: resumes, verifies."),
+    "report": Target("updater.cli.report:report", "Tell how an installation went."),
+    "app": Target("updater.cli.app:app", "List, show, create, update, delete applications."),
+    "release": Target("updater.cli.release:release", "List, register, delete releases."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by `COMMANDS` alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].place.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, target.summary) for name, target in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=as_help(), context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="updater")
+def main() -> None:
+    """Publish, check for, download and report software updates.
+
+    Commands that talk to a server take --server and --key, or UPDATER_SERVER and UPDATER_KEY.
+    """

@@ -1,0 +1,127 @@
+"""`updater app`: applications."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from updater.cli.output import print_table
+from updater.cli.remote import JsonObject, Remote, remote_options
+from updater.client import (
+    PLATFORMS,
+    Application,
+    ApplicationChanges,
+    NewApplication,
+    Page,
+    Registered,
+    UpdateClient,
+)
+
+_platforms = click.option(
+    "--platform", "platforms", type=click.Choice(PLATFORMS), multiple=True, help="May be given several times."
+)
+_config = click.option("--config", type=JsonObject(), help="Configuration as a JSON object.")
+
+
+@click.group()
+def app() -> None:
+    """List, show, create, update, delete applications."""
+
+
+@app.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
+@remote_options
+def list_applications(remote: Remote, limit: int, offset: int) -> None:
+    """List applications. Needs a key that may read."""
+
+    async def work(client: UpdateClient) -> Page[Application]:
+        return await client.list_applications(limit, offset)
+
+    page = remote.run(work)
+    if remote.as_json:
+        remote.show(page, [])
+        return
+    rows = [(item.id, item.name, item.platforms, item.updated_at) for item in page.items]
+    print_table(("id", "name", "platforms", "updated"), rows)
+
+
+@app.command("show")
+@click.argument("app_id")
+@remote_options
+def show_application(remote: Remote, app_id: str) -> None:
+    """Show one application with its configuration and figures."""
+
+    async def work(client: UpdateClient) -> Application:
+        return await client.get_application(app_id)
+
+    found = remote.run(work)
+    rows: list[tuple[str, Any]] = [
+        ("id", found.id),
+        ("name", found.name),
+        ("description", found.description),
+        ("platforms", found.platforms),
+        ("created", found.created_at),
+        ("updated", found.updated_at),
+    ]
+    for group in (found.config, found.stats):
+        rows += sorted((group or {}).items())
+    remote.show(found, rows)
+
+
+@app.command("create")
+@click.argument("app_id")
+@click.option("--name", help="Name for people.  [default: the id]")
+@click.option("--description", default="")
+@_platforms
+@_config
+@remote_options
+def create_application(
+    remote: Remote,
+    app_id: str,
+    name: str | None,
+    description: str,
+    platforms: tuple[str, ...],
+    config: dict[str, Any] | None,
+) -> None:
+    """Create an application, for all platforms unless some are named."""
+    new = NewApplication(app_id, name or app_id, description, platforms or PLATFORMS, config or {})
+
+    async def work(client: UpdateClient) -> Registered:
+        return await client.create_application(new)
+
+    created = remote.run(work)
+    remote.show(created, [("created", created.id)])
+
+
+@app.command("update")
+@click.argument("app_id")
+@click.option("--name")
+@click.option("--description")
+@_platforms
+@_config
+@remote_options
+def update_application(remote: Remote, app_id: str, platforms: tuple[str, ...], **changes: Any) -> None:
+    """Change what is given, leave the rest. Needs an admin key."""
+    wanted = ApplicationChanges(platforms=platforms or None, **changes)
+    if wanted == ApplicationChanges():
+        raise click.UsageError("nothing to change")
+    _do(remote, "updated", app_id, lambda client: client.update_application(app_id, wanted))
+
+
+@app.command("delete")
+@click.argument("app_id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@remote_options
+def delete_application(remote: Remote, app_id: str, yes: bool) -> None:
+    """Delete an application with all its releases. Needs an admin key."""
+    if not yes:
+        click.confirm(f"Delete {app_id} and all its releases?", abort=True, err=True)
+    _do(remote, "deleted", app_id, lambda client: client.delete_application(app_id))
+
+
+def _do(remote: Remote, verb: str, app_id: str, call: Callable[[UpdateClient], Awaitable[None]]) -> None:
+    remote.run(call)
+    remote.show({"id": app_id, verb: True}, [(verb, app_id)])

@@ -1,0 +1,102 @@
+"""How results look: JSON documents, tables, progress bars. rich is imported only when it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+
+import click
+
+from updater.client import Machine, Progress
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress | None]:
+    """Show a bar on stderr while a transfer runs; None where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
+               TransferSpeedColumn(), TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(printable(label), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_rows(rows: Sequence[tuple[str, Any]]) -> None:
+    """Print one thing: a name and its text on each row, further lines of a text below its first."""
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, content in rows:
+        for number, line in enumerate(_in_words(content).splitlines()):
+            click.echo(f"{printable(name) if number == 0 else '':<{width}}  {printable(line)}".rstrip())
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a list in columns, as wide as they are unless a terminal limits them."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console() if sys.stdout.isatty() else Console(width=10_000, color_system=None)
+    table = Table(*header, box=SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(printable(_in_words(cell))) for cell in row))
+    console.print(table)
+
+
+def printable(text: str) -> str:
+    """Take out what a terminal would obey: text from a server is only ever shown."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def as_plain(value: Any) -> Any:
+    """Turn a client's value into what JSON can say; a machine becomes two fields."""
+    if isinstance(value, Machine):
+        return {"platform": value.platform, "architecture": value.architecture}
+    if is_dataclass(value) and not isinstance(value, type):
+        plain: dict[str, Any] = {}
+        for field in fields(value):
+            content = as_plain(getattr(value, field.name))
+            plain |= content if field.name == "machine" else {field.name: content}
+        return plain
+    if isinstance(value, dict):
+        return {name: as_plain(content) for name, content in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(item) for item in value]
+    if isinstance(value, (datetime, PurePath)):
+        return _in_words(value)
+    return value
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "" if value is None else str(value)
+
+
+def print_json(value: Any) -> None:
+    """Print one document, indented, with whatever the client's values say."""
+    click.echo(json.dumps(as_plain(value), indent=2, ensure_ascii=False))

@@ -1,0 +1,79 @@
+"""`updater publish`: a file becomes a build that clients are offered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from updater.cli.output import progress_bar
+from updater.cli.remote import JsonObject, Remote, machine_options, remote_options
+from updater.client import Machine, NewApplication, NewBuild, PublishedBuild, UpdateClient
+
+
+@click.command(short_help="Upload a file as one build of a release.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--app", "app_id", required=True, help="Application id.")
+@click.option("--version", required=True, help="Version of the release.")
+@machine_options(required=True)
+@click.option("--notes", help="Release notes.")
+@click.option("--notes-file", type=click.File("rb"), help="Release notes from a UTF-8 file, - for stdin.")
+@click.option("--required", is_flag=True, help="Clients must take this release.")
+@click.option("--minimum-version", help="Oldest version that can be updated to this one.")
+@click.option("--metadata", type=JsonObject(), default="{}", help="A JSON object to keep with the build.")
+@click.option("--create", is_flag=True, help="Create the application, for all platforms, if it is not there.")
+@click.option("--name", help="Name of the application to create.  [default: its id]")
+@remote_options
+def publish(
+    remote: Remote,
+    app_id: str,
+    create: bool,
+    name: str | None,
+    **build: Any,
+) -> None:
+    """Upload FILE as the build of one version for one platform and architecture.
+
+    The SHA-256 is computed here first and verified by the server. A repeated attempt whose first answer was
+    lost counts as success when the server holds the same bytes.
+    """
+    if name is not None and not create:
+        raise click.UsageError("--name goes with --create")
+    new_build = _build(**build)
+    application = NewApplication(app_id, name or app_id) if create else None
+
+    async def work(client: UpdateClient) -> PublishedBuild:
+        with progress_bar(new_build.path.name) as progress:
+            return await client.publish(app_id, new_build, create=application, progress=progress)
+
+    published = remote.run(work)
+    remote.show(
+        published,
+        [
+            ("published", f"{app_id} {published.version} {published.machine}"),
+            ("bytes", published.file_size_bytes),
+            (published.checksum_type, published.checksum),
+            ("download", published.download_url),
+        ],
+    )
+
+
+def _build(
+    *,
+    file: Path,
+    version: str,
+    machine: Machine,
+    notes: str | None,
+    notes_file: Any,
+    required: bool,
+    minimum_version: str | None,
+    metadata: dict[str, Any],
+) -> NewBuild:
+    if notes is not None and notes_file is not None:
+        raise click.UsageError("give --notes or --notes-file, not both")
+    if notes_file is not None:
+        try:
+            notes = notes_file.read().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise click.UsageError("the notes file is not UTF-8") from None
+    return NewBuild(file, version, machine, notes or "", required, minimum_version, metadata)

@@ -1,0 +1,106 @@
+"""`updater release`: the builds of an application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from updater.cli.output import as_plain, print_table
+from updater.cli.remote import JsonObject, Remote, machine_options, remote_options
+from updater.client import (
+    ARCHITECTURES,
+    PLATFORMS,
+    ExternalBuild,
+    Machine,
+    Page,
+    Registered,
+    Release,
+    ReleaseQuery,
+    UpdateClient,
+)
+
+SORT_FIELDS = ("version", "release_date", "platform", "architecture", "created_at")
+
+
+@click.group()
+def release() -> None:
+    """List, register, delete releases."""
+
+
+@release.command("list")
+@click.option("--app", "app_id", required=True, help="Application id.")
+@click.option("--version", help="Only this version.")
+@click.option("--platform", type=click.Choice(PLATFORMS), help="Only this system.")
+@click.option("--arch", "architecture", type=click.Choice(ARCHITECTURES), help="Only this processor.")
+@click.option("--required/--not-required", default=None, help="Only those that must, or need not, be taken.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--sort-by", type=click.Choice(SORT_FIELDS), default="release_date", show_default=True)
+@click.option("--sort-order", type=click.Choice(("asc", "desc")), default="desc", show_default=True)
+@remote_options
+def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
+    """List releases. Needs a key that may read."""
+
+    async def work(client: UpdateClient) -> Page[Release]:
+        return await client.list_releases(app_id, ReleaseQuery(**filters))
+
+    page = remote.run(work)
+    if remote.as_json:
+        remote.show(page, [])
+        return
+    rows = [
+        (r.version, r.machine, r.release_date, r.required, r.file_size_bytes, r.download_url)
+        for r in page.items
+    ]
+    print_table(("version", "machine", "released", "required", "bytes", "download"), rows)
+
+
+@release.command("register")
+@click.option("--app", "app_id", required=True, help="Application id.")
+@click.option("--version", required=True, help="Version of the release.")
+@machine_options(required=True)
+@click.option("--url", "download_url", required=True, help="Where the file lies.")
+@click.option("--checksum", required=True, help="The file's checksum in hex.")
+@click.option(
+    "--checksum-type",
+    type=click.Choice(("sha256", "sha512", "sha1", "md5")),
+    default="sha256",
+    show_default=True,
+)
+@click.option("--size", "file_size_bytes", type=click.IntRange(0), help="The file's size in bytes.")
+@click.option("--notes", "release_notes", default="", help="Release notes.")
+@click.option("--required", is_flag=True, help="Clients must take this release.")
+@click.option("--minimum-version", help="Oldest version that can be updated to this one.")
+@click.option("--metadata", type=JsonObject(), default="{}", help="A JSON object to keep with the build.")
+@remote_options
+def register_release(remote: Remote, app_id: str, **build: Any) -> None:
+    """Announce a build whose file lies on another host."""
+    external = ExternalBuild(**build)
+
+    async def work(client: UpdateClient) -> Registered:
+        return await client.register(app_id, external)
+
+    receipt = remote.run(work)
+    what = f"{app_id} {external.version} {external.machine}"
+    remote.show(receipt, [("registered", what), ("id", receipt.id)])
+
+
+@release.command("delete")
+@click.option("--app", "app_id", required=True, help="Application id.")
+@click.option("--version", required=True, help="Version of the release.")
+@machine_options(required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@remote_options
+def delete_release(remote: Remote, app_id: str, version: str, machine: Machine, yes: bool) -> None:
+    """Delete one build. Needs an admin key."""
+    what = f"{app_id} {version} {machine}"
+    if not yes:
+        click.confirm(f"Delete {what}?", abort=True, err=True)
+
+    async def work(client: UpdateClient) -> None:
+        await client.delete_release(app_id, version, machine)
+
+    remote.run(work)
+    document = {"application": app_id, "version": version, **as_plain(machine), "deleted": True}
+    remote.show(document, [("deleted", what)])

@@ -1,0 +1,211 @@
+"""What all commands that talk to a server share: their options, their output, their exit status.
+
+| status | meaning | comes from |
+|---|---|---|
+| 0 | done | |
+| 1 | failed for another reason | 5xx, an answer that is not an update server's, anything unknown |
+| 2 | the command line does not fit | click |
+| 3 | there is no newer release | `check`, `fetch --current-version` |
+| 4 | no valid key, or one that does not allow this | 401, 403 |
+| 5 | no such application or release | 404 |
+| 6 | exists already, or does not fit the present state | 409 |
+| 7 | the server does not take a value | 400, 413, 415, 422 |
+| 8 | no server there, or it stays busy | no connection; 408, 429, 502, 503, 504 after all retries |
+| 9 | other bytes came than were announced | the digest |
+| 10 | a local file cannot be read or written | the operating system |
+| 130 | interrupted | Ctrl-C |
+
+Results go to stdout, as words or (`--json`) as exactly one JSON document, also on failure. Errors are one
+line on stderr; progress bars go there too, on a terminal only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import click
+
+from updater.cli.exits import Exit
+from updater.cli.output import print_json, print_rows, printable
+from updater.client import (
+    ARCHITECTURES,
+    PLATFORMS,
+    DigestMismatch,
+    Machine,
+    RetryPolicy,
+    Unreachable,
+    UpdateClient,
+    UpdateError,
+)
+from updater.client.retry import TRANSIENT_STATUS
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_EXIT_OF_STATUS = {
+    **dict.fromkeys((401, 403), Exit.FORBIDDEN),
+    404: Exit.NOT_FOUND,
+    409: Exit.CONFLICT,
+    **dict.fromkeys((400, 413, 415, 422), Exit.INVALID),
+    **dict.fromkeys(TRANSIENT_STATUS, Exit.UNAVAILABLE),
+}
+_EXIT_OF_CODE = {
+    "VALIDATION_ERROR": Exit.INVALID,
+    "INVALID_ADDRESS": Exit.INVALID,
+    "UNAUTHORIZED": Exit.FORBIDDEN,
+    "FILE_CHANGED": Exit.LOCAL_FILE,
+}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where to call, as whom, how patiently, and how to print the result."""
+
+    server: str
+    key: str | None
+    retries: int
+    as_json: bool
+
+    def run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
+        """Do some work with a client. Every expected failure ends the command with its exit status."""
+        try:
+            return asyncio.run(self._run(work))
+        except UpdateError as error:
+            self._fail(_one_line(error), exit_of(error), _describe(error))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            name = f": {os.fsdecode(error.filename)}" if error.filename else ""
+            self._fail(f"{reason}{name}", Exit.LOCAL_FILE, {"message": reason})
+        except KeyboardInterrupt:
+            self._fail("interrupted", Exit.INTERRUPTED, {"message": "interrupted"})
+
+    async def _run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
+        policy = RetryPolicy(attempts=self.retries + 1)
+        async with UpdateClient(self.server, self.key, retry=policy) as client:
+            return await work(client)
+
+    def _fail(self, message: str, code: Exit, description: dict[str, Any]) -> NoReturn:
+        document = {"error": description, "exit_status": int(code)} if self.as_json else None
+        raise _Failure(message, code, document)
+
+    def show(self, value: Any, rows: Sequence[tuple[str, Any]]) -> None:
+        """Print one result: `value` as JSON, or `rows` of name and text."""
+        if self.as_json:
+            print_json(value)
+        else:
+            print_rows([(name, text) for name, text in rows if text not in (None, "")])
+
+
+class _Failure(click.ClickException):
+    """One line on stderr, an exit status, and with --json a document on stdout."""
+
+    def __init__(self, message: str, code: Exit, document: dict[str, Any] | None) -> None:
+        super().__init__(message)
+        self.exit_code = int(code)  # type: ignore[misc]  # click declares it per class
+        self._document = document
+
+    def show(self, file: Any = None) -> None:
+        if self._document is not None:
+            print_json(self._document)
+        click.echo(f"Error: {printable(self.message)}", err=True)
+
+
+def exit_of(error: UpdateError) -> Exit:
+    """Choose the exit status for a failed call."""
+    if isinstance(error, DigestMismatch):
+        return Exit.DIGEST_MISMATCH
+    if isinstance(error, Unreachable):
+        return Exit.UNAVAILABLE
+    if error.status is None:
+        return _EXIT_OF_CODE.get(error.code, Exit.FAILURE)
+    return _EXIT_OF_STATUS.get(error.status, Exit.FAILURE)
+
+
+def remote_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --server, --key, --retries and --json; the command gets them as `remote`."""
+
+    @click.option(
+        "--server",
+        envvar="UPDATER_SERVER",
+        default=DEFAULT_SERVER,
+        show_default=True,
+        show_envvar=True,
+        help="Address of the server.",
+    )
+    @click.option(
+        "--key",
+        envvar="UPDATER_KEY",
+        show_envvar=True,
+        help="API key; better in the environment, where other users do not see it.",
+    )
+    @click.option(
+        "--retries",
+        type=click.IntRange(0, 100),
+        default=4,
+        show_default=True,
+        help="How often to try again what may pass by itself.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @functools.wraps(command)
+    def with_remote(
+        *args: Any, server: str, key: str | None, retries: int, as_json: bool, **rest: Any
+    ) -> None:
+        command(*args, remote=Remote(server, key or None, retries, as_json), **rest)  # fmt: skip
+
+    return with_remote
+
+
+def machine_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --platform and --arch; the command gets `machine`. Not required: this machine."""
+    here = "" if required else "  [default: this machine's]"
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option("--platform", type=click.Choice(PLATFORMS), required=required, help=f"System.{here}")
+        @click.option("--arch", type=click.Choice(ARCHITECTURES), required=required, help=f"Processor.{here}")
+        @functools.wraps(command)
+        def with_machine(*args: Any, platform: str | None, arch: str | None, **rest: Any) -> None:
+            this = Machine.this()
+            machine = Machine(platform or this.platform, arch or this.architecture)
+            command(*args, machine=machine, **rest)
+
+        return with_machine
+
+    return decorate
+
+
+class JsonObject(click.ParamType[dict[str, Any]]):
+    """An option whose value is a JSON object."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        """Parse the text; anything but an object is a usage error."""
+        if isinstance(value, dict):
+            return value
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            self.fail("not valid JSON", param, ctx)
+        if not isinstance(parsed, dict):
+            self.fail('must be a JSON object such as {"commit": "ab12"}', param, ctx)
+        return parsed
+
+
+def _one_line(error: UpdateError) -> str:
+    parts = [error.message, *(f"{name}: {text}" for name, text in error.fields.items())]
+    origin = " ".join(filter(None, (str(error.status or ""), error.code)))
+    request = f", request {error.request_id}" if error.request_id else ""
+    return "; ".join(parts) + (f" ({origin}{request})" if error.status else "")
+
+
+def _describe(error: UpdateError) -> dict[str, Any]:
+    names = ("message", "code", "status", "fields", "request_id")
+    return {name: getattr(error, name) for name in names}
