@@ -1,0 +1,34 @@
+"""An application may give up at any moment: nothing stays open behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import LINUX
+
+
+def _open_files(folder: Path) -> list[str]:
+    gc.collect()
+    found = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    return [name for name in found if name.startswith(str(folder))]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see open files")
+async def test_a_cancelled_transfer_leaves_no_file_open(client, build, tmp_path: Path) -> None:
+    await client.publish("my-app", build)
+    release = await client.latest("my-app", LINUX)
+    for step in range(40):
+        other = dataclasses.replace(build, version=f"2.0.{step}")
+        calls = (client.publish("my-app", other), client.fetch(release, tmp_path / f"{step}"))
+        tasks = [asyncio.create_task(call) for call in calls]
+        await asyncio.sleep(0.0015 * step)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    assert _open_files(tmp_path) == []

@@ -1,0 +1,54 @@
+"""A server that goes silent ends an attempt instead of holding the application for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.conftest import LINUX
+from updater.client import NewBuild, Release, RetryPolicy, Unreachable, UpdateClient, transport, upload
+
+ONCE = RetryPolicy(attempts=1)
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    """Take connections, read nothing, say nothing."""
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        held.append(writer)
+
+    held: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for writer in held:
+        writer.transport.abort()
+    server.close()
+
+
+async def test_an_upload_that_nobody_reads_ends(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload, "STALL_S", 0.3)
+    path = tmp_path / "large.bin"
+    path.write_bytes(bytes(64 * 1024 * 1024))
+    async with UpdateClient(silent, "key", retry=ONCE) as client:
+        with pytest.raises(Unreachable, match="timed out"):
+            await asyncio.wait_for(client.publish("my-app", NewBuild(path, "1.0.0", LINUX)), 10)
+
+
+async def test_an_answer_that_never_comes_ends(
+    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.3))
+    async with UpdateClient(silent, retry=ONCE) as client:
+        with pytest.raises(Unreachable, match="timed out"):
+            await asyncio.wait_for(client.check("my-app", "1.0.0", LINUX), 10)
+        release = Release("1.0.0", LINUX, f"{silent}/file", "00" * 32, "sha256")
+        with pytest.raises(Unreachable, match="timed out"):
+            await asyncio.wait_for(client.fetch(release, tmp_path / "got"), 10)
