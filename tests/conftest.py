@@ -1,35 +1,148 @@
+"""What all tests share: a real service on a free port, with its database and store in a temporary folder."""
+
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp import ClientResponse, ClientSession, web
+from aiohttp.test_utils import BaseTestServer
 
-from tests.standin import KEY, StandIn
+from updater.app import build_app, hold_folder, make_runner, open_services, rate_limits
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
+from updater.config import Settings, load
+from updater.services import Services
 
 LINUX = Machine("linux", "amd64")
 QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, longest_delay_s=0.02)
+KEYS = {"read": "reader-key-0123456789", "write": "writer-key-0123456789", "admin": "admin-key-0123456789"}
+
+
+class OwnServer(BaseTestServer):
+    """The test server of aiohttp around our own runner, with the limits it has in production."""
+
+    def __init__(self, runner: web.AppRunner, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._own_runner = runner
+
+    async def _make_runner(self, **kwargs: Any) -> web.AppRunner:
+        return self._own_runner
+
+
+@dataclass
+class Service:
+    """A running service and a client for it."""
+
+    services: Services
+    session: ClientSession
+    url: str
+
+    async def call(
+        self, method: str, path: str, *, key: str | None = None, status: int | None = None, **kwargs: Any
+    ) -> Any:
+        """Send one request; return the JSON body (None when empty). `key` is a level or a key's text."""
+        response, body = await self.exchange(method, path, key=key, status=status, **kwargs)
+        return await response.json() if body else None
+
+    async def exchange(
+        self, method: str, path: str, *, key: str | None = None, status: int | None = None, **kwargs: Any
+    ) -> tuple[ClientResponse, bytes]:
+        """Send one request; return the answer and its body."""
+        headers = dict(kwargs.pop("headers", {}))
+        if key is not None:
+            headers["Authorization"] = f"Bearer {KEYS.get(key, key)}"
+        async with self.session.request(
+            method, self.url + path, headers=headers, allow_redirects=False, **kwargs
+        ) as response:
+            body = await response.read()
+            if status is not None:
+                assert response.status == status, f"{method} {path}: {response.status} {body[:500]!r}"
+            return response, body
+
+    async def application(self, application_id: str = "my-app", **more: Any) -> None:
+        """Create an application."""
+        given = {"id": application_id, "name": "My App", "platforms": ["windows", "linux", "darwin"], **more}
+        await self.call("POST", "/api/v1/applications", key="write", json=given, status=201)
+
+    async def publish(self, content: bytes = b"bytes", version: str = "1.0.0", **query: Any) -> Any:
+        """Publish a hosted build of `my-app` for linux/amd64 (or as given); return the answer."""
+        platform, arch = query.pop("platform", "linux"), query.pop("arch", "amd64")
+        path = f"/api/v1/updates/my-app/builds/{version}/{platform}/{arch}"
+        return await self.call("PUT", path, key="write", data=content, params=query, status=201)
+
+
+StartService = Callable[..., Awaitable[Service]]
+
+
+def settings_tree(root: Path, **sections: dict[str, Any]) -> dict[str, str]:
+    """Return an environment that sets these sections, with three keys and no rate limit unless given."""
+    import json
+
+    keys = [{"name": f"{level} key", "key": text, "permissions": [level]} for level, text in KEYS.items()]
+    tree: dict[str, dict[str, Any]] = {
+        "storage": {"root": str(root)},
+        "access": {"api_keys": keys},
+        "rate_limit": {"enabled": False},
+        "logging": {"access": False},
+    }
+    for section, values in sections.items():
+        tree[section] = {**tree.get(section, {}), **values}
+    return {f"UPDATER_{name.upper()}": json.dumps(values) for name, values in tree.items()}
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Return a function that makes settings for a service in this test's folder."""
+    return lambda **sections: load(None, settings_tree(tmp_path / "storage", **sections))
+
+
+@pytest.fixture
+async def start_service(make_settings: Callable[..., Settings], aiohttp_client: Any) -> AsyncIterator[StartService]:
+    """Return a function that starts a service; all of them end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**sections: Any) -> Service:
+            settings = make_settings(**sections)
+            stack.enter_context(hold_folder(Path(settings.storage.root)))
+            services = await stack.enter_async_context(open_services(settings))
+            runner = make_runner(build_app(services, rate_limits(settings.rate_limit)), settings)
+            client = await aiohttp_client(OwnServer(runner))
+            return Service(services, client.session, str(client.make_url("")).rstrip("/"))
+
+        yield start
+
+
+@pytest.fixture
+async def service(start_service: StartService) -> Service:
+    """Return a service with an application `my-app`."""
+    started = await start_service()
+    await started.application()
+    return started
 
 
 @dataclass(frozen=True)
 class Running:
+    """Where a service listens, and an admin key for it."""
+
     url: str
     port: int
     key: str
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Running]:
-    async with TestServer(StandIn().build()) as running:
-        assert running.port
-        yield Running(f"http://127.0.0.1:{running.port}", running.port, KEY)
+async def server(start_service: StartService) -> Running:
+    """Return a service without applications, as a client sees it."""
+    started = await start_service()
+    return Running(started.url, int(started.url.rpartition(":")[2]), KEYS["admin"])
 
 
 @pytest.fixture
 async def client(server: Running) -> AsyncIterator[UpdateClient]:
+    """Give a client of a service that has `my-app`."""
     async with UpdateClient(server.url, server.key, retry=QUICK) as client:
         await client.create_application(NewApplication("my-app", "My App"))
         yield client

@@ -74,9 +74,7 @@ class FaultProxy:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
-    ) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None) -> None:
         if isinstance(fault, Refuse):
             await reader.readuntil(b"\r\n\r\n")
             lines = [f"HTTP/1.1 {fault.status} No", "Content-Length: 0", "Connection: close", *fault.headers]
@@ -118,9 +116,7 @@ class FaultProxy:
             await asyncio.gather(*copies, return_exceptions=True)
 
 
-async def _copy(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None = None
-) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None = None) -> None:
     passed = 0
     while limit_bytes is None or passed < limit_bytes:
         wanted = 65536 if limit_bytes is None else min(65536, limit_bytes - passed)

@@ -44,15 +44,11 @@ def test_the_table_fits_the_command(name: str) -> None:
 
 def test_every_exit_status_is_documented() -> None:
     assert set(MEANINGS) == set(Exit)
-    run = subprocess.run(
-        [sys.executable, "-m", "updater", "--help"], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-m", "updater", "--help"], capture_output=True, text=True, check=True)
     for code, meaning in MEANINGS.items():
         assert f"{code.value:>3}  {meaning}" in run.stdout
 
 
 def test_the_version_is_the_packages() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "updater", "--version"], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-m", "updater", "--version"], capture_output=True, text=True, check=True)
     assert __version__ in run.stdout

@@ -76,9 +76,7 @@ async def test_no_key_is_401_with_the_servers_own_words(server) -> None:
 
 
 async def test_applications_from_creation_to_deletion(client) -> None:
-    await client.update_application(
-        "my-app", ApplicationChanges(name="Renamed", config={"auto_update": True})
-    )
+    await client.update_application("my-app", ApplicationChanges(name="Renamed", config={"auto_update": True}))
     application = await client.get_application("my-app")
     assert application.name == "Renamed"
     assert application.config is not None and application.config["auto_update"] is True
@@ -97,9 +95,7 @@ async def test_releases_are_listed_filtered_and_deleted(client, build) -> None:
     external = ExternalBuild("1.1.0", Machine("windows", "amd64"), "https://example.com/a.exe", "ab" * 32)
     receipt = await client.register("my-app", external)
     page = await client.list_releases("my-app", ReleaseQuery(platform="windows"))
-    assert [(r.id, r.machine.platform, r.checksum) for r in page.items] == [
-        (receipt.id, "windows", "ab" * 32)
-    ]
+    assert [(r.id, r.machine.platform, r.checksum) for r in page.items] == [(receipt.id, "windows", "ab" * 32)]
     assert page.items[0].file_size_bytes is None
     await client.delete_release("my-app", "1.1.0", external.machine)
     with pytest.raises(UpdateError) as caught:
@@ -109,7 +105,7 @@ async def test_releases_are_listed_filtered_and_deleted(client, build) -> None:
 
 async def test_a_report_is_confirmed(client, build) -> None:
     await client.publish("my-app", build)
-    report = InstallReport("1.0.0", "1.1.0", LINUX, "failed", "disk full", 12.5)
+    report = InstallReport("1.0.0", "1.1.0", LINUX, "failed", "disk full", 12)
     await client.report("my-app", report)
     await client.report("my-app", report)
     assert report.report_id != InstallReport("1.0.0", "1.1.0", LINUX, "completed").report_id

@@ -69,9 +69,7 @@ async def test_a_download_that_never_gets_further_ends(server, release, tmp_path
 
 
 @pytest.mark.parametrize("have", [1, 65_537, 4_999_999, 5_000_000])
-async def test_a_part_from_an_earlier_run_is_completed(
-    client, build, release, tmp_path: Path, have: int
-) -> None:
+async def test_a_part_from_an_earlier_run_is_completed(client, build, release, tmp_path: Path, have: int) -> None:
     (tmp_path / "got.bin.part").write_bytes(build.path.read_bytes()[:have])
     fetched = await client.fetch(release, tmp_path / "got.bin")
     assert (tmp_path / "got.bin").read_bytes() == build.path.read_bytes()
@@ -79,9 +77,7 @@ async def test_a_part_from_an_earlier_run_is_completed(
 
 
 @pytest.mark.parametrize("have", [100, 5_000_000, 6_000_000])
-async def test_a_part_of_something_else_is_never_spliced(
-    client, build, release, tmp_path: Path, have: int
-) -> None:
+async def test_a_part_of_something_else_is_never_spliced(client, build, release, tmp_path: Path, have: int) -> None:
     (tmp_path / "got.bin.part").write_bytes(b"x" * have)
     fetched = await client.fetch(release, tmp_path / "got.bin")
     assert (tmp_path / "got.bin").read_bytes() == build.path.read_bytes()
@@ -112,9 +108,7 @@ async def test_an_unknown_checksum_type_is_refused(client, release, tmp_path: Pa
         await client.fetch(dataclasses.replace(release, checksum_type="crc32"), tmp_path / "got.bin")
 
 
-async def test_an_exception_in_the_callback_stops_and_keeps_what_came(
-    client, release, tmp_path: Path
-) -> None:
+async def test_an_exception_in_the_callback_stops_and_keeps_what_came(client, release, tmp_path: Path) -> None:
     def stop(done: int, total: int | None) -> None:
         if done > 1_000_000:
             raise KeyboardInterrupt

@@ -23,12 +23,16 @@ class Target(NamedTuple):
 
 
 COMMANDS = {
+    "serve": Target("updater.cli.serve:serve", "Run the service until SIGTERM or Ctrl-C."),
     "publish": Target("updater.cli.publish:publish", "Upload a file as one build of a release."),
     "check": Target("updater.cli.check:check", "Ask whether there is a newer release."),
     "fetch": Target("updater.cli.fetch:fetch", "Download a release: resumes, verifies."),
     "report": Target("updater.cli.report:report", "Tell how an installation went."),
     "app": Target("updater.cli.app:app", "List, show, create, update, delete applications."),
     "release": Target("updater.cli.release:release", "List, register, delete releases."),
+    "key": Target("updater.cli.key:key", "Make, list and revoke API keys."),
+    "verify": Target("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),
+    "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),
 }
 
 

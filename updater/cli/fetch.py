@@ -82,7 +82,5 @@ class _Wish:
             return await client.get_release(self.app_id, self.version, self.machine)
         if self.current_version is None:
             return await client.latest(self.app_id, self.machine, allow_prerelease=prerelease)
-        result = await client.check(
-            self.app_id, self.current_version, self.machine, allow_prerelease=prerelease
-        )
+        result = await client.check(self.app_id, self.current_version, self.machine, allow_prerelease=prerelease)
         return result.release or result

@@ -49,10 +49,7 @@ def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
     if remote.as_json:
         remote.show(page, [])
         return
-    rows = [
-        (r.version, r.machine, r.release_date, r.required, r.file_size_bytes, r.download_url)
-        for r in page.items
-    ]
+    rows = [(r.version, r.machine, r.release_date, r.required, r.file_size_bytes, r.download_url) for r in page.items]
     print_table(("version", "machine", "released", "required", "bytes", "download"), rows)
 
 

@@ -155,9 +155,7 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @functools.wraps(command)
-    def with_remote(
-        *args: Any, server: str, key: str | None, retries: int, as_json: bool, **rest: Any
-    ) -> None:
+    def with_remote(*args: Any, server: str, key: str | None, retries: int, as_json: bool, **rest: Any) -> None:
         command(*args, remote=Remote(server, key or None, retries, as_json), **rest)  # fmt: skip
 
     return with_remote

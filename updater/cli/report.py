@@ -17,7 +17,7 @@ from updater.client import InstallReport, UpdateClient
 @machine_options(required=False)
 @click.option("--status", type=click.Choice(("completed", "failed", "cancelled")), required=True)
 @click.option("--error-message", help="What went wrong.")
-@click.option("--install-time", "install_time_seconds", type=click.FloatRange(min=0), help="Seconds it took.")
+@click.option("--install-time", "install_time_seconds", type=click.IntRange(min=0), help="Seconds it took.")
 @click.option("--report-id", help="Reports with one id count once.  [default: a new one]")
 @remote_options
 def report(remote: Remote, app_id: str, report_id: str | None, **content: Any) -> None:

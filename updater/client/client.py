@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from updater.client import answers
+import updater.client.answers as answers
 from updater.client.download import Fetch, find_file_name
 from updater.client.errors import BadAnswer, UpdateError
 from updater.client.model import (

@@ -28,9 +28,7 @@ BLOCK_BYTES = 1024 * 1024
 class Fetch:
     """One release on its way into one file."""
 
-    def __init__(
-        self, transport: Transport, release: Release, target: Path, progress: Progress | None
-    ) -> None:
+    def __init__(self, transport: Transport, release: Release, target: Path, progress: Progress | None) -> None:
         if release.checksum_type not in CHECKSUM_TYPES:
             raise UpdateError(f"unknown checksum type {release.checksum_type!r}", code="UNKNOWN_CHECKSUM")
         self._transport = transport
@@ -148,18 +146,14 @@ class Fetch:
             os.fsync(file.fileno())
         if not self._is_right(self._part):
             self._part.unlink()
-            raise DigestMismatch(
-                f"the {self._release.checksum_type} of what came is not {self._release.checksum}"
-            )
+            raise DigestMismatch(f"the {self._release.checksum_type} of what came is not {self._release.checksum}")
         self._part.replace(self._target)
         _sync_folder(self._target.parent)
 
 
 def _digest(path: Path, checksum_type: str) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(
-            file, lambda: hashlib.new(checksum_type, usedforsecurity=False)
-        ).hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(checksum_type, usedforsecurity=False)).hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -159,7 +159,7 @@ class InstallReport:
     machine: Machine
     status: Literal["completed", "failed", "cancelled"]
     error_message: str | None = None
-    install_time_seconds: float | None = None
+    install_time_seconds: int | None = None
     report_id: str = field(default_factory=lambda: str(uuid4()))
 
 

@@ -88,9 +88,7 @@ class Transport:
     async def _call_once(self, method: str, url: str, body: Body | None, seen: _Sight) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         options: dict[str, Any] = {"allow_redirects": False, "middlewares": (seen.watch,)}
-        async with self._request(
-            method, url, headers=headers, data=body() if body else None, **options
-        ) as response:
+        async with self._request(method, url, headers=headers, data=body() if body else None, **options) as response:
             if response.status == 204:
                 return {}
             if 300 <= response.status < 400:
@@ -144,9 +142,7 @@ class _Sight:
     def __init__(self) -> None:
         self.lost = False
 
-    async def watch(
-        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
+    async def watch(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         """Pass a request on; as a middleware, so that aiohttp does not repeat it behind our back."""
         try:
             return await handler(request)

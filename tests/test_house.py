@@ -1,0 +1,121 @@
+"""The rules of the house: imports point down, and each kind of code has its rooms."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import updater
+
+ROOT = Path(updater.__file__).parent
+# From the top floor to the ground. Rooms of one floor may know each other only as CORRIDORS says.
+FLOORS = (
+    ("__main__",),
+    ("cli",),
+    ("app", "logs"),
+    ("web",),
+    ("operations",),
+    ("services",),
+    ("health",),
+    ("catalog", "artifacts", "telemetry", "access"),
+    ("database",),
+    ("config", "clock", "errors"),
+)
+CORRIDORS = {("catalog", "artifacts"), ("config", "errors")}
+# The client stands beside the house: an application imports it alone.
+APART = "client"
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        if "migrations" not in path.parts:
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found.append((".".join(parts).removesuffix(".__init__"), path))
+    return found
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" if node.module == "updater" else node.module for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("updater.")}
+    return {room for room in rooms if (ROOT / room).is_dir() or (ROOT / f"{room}.py").exists()}
+
+
+def floor_of(room: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def all_imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+def refuses_import(room: str, other: str) -> bool:
+    if room == other:
+        return False
+    if room == APART or other == APART:
+        return room != "cli"
+    if floor_of(room) == floor_of(other):
+        return (room, other) not in CORRIDORS
+    return floor_of(room) > floor_of(other)
+
+
+def test_the_check_itself_can_fail() -> None:
+    assert refuses_import("catalog", "web")
+    assert refuses_import("telemetry", "access")
+    assert refuses_import("database", "catalog")
+    assert not refuses_import("web", "catalog")
+
+
+@pytest.mark.parametrize(("name", "path"), modules())
+def test_imports_point_down(name: str, path: Path) -> None:
+    room = name.split(".")[0]
+    if name == "__init__":
+        return
+    wrong = sorted(other for other in imported_rooms(path) if refuses_import(room, other))
+    assert not wrong, f"updater.{name} imports {wrong}"
+
+
+@pytest.mark.parametrize(("name", "path"), modules())
+def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
+    imports = all_imports(path)
+    room = name.split(".")[0]
+    if room not in ("web", "app", "client", "cli"):
+        assert not any(each.split(".")[0] == "aiohttp" for each in imports), "aiohttp belongs in web/ and app.py"
+    if not (name.endswith(".store") or room == "database"):
+        assert not any(each.split(".")[0] == "sqlalchemy" for each in imports), "SQL belongs in */store.py"
+    if name != "config":
+        assert "yaml" not in imports, "YAML is read in config.py"
+        if room not in ("cli", "client"):
+            assert "os.environ" not in path.read_text(), "the environment is read in config.py"
+
+
+def test_no_import_circle() -> None:
+    names = {f"updater.{name}": path for name, path in modules()}
+    edges = {
+        name: {each for each in all_imports(path) if each in names and each != name} for name, path in names.items()
+    }
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for each in edges[todo.pop()] - seen:
+                seen.add(each)
+                todo.append(each)
+        return seen
+
+    assert [name for name in edges if name in reach(name)] == []

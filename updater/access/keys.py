@@ -1,0 +1,85 @@
+"""API keys: how they are made, kept and recognised.
+
+A key is 256 random bits, so one keyed hash is enough (a slow password hash would only slow the service). Kept is
+HMAC-SHA-256 under a secret of this installation; the key itself is shown once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from updater.access.principals import Level, Principal
+
+PREFIX = "upd_"
+# Longer than any key that is made or may be configured; nothing longer is worth hashing.
+MAX_KEY_CHARACTERS = 256
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is kept. `id` is None for one from the settings."""
+
+    id: int | None
+    name: str
+    digest: str
+    level: Level
+    application: str | None
+    created_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def usable(self, now: datetime) -> bool:
+        """Tell whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def principal(self) -> Principal:
+        """Return who a request with this key is."""
+        return Principal(f"key:{self.digest[:16]}", self.name, self.level, self.application)
+
+
+def new_key() -> str:
+    """Make a key."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def load_secret(path: Path) -> bytes:
+    """Read the installation's secret, made on first use and readable by its owner alone."""
+    if not path.exists():
+        temporary = path.with_suffix(".new")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(secrets.token_bytes(_SECRET_BYTES))
+        temporary.replace(path)
+    return path.read_bytes()
+
+
+class KeyRing:
+    """All keys, in memory, found by their keyed hash. Immutable; build a new one after a change."""
+
+    def __init__(self, secret: bytes, keys: Iterable[ApiKey]) -> None:
+        self._secret = secret
+        self._by_prefix: dict[str, list[ApiKey]] = {}
+        for key in keys:
+            self._by_prefix.setdefault(key.digest[:16], []).append(key)
+
+    def find(self, presented: str, now: datetime) -> ApiKey | None:
+        """Return the usable key that this text is."""
+        if len(presented) > MAX_KEY_CHARACTERS:
+            return None
+        digest = key_digest(self._secret, presented)
+        for key in self._by_prefix.get(digest[:16], ()):
+            if hmac.compare_digest(key.digest, digest):
+                return key if key.usable(now) else None
+        return None
+
+
+def key_digest(secret: bytes, key: str) -> str:
+    """Return what is kept of a key: 64 hex digits."""
+    return hmac.new(secret, key.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -1,0 +1,33 @@
+"""Who is asking, as a value. PURE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    """What a credential may do; each level includes those below."""
+
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+
+    @property
+    def word(self) -> str:
+        """Return the word of the documents: `read`, `write`, `admin`."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody known. `id` is stable and safe to log; `application` limits the key to one application."""
+
+    id: str
+    name: str
+    level: Level
+    application: str | None = None
+
+
+# What everybody is when access control is switched off.
+EVERYBODY = Principal(id="open", name="", level=Level.ADMIN)

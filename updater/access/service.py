@@ -1,0 +1,110 @@
+"""The use cases of access: identify, authorise, and look after keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
+from updater.access.principals import EVERYBODY, Level, Principal
+from updater.access.store import AccessStore
+from updater.clock import Clock, utc_now
+from updater.config import AccessSettings, ApiKeySettings
+from updater.errors import Forbidden, Invalid, NotFound, Unauthenticated
+
+
+class AccessService:
+    """Knows every key. Call `load` before use and after a change from outside."""
+
+    def __init__(self, store: AccessStore, settings: AccessSettings, *, secret: bytes, clock: Clock = utc_now) -> None:
+        self._store = store
+        self._secret = secret
+        self._clock = clock
+        self._ring = KeyRing(secret, ())
+        self._used: dict[str, datetime] = {}
+        self.configure(settings)
+
+    def configure(self, settings: AccessSettings) -> None:
+        """Take new settings; `load` must follow."""
+        self._enabled = settings.enabled
+        self._configured = settings.api_keys
+
+    async def load(self) -> None:
+        """Read all keys into memory."""
+        configured = [_configured(self._secret, each) for each in self._configured if each.enabled]
+        self._ring = KeyRing(self._secret, [*configured, *await self._store.list_keys()])
+
+    # -- on each request
+
+    def identify(self, presented: str | None) -> Principal | None:
+        """Return who presented this key; None for a missing, unknown, expired or revoked one."""
+        if not self._enabled:
+            return EVERYBODY
+        if presented is None:
+            return None
+        now = self._clock()
+        key = self._ring.find(presented, now)
+        if key is None:
+            return None
+        self._used[key.digest] = now
+        return key.principal()
+
+    def authorize(self, principal: Principal | None, level: Level, application_id: str | None = None) -> None:
+        """Hold somebody to a level and, for keys bound to one application, to that application.
+
+        Raises:
+            Unauthenticated: nobody is known. Forbidden: somebody is, but may not.
+        """
+        if principal is None:
+            raise Unauthenticated("A valid API key is required")
+        if principal.level < level:
+            raise Forbidden(f"This needs a key with {level.word} permission")
+        if principal.application is not None and application_id not in (None, principal.application):
+            raise Forbidden("This key is for another application")
+
+    # -- looking after keys
+
+    async def create_key(
+        self, name: str, level: str, *, application: str | None = None, expires_at: datetime | None = None
+    ) -> tuple[ApiKey, str]:
+        """Make a key; return it and its text, which is kept nowhere.
+
+        Raises:
+            Invalid: name, level or expiry do not fit.
+        """
+        problems = {}
+        if not 1 <= len(name) <= 100 or not name.isprintable():
+            problems["name"] = "expected 1 to 100 printable characters"
+        if level not in ("read", "write", "admin"):
+            problems["level"] = "expected read, write or admin"
+        if expires_at is not None and expires_at <= self._clock():
+            problems["expires_at"] = "expected a time in the future"
+        if problems:
+            raise Invalid(problems)
+        text = new_key()
+        digest = key_digest(self._secret, text)
+        key = ApiKey(None, name, digest, Level[level.upper()], application, self._clock(), expires_at)
+        await self._store.insert_key(key)
+        await self.load()
+        return next(each for each in await self._store.list_keys() if each.digest == digest), text
+
+    async def list_keys(self) -> list[ApiKey]:
+        """Return the keys of the database, revoked ones too."""
+        await self.flush_used()
+        return await self._store.list_keys()
+
+    async def revoke_key(self, key_id: int) -> None:
+        """Revoke a key at once. Raises NotFound."""
+        if not await self._store.revoke_key(key_id, self._clock()):
+            raise NotFound("key", f"No usable key has id {key_id}")
+        await self.load()
+
+    async def flush_used(self) -> None:
+        """Write down when keys were last used. Called now and then: a write on each request would cost a flush."""
+        used, self._used = self._used, {}
+        if used:
+            await self._store.note_used(used)
+
+
+def _configured(secret: bytes, each: ApiKeySettings) -> ApiKey:
+    level = max(Level[word.upper()] for word in each.permissions)
+    return ApiKey(None, each.name, key_digest(secret, each.key), level, each.application, None, each.expires_at)

@@ -1,0 +1,282 @@
+"""Composition: settings -> engines -> services -> web, and the order of start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import resource
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import http_parser, web
+
+from updater.access.addresses import AddressReader
+from updater.access.keys import load_secret
+from updater.access.limits import RateLimits
+from updater.access.service import AccessService
+from updater.access.store import AccessStore
+from updater.artifacts.local import LocalBlobStore
+from updater.artifacts.service import ArtifactService
+from updater.artifacts.store import ArtifactStore
+from updater.catalog.service import CatalogService
+from updater.catalog.store import CatalogStore
+from updater.clock import utc_now
+from updater.config import RateLimitSettings, Settings
+from updater.database.engine import open_database
+from updater.errors import ConfigurationError, Failure
+from updater.health import HealthService
+from updater.services import Services
+from updater.telemetry.recorder import Recorder
+from updater.telemetry.service import TelemetryService
+from updater.telemetry.store import TelemetryStore
+from updater.web import api, ops
+from updater.web.control import build_control
+from updater.web.links import Links
+from updater.web.metrics import Metrics
+from updater.web.middleware import Gate, GateParts
+from updater.web.openapi import build_document
+
+LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
+_HOUSEKEEPING_S = 60.0
+_log = structlog.get_logger(__name__)
+
+
+class FolderInUse(ConfigurationError):
+    """Another process holds the data folder."""
+
+
+@contextlib.contextmanager
+def hold_folder(root: Path) -> Iterator[None]:
+    """Make the data folder and hold it: the embedded database and store have one process.
+
+    Raises:
+        FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse(f"storage.root: {root} is in use by another process") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything the settings name, for the block. The caller holds the folder."""
+    root = Path(settings.storage.root)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(root / "updater.db"))
+        blobs = LocalBlobStore(root)
+        stack.callback(blobs.close)
+        await blobs.sweep()
+        artifact_store = ArtifactStore(database)
+        artifacts = ArtifactService(blobs, artifact_store, database, max_bytes=settings.storage.max_upload_bytes)
+        catalog = CatalogService(CatalogStore(database), artifact_store, database)
+        await catalog.load()
+        access = AccessService(AccessStore(database), settings.access, secret=load_secret(root / "secret"))
+        await access.load()
+        telemetry_store = TelemetryStore(database)
+        recorder = Recorder(telemetry_store.write, queue_size=settings.telemetry.queue_size)
+        recorder.start()
+        stack.push_async_callback(recorder.stop)
+        stack.push_async_callback(_quietly, access.flush_used)
+        yield Services(
+            settings=settings,
+            started_at=utc_now(),
+            access=access,
+            artifacts=artifacts,
+            catalog=catalog,
+            telemetry=TelemetryService(telemetry_store, recorder),
+            health=HealthService(database, artifacts),
+        )
+
+
+def build_app(services: Services, limits: RateLimits | None = None) -> web.Application:
+    """Assemble the web application: every surface behind one gate."""
+    settings = services.settings
+    metrics = Metrics()
+    _add_gauges(metrics, services)
+    api_surface = api.build(services, Links(settings.server.public_url), metrics)
+    ops_surface = ops.build(metrics, lambda: build_document((*api_surface.routes, *ops_surface.routes)))
+    # The REST surface comes last: it also answers for paths that belong to nobody.
+    surfaces = (ops_surface, api_surface)
+    parts = GateParts(
+        access=services.access,
+        limits=limits,
+        addresses=AddressReader(settings.server.trusted_proxies),
+        metrics=metrics,
+        log_access=settings.logging.access,
+        require_application=services.catalog.index_of,
+    )
+    gate = Gate(parts, surfaces)
+    application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
+    application.on_response_prepare.append(gate.complete_headers)
+    for surface in surfaces:
+        application.router.add_routes(surface.routes)
+    return application
+
+
+def rate_limits(settings: RateLimitSettings) -> RateLimits | None:
+    """Return the limits, or None when they are switched off."""
+    if not settings.enabled:
+        return None
+    return RateLimits(
+        anonymous=settings.anonymous_per_minute,
+        authenticated=settings.authenticated_per_minute,
+        sign_in=settings.sign_in_per_minute,
+    )
+
+
+def make_runner(application: web.Application, settings: Settings) -> web.AppRunner:
+    """Return the runner with limits that hold slow and hostile clients off.
+
+    Source: measured; AppRunner's own keep-alive of an hour would let idle connections pile up, and a Range
+    header of a differential updater is up to 11 kB.
+    """
+    return web.AppRunner(
+        application,
+        access_log=None,
+        keepalive_timeout=15,
+        max_line_size=8190,
+        max_field_size=32768,
+        tcp_keepalive=True,
+        handler_cancellation=False,
+        shutdown_timeout=settings.server.drain_s,
+    )
+
+
+async def serve(settings: Settings, *, reload: Callable[[], Settings], announce: Callable[[str], None]) -> None:
+    """Run the service until SIGTERM or SIGINT. SIGHUP reads keys and limits again, through `reload`.
+
+    `announce` is told lines for the person who started it: the address, and the first admin key, once.
+
+    Raises:
+        ConfigurationError: the service cannot start with these settings.
+    """
+    require_platform()
+    root = Path(settings.storage.root)
+    limits = rate_limits(settings.rate_limit)
+    stopping = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(hold_folder(root))
+        services = await stack.enter_async_context(open_services(settings))
+        await _first_key(services, announce)
+        runner = make_runner(build_app(services, limits), settings)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await _listen(runner, settings)
+        await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        jobs = [asyncio.create_task(_keep_house(services))]
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: jobs.append(asyncio.create_task(_reread(services, limits, reload)))
+        )
+        for address in runner.addresses:
+            announce(f"listening on http://{address[0]}:{address[1]}")
+        await stopping.wait()
+        _log.info("server.draining", seconds=settings.server.drain_s)
+        for job in jobs:
+            job.cancel()
+
+
+def require_platform() -> None:
+    """Refuse to start where known bugs would bite. Raises ConfigurationError."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise ConfigurationError("aiohttp runs without its C parser; install a built wheel of aiohttp")
+    if sys.flags.optimize:
+        raise ConfigurationError("python -O switches checks off; start without -O")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < min(hard, 65_536):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> None:
+    try:
+        await web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024).start()
+    except OSError as error:
+        where = f"{settings.server.host}:{settings.server.port}"
+        raise ConfigurationError(f"server.port: cannot listen on {where}: {error.strerror}") from None
+
+
+@asynccontextmanager
+async def _control(services: Services, path: Path) -> AsyncIterator[None]:
+    """Open the control socket. Only the holder of the folder gets here, so an old socket is a dead one."""
+    _remove(path)
+    runner = web.AppRunner(build_control(services), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    mask = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(mask)
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+async def _first_key(services: Services, announce: Callable[[str], None]) -> None:
+    """Make an admin key when nobody could sign in otherwise."""
+    access = services.settings.access
+    if not access.enabled or access.api_keys or await services.access.list_keys():
+        return
+    _, text = await services.access.create_key("first admin", "admin")
+    announce(f"admin key (shown only now): {text}")
+
+
+async def _reread(services: Services, limits: RateLimits | None, reload: Callable[[], Settings]) -> None:
+    try:
+        fresh = reload()
+    except ConfigurationError as error:
+        _log.error("server.reload_refused", reason=str(error))
+        return
+    services.access.configure(fresh.access)
+    await services.access.load()
+    if limits is not None:
+        limits.configure(
+            anonymous=fresh.rate_limit.anonymous_per_minute,
+            authenticated=fresh.rate_limit.authenticated_per_minute,
+            sign_in=fresh.rate_limit.sign_in_per_minute,
+        )
+    _log.info("server.reloaded")
+
+
+async def _keep_house(services: Services) -> None:
+    while True:
+        await _quietly(services.artifacts.refresh_totals)
+        await _quietly(services.access.flush_used)
+        await asyncio.sleep(_HOUSEKEEPING_S)
+
+
+async def _quietly(work: Callable[[], object]) -> None:
+    """Do housekeeping whose failure must not stop anything."""
+    with contextlib.suppress(Failure):
+        await work()  # type: ignore[misc]
+
+
+def _add_gauges(metrics: Metrics, services: Services) -> None:
+    telemetry = services.telemetry
+    metrics.add_gauge("updater_report_queue_depth", "Events waiting to be written", lambda: telemetry.queue_depth)
+    metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
+    metrics.add_gauge("updater_blobs", "Blobs in the store", lambda: services.artifacts.totals.blobs)
+    metrics.add_gauge("updater_blob_bytes", "Bytes in the store", lambda: services.artifacts.totals.size_bytes)

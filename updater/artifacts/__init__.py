@@ -1,0 +1,1 @@
+"""Bytes by digest: receiving, keeping and opening them."""

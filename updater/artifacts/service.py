@@ -1,0 +1,142 @@
+"""The use cases of bytes: receive, open, verify, collect."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from updater.artifacts.blobs import BlobStore, Staged
+from updater.artifacts.store import ArtifactStore, KnownBlob
+from updater.clock import Clock, utc_now
+from updater.database.engine import Database
+from updater.errors import DigestMismatch, NotFound, TooLarge
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One step of `verify`: how the blob `digest` did, and how far the whole run is."""
+
+    digest: str
+    good: bool
+    changed: bool
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the store holds, for figures."""
+
+    blobs: int
+    size_bytes: int
+
+
+class ArtifactService:
+    """Receives, verifies and collects blobs. `max_bytes` bounds one upload."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        store: ArtifactStore,
+        database: Database,
+        *,
+        max_bytes: int,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.blobs = blobs
+        self.max_bytes = max_bytes
+        self.totals = Totals(0, 0)
+        self._store = store
+        self._database = database
+        self._clock = clock
+
+    @asynccontextmanager
+    async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Staged]:
+        """Stage the bytes; what was not placed when the block ends is discarded.
+
+        Raises:
+            TooLarge: more than `max_bytes`. StorageFull, Unavailable: the store failed.
+        """
+        staged = await self.blobs.receive(self._bounded(chunks))
+        try:
+            yield staged
+        finally:
+            await staged.discard()
+
+    async def refresh_totals(self) -> None:
+        """Read `totals` again; they are as old as the last call."""
+        self.totals = Totals(*await self._store.total())
+
+    def require_digest(self, staged: Staged, expected: str | None) -> None:
+        """Hold received bytes to the announced digest.
+
+        Raises:
+            DigestMismatch: they differ.
+        """
+        if expected is not None and staged.digest != expected:
+            raise DigestMismatch({"checksum": f"the received file has sha256 {staged.digest}, not {expected}"})
+
+    async def verify(self, *, sample: float = 1.0, chooser: random.Random | None = None) -> AsyncIterator[Verified]:
+        """Hash blobs again, longest unverified first, and quarantine what is wrong.
+
+        A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1.
+        """
+        known = await self._store.list_to_verify()
+        if sample < 1:
+            count = min(len(known), max(1, round(len(known) * sample)))
+            known = (chooser or random.SystemRandom()).sample(known, count)
+        for number, each in enumerate(known, 1):
+            good = await self._is_whole(each)
+            changed = await self._store.note_verified(each.digest, now=self._clock(), good=good)
+            yield Verified(each.digest, good, changed, number, len(known))
+
+    async def collect(self, *, grace_s: float) -> AsyncIterator[str]:
+        """Remove blobs that nothing has used for `grace_s` seconds; yield each digest that went.
+
+        Safe while uploads run: an upload claims its row before it places its bytes, and both this and the
+        upload hold that row until they are done.
+        """
+        before = self._clock() - timedelta(seconds=grace_s)
+        for digest in await self._store.list_unused(before):
+            if await self._remove(digest):
+                yield digest
+        async for digest in self._strays(before):
+            if await self._remove(digest):
+                yield digest
+
+    async def _strays(self, before: datetime) -> AsyncIterator[str]:
+        """Yield files without a row: an upload was killed between placing its bytes and its commit."""
+        async for info in self.blobs.scan():
+            if info.modified_at < before and not await self._store.known([info.digest]):
+                yield info.digest
+
+    async def _remove(self, digest: str) -> bool:
+        async with self._database.write() as connection:
+            await self._store.hold(connection, digest, self._clock())
+            if await self._store.is_used(connection, digest):
+                return False
+            # The file goes first: a row without its file is found again, a file without its row is served never.
+            await self.blobs.delete(digest)
+            await self._store.forget(connection, digest)
+            return True
+
+    async def _is_whole(self, each: KnownBlob) -> bool:
+        hasher = hashlib.sha256()
+        try:
+            async for piece in self.blobs.read(each.digest):
+                hasher.update(piece)
+        except NotFound:
+            return False
+        return hasher.hexdigest() == each.digest
+
+    async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > self.max_bytes:
+                raise TooLarge(f"The file is larger than {self.max_bytes} bytes", details={"max_bytes": self.max_bytes})
+            yield chunk

@@ -1,0 +1,93 @@
+"""The SQL of blobs: which digests are known, and whether they may be served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from updater.database.engine import Database
+from updater.database.tables import blob, build
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBlob:
+    """A row of the blob table."""
+
+    digest: str
+    size_bytes: int
+    verified_at: datetime | None
+    quarantined_at: datetime | None
+
+
+class ArtifactStore:
+    """Reads and writes blob rows. Methods that take a connection run in the caller's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, connection: AsyncConnection, digest: str, size_bytes: int, now: datetime) -> None:
+        """Note that the digest is about to be used, and hold its row until the transaction ends.
+
+        Fresh bytes are about to replace what lies there, so a quarantine ends.
+        """
+        row = {"digest": digest, "size_bytes": size_bytes, "created_at": now, "verified_at": now}
+        statement = self._database.upsert(blob).values(row)
+        again = {"created_at": now, "verified_at": now, "quarantined_at": None}
+        await connection.execute(statement.on_conflict_do_update(index_elements=[blob.c.digest], set_=again))
+
+    async def hold(self, connection: AsyncConnection, digest: str, now: datetime) -> None:
+        """Hold the digest's row, made when missing, until the transaction ends; what it says stays."""
+        row = {"digest": digest, "size_bytes": 0, "created_at": now}
+        statement = self._database.upsert(blob).values(row)
+        same = {"digest": statement.excluded.digest}
+        await connection.execute(statement.on_conflict_do_update(index_elements=[blob.c.digest], set_=same))
+
+    async def is_used(self, connection: AsyncConnection, digest: str) -> bool:
+        """Tell whether any build uses the digest."""
+        return bool(await connection.scalar(select(exists().where(build.c.digest == digest))))
+
+    async def forget(self, connection: AsyncConnection, digest: str) -> None:
+        """Remove the row of an unused digest."""
+        await connection.execute(delete(blob).where(blob.c.digest == digest))
+
+    async def list_unused(self, before: datetime) -> list[str]:
+        """Return digests that no build uses and that were last claimed before a time."""
+        used = exists().where(build.c.digest == blob.c.digest)
+        async with self._database.read() as connection:
+            rows = await connection.scalars(select(blob.c.digest).where(~used, blob.c.created_at < before))
+            return list(rows)
+
+    async def known(self, digests: Iterable[str]) -> set[str]:
+        """Return which of the digests have a row."""
+        async with self._database.read() as connection:
+            return set(await connection.scalars(select(blob.c.digest).where(blob.c.digest.in_(list(digests)))))
+
+    async def list_to_verify(self) -> list[KnownBlob]:
+        """Return every blob that a build uses or that is in quarantine, longest unverified first."""
+        used = exists().where(build.c.digest == blob.c.digest)
+        statement = (
+            select(blob.c.digest, blob.c.size_bytes, blob.c.verified_at, blob.c.quarantined_at)
+            .where(or_(used, blob.c.quarantined_at.is_not(None)))
+            .order_by(blob.c.verified_at.nulls_first(), blob.c.digest)
+        )
+        async with self._database.read() as connection:
+            return [KnownBlob(*row) for row in await connection.execute(statement)]
+
+    async def note_verified(self, digest: str, *, now: datetime, good: bool) -> bool:
+        """Keep the outcome of a check; return whether the blob's serving state changed."""
+        before = select(blob.c.quarantined_at).where(blob.c.digest == digest)
+        values = {"verified_at": now, "quarantined_at": None if good else now}
+        async with self._database.write() as connection:
+            was_good = await connection.scalar(before) is None
+            await connection.execute(update(blob).where(blob.c.digest == digest).values(**values))
+            return was_good != good
+
+    async def total(self) -> tuple[int, int]:
+        """Return how many blobs there are and their bytes together."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(func.count(), func.coalesce(func.sum(blob.c.size_bytes), 0)))).one()
+            return int(row[0]), int(row[1])

@@ -1,0 +1,1 @@
+"""What exists, and which build a client gets."""

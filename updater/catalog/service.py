@@ -1,0 +1,295 @@
+"""The use cases of the catalog: what surfaces call, and the only owner of the index.
+
+Every write commits, then swaps the index of its application, then returns: whoever was answered finds the
+change in the next check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import updater.catalog.decision as decision
+from updater.artifacts.blobs import Staged
+from updater.artifacts.store import ArtifactStore
+from updater.catalog.decision import NoUpdate, Offer, Question
+from updater.catalog.index import ApplicationIndex
+from updater.catalog.model import (
+    CONFIG_DEFAULTS,
+    Application,
+    ApplicationStats,
+    Build,
+    BuildQuery,
+    Draft,
+    ExternalFile,
+    HostedFile,
+    Page,
+)
+from updater.catalog.platforms import Target
+from updater.catalog.store import ACTIVE, CatalogStore
+from updater.catalog.versions import Scheme, Version, parse_version
+from updater.clock import Clock, utc_now
+from updater.database.engine import Database
+from updater.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+
+
+class CatalogService:
+    """Applications, releases and builds. Call `load` once before use."""
+
+    def __init__(
+        self, store: CatalogStore, artifacts: ArtifactStore, database: Database, *, clock: Clock = utc_now
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._database = database
+        self._clock = clock
+        self._index: dict[str, ApplicationIndex] = {}
+        self._reloading = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Read the whole index."""
+        self._index = await self._store.load_index()
+
+    # -- the read path: memory only
+
+    def index_of(self, application_id: str) -> ApplicationIndex:
+        """Return the present snapshot of an application.
+
+        Raises:
+            NotFound: no such application.
+        """
+        found = self._index.get(application_id)
+        if found is None:
+            raise NotFound("application", "Application not found")
+        return found
+
+    def check(self, application_id: str, question: Question) -> Offer | NoUpdate:
+        """Decide which build a client gets. Raises NotFound for an unknown application."""
+        return decision.decide(self.index_of(application_id), question)
+
+    def get_latest(self, application_id: str, target: Target, *, allow_prerelease: bool = False) -> Build:
+        """Return the highest active build for a target. Raises NotFound."""
+        found = decision.latest(self.index_of(application_id), target, allow_prerelease=allow_prerelease)
+        if found is None:
+            raise NotFound("release", f"No release for {target.platform}/{target.architecture}")
+        return found
+
+    def requires_updates(self, application_id: str) -> bool:
+        """Tell whether an application forces all its updates. Raises NotFound."""
+        return bool(self.index_of(application_id).application.config["required_update"])
+
+    def parse(self, application_id: str, text: str, field: str) -> Version:
+        """Parse a version by the application's scheme.
+
+        Raises:
+            NotFound: no such application. Invalid: not a version; names `field`.
+        """
+        try:
+            return parse_version(text, self.index_of(application_id).application.scheme)
+        except ValueError as error:
+            raise Invalid({field: str(error)}) from None
+
+    # -- applications
+
+    def get_application(self, application_id: str) -> Application:
+        """Return one application. Raises NotFound."""
+        return self.index_of(application_id).application
+
+    async def stats(self, application_id: str) -> ApplicationStats:
+        """Count over the builds of an application. Raises NotFound."""
+        self.index_of(application_id)
+        return await self._store.stats(application_id)
+
+    async def list_applications(self, page: Page, only: str | None = None) -> tuple[list[Application], int]:
+        """Return one page of applications, and how many there are in all."""
+        return await self._store.list_applications(page, only)
+
+    async def create_application(
+        self, application_id: str, *, name: str, platforms: tuple[str, ...], extra: Mapping[str, Any]
+    ) -> Application:
+        """Add an application; `extra` may hold `description`, `config` and `scheme`.
+
+        Raises:
+            Conflict: the id is taken. Invalid: a version in `config` does not parse.
+        """
+        now = self._clock()
+        made = Application(
+            id=application_id,
+            name=name,
+            description=extra.get("description", ""),
+            platforms=tuple(dict.fromkeys(platforms)),
+            config={**CONFIG_DEFAULTS, **extra.get("config", {})},
+            scheme=Scheme(extra.get("scheme", Scheme.SEMVER)),
+            created_at=now,
+            updated_at=now,
+        )
+        _require_config(made)
+        async with self._database.write() as connection:
+            if await self._store.find_application(connection, application_id) is not None:
+                raise Conflict(f"Application exists already: {application_id}")
+            await self._store.insert_application(connection, made)
+        await self._reload(application_id)
+        return made
+
+    async def update_application(self, application_id: str, changes: Mapping[str, Any]) -> Application:
+        """Change the given fields (`name`, `description`, `platforms`, `config`); `config` is merged.
+
+        Raises:
+            NotFound: no such application. Invalid: a version in `config` does not parse.
+        """
+        async with self._database.write() as connection:
+            known = await self._store.find_application(connection, application_id)
+            if known is None:
+                raise NotFound("application", "Application not found")
+            given = {key: changes[key] for key in ("name", "description") if key in changes}
+            if "platforms" in changes:
+                given["platforms"] = tuple(dict.fromkeys(changes["platforms"]))
+            if "config" in changes:
+                given["config"] = {**known.config, **changes["config"]}
+            changed = dataclasses.replace(known, **given, updated_at=self._clock())
+            _require_config(changed)
+            await self._store.update_application(connection, changed)
+        await self._reload(application_id)
+        return changed
+
+    async def delete_application(self, application_id: str) -> None:
+        """Remove an application and all it has. Raises NotFound."""
+        async with self._database.write() as connection:
+            if not await self._store.delete_application(connection, application_id):
+                raise NotFound("application", "Application not found")
+        await self._reload(application_id)
+
+    # -- builds
+
+    async def list_builds(self, application_id: str, query: BuildQuery) -> tuple[list[Build], int]:
+        """Return one page of builds, and how many fit in all. Raises NotFound."""
+        self.index_of(application_id)
+        return await self._store.list_builds(application_id, query)
+
+    async def get_build(self, application_id: str, version: Version, target: Target) -> Build:
+        """Return one build that clients may have: from the index when it is there, else from the database.
+
+        Raises:
+            NotFound: no such build, or its release is inactive. Unavailable: its bytes are in quarantine.
+        """
+        found = self.index_of(application_id).builds.get((version.text, target))
+        if found is None:
+            found = await self._store.find_build(application_id, version.text, target)
+        if found is None or not found.active:
+            raise _no_release(version, target)
+        if found.quarantined:
+            raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)
+        return found
+
+    async def register_build(self, application_id: str, draft: Draft, file: ExternalFile) -> Build:
+        """Add a build whose file somebody else serves.
+
+        Raises:
+            NotFound: no such application. Malformed: a platform the application does not list.
+            Conflict: the build exists already, or its release is inactive.
+        """
+        return await self._publish(application_id, draft, file)
+
+    async def publish_build(self, application_id: str, draft: Draft, staged: Staged, suffix: str = "") -> Build:
+        """Add a build whose received bytes go into the store. Durable when this returns.
+
+        Raises:
+            As `register_build`; Conflict also when other bytes were ever served under this coordinate.
+            StorageFull, Unavailable: nothing is visible.
+        """
+        file = HostedFile(staged.digest, staged.size_bytes, suffix)
+        return await self._publish(application_id, draft, file, staged)
+
+    async def delete_build(self, application_id: str, version: Version, target: Target) -> Build:
+        """Remove a build; its address stays bound to its bytes. Raises NotFound."""
+        self.index_of(application_id)
+        async with self._database.write() as connection:
+            found = await self._store.find_build_in(connection, application_id, version.text, target)
+            if found is None:
+                raise _no_release(version, target)
+            await self._store.delete_build(connection, found)
+        await self._reload(application_id)
+        return found
+
+    async def reload_all(self) -> None:
+        """Read the whole index again, after something changed serving states in bulk."""
+        async with self._reloading:
+            self._index = await self._store.load_index()
+
+    async def _publish(
+        self, application_id: str, draft: Draft, file: ExternalFile | HostedFile, staged: Staged | None = None
+    ) -> Build:
+        now = self._clock()
+        async with self._database.write() as connection:
+            known = await self._store.find_application(connection, application_id)
+            _require_platform(known, application_id, draft.target)
+            release_id, status = await self._store.ensure_release(connection, application_id, draft.version, now)
+            if status != ACTIVE:
+                raise Conflict(f"Version {draft.version.text} was deactivated; publish a new version")
+            if await self._store.find_build_in(connection, application_id, draft.version.text, draft.target):
+                raise Conflict(_exists(draft))
+            if staged is not None and isinstance(file, HostedFile):
+                await self._require_pin(connection, application_id, draft, file.digest)
+                # Claim, then place, then commit: whoever collects this digest waits, or has finished before.
+                await self._artifacts.claim(connection, file.digest, file.size_bytes, now)
+                await staged.place()
+            await self._store.insert_build(connection, release_id, draft, file, now)
+            made = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
+        await self._reload(application_id)
+        assert made is not None  # noqa: S101 - inserted above, in the same transaction
+        return made
+
+    async def _require_pin(self, connection: Any, application_id: str, draft: Draft, digest: str) -> None:
+        bound = await self._store.pin(connection, application_id, draft, digest)
+        if bound != digest:
+            raise Conflict(
+                f"Version {draft.version.text} for {draft.target.platform}/{draft.target.architecture} was published "
+                "before with other bytes, which caches may still hold; publish a new version"
+            )
+
+    async def _reload(self, application_id: str) -> None:
+        """Swap one application's snapshot. One at a time, so that an older reading never wins."""
+        async with self._reloading:
+            fresh = (await self._store.load_index(application_id)).get(application_id)
+            index = dict(self._index)
+            if fresh is None:
+                index.pop(application_id, None)
+            else:
+                index[application_id] = fresh
+            self._index = index
+
+
+def _require_platform(known: Application | None, application_id: str, target: Target) -> None:
+    if known is None:
+        raise NotFound("application", "Application not found")
+    if target.platform not in known.platforms:
+        raise Malformed(
+            f"Application {application_id} does not list platform {target.platform}; "
+            f"it lists {', '.join(known.platforms)}",
+            details={"platform": target.platform, "platforms": list(known.platforms)},
+        )
+
+
+def _require_config(each: Application) -> None:
+    problems = {}
+    for key in ("min_version", "max_version"):
+        if each.config[key]:
+            try:
+                parse_version(each.config[key], each.scheme)
+            except ValueError as error:
+                problems[f"config.{key}"] = str(error)
+    if problems:
+        raise Invalid(problems)
+
+
+def _no_release(version: Version, target: Target) -> NotFound:
+    return NotFound("release", f"Release not found: {version.text} for {target.platform}/{target.architecture}")
+
+
+def _exists(draft: Draft) -> str:
+    return (
+        f"Version {draft.version.text} for {draft.target.platform}/{draft.target.architecture} exists already; "
+        "what is published never changes"
+    )

@@ -1,0 +1,56 @@
+"""`updater key`: make, list and revoke API keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from updater.cli.operate import config_option, operate
+from updater.cli.output import print_json, print_table
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke API keys. Needs access to the data folder, no key."""
+
+
+@key.command()
+@click.argument("name")
+@click.option("--level", type=click.Choice(["read", "write", "admin"]), required=True, help="What the key may do.")
+@click.option("--app", "application", help="Limit the key to one application.")
+@click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), help="Let the key expire.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def create(
+    name: str, level: str, application: str | None, expires_days: float | None, as_json: bool, config: Path | None
+) -> None:
+    """Make a key for NAME and print it, this once."""
+    made = operate(config, "key.create", name=name, level=level, application=application, expires_days=expires_days)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"key {made['id']} for {name} ({level}); keep it, it is shown only now:", err=True)
+        click.echo(made["key"])
+
+
+@key.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def list_keys(as_json: bool, config: Path | None) -> None:
+    """List all keys, revoked ones too, without their texts."""
+    found = operate(config, "key.list")
+    if as_json:
+        print_json(found)
+    else:
+        columns = ("id", "name", "level", "application", "created_at", "expires_at", "revoked_at", "last_used_at")
+        print_table(columns, [[each[column] for column in columns] for each in found])
+
+
+@key.command()
+@click.argument("key_id", type=int)
+@config_option
+def revoke(key_id: int, config: Path | None) -> None:
+    """Revoke the key with id KEY_ID, at once."""
+    operate(config, "key.revoke", key_id=key_id)
+    click.echo(f"key {key_id} is revoked")

@@ -1,0 +1,107 @@
+"""Run an operation of `updater.operations`: here when the data folder is free, else in the running service.
+
+An embedded database has one writing process. Whoever runs these commands needs the rights of the data folder's
+owner, nothing else: no key is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from updater.cli.exits import Exit
+from updater.errors import ConfigurationError, Failure
+
+config_option = click.option(
+    "--config",
+    envvar="UPDATER_CONFIG",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings file (also UPDATER_CONFIG); defaults hold without one.",
+)
+Event = dict[str, Any]
+_EXITS = {
+    "Invalid": Exit.INVALID,
+    "NotFound": Exit.NOT_FOUND,
+    "Conflict": Exit.CONFLICT,
+    "Unavailable": Exit.UNAVAILABLE,
+}
+
+
+def operate(
+    config: Path | None, operation: str, *, on_progress: Callable[[Event], None] | None = None, **arguments: Any
+) -> Any:
+    """Run one operation and return its result; failures end the command with one line."""
+    try:
+        return asyncio.run(_operate(config, operation, arguments, on_progress or (lambda _: None)))
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _operate(
+    config: Path | None, operation: str, arguments: dict[str, Any], on_progress: Callable[[Event], None]
+) -> Any:
+    from updater.app import FolderInUse, hold_folder
+    from updater.config import load
+
+    settings = load(config)
+    root = Path(settings.storage.root)
+    given = {name: value for name, value in arguments.items() if value is not None}
+    try:
+        with hold_folder(root):
+            return await _result(_run_here(settings, operation, given), on_progress)
+    except FolderInUse:
+        return await _result(_run_there(root, operation, given), on_progress)
+
+
+async def _result(events: AsyncIterator[Event], on_progress: Callable[[Event], None]) -> Any:
+    async for event in events:
+        if "result" in event:
+            return event["result"]
+        if "failure" in event:
+            _fail(event)
+        on_progress(event)
+    raise click.ClickException("the service ended before it answered")
+
+
+async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Event]:
+    from updater.app import open_services
+    from updater.operations import OPERATIONS
+    from updater.web.control import describe_failure
+
+    async with open_services(settings) as services:
+        try:
+            async for event in OPERATIONS[operation](services, **arguments):
+                yield event
+        except Failure as failure:
+            yield describe_failure(failure)
+
+
+async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Event]:
+    import aiohttp
+
+    from updater.app import CONTROL_SOCKET
+
+    connector = aiohttp.UnixConnector(path=str(root / CONTROL_SOCKET))
+    timeout = aiohttp.ClientTimeout(total=None)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.post(f"http://service/{operation}", json=arguments) as response,
+        ):
+            async for line in response.content:
+                yield json.loads(line)
+    except aiohttp.ClientConnectionError:
+        raise click.ClickException(
+            f"{root} is in use, but its process does not answer on {CONTROL_SOCKET}; is it starting or stopping?"
+        ) from None
+
+
+def _fail(event: Event) -> NoReturn:
+    lines = [event["message"], *(f"  {field}: {text}" for field, text in event.get("fields", {}).items())]
+    click.echo("Error: " + "\n".join(lines), err=True)
+    raise SystemExit(_EXITS.get(event["failure"], Exit.FAILURE))

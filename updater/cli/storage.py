@@ -1,0 +1,63 @@
+"""`updater verify` and `updater collect`: look after the stored bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from updater.cli.exits import Exit
+from updater.cli.operate import config_option, operate
+from updater.cli.output import print_json
+
+
+@click.command()
+@click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of blobs to check.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def verify(sample: float, as_json: bool, config: Path | None) -> None:
+    """Hash stored files again; quarantine what is wrong. Ends with status 9 when something is."""
+    with _counting_bar("verifying") as on_progress:
+        outcome = operate(config, "verify", on_progress=on_progress, sample=sample)
+    if as_json:
+        print_json(outcome)
+    else:
+        click.echo(f"{outcome['checked']} checked, {len(outcome['bad'])} damaged")
+        for digest in outcome["bad"]:
+            click.echo(f"  {digest}: quarantined; publish the same file again, or restore it and verify", err=True)
+    if outcome["bad"]:
+        raise SystemExit(Exit.DIGEST_MISMATCH)
+
+
+@click.command()
+@click.option("--grace-s", type=click.FloatRange(min=0), help="Keep what was used within this many seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def collect(grace_s: float | None, as_json: bool, config: Path | None) -> None:
+    """Remove stored files that no build uses. Safe while the service runs."""
+    outcome = operate(config, "collect", grace_s=grace_s)
+    if as_json:
+        print_json(outcome)
+    else:
+        click.echo(f"{len(outcome['removed'])} removed")
+
+
+@contextmanager
+def _counting_bar(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show `done` of `total` on stderr, on a terminal."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)
+    ) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda event: bar.update(task, completed=event["done"], total=event.get("total"))

@@ -1,0 +1,260 @@
+"""Settings as frozen dataclasses: the only reader of YAML and of the environment.
+
+Each setting is declared once, with its default and the marshmallow field that checks it. Order of precedence:
+`UPDATER_<SECTION>__<KEY>` in the environment, then the YAML file, then the default. A wrong or unknown key
+is a `ConfigurationError` with one line that names the key, the value and what fits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import yaml
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from updater.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "UPDATER_"
+# Read by the command line client, not by the server: the same prefix, but no setting.
+_NOT_SETTINGS = frozenset({"UPDATER_SERVER", "UPDATER_KEY", "UPDATER_CONFIG"})
+
+LEVELS = ("read", "write", "admin")
+
+
+def _setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
+    """Declare one setting: how it is checked and what holds when it is not given."""
+    if default is dataclasses.MISSING:
+        check.required = True
+        return field(metadata={"check": check})
+    check.required = False
+    if isinstance(default, tuple):
+        return field(default_factory=lambda: default, metadata={"check": check})
+    return field(default=default, metadata={"check": check})
+
+
+def _http_url(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
+
+
+def _network(value: str) -> None:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValidationError("expected an address or a network such as 10.0.0.0/8") from None
+
+
+def _text(*checks: Any) -> fields.String:
+    return fields.String(validate=list(checks))
+
+
+def _whole(low: int, high: int | None = None) -> fields.Integer:
+    return fields.Integer(strict=True, validate=validate.Range(min=low, max=high))
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where the service listens and how it names itself."""
+
+    host: str = _setting(_text(validate.Length(min=1)), "127.0.0.1")
+    port: int = _setting(_whole(0, 65535), 8080)
+    public_url: str | None = _setting(fields.String(allow_none=True, validate=_http_url), None)
+    trusted_proxies: tuple[str, ...] = _setting(fields.List(fields.String(validate=_network)), ())
+    drain_s: int = _setting(_whole(0, 3600), 30)
+
+
+@dataclass(frozen=True)
+class StorageSettings:
+    """Where rows and bytes live."""
+
+    root: str = _setting(_text(validate.Length(min=1)), "storage")
+    max_upload_bytes: int = _setting(_whole(1), 2_147_483_648)
+    collect_grace_s: int = _setting(_whole(0), 86_400)
+
+
+@dataclass(frozen=True)
+class ApiKeySettings:
+    """A key that lives in the settings, beside those made with `updater key create`."""
+
+    name: str = _setting(_text(validate.Length(min=1, max=100)))
+    key: str = _setting(_text(validate.Length(min=16, max=200)))
+    permissions: tuple[str, ...] = _setting(
+        fields.List(fields.String(validate=validate.OneOf(LEVELS)), validate=validate.Length(min=1))
+    )
+    application: str | None = _setting(fields.String(allow_none=True), None)
+    enabled: bool = _setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    expires_at: datetime | None = _setting(fields.AwareDateTime(allow_none=True), None)
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """Who may do what. `enabled: false` opens every endpoint, as the /api/v1 document says."""
+
+    enabled: bool = _setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    api_keys: tuple[ApiKeySettings, ...] = _setting(fields.List(fields.Raw()), ())
+
+
+@dataclass(frozen=True)
+class RateLimitSettings:
+    """How many requests a client may send."""
+
+    enabled: bool = _setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    anonymous_per_minute: int = _setting(_whole(1), 300)
+    authenticated_per_minute: int = _setting(_whole(1), 1200)
+    sign_in_per_minute: int = _setting(_whole(1), 10)
+
+
+@dataclass(frozen=True)
+class TelemetrySettings:
+    """How reports are taken in."""
+
+    queue_size: int = _setting(_whole(1, 1_000_000), 10_000)
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """What is written to standard output, one JSON object a line."""
+
+    level: str = _setting(_text(validate.OneOf(("debug", "info", "warning", "error"))), "info")
+    access: bool = _setting(fields.Boolean(truthy={True}, falsy={False}), True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, one attribute a section. Build with `load`, or directly in tests."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+    rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "server": ServerSettings,
+    "storage": StorageSettings,
+    "access": AccessSettings,
+    "rate_limit": RateLimitSettings,
+    "telemetry": TelemetrySettings,
+    "logging": LoggingSettings,
+}
+# Settings that are lists of further records: "section.key" -> the record's type.
+_RECORDS: dict[str, type[Any]] = {"access.api_keys": ApiKeySettings}
+
+T = TypeVar("T")
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `path` (none: defaults) and the environment.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or a key is unknown or does not fit.
+    """
+    tree = _read_yaml(path) if path else {}
+    _overlay(tree, os.environ if environment is None else environment)
+    unknown = sorted(set(tree) - set(SECTIONS))
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]}: unknown section; known sections are {', '.join(SECTIONS)}")
+    return Settings(**{name: _section(kind, tree.get(name), name) for name, kind in SECTIONS.items()})
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" line {place.line + 1}" if place else ""
+        raise ConfigurationError(f"{path}{line}: not valid YAML") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f"{path}: expected sections such as 'server:', found {type(tree).__name__}")
+    return {str(key): value for key, value in tree.items()}
+
+
+def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Lay `UPDATER_SECTION__KEY=value` (the value is YAML) over the tree, in place."""
+    for variable, raw in sorted(environment.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
+            continue
+        section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if section not in SECTIONS:
+            raise ConfigurationError(
+                f"{variable}: unknown section '{section}'; expected UPDATER_<SECTION>__<KEY>, "
+                f"sections are {', '.join(SECTIONS)}"
+            )
+        try:
+            value = yaml.safe_load(raw)
+        except yaml.YAMLError:
+            raise ConfigurationError(f"{variable}: the value is not valid YAML") from None
+        if not key:
+            tree[section] = value
+            continue
+        below = tree.get(section) or {}
+        if isinstance(below, dict):
+            tree[section] = {**below, key: value}
+
+
+def _section(kind: type[T], raw: Any, name: str) -> T:
+    """Check one mapping against the dataclass `kind` and build it."""
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{name}: expected a mapping of keys, got {_shown(name, raw)}")
+    declared = {each.name: each.metadata["check"] for each in dataclasses.fields(cast(Any, kind))}
+    try:
+        checked = cast(dict[str, Any], Schema.from_dict(declared)(unknown=RAISE).load(raw))
+    except ValidationError as error:
+        raise _first_error(error, raw, name, tuple(declared)) from None
+    values = {key: _record(value, f"{name}.{key}") for key, value in checked.items()}
+    return kind(**values)
+
+
+def _record(value: Any, name: str) -> Any:
+    if name in _RECORDS:
+        return tuple(_section(_RECORDS[name], each, f"{name}[{index}]") for index, each in enumerate(value))
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _first_error(error: ValidationError, raw: dict[str, Any], name: str, known: tuple[str, ...]) -> ConfigurationError:
+    messages = cast(dict[str, Any], error.messages)
+    key = sorted(messages)[0]
+    if key not in known:
+        return ConfigurationError(f"{name}.{key}: unknown key; known keys are {', '.join(known)}")
+    problem = messages[key]
+    while isinstance(problem, dict):
+        problem = next(iter(problem.values()))
+    text = " ".join(str(part) for part in problem) if isinstance(problem, list) else str(problem)
+    if key not in raw:
+        return ConfigurationError(f"{name}.{key}: missing; {text}")
+    return ConfigurationError(f"{name}.{key}: {_shown(key, raw[key])} does not fit; {text}")
+
+
+def _shown(key: str, value: Any) -> str:
+    """Show a value in an error, unless it is, or may hold, a secret."""
+    secret = any(word in key for word in ("key", "secret", "password", "database_url", "blob_url", "storage_url"))
+    return "the given value" if secret else repr(value)
+
+
+def as_tree(settings: Any) -> dict[str, Any]:
+    """Return the settings as plain nested data, in the shape of the YAML file."""
+    tree = dataclasses.asdict(settings)
+    return cast(dict[str, Any], _plain(tree))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value

@@ -1,0 +1,175 @@
+"""Every table, once, for both SQLite and PostgreSQL.
+
+Times are stored as whole microseconds since the epoch and read as aware UTC datetimes: both engines then order,
+compare and index them alike. Versions are ordered by `sort_key`, a text compared by code point.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware datetime, stored as microseconds since the epoch."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        """Store; a naive datetime is a programming error."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        """Read."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+# PostgreSQL would otherwise order text by the rules of a language.
+SortKey = String(700).with_variant(String(700, collation="C"), "postgresql")
+# SQLite only gives out row ids for a column of exactly this type.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+application = Table(
+    "application",
+    metadata,
+    Column("id", String(100), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("platforms", JSON, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("scheme", String(10), nullable=False),
+    # The sort key of config.max_version, so that the database can leave out what is above it.
+    Column("ceiling_key", SortKey),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("application_id", ForeignKey("application.id", ondelete="CASCADE"), nullable=False),
+    Column("version", String(100), nullable=False),
+    Column("sort_key", SortKey, nullable=False),
+    Column("prerelease", Boolean, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("application_id", "version"),
+    Index(None, "application_id", "sort_key"),
+)
+
+blob = Table(
+    "blob",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("verified_at", UtcTime),
+    Column("quarantined_at", UtcTime),
+)
+
+build = Table(
+    "build",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("release_id", ForeignKey("release.id", ondelete="CASCADE"), nullable=False),
+    Column("platform", String(20), nullable=False),
+    Column("architecture", String(20), nullable=False),
+    Column("digest", ForeignKey("blob.digest")),
+    Column("url", Text),
+    Column("checksum_type", String(10), nullable=False),
+    Column("checksum", Text, nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("suffix", String(20), nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("minimum_version", String(100)),
+    Column("minimum_key", SortKey),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("release_id", "platform", "architecture"),
+    Index(None, "digest"),
+)
+
+# What a hosted coordinate has ever served. Outlives the build and the application on purpose: caches hold the
+# address as immutable, so it may only ever give these bytes.
+pinned_digest = Table(
+    "pinned_digest",
+    metadata,
+    Column("application_id", String(100), primary_key=True),
+    Column("version", String(100), primary_key=True),
+    Column("platform", String(20), primary_key=True),
+    Column("architecture", String(20), primary_key=True),
+    Column("digest", String(64), nullable=False),
+)
+
+download_count = Table(
+    "download_count",
+    metadata,
+    Column("build_id", ForeignKey("build.id", ondelete="CASCADE"), primary_key=True),
+    Column("started", BigInteger, nullable=False),
+    Column("finished", BigInteger, nullable=False),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("application_id", ForeignKey("application.id", ondelete="CASCADE"), nullable=False),
+    # Given by the client: the same report sent again counts once.
+    Column("report_id", String(100)),
+    Column("current_version", String(100), nullable=False),
+    Column("target_version", String(100), nullable=False),
+    Column("platform", String(20), nullable=False),
+    Column("architecture", String(20), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("error_message", Text),
+    Column("install_time_seconds", Integer),
+    Column("received_at", UtcTime, nullable=False),
+    UniqueConstraint("application_id", "report_id"),
+    Index(None, "application_id", "received_at"),
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("level", String(10), nullable=False),
+    # No foreign key: a key may be made before its application.
+    Column("application_id", String(100)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
+)

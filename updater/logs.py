@@ -1,0 +1,45 @@
+"""Logs: one JSON object a line on standard output, for everything the process says.
+
+Secrets never reach a log call: requests are logged by name of the key, never with headers or query values.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+
+def configure_logs(level: str) -> None:
+    """Send structlog's and the standard library's loggers to standard output."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(file=sys.stdout.buffer),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_Bridge()], level=level.upper(), force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class _Bridge(logging.Handler):
+    """Hands records of the standard library over to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(record.name)
+        # The HTTP parser raises on every malformed request: a line is enough, a traceback would help to flood us.
+        trace = record.exc_info if record.name != "aiohttp.server" else None
+        log.log(record.levelno, record.name, text=record.getMessage()[:500], exc_info=trace)
+
+
+def _dumps(value: Any, **_: Any) -> bytes:
+    return orjson.dumps(value, default=repr)

@@ -1,0 +1,91 @@
+"""What an operator can ask of a running service or of a stopped one: one table of operations.
+
+Each is an async generator over the services that yields plain values: any number of progress events, then one
+result (`{"result": ...}`). The command line runs them in its own process when the data folder is free, and
+through the service's control socket when it is not, because an embedded database has one writing process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from updater.access.keys import ApiKey
+from updater.clock import utc_now
+from updater.errors import Invalid
+from updater.services import Services
+
+Event = dict[str, Any]
+Operation = Callable[..., AsyncIterator[Event]]
+
+
+async def create_key(
+    services: Services, *, name: str, level: str, application: str | None = None, expires_days: float | None = None
+) -> AsyncIterator[Event]:
+    """Make an API key; the result holds its text, this once."""
+    expires_at = None if expires_days is None else utc_now() + timedelta(days=expires_days)
+    key, text = await services.access.create_key(name, level, application=application, expires_at=expires_at)
+    yield {"result": {**_shown(key), "key": text}}
+
+
+async def list_keys(services: Services) -> AsyncIterator[Event]:
+    """List all keys, without their texts."""
+    yield {"result": [_shown(key) for key in await services.access.list_keys()]}
+
+
+async def revoke_key(services: Services, *, key_id: int) -> AsyncIterator[Event]:
+    """Revoke a key at once."""
+    await services.access.revoke_key(key_id)
+    yield {"result": {"id": key_id, "revoked": True}}
+
+
+async def verify(services: Services, *, sample: float = 1.0) -> AsyncIterator[Event]:
+    """Hash stored blobs again and quarantine what is wrong."""
+    if not 0 < sample <= 1:
+        raise Invalid({"sample": "expected a share above 0 and up to 1"})
+    checked, bad, changed = 0, [], False
+    async for each in services.artifacts.verify(sample=sample):
+        checked += 1
+        changed = changed or each.changed
+        if not each.good:
+            bad.append(each.digest)
+        yield {"done": each.done, "total": each.total}
+    if changed:
+        await services.catalog.reload_all()
+    yield {"result": {"checked": checked, "bad": bad}}
+
+
+async def collect(services: Services, *, grace_s: float | None = None) -> AsyncIterator[Event]:
+    """Remove blobs that nothing uses."""
+    grace = services.settings.storage.collect_grace_s if grace_s is None else grace_s
+    removed = []
+    async for digest in services.artifacts.collect(grace_s=grace):
+        removed.append(digest)
+        yield {"done": len(removed)}
+    yield {"result": {"removed": removed}}
+
+
+OPERATIONS: dict[str, Operation] = {
+    "key.create": create_key,
+    "key.list": list_keys,
+    "key.revoke": revoke_key,
+    "verify": verify,
+    "collect": collect,
+}
+
+
+def _shown(key: ApiKey) -> Event:
+    def text(moment: datetime | None) -> str | None:
+        return None if moment is None else moment.isoformat(timespec="seconds")
+
+    return {
+        "id": key.id,
+        "name": key.name,
+        "level": key.level.word,
+        "application": key.application,
+        "created_at": text(key.created_at),
+        "expires_at": text(key.expires_at),
+        "revoked_at": text(key.revoked_at),
+        "last_used_at": text(key.last_used_at),
+    }

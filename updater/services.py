@@ -1,0 +1,26 @@
+"""What the composition hands to the surfaces: every service, and the settings they stand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from updater.access.service import AccessService
+from updater.artifacts.service import ArtifactService
+from updater.catalog.service import CatalogService
+from updater.config import Settings
+from updater.health import HealthService
+from updater.telemetry.service import TelemetryService
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one process."""
+
+    settings: Settings
+    started_at: datetime
+    access: AccessService
+    artifacts: ArtifactService
+    catalog: CatalogService
+    telemetry: TelemetryService
+    health: HealthService

@@ -1,0 +1,97 @@
+"""Group commit: many events, one durable transaction, then the answers.
+
+A commit costs a disk flush, however many rows it holds. While one batch is being flushed, the next one gathers;
+so throughput grows with load and a lone report still waits for one flush only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from updater.errors import Failure, Unavailable
+from updater.telemetry.model import Event
+
+# Bounds the time one transaction holds the write lock.
+BATCH_EVENTS = 1_000
+_log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """A bounded queue in front of `write`. Start it, and stop it before the database closes."""
+
+    def __init__(self, write: Callable[[Sequence[Event]], Awaitable[None]], *, queue_size: int) -> None:
+        self._write = write
+        self._queue_size = queue_size
+        self._waiting: deque[tuple[Event, asyncio.Future[None] | None]] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def depth(self) -> int:
+        """Return how many events wait."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin writing."""
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self) -> None:
+        """Write what waits, then end."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    async def record(self, event: Event) -> None:
+        """Return once the event is on disk.
+
+        Raises:
+            Unavailable: the queue is full, or the database failed; the event is not kept.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._put(event, future)
+        await future
+
+    def note(self, event: Event) -> bool:
+        """Queue an event that nobody waits for; return False when the queue is full and it was dropped."""
+        try:
+            self._put(event, None)
+        except Unavailable:
+            return False
+        return True
+
+    def _put(self, event: Event, future: asyncio.Future[None] | None) -> None:
+        if self._stopping or len(self._waiting) >= self._queue_size:
+            raise Unavailable("Too many reports are waiting; send it again later", retry_after_s=2)
+        self._waiting.append((event, future))
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while self._waiting or not self._stopping:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._waiting.popleft() for _ in range(min(BATCH_EVENTS, len(self._waiting)))]
+            await self._flush(batch)
+
+    async def _flush(self, batch: list[tuple[Event, asyncio.Future[None] | None]]) -> None:
+        try:
+            await self._write([event for event, _ in batch])
+        except Exception as error:
+            failure = error if isinstance(error, Failure) else Unavailable("The report could not be stored")
+            _log.error("telemetry.flush_failed", events=len(batch), exc_info=not isinstance(error, Failure))
+            for _, future in batch:
+                if future is not None and not future.done():
+                    future.set_exception(failure)
+            # Without a pause a broken database would be asked as fast as the processor allows.
+            await asyncio.sleep(0.05)
+            return
+        for _, future in batch:
+            if future is not None and not future.done():
+                future.set_result(None)

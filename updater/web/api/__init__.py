@@ -1,0 +1,53 @@
+"""The REST API of document 004 at `/api/v1`: all routes on one screen. See README.md beside this file."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.services import Services
+from updater.web.api.applications import Applications
+from updater.web.api.builds import Builds
+from updater.web.api.checks import Checks
+from updater.web.api.health import Health
+from updater.web.api.releases import Releases
+from updater.web.api.reports import Reports
+from updater.web.errors import write_api
+from updater.web.links import Links
+from updater.web.metrics import Metrics
+from updater.web.middleware import bearer
+from updater.web.routing import Surface
+
+PREFIX = "/api/v1"
+
+
+def build(services: Services, links: Links, metrics: Metrics) -> Surface:
+    """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
+    checks = Checks(services.catalog, links)
+    releases = Releases(services.catalog, links)
+    builds = Builds(services, links, metrics)
+    reports = Reports(services.catalog, services.telemetry)
+    applications = Applications(services.catalog)
+    health = Health(services)
+    build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
+    release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{{platform}}/{{arch}}"
+    routes = (
+        web.get(f"{PREFIX}/updates/{{app_id}}/check", checks.check_for_update),
+        web.post(f"{PREFIX}/check", checks.check_for_update_by_body),
+        web.get(f"{PREFIX}/updates/{{app_id}}/latest", checks.get_latest),
+        web.get(f"{PREFIX}/latest", checks.get_latest_by_query),
+        web.get(f"{PREFIX}/updates/{{app_id}}/releases", releases.list_releases),
+        web.post(f"{PREFIX}/updates/{{app_id}}/register", releases.register_release),
+        web.delete(release_path, releases.delete_release),
+        web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=builds.delay_continue),
+        web.put(build_path, builds.upload_body, expect_handler=builds.delay_continue),
+        web.get(Links.DOWNLOAD_PATH, builds.download),
+        web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
+        web.get(f"{PREFIX}/applications", applications.list_applications),
+        web.post(f"{PREFIX}/applications", applications.create_application),
+        web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),
+        web.put(f"{PREFIX}/applications/{{app_id}}", applications.update_application),
+        web.delete(f"{PREFIX}/applications/{{app_id}}", applications.delete_application),
+        web.get("/health", health.get_health),
+        web.get(f"{PREFIX}/health", health.get_health),
+    )
+    return Surface("api", PREFIX, routes, bearer, write_api)

@@ -1,0 +1,106 @@
+"""Applications: list, create, show, change, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+import updater.web.api.schemas as schemas
+from updater.access.principals import Level
+from updater.catalog.model import Page
+from updater.catalog.service import CatalogService
+from updater.errors import Forbidden
+from updater.web.api.rendering import application_item, json_answer, page_keys, stats_keys
+from updater.web.middleware import VISIT
+from updater.web.routing import Contract, endpoint
+from updater.web.times import rfc3339
+
+
+class Applications:
+    """What publishers and administrators do with applications."""
+
+    def __init__(self, catalog: CatalogService) -> None:
+        self._catalog = catalog
+
+    @endpoint(
+        Contract(
+            "List applications",
+            Level.READ,
+            query=schemas.PageQuery(),
+            answers={200: schemas.ApplicationsAnswer()},
+            failures=(422,),
+        )
+    )
+    async def list_applications(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+        """Return one page of applications; a key bound to one application sees that one."""
+        page = Page(query["limit"], query["offset"])
+        found, total = await self._catalog.list_applications(page, only=_bound_to(request))
+        items = [application_item(each) for each in found]
+        return json_answer({"applications": items, **page_keys(page, len(items), total)})
+
+    @endpoint(
+        Contract(
+            "Create an application",
+            Level.WRITE,
+            body=schemas.ApplicationBody(),
+            answers={201: schemas.Created()},
+            failures=(400, 409, 413, 415, 422),
+        )
+    )
+    async def create_application(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Create an application."""
+        if _bound_to(request) not in (None, body["id"]):
+            raise Forbidden("This key is for another application")
+        extra = {"description": body["description"], "config": body["config"], "scheme": body["version_scheme"]}
+        made = await self._catalog.create_application(
+            body["id"], name=body["name"], platforms=tuple(body["platforms"]), extra=extra
+        )
+        answer = {
+            "id": made.id,
+            "message": "Application created successfully",
+            "created_at": rfc3339(made.created_at),
+        }
+        return json_answer(answer, 201)
+
+    @endpoint(Contract("Show an application", Level.READ, answers={200: schemas.ApplicationAnswer()}, failures=(404,)))
+    async def get_application(self, request: web.Request) -> web.Response:
+        """Return an application with its configuration and counts."""
+        found = self._catalog.get_application(request.match_info["app_id"])
+        answer = {
+            **application_item(found),
+            "config": dict(found.config),
+            "stats": stats_keys(await self._catalog.stats(found.id)),
+            "version_scheme": found.scheme.value,
+        }
+        return json_answer(answer)
+
+    @endpoint(
+        Contract(
+            "Change an application",
+            Level.ADMIN,
+            body=schemas.ApplicationChanges(),
+            answers={200: schemas.Changed()},
+            failures=(400, 404, 413, 415, 422),
+        )
+    )
+    async def update_application(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Change what is given; `config` is merged."""
+        changed = await self._catalog.update_application(request.match_info["app_id"], body)
+        answer = {
+            "id": changed.id,
+            "message": "Application updated successfully",
+            "updated_at": rfc3339(changed.updated_at),
+        }
+        return json_answer(answer)
+
+    @endpoint(Contract("Delete an application", Level.ADMIN, answers={204: None}, failures=(404,)))
+    async def delete_application(self, request: web.Request) -> web.Response:
+        """Delete an application with its releases and reports."""
+        await self._catalog.delete_application(request.match_info["app_id"])
+        return web.Response(status=204)
+
+
+def _bound_to(request: web.Request) -> str | None:
+    principal = request[VISIT].principal
+    return None if principal is None else principal.application

@@ -1,0 +1,99 @@
+"""Releases of an application, as the REST document calls builds: list, register an external one, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+import updater.web.api.schemas as schemas
+from updater.access.principals import Level
+from updater.catalog.model import BuildQuery, Checksum, Draft, ExternalFile, Page
+from updater.catalog.platforms import Target
+from updater.catalog.service import CatalogService
+from updater.errors import Invalid
+from updater.web.api.rendering import build_id, json_answer, page_keys, release_item
+from updater.web.api.targets import target_in_path, version_in_path
+from updater.web.links import Links
+from updater.web.routing import Contract, endpoint
+from updater.web.times import rfc3339
+
+
+class Releases:
+    """What publishers and administrators do with releases."""
+
+    def __init__(self, catalog: CatalogService, links: Links) -> None:
+        self._catalog = catalog
+        self._links = links
+
+    @endpoint(
+        Contract(
+            "List releases",
+            Level.READ,
+            query=schemas.ReleasesQuery(),
+            answers={200: schemas.ReleasesAnswer()},
+            failures=(404, 422),
+        )
+    )
+    async def list_releases(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+        """Return one page of releases."""
+        wanted = BuildQuery(
+            platform=query.get("platform"),
+            architecture=query.get("architecture"),
+            version=query.get("version"),
+            required=query.get("required"),
+            sort_by=query["sort_by"],
+            descending=query["sort_order"] == "desc",
+            page=Page(query["limit"], query["offset"]),
+        )
+        builds, total = await self._catalog.list_builds(request.match_info["app_id"], wanted)
+        origin = self._links.origin(request)
+        items = [release_item(build, self._links.download_url(build, origin)) for build in builds]
+        return json_answer({"releases": items, **page_keys(wanted.page, len(items), total)})
+
+    @endpoint(
+        Contract(
+            "Register an external release",
+            Level.WRITE,
+            body=schemas.RegisterBody(),
+            answers={201: schemas.Created()},
+            failures=(400, 404, 409, 413, 415, 422),
+        )
+    )
+    async def register_release(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Register a release whose file somebody else serves."""
+        application_id = request.match_info["app_id"]
+        if body["application_id"] != application_id:
+            raise Invalid({"application_id": f"must equal the application in the path, {application_id}"})
+        file = ExternalFile(
+            body["download_url"], Checksum(body["checksum_type"], body["checksum"]), body.get("file_size")
+        )
+        draft = draft_of(self._catalog, application_id, body)
+        build = await self._catalog.register_build(application_id, draft, file)
+        answer = {
+            "id": build_id(build),
+            "message": "Release registered successfully",
+            "created_at": rfc3339(build.created_at),
+        }
+        return json_answer(answer, 201)
+
+    @endpoint(Contract("Delete a release", Level.ADMIN, answers={200: schemas.Deleted()}, failures=(404, 422)))
+    async def delete_release(self, request: web.Request) -> web.Response:
+        """Delete one release."""
+        application_id = request.match_info["app_id"]
+        version = version_in_path(self._catalog, request)
+        build = await self._catalog.delete_build(application_id, version, target_in_path(request))
+        return json_answer({"id": build_id(build), "message": "Release deleted successfully"})
+
+
+def draft_of(catalog: CatalogService, application_id: str, given: dict[str, Any]) -> Draft:
+    """Build the draft from checked fields. Raises Invalid for versions the application's scheme refuses."""
+    minimum = given["minimum_version"]
+    return Draft(
+        version=catalog.parse(application_id, given["version"], "version"),
+        target=Target(given["platform"], given["architecture"]),
+        notes=given["release_notes"],
+        required=given["required"],
+        minimum=catalog.parse(application_id, minimum, "minimum_version") if minimum else None,
+        metadata=given["metadata"],
+    )

@@ -1,0 +1,52 @@
+"""Installation reports: what became of an update on a client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+import updater.web.api.schemas as schemas
+from updater.catalog.service import CatalogService
+from updater.clock import utc_now
+from updater.telemetry.model import Report
+from updater.telemetry.service import TelemetryService
+from updater.web.api.rendering import json_answer
+from updater.web.routing import Contract, endpoint
+
+
+class Reports:
+    """Takes reports of installed clients."""
+
+    def __init__(self, catalog: CatalogService, telemetry: TelemetryService) -> None:
+        self._catalog = catalog
+        self._telemetry = telemetry
+
+    @endpoint(
+        Contract(
+            "Report an installation",
+            body=schemas.ReportBody(),
+            answers={200: schemas.Recorded()},
+            failures=(400, 404, 413, 415, 422, 503),
+        )
+    )
+    async def report_status(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Keep a report; the answer means that it is on disk."""
+        application_id = request.match_info["app_id"]
+        for field in ("current_version", "target_version"):
+            self._catalog.parse(application_id, body[field], field)
+        await self._telemetry.report(
+            Report(
+                application_id=application_id,
+                current_version=body["current_version"],
+                target_version=body["target_version"],
+                platform=body["platform"],
+                architecture=body["architecture"],
+                status=body["status"],
+                received_at=utc_now(),
+                error_message=body.get("error_message"),
+                install_time_seconds=body.get("install_time_seconds"),
+                report_id=body.get("report_id"),
+            )
+        )
+        return json_answer({"recorded": True, "message": "Update status recorded successfully"})

@@ -1,0 +1,370 @@
+"""What the REST API takes and gives, as marshmallow schemas: they check requests and write the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+import updater.web.fields as own
+from updater.catalog.model import CHECKSUM_KINDS
+from updater.catalog.platforms import PLATFORMS
+from updater.catalog.versions import Scheme
+from updater.telemetry.model import STATUSES
+
+MAX_ERROR_CHARACTERS = 4_000
+
+
+def _notes(**kwargs: Any) -> own.Text:
+    return own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
+
+
+class Strict(Schema):
+    """A body in which a misspelt key is an error: what is published must be what was meant."""
+
+    class Meta:
+        """Refuse unknown keys."""
+
+        unknown = RAISE
+
+
+class Lenient(Schema):
+    """What installed clients send: keys that are not known are ignored, since clients outlive servers."""
+
+    class Meta:
+        """Ignore unknown keys."""
+
+        unknown = EXCLUDE
+
+
+# -- requests
+
+
+class CheckQuery(Lenient):
+    """The query of an update check."""
+
+    current_version = own.VersionText(required=True)
+    platform = own.platform(required=True)
+    architecture = own.architecture(required=True)
+    allow_prerelease = own.QueryTruth(load_default=False)
+    include_metadata = own.QueryTruth(load_default=False)
+
+
+class CheckBody(Lenient):
+    """The body of an update check."""
+
+    application_id = own.ApplicationId(required=True)
+    current_version = own.VersionText(required=True)
+    platform = own.platform(required=True)
+    architecture = own.architecture(required=True)
+    allow_prerelease = own.Truth(load_default=False)
+    include_metadata = own.Truth(load_default=False)
+
+
+class LatestQuery(Lenient):
+    """The query for the latest version."""
+
+    platform = own.platform(required=True)
+    architecture = own.architecture(required=True)
+    allow_prerelease = own.QueryTruth(load_default=False)
+    include_metadata = own.QueryTruth(load_default=False)
+
+
+class LatestByIdQuery(LatestQuery):
+    """The same with the application in the query; `app_id` is taken as another name for it."""
+
+    application_id = own.ApplicationId()
+    app_id = own.ApplicationId(metadata={"deprecated": True})
+
+    @validates_schema
+    def require_one(self, data: dict[str, Any], **_: Any) -> None:
+        """Hold the query to one of the two names."""
+        if "application_id" not in data and "app_id" not in data:
+            raise ValidationError("Missing data for required field", "application_id")
+
+
+class PageQuery(Lenient):
+    """Where a listing starts."""
+
+    limit = own.QueryWhole(1, 1000, load_default=50)
+    offset = own.QueryWhole(0, 10**9, load_default=0)
+
+
+class ReleasesQuery(PageQuery):
+    """Filters and order of the releases."""
+
+    platform = own.platform()
+    architecture = own.architecture()
+    version = own.VersionText()
+    required = own.QueryTruth()
+    sort_by = own.OneOf(
+        "sort field",
+        ("version", "release_date", "platform", "architecture", "created_at"),
+        load_default="release_date",
+    )
+    sort_order = own.OneOf("sort order", ("asc", "desc"), load_default="desc")
+
+
+class RegisterBody(Strict):
+    """An external build."""
+
+    application_id = own.ApplicationId(required=True)
+    version = own.VersionText(required=True)
+    platform = own.platform(required=True)
+    architecture = own.architecture(required=True)
+    download_url = own.HttpUrl(required=True)
+    checksum = own.Text(required=True, max_bytes=256)
+    checksum_type = own.OneOf("checksum type", CHECKSUM_KINDS, required=True)
+    file_size = own.Whole(0)
+    release_notes = _notes(load_default="")
+    required = own.Truth(load_default=False)
+    minimum_version = own.VersionText(allow_none=True, load_default=None)
+    metadata = own.Metadata(load_default=dict)
+
+
+class UploadFields(Strict):
+    """The text fields beside an uploaded file, in a form or a query."""
+
+    version = own.VersionText(required=True)
+    platform = own.platform(required=True)
+    architecture = own.architecture(required=True)
+    release_notes = _notes(load_default="")
+    required = own.QueryTruth(load_default=False)
+    minimum_version = own.VersionText(load_default=None)
+    metadata = own.Metadata(load_default=dict)
+    checksum = own.Sha256(load_default=None)
+
+
+class ReportBody(Lenient):
+    """What an installer tells after an install."""
+
+    current_version = own.VersionText(required=True)
+    target_version = own.VersionText(required=True)
+    platform = own.platform(required=True)
+    architecture = own.architecture(required=True)
+    status = own.OneOf("status", STATUSES, required=True)
+    error_message = own.Text(
+        max_bytes=4 * 4000, lines=True, empty=True, allow_none=True, validate=validate.Length(max=4000)
+    )
+    install_time_seconds = own.Whole(0, 7 * 86_400, allow_none=True)
+    report_id = own.Name(allow_none=True)
+
+
+class ConfigBody(Strict):
+    """The configuration of an application."""
+
+    update_check_url = own.HttpUrl(optional=True)
+    auto_update = own.Truth()
+    update_interval = own.Whole(1, 366 * 86_400)
+    required_update = own.Truth()
+    min_version = own.Text(max_bytes=100, empty=True)
+    max_version = own.Text(max_bytes=100, empty=True)
+    allow_prerelease = own.Truth()
+    notification_url = own.HttpUrl(optional=True)
+    analytics_enabled = own.Truth()
+    custom_fields = own.Metadata()
+
+
+def _platforms(**kwargs: Any) -> fields.List[str]:
+    return fields.List(own.platform(), validate=validate.Length(1, len(PLATFORMS) * 4), **kwargs)
+
+
+class ApplicationBody(Strict):
+    """A new application."""
+
+    id = own.ApplicationId(required=True)
+    name = own.Name(required=True)
+    description = _notes(load_default="")
+    platforms = _platforms(required=True)
+    config = fields.Nested(ConfigBody, load_default=dict)
+    version_scheme = own.OneOf("version scheme", tuple(each.value for each in Scheme), load_default="semver")
+
+
+class ApplicationChanges(Strict):
+    """Changes to an application; what is left out stays."""
+
+    name = own.Name()
+    description = _notes()
+    platforms = _platforms()
+    config = fields.Nested(ConfigBody)
+
+
+# -- answers
+
+
+class CheckAnswer(Schema):
+    """An offer, or none: only the keys without an update are always there."""
+
+    update_available = fields.Boolean(required=True)
+    current_version = fields.String(required=True)
+    required = fields.Boolean(required=True)
+    latest_version = fields.String()
+    download_url = fields.String()
+    checksum = fields.String()
+    checksum_type = fields.String()
+    file_size = fields.Integer()
+    release_notes = fields.String()
+    release_date = fields.DateTime()
+    minimum_version = fields.String()
+    metadata = fields.Dict()
+
+
+class LatestAnswer(Schema):
+    """The latest version for a platform and architecture."""
+
+    version = fields.String(required=True)
+    download_url = fields.String(required=True)
+    checksum = fields.String(required=True)
+    checksum_type = fields.String(required=True)
+    file_size = fields.Integer(required=True)
+    release_notes = fields.String(required=True)
+    release_date = fields.DateTime(required=True)
+    required = fields.Boolean(required=True)
+    metadata = fields.Dict(required=True)
+
+
+class ReleaseItem(Schema):
+    """One build in a listing."""
+
+    id = fields.String(required=True)
+    version = fields.String(required=True)
+    platform = fields.String(required=True)
+    architecture = fields.String(required=True)
+    download_url = fields.String(required=True)
+    checksum = fields.String(required=True)
+    checksum_type = fields.String(required=True)
+    file_size = fields.Integer(required=True)
+    release_notes = fields.String(required=True)
+    release_date = fields.DateTime(required=True)
+    required = fields.Boolean(required=True)
+    minimum_version = fields.String(required=True)
+
+
+class PageAnswer(Schema):
+    """What every listing says of itself."""
+
+    total_count = fields.Integer(required=True)
+    page = fields.Integer(required=True)
+    page_size = fields.Integer(required=True)
+    has_more = fields.Boolean(required=True)
+
+
+class ReleasesAnswer(PageAnswer):
+    """A page of builds."""
+
+    releases = fields.List(fields.Nested(ReleaseItem), required=True)
+
+
+class Created(Schema):
+    """Something was made."""
+
+    id = fields.String(required=True)
+    message = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+
+
+class Uploaded(Created):
+    """A hosted build was made."""
+
+    version = fields.String(required=True)
+    platform = fields.String(required=True)
+    architecture = fields.String(required=True)
+    checksum = fields.String(required=True)
+    checksum_type = fields.String(required=True)
+    file_size = fields.Integer(required=True)
+    download_url = fields.String(required=True)
+
+
+class Changed(Schema):
+    """Something was changed."""
+
+    id = fields.String(required=True)
+    message = fields.String(required=True)
+    updated_at = fields.DateTime(required=True)
+
+
+class Deleted(Schema):
+    """Something was deleted."""
+
+    id = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class Recorded(Schema):
+    """A report is on disk."""
+
+    recorded = fields.Boolean(required=True)
+    message = fields.String(required=True)
+
+
+class ApplicationItem(Schema):
+    """One application in a listing."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+    platforms = fields.List(fields.String(), required=True)
+    created_at = fields.DateTime(required=True)
+    updated_at = fields.DateTime(required=True)
+
+
+class ApplicationsAnswer(PageAnswer):
+    """A page of applications."""
+
+    applications = fields.List(fields.Nested(ApplicationItem), required=True)
+
+
+class StatsAnswer(Schema):
+    """Counts over the builds of an application."""
+
+    total_releases = fields.Integer(required=True)
+    latest_version = fields.String(required=True, allow_none=True)
+    latest_release_date = fields.DateTime(required=True, allow_none=True)
+    platform_count = fields.Integer(required=True)
+    required_releases = fields.Integer(required=True)
+
+
+class ApplicationAnswer(ApplicationItem):
+    """One application with its configuration and counts."""
+
+    config = fields.Nested(ConfigBody, required=True)
+    stats = fields.Nested(StatsAnswer, required=True)
+    version_scheme = fields.String(required=True)
+
+
+class ComponentAnswer(Schema):
+    """How one part does."""
+
+    status = fields.String(required=True)
+    message = fields.String(required=True)
+    timestamp = fields.DateTime(required=True)
+
+
+class HealthMetrics(Schema):
+    """Figures of the process."""
+
+    goroutines = fields.Integer(required=True)
+    memory_alloc_mb = fields.Float(required=True)
+
+
+class HealthAnswer(Schema):
+    """How the service does; all but the first two keys only for a valid key."""
+
+    status = fields.String(required=True)
+    timestamp = fields.DateTime(required=True)
+    version = fields.String()
+    uptime = fields.String()
+    components = fields.Dict(keys=fields.String(), values=fields.Nested(ComponentAnswer))
+    metrics = fields.Nested(HealthMetrics)
+
+
+class ErrorAnswer(Schema):
+    """Every error."""
+
+    error = fields.String(required=True)
+    message = fields.String(required=True)
+    code = fields.String(required=True)
+    details = fields.Dict(required=True)
+    timestamp = fields.DateTime(required=True)
+    request_id = fields.String(required=True)
+    errors = fields.Dict(keys=fields.String(), values=fields.String())

@@ -1,0 +1,31 @@
+"""What a path of the REST API says: version, platform and architecture, checked before use."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.catalog.platforms import ARCHITECTURES, PLATFORMS, Target
+from updater.catalog.service import CatalogService
+from updater.catalog.versions import Version
+from updater.errors import Invalid
+from updater.web.fields import shown
+
+
+def version_in_path(catalog: CatalogService, request: web.Request) -> Version:
+    """Parse the version in the path. Raises Invalid."""
+    return catalog.parse(request.match_info["app_id"], request.match_info["version"], "version")
+
+
+def target_in_path(request: web.Request) -> Target:
+    """Return platform and architecture of the path. Raises Invalid for words that are none."""
+    target = Target(request.match_info["platform"], request.match_info["arch"])
+    problems = {}
+    if target.platform not in PLATFORMS:
+        problems["platform"] = f"invalid platform: {shown(target.platform)}; expected one of {', '.join(PLATFORMS)}"
+    if target.architecture not in ARCHITECTURES:
+        problems["architecture"] = (
+            f"invalid architecture: {shown(target.architecture)}; expected one of {', '.join(ARCHITECTURES)}"
+        )
+    if problems:
+        raise Invalid(problems)
+    return target

@@ -1,0 +1,50 @@
+"""The control socket: operations for the command line, on a Unix socket only the owner of the data folder can open.
+
+`POST /<operation>` with a JSON object of arguments; the answer is one JSON value a line, the last one either
+`{"result": ...}` or `{"failure": kind, "message": ..., "fields": ...}`.
+"""
+
+from __future__ import annotations
+
+import orjson
+import structlog
+from aiohttp import web
+
+from updater.errors import Failure, Invalid, Malformed
+from updater.operations import OPERATIONS
+from updater.services import Services
+from updater.web.parsing import load_object
+
+_log = structlog.get_logger(__name__)
+
+
+def build_control(services: Services) -> web.Application:
+    """Assemble the little application behind the socket."""
+
+    async def operate(request: web.Request) -> web.StreamResponse:
+        operation = OPERATIONS.get(request.match_info["operation"])
+        if operation is None:
+            raise web.HTTPNotFound
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        try:
+            async for event in operation(services, **load_object(await request.read())):
+                await response.write(orjson.dumps(event) + b"\n")
+        except (Failure, TypeError) as error:
+            failure = error if isinstance(error, Failure) else Malformed("Wrong arguments for this operation")
+            await response.write(orjson.dumps(describe_failure(failure)) + b"\n")
+        except Exception as error:
+            _log.error("control.failed", operation=request.match_info["operation"], exc_info=error)
+            unexpected = {"failure": "Unexpected", "message": "The operation failed; the server's log says why"}
+            await response.write(orjson.dumps(unexpected) + b"\n")
+        return response
+
+    application = web.Application()
+    application.router.add_post("/{operation}", operate)
+    return application
+
+
+def describe_failure(failure: Failure) -> dict[str, object]:
+    """Return a failure as one line of the answer."""
+    fields = failure.fields if isinstance(failure, Invalid) else {}
+    return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}

@@ -1,0 +1,101 @@
+"""One table from kinds of failure to answers, and one writer per error shape.
+
+What a client reads is the failure's own message; anything unexpected is a fixed text and the request id, and the
+details go to the log alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from updater import errors
+from updater.clock import utc_now
+from updater.web.times import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A failure as HTTP: status, the documents' error code, and what to say."""
+
+    status: int
+    code: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+# Source: "Error Codes" and "Common Error Scenarios" of the REST document. The first fitting row counts.
+_TABLE: tuple[tuple[type[errors.Failure], int, str], ...] = (
+    (errors.DigestMismatch, 422, "VALIDATION_ERROR"),
+    (errors.Invalid, 422, "VALIDATION_ERROR"),
+    (errors.Malformed, 400, "INVALID_REQUEST"),
+    (errors.Unauthenticated, 401, "UNAUTHORIZED"),
+    (errors.Forbidden, 403, "FORBIDDEN"),
+    (errors.NotFound, 404, "NOT_FOUND"),
+    (errors.Conflict, 409, "CONFLICT"),
+    (errors.TooSlow, 408, "BAD_REQUEST"),
+    (errors.TooLarge, 413, "BAD_REQUEST"),
+    (errors.UnsupportedContent, 415, "BAD_REQUEST"),
+    (errors.RateLimited, 429, "RATE_LIMIT_EXCEEDED"),
+    (errors.Unavailable, 503, "SERVICE_UNAVAILABLE"),
+    (errors.StorageFull, 507, "SERVICE_UNAVAILABLE"),
+)
+# What aiohttp itself raises: no such route, wrong method, too large a body.
+_HTTP = {
+    404: ("NOT_FOUND", "No such resource"),
+    405: ("INVALID_REQUEST", "Method not allowed"),
+    413: ("BAD_REQUEST", "The request body is too large"),
+}
+
+
+def answer_for(error: Exception) -> Answer | None:
+    """Return what to answer for an expected error; None for one nobody expected."""
+    if isinstance(error, web.HTTPException):
+        return _answer_for_http(error)
+    if not isinstance(error, errors.Failure):
+        return None
+    status, code = next((status, code) for kind, status, code in _TABLE if isinstance(error, kind))
+    headers = {}
+    if isinstance(error, errors.RateLimited | errors.Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.TooSlow | errors.TooLarge):
+        headers["Connection"] = "close"
+    if isinstance(error, errors.NotFound) and error.kind == "application":
+        code = "APPLICATION_NOT_FOUND"
+    fields = error.fields if isinstance(error, errors.Invalid) else None
+    return Answer(status, code, error.message, error.details or dict(fields or {}), fields, headers)
+
+
+def unexpected() -> Answer:
+    """Return the answer for an error nobody expected."""
+    return Answer(500, "INTERNAL_ERROR", "An unexpected error occurred; the request id names it in the server's log")
+
+
+def write_api(answer: Answer, request_id: str) -> web.Response:
+    """Render the six keys of the REST document, and `errors` beside them when fields did not fit."""
+    body: dict[str, Any] = {
+        "error": "error" if answer.fields is None else "validation_error",
+        "message": answer.message,
+        "code": answer.code,
+        "details": answer.details,
+        "timestamp": rfc3339(utc_now()),
+        "request_id": request_id,
+    }
+    if answer.fields is not None:
+        body["errors"] = answer.fields
+    return web.Response(
+        status=answer.status, body=orjson.dumps(body), content_type="application/json", headers=answer.headers
+    )
+
+
+def _answer_for_http(error: web.HTTPException) -> Answer:
+    code, message = _HTTP.get(error.status, ("BAD_REQUEST", "The request cannot be served"))
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return Answer(error.status, code, message, headers=headers)

@@ -1,0 +1,207 @@
+"""Field types that every surface's schemas share: strict about types, sizes and characters."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from marshmallow import ValidationError, fields, validate
+
+from updater.artifacts.digests import parse_digest
+from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
+from updater.catalog.versions import MAX_VERSION_CHARACTERS
+
+MAX_NAME_CHARACTERS = 100
+MAX_NOTES_BYTES = 64 * 1024
+MAX_METADATA_BYTES = 16 * 1024
+MAX_METADATA_DEPTH = 8
+MAX_URL_CHARACTERS = 2_000
+# What a 64-bit column, and every client's own integer, can hold.
+MAX_INTEGER = 2**63 - 1
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_APPLICATION_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+class Text(fields.String):
+    """A text without control characters, at most `max_bytes` of UTF-8; `lines` allows line ends and tabs."""
+
+    def __init__(self, *, max_bytes: int, lines: bool = False, empty: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._max_bytes = max_bytes
+        self._lines = lines
+        self._empty = empty
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise ValidationError("holds characters that are not valid Unicode") from None
+        if not text.strip() and not self._empty:
+            raise ValidationError("must not be empty")
+        if size > self._max_bytes:
+            raise ValidationError(f"longer than {self._max_bytes} bytes")
+        if (_CONTROL_BUT_LINES if self._lines else _CONTROL).search(text):
+            raise ValidationError("holds control characters")
+        return text
+
+
+class Name(Text):
+    """A name of 1 to 100 characters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_bytes=4 * MAX_NAME_CHARACTERS, **kwargs)
+        self.validators.append(validate.Length(max=MAX_NAME_CHARACTERS))
+
+
+class Truth(fields.Boolean):
+    """A boolean as JSON knows it: `true` or `false`, nothing that merely looks like one."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if value is True or value is False:
+            return value
+        raise ValidationError("expected true or false")
+
+
+class QueryTruth(fields.Boolean):
+    """A boolean in a query or a form: `true`, `false`, `1`, `0`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+        if found is None:
+            raise ValidationError("expected true or false")
+        return found
+
+
+class Whole(fields.Integer):
+    """A whole number within bounds, as a JSON number (never a text or a boolean)."""
+
+    def __init__(self, low: int, high: int = MAX_INTEGER, **kwargs: Any) -> None:
+        super().__init__(strict=True, validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, bool | str):
+            raise ValidationError("expected a whole number")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class QueryWhole(fields.Integer):
+    """A whole number within bounds, written in ASCII digits."""
+
+    def __init__(self, low: int, high: int, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(low, high), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
+            raise ValidationError("expected a whole number")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class VersionText(Text):
+    """The text of a version; the application's scheme decides later whether it is one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_bytes=MAX_VERSION_CHARACTERS, **kwargs)
+
+
+class ApplicationId(fields.String):
+    """An application id: letters, digits, hyphens and underscores, at most 100."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if not _APPLICATION_ID.fullmatch(text):
+            raise ValidationError("expected 1 to 100 letters, digits, hyphens and underscores")
+        return text
+
+
+class OneOf(fields.String):
+    """One of a fixed list of words; the error names the noun, the value and the list."""
+
+    def __init__(self, noun: str, words: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(validate=validate.OneOf(words), **kwargs)
+        self._noun = noun
+        self._words = words
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if text not in self._words:
+            raise ValidationError(f"invalid {self._noun}: {shown(text)}; expected one of {', '.join(self._words)}")
+        return text
+
+
+def platform(**kwargs: Any) -> OneOf:
+    """Return the field for a platform word."""
+    return OneOf("platform", PLATFORMS, **kwargs)
+
+
+def architecture(**kwargs: Any) -> OneOf:
+    """Return the field for an architecture word."""
+    return OneOf("architecture", ARCHITECTURES, **kwargs)
+
+
+class HttpUrl(Text):
+    """An absolute http or https address."""
+
+    def __init__(self, *, optional: bool = False, **kwargs: Any) -> None:
+        super().__init__(max_bytes=MAX_URL_CHARACTERS, empty=optional, **kwargs)
+        self._optional = optional
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text and self._optional:
+            return text
+        try:
+            parts = urlsplit(text)
+            fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            fits = False
+        if not fits or " " in text or not text.isascii():
+            raise ValidationError("expected an absolute http or https URL")
+        return text
+
+
+class Sha256(fields.String):
+    """A SHA-256 digest in hex; any case, with or without `sha256:` in front."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            return parse_digest(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+
+
+class Metadata(fields.Field[dict[str, Any]]):
+    """A JSON object of at most 16 KiB and 8 levels, with valid Unicode and 64-bit numbers."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("expected an object")
+        if _depth(value) > MAX_METADATA_DEPTH:
+            raise ValidationError(f"nested deeper than {MAX_METADATA_DEPTH} levels")
+        try:
+            size = len(orjson.dumps(value))
+        except (TypeError, orjson.JSONEncodeError):
+            raise ValidationError("holds numbers beyond 64 bits or characters that are not valid Unicode") from None
+        if size > MAX_METADATA_BYTES:
+            raise ValidationError(f"larger than {MAX_METADATA_BYTES} bytes")
+        if b"\\u0000" in orjson.dumps(value):
+            raise ValidationError("holds control characters")
+        return value
+
+
+def shown(text: str) -> str:
+    """Return a client's text as it may stand in an error: short, and harmless in a log or a terminal."""
+    clean = "".join(each if each.isprintable() else "?" for each in text[:60])
+    return clean + ("..." if len(text) > 60 else "")
+
+
+def _depth(value: Any, limit: int = MAX_METADATA_DEPTH + 1) -> int:
+    if limit == 0 or not isinstance(value, dict | list):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return 1 + max((_depth(each, limit - 1) for each in inner), default=0)

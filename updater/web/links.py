@@ -1,0 +1,44 @@
+"""Addresses that answers hold, and the names downloads are offered under."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+from urllib.parse import quote
+
+from aiohttp import web
+
+from updater.catalog.model import Build
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+
+
+class Links:
+    """Builds addresses on `public_url`, or on the origin a request came to when none is set."""
+
+    DOWNLOAD_PATH: ClassVar[str] = "/api/v1/updates/{app_id}/download/{version}/{platform}/{arch}"
+
+    def __init__(self, public_url: str | None) -> None:
+        self._public_url = public_url.rstrip("/") if public_url else None
+
+    def origin(self, request: web.Request) -> str:
+        """Return scheme and host, without a slash at the end."""
+        return self._public_url or f"{request.scheme}://{request.host}"
+
+    def download_url(self, build: Build, origin: str) -> str:
+        """Return where the bytes are: the external address, or our own."""
+        if build.url is not None:
+            return build.url
+        path = self.DOWNLOAD_PATH.format(
+            app_id=build.application_id,
+            version=quote(build.version.text, safe=""),
+            platform=build.target.platform,
+            arch=build.target.architecture,
+        )
+        return origin + path
+
+
+def file_name(build: Build) -> str:
+    """Return the name a download is saved under: `my-app-1.2.0-windows-amd64.exe`."""
+    parts = (build.application_id, build.version.text, build.target.platform, build.target.architecture)
+    return _UNSAFE.sub("_", "-".join(parts)) + build.suffix

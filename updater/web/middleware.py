@@ -1,0 +1,206 @@
+"""The gate: the one middleware that every request passes.
+
+In the order the documents give: rate limit, credential, permission, existence, then the handler; afterwards the
+access log line and the metrics. It is one function because each further middleware costs the check path dearly.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from updater.access.addresses import AddressReader
+from updater.access.limits import Allowance, RateLimits, client_of
+from updater.access.principals import EVERYBODY, Principal
+from updater.access.service import AccessService
+from updater.errors import Malformed, RateLimited
+from updater.web.errors import Answer, answer_for, unexpected
+from updater.web.metrics import Metrics
+from updater.web.routing import Surface, contract_of
+
+_log = structlog.get_logger("updater.request")
+_access = structlog.get_logger("access")
+_CREDENTIAL_HEADERS = ("Authorization", "X-API-Key", "Content-Length")
+_UNMATCHED = "unmatched"
+
+
+class Visit:
+    """What the gate knows of one request."""
+
+    __slots__ = ("allowance", "begun", "id", "principal", "sent_bytes")
+
+    def __init__(self, request_id: str) -> None:
+        self.id = request_id
+        self.principal: Principal | None = None
+        self.allowance: Allowance | None = None
+        self.begun = False
+        self.sent_bytes = 0
+
+
+VISIT = web.RequestKey("visit", Visit)
+
+
+@dataclass(frozen=True)
+class GateParts:
+    """What the gate needs of the house."""
+
+    access: AccessService
+    limits: RateLimits | None
+    addresses: AddressReader
+    metrics: Metrics
+    log_access: bool
+    require_application: Callable[[str], Any]
+
+
+class Gate:
+    """The middleware, and the hook that completes every answer's headers. The last surface is the fallback."""
+
+    def __init__(self, parts: GateParts, surfaces: Sequence[Surface]) -> None:
+        self._parts = parts
+        self._surfaces = tuple(surfaces)
+        self._id_prefix = f"req_{secrets.token_hex(4)}"
+        self._count = 0
+
+    @web.middleware
+    async def handle(self, request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
+        """Let a request through, or answer why not."""
+        started = time.perf_counter()
+        self._count += 1
+        visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}")
+        surface = self._surface_of(request.path)
+        try:
+            self._admit(request, visit, surface)
+            response: web.StreamResponse = await handler(request)
+        except Exception as error:
+            if visit.begun:
+                # The head is out: rendering an error now would write it into the file somebody downloads.
+                _abort(request, visit, error)
+                raise
+            response = surface.write_error(_answer(error, visit, request), visit.id)
+        self._finish(request, response, visit, started)
+        return response
+
+    async def complete_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add what every answer carries (`on_response_prepare`)."""
+        visit = request.get(VISIT)
+        if visit is None:
+            return
+        visit.begun = True
+        headers = response.headers
+        headers["Server"] = "updater"
+        headers["X-Request-Id"] = visit.id
+        allowance = visit.allowance
+        if allowance is not None:
+            headers["X-RateLimit-Limit"] = str(allowance.limit)
+            headers["X-RateLimit-Remaining"] = str(allowance.remaining)
+            headers["X-RateLimit-Reset"] = str(allowance.reset_at)
+
+    def _admit(self, request: web.Request, visit: Visit, surface: Surface) -> None:
+        """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
+        parts = self._parts
+        presented = surface.credential(request)
+        principal = visit.principal = parts.access.identify(presented)
+        wrong = principal is None and presented is not None
+        if parts.limits is not None:
+            self._limit(parts.limits, request, visit, wrong=wrong)
+        contract = contract_of(request.match_info.handler)
+        if contract is None:
+            return
+        _refuse_duplicates(request)
+        application_id = request.match_info.get("app_id")
+        if contract.level is not None:
+            parts.access.authorize(principal, contract.level, application_id)
+        if application_id is not None:
+            parts.require_application(application_id)
+
+    def _limit(self, limits: RateLimits, request: web.Request, visit: Visit, *, wrong: bool) -> None:
+        principal = visit.principal
+        if principal is not None and principal is not EVERYBODY:
+            visit.allowance = limits.authenticated(principal.id)
+        else:
+            client = client_of(self._address(request))
+            visit.allowance = limits.anonymous(client)
+            if wrong and visit.allowance.allowed:
+                attempt = limits.wrong_credential(client)
+                if not attempt.allowed:
+                    visit.allowance = attempt
+        if not visit.allowance.allowed:
+            self._parts.metrics.limited.inc()
+            raise RateLimited("Too many requests", retry_after_s=visit.allowance.retry_after_s)
+
+    def _address(self, request: web.Request) -> str:
+        forwarded = request.headers.getall("X-Forwarded-For", ())
+        return self._parts.addresses.client_address(request.remote or "", ",".join(forwarded))
+
+    def _surface_of(self, path: str) -> Surface:
+        for surface in self._surfaces:
+            if path.startswith(surface.prefix):
+                return surface
+        return self._surfaces[-1]
+
+    def _finish(self, request: web.Request, response: web.StreamResponse, visit: Visit, started: float) -> None:
+        duration_s = time.perf_counter() - started
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else _UNMATCHED
+        body = getattr(response, "body", None)
+        sent = len(body) if isinstance(body, bytes) else visit.sent_bytes
+        self._parts.metrics.observe(route, _method_label(request.method), response.status, sent, duration_s)
+        if self._parts.log_access:
+            principal = visit.principal
+            _access.info(
+                "request",
+                id=visit.id,
+                method=request.method,
+                path=request.path[:300],
+                status=response.status,
+                ms=round(duration_s * 1000, 3),
+                bytes=sent,
+                application=request.match_info.get("app_id"),
+                key=principal.name if principal is not None else None,
+                client=self._address(request),
+                agent=request.headers.get("User-Agent", "")[:200],
+            )
+
+
+def _answer(error: Exception, visit: Visit, request: web.Request) -> Answer:
+    answer = answer_for(error)
+    if answer is None:
+        _log.error("request.failed", id=visit.id, path=request.path[:300], exc_info=error)
+        return unexpected()
+    if answer.status >= 500:
+        _log.warning("request.unavailable", id=visit.id, path=request.path[:300], cause=repr(error.__cause__))
+    return answer
+
+
+def _abort(request: web.Request, visit: Visit, error: Exception) -> None:
+    _log.warning("request.cut", id=visit.id, path=request.path[:300], cause=type(error).__name__)
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _refuse_duplicates(request: web.Request) -> None:
+    """Refuse a credential given twice: two readers could each believe another one. Raises Malformed."""
+    headers = request.headers
+    for name in _CREDENTIAL_HEADERS:
+        if name in headers and len(headers.getall(name)) > 1:
+            raise Malformed(f"The header {name} was given more than once")
+
+
+def _method_label(method: str) -> str:
+    """Bound the label's values: a client may send any word as a method."""
+    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS") else "OTHER"
+
+
+def bearer(request: web.Request) -> str | None:
+    """Return what follows `Bearer` in the Authorization header; an empty text when the header is something else."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,98 @@
+"""The OpenAPI 3.0.3 document, written from the routes and their contracts by apispec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import Schema, fields
+
+import updater.web.fields as own
+from updater import __version__
+from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
+from updater.web.api.schemas import ErrorAnswer
+from updater.web.routing import Contract, contract_of
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_PATH_TEXTS: dict[str, dict[str, Any]] = {
+    "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
+    "version": {"type": "string", "maxLength": 100},
+    "platform": {"type": "string", "enum": list(PLATFORMS)},
+    "arch": {"type": "string", "enum": list(ARCHITECTURES)},
+}
+
+
+def build_document(routes: Iterable[web.RouteDef]) -> dict[str, Any]:
+    """Describe every route that has a contract."""
+    plugin = MarshmallowPlugin()
+    spec = APISpec(
+        title="updater",
+        version=__version__,
+        openapi_version="3.0.3",
+        plugins=[plugin],
+        info={"description": "Publish, check, download, report. Errors always have the same six keys."},
+    )
+    plugin.converter.add_attribute_function(_own_attributes)  # type: ignore[union-attr]
+    spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
+    for route in routes:
+        contract = contract_of(route.handler)
+        if contract is not None:
+            path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path)
+            spec.path(path=path, operations={route.method.lower(): _operation(path, contract, route.handler)})
+    document: dict[str, Any] = spec.to_dict()
+    return document
+
+
+def _operation(path: str, contract: Contract, handler: Any) -> dict[str, Any]:
+    parameters: list[Any] = [
+        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS[name]} for name in _PARAMETER.findall(path)
+    ]
+    if contract.query is not None:
+        parameters.append({"in": "query", "schema": contract.query})
+    failures = {*contract.failures, 429, 500}
+    if contract.level is not None:
+        failures |= {401, 403}
+    operation: dict[str, Any] = {
+        "summary": contract.summary,
+        "operationId": handler.__name__,
+        "description": (handler.__doc__ or "").strip(),
+        "parameters": parameters,
+        "responses": {
+            **{str(status): _answer(status, schema, contract) for status, schema in contract.answers.items()},
+            **{str(status): _answer(status, ErrorAnswer(), contract) for status in sorted(failures)},
+        },
+    }
+    if contract.level is not None:
+        operation["security"] = [{"key": []}]
+        operation["description"] += f" Needs `{contract.level.word}` permission."
+    if contract.body is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}
+    if contract.raw_body is not None:
+        content = {media: {"schema": schema} for media, schema in contract.raw_body.items()}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if schema is not None:
+        answer["content"] = {"application/json": {"schema": schema}}
+    elif status in (200, 206):
+        answer["content"] = {contract.media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return answer
+
+
+def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
+    """Describe our own field types to OpenAPI."""
+    if isinstance(field, own.QueryTruth | own.Truth):
+        return {"type": "boolean"}
+    if isinstance(field, own.Metadata):
+        return {"type": "object", "additionalProperties": True}
+    if isinstance(field, own.ApplicationId):
+        return {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"}
+    return {}

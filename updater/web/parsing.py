@@ -1,0 +1,129 @@
+"""Reading what a client sent: strict JSON and queries, by webargs and marshmallow schemas.
+
+Errors are the kinds of `updater.errors`: a body that cannot be read is Malformed, one that does not fit is
+Invalid and names each field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import Any, NoReturn
+
+from aiohttp import web
+from marshmallow import EXCLUDE, Schema, ValidationError
+from webargs.aiohttpparser import AIOHTTPParser
+
+from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
+
+MAX_JSON_BYTES = 1 << 20
+# A client may be slow, but not silent: no byte for this long ends the request with 408.
+SILENCE_S = 30.0
+
+
+class StrictParser(AIOHTTPParser):
+    """webargs with our errors, and JSON that refuses what is ambiguous."""
+
+    async def load_json(self, req: web.Request, schema: Schema) -> Any:
+        """Read a JSON object from the body."""
+        return await read_json(req)
+
+    def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
+        """Raise Invalid with one text per field."""
+        raise invalid(error) from None
+
+
+parser = StrictParser()
+
+
+async def parse_json(schema: Schema, request: web.Request) -> dict[str, Any]:
+    """Read the body by a schema.
+
+    Raises:
+        UnsupportedContent, Malformed, TooLarge, TooSlow, Invalid.
+    """
+    result: dict[str, Any] = await parser.parse(schema, request, location="json", unknown=None)
+    return result
+
+
+async def parse_query(schema: Schema, request: web.Request) -> dict[str, Any]:
+    """Read the query by a schema; parameters it does not know are ignored. Raises Invalid."""
+    result: dict[str, Any] = await parser.parse(schema, request, location="query", unknown=EXCLUDE)
+    return result
+
+
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """Read a JSON object from the body.
+
+    Raises:
+        UnsupportedContent: another Content-Type, or an encoded body. Malformed: not an object, duplicate keys,
+        NaN, bad UTF-8. TooLarge. TooSlow: the client fell silent.
+    """
+    require_identity(request)
+    if request.content_type != "application/json":
+        raise UnsupportedContent("Content-Type must be application/json")
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            raw = await request.read()
+    except TimeoutError:
+        raise TooSlow("The request body did not arrive in time") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"The request body is larger than {MAX_JSON_BYTES} bytes") from None
+    return load_object(raw)
+
+
+def load_object(raw: bytes) -> dict[str, Any]:
+    """Parse bytes that must be one JSON object. Raises Malformed."""
+    try:
+        value = json.loads(
+            raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except Malformed:
+        raise
+    except (ValueError, RecursionError):
+        raise Malformed("The body is not valid JSON") from None
+    if not isinstance(value, dict):
+        raise Malformed("The body must be a JSON object")
+    return value
+
+
+def require_identity(request: web.Request) -> None:
+    """Refuse encoded bodies: aiohttp would inflate 300 KB to 300 MB without a word. Raises UnsupportedContent."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedContent("Content-Encoding is not supported for request bodies")
+
+
+def invalid(error: ValidationError) -> Invalid:
+    """Build the failure from marshmallow's messages: `{"config": {"min": [...]}}` becomes `config.min`."""
+    fields: dict[str, str] = {}
+    _flatten(error.messages, "", fields)
+    return Invalid(fields)
+
+
+def _flatten(messages: Any, name: str, fields: dict[str, str]) -> None:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            part = "" if key in ("_schema", "json", "query") and not name else str(key)[:100]
+            _flatten(inner, f"{name}.{part}" if name and part else name or part, fields)
+    else:
+        texts = messages if isinstance(messages, list) else [messages]
+        fields[name or "body"] = "; ".join(str(text).rstrip(".") for text in texts)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise Malformed("The body holds the same key twice")
+    return result
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise Malformed("NaN and Infinity are not valid JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Malformed("The body holds a number that is too large")
+    return value

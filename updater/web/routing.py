@@ -1,0 +1,76 @@
+"""What a route promises, in one place: the gate enforces it and the OpenAPI document prints it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from aiohttp import web
+from marshmallow import Schema
+
+from updater.access.principals import Level
+from updater.web.errors import Answer
+from updater.web.parsing import parse_json, parse_query
+
+Handler = Callable[..., Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a handler takes and gives. `level` None means public."""
+
+    summary: str
+    level: Level | None = None
+    query: Schema | None = None
+    body: Schema | None = None
+    answers: Mapping[int, Schema | None] = field(default_factory=dict)
+    failures: tuple[int, ...] = ()
+    # The handler reads the query by itself, because it rarely has to: the check path counts microseconds.
+    parses_itself: bool = False
+    # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
+    raw_body: Mapping[str, Any] | None = None
+    # Of answers that are not JSON.
+    media_type: str = "application/octet-stream"
+
+
+def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
+    """Parse what the contract names and hand it to the handler: `(self, request[, query][, body])`."""
+
+    def decorate(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        async def parse_and_call(self: Any, request: web.Request) -> web.StreamResponse:
+            arguments = []
+            if contract.query is not None:
+                arguments.append(await parse_query(contract.query, request))
+            if contract.body is not None:
+                arguments.append(await parse_json(contract.body, request))
+            return await handler(self, request, *arguments)
+
+        nothing_to_parse = contract.parses_itself or (contract.query is None and contract.body is None)
+        chosen: Any = handler if nothing_to_parse else parse_and_call
+        chosen.contract = contract
+        return cast(Handler, chosen)
+
+    return decorate
+
+
+ErrorWriter = Callable[[Answer, str], web.Response]
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One documented interface: where it lives, its routes, how it signs in and how it says no."""
+
+    name: str
+    prefix: str
+    routes: tuple[web.RouteDef, ...]
+    credential: Callable[[web.Request], str | None]
+    write_error: ErrorWriter
+    description: str = ""
+
+
+def contract_of(handler: Any) -> Contract | None:
+    """Return a handler's contract; None for aiohttp's own handlers."""
+    return getattr(handler, "contract", None)

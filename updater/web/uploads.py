@@ -1,0 +1,183 @@
+"""Streamed uploads: a multipart form or a raw body, straight into the content store.
+
+aiohttp bounds neither the parts nor the bytes of a multipart body and has no timeout for a body, so all of that is
+counted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from aiohttp import BodyPartReader, ClientPayloadError, web
+from aiohttp.http_exceptions import BadHttpMessage
+
+from updater.artifacts.blobs import Staged
+from updater.artifacts.service import ArtifactService
+from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
+from updater.web.parsing import SILENCE_S, require_identity
+
+MAX_PARTS = 16
+MAX_FIELD_BYTES = 64 * 1024
+READ_BYTES = 256 * 1024
+# Multipart framing and the other fields beside the file, when Content-Length is held against the limit.
+_FORM_OVERHEAD_BYTES = 2 * 1024 * 1024
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
+
+
+@dataclass
+class Form:
+    """A received form: its text fields, and the staged file."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    staged: Staged | None = None
+    file_name: str = ""
+
+    @property
+    def suffix(self) -> str:
+        """Return the file's kept suffix: letters and digits behind the last dot, else nothing."""
+        return suffix_of(self.file_name)
+
+    def require_file(self) -> Staged:
+        """Return the staged file. Raises Invalid when there was none."""
+        if self.staged is None:
+            raise Invalid({"file": "Missing data for required field"})
+        return self.staged
+
+
+def suffix_of(file_name: str) -> str:
+    """Return `.dmg` of `App 1.0.dmg`; nothing when it holds more than letters and digits."""
+    suffix = PurePosixPath(file_name.replace("\\", "/")).suffix
+    return suffix if _SUFFIX.fullmatch(suffix) else ""
+
+
+@asynccontextmanager
+async def receive_form(
+    request: web.Request, artifacts: ArtifactService, allowed: Collection[str], count: Callable[[int], None]
+) -> AsyncIterator[Form]:
+    """Stream a multipart form with exactly one file part named `file`, in any order.
+
+    What was staged and not placed when the block ends is discarded. `count` is told the file's bytes as they come.
+
+    Raises:
+        UnsupportedContent: not multipart/form-data, or an encoded body. TooLarge, TooSlow, Malformed.
+        Invalid: a field twice, an unknown field, a field too large, or the form was cut off.
+    """
+    require_identity(request)
+    if request.content_type != "multipart/form-data":
+        raise UnsupportedContent("Content-Type must be multipart/form-data")
+    _require_size(request, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
+    async with AsyncExitStack() as stack:
+        form = Form()
+        with _reading():
+            reader = await request.multipart()
+            for _ in range(MAX_PARTS + 1):
+                part = await _next_part(reader.next)
+                if part is None:
+                    break
+                await _take(part, form, artifacts, allowed, count, stack)
+            else:
+                raise Malformed(f"The form has more than {MAX_PARTS} parts")
+        yield form
+
+
+@asynccontextmanager
+async def receive_body(
+    request: web.Request, artifacts: ArtifactService, count: Callable[[int], None]
+) -> AsyncIterator[Staged]:
+    """Stream the raw body. Discarded when the block ends and it was not placed.
+
+    Raises:
+        UnsupportedContent, TooLarge, TooSlow, Malformed.
+    """
+    require_identity(request)
+    _require_size(request, artifacts.max_bytes)
+    async with AsyncExitStack() as stack:
+        with _reading():
+            chunks = _chunks(lambda: request.content.readany(), count)
+            staged = await stack.enter_async_context(artifacts.receive(chunks))
+        yield staged
+
+
+async def _take(
+    part: BodyPartReader,
+    form: Form,
+    artifacts: ArtifactService,
+    allowed: Collection[str],
+    count: Callable[[int], None],
+    stack: AsyncExitStack,
+) -> None:
+    name = part.name or ""
+    if name == "file":
+        if form.staged is not None:
+            raise Invalid({"file": "given more than once"})
+        form.file_name = part.filename or ""
+        chunks = _chunks(lambda: part.read_chunk(READ_BYTES), count)
+        form.staged = await stack.enter_async_context(artifacts.receive(chunks))
+    elif name not in allowed:
+        raise Invalid({name[:100] or "form": f"unknown field; expected file, {', '.join(sorted(allowed))}"})
+    elif name in form.fields:
+        raise Invalid({name: "given more than once"})
+    else:
+        form.fields[name] = await _read_field(part, name)
+
+
+async def _read_field(part: BodyPartReader, name: str) -> str:
+    raw = bytearray()
+    async for chunk in _chunks(lambda: part.read_chunk(READ_BYTES), lambda _: None):
+        raw += chunk
+        if len(raw) > MAX_FIELD_BYTES:
+            raise Invalid({name: f"longer than {MAX_FIELD_BYTES} bytes"})
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise Invalid({name: "not valid UTF-8"}) from None
+
+
+async def _next_part(read: Callable[[], object]) -> BodyPartReader | None:
+    async with asyncio.timeout(SILENCE_S):
+        part = await read()  # type: ignore[misc]
+    if part is None:
+        return None
+    if not isinstance(part, BodyPartReader):
+        raise Malformed("Nested multipart bodies are not supported")
+    if part.headers.get("Content-Encoding") or part.headers.get("Content-Transfer-Encoding", "binary").lower() not in (
+        "binary",
+        "8bit",
+        "7bit",
+    ):
+        raise UnsupportedContent("Encoded form parts are not supported")
+    return part
+
+
+async def _chunks(read: Callable[[], object], count: Callable[[int], None]) -> AsyncIterator[bytes]:
+    """Yield what arrives until nothing more does; a silent client ends in TooSlow."""
+    while True:
+        async with asyncio.timeout(SILENCE_S):
+            chunk: bytes = await read()  # type: ignore[misc]
+        if not chunk:
+            return
+        count(len(chunk))
+        yield chunk
+
+
+def _require_size(request: web.Request, limit: int) -> None:
+    if request.content_length is not None and request.content_length > limit:
+        raise TooLarge(f"The request body is larger than {limit} bytes", details={"max_bytes": limit})
+
+
+class _reading:
+    """Turn what goes wrong while a client sends into ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TimeoutError):
+            raise TooSlow("The request body did not arrive in time") from None
+        if isinstance(error, ValueError | BadHttpMessage | ClientPayloadError | web.RequestPayloadError):
+            raise Malformed("The request body cannot be read") from None
