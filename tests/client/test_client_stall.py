@@ -31,9 +31,7 @@ async def silent() -> AsyncIterator[str]:
     server.close()
 
 
-async def test_an_upload_that_nobody_reads_ends(
-    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_upload_that_nobody_reads_ends(silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "STALL_S", 0.3)
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(64 * 1024 * 1024))
@@ -42,9 +40,7 @@ async def test_an_upload_that_nobody_reads_ends(
             await asyncio.wait_for(client.publish("my-app", NewBuild(path, "1.0.0", LINUX)), 10)
 
 
-async def test_an_answer_that_never_comes_ends(
-    silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_that_never_comes_ends(silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.3))
     async with UpdateClient(silent, retry=ONCE) as client:
         with pytest.raises(Unreachable, match="timed out"):

@@ -29,7 +29,7 @@ READ_BYTES: Final = 256 * 1024
 
 _log = logging.getLogger(__name__)
 
-_SLICE_BYTES: Final = 2 * 1024 * 1024
+_SLICE_BYTES: Final = 2 * 1024 * 1024  # a fast client took 34 MB, 13 ms, in one uncut call; nginx: 2m too
 _LOOKS_PER_STALL: Final = 8
 _LONGEST_LOOK_S: Final = 1.0
 _TCP_INFO_BYTES: Final = 128
@@ -131,9 +131,10 @@ class Wire:
     async def send_file(self, file: IO[bytes], part: ByteRange) -> int:
         """Let the kernel copy a part of `file` to the socket; return how many bytes it took.
 
-        Fewer than asked, and then usually 0, where there is no sendfile: the caller writes the rest. One call
-        covers a range of any size, since `watch` sees progress inside it; only without such sight it is cut
-        into slices. Raises SourceBroken when the file ends early, ConnectionError.
+        Fewer than asked, and then usually 0, where there is no sendfile: the caller writes the rest. Slices
+        keep one fast client from holding the event loop. They are smaller where the kernel tells no progress,
+        since `watch` then counts finished slices. Raises SourceBroken when the file ends early,
+        ConnectionError.
         """
         sent = 0
         slice_bytes = READ_BYTES if self._start is None else _SLICE_BYTES
