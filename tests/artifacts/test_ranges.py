@@ -299,3 +299,10 @@ def test_head_mirrors_get_and_other_methods_have_no_ranges():
 )
 def test_no_header_breaks_the_plan(headers):
     assert plan("GET", CIMultiDict(headers), ETAG, 100, MODIFIED_AT).status in (200, 206, 304, 412, 416)
+
+
+def test_parts_that_repeat_the_file_again_and_again_are_ignored():
+    size_bytes = 10_000_000
+    assert select("bytes=0-,0-", size_bytes) == (ByteRange(0, size_bytes), ByteRange(0, size_bytes))
+    assert select("bytes=" + ",".join(["0-"] * 1000), size_bytes) is None
+    assert len(select("bytes=" + ",".join(["0-"] * 1000), 100) or ()) == 1000

@@ -8,6 +8,7 @@ Where the RFC leaves a choice, real differential updaters and interrupted downlo
 * parts keep the order of the request, one per satisfiable range, never merged or sorted;
 * an unknown unit, a malformed header, a repeated header and more than `MAX_PARTS` ranges are ignored, so that
   the answer is the whole file: always right, only larger (RFC 9110 section 14.2 allows it);
+* so are parts that repeat much of the file (`REPEATED_BYTES`), or one request could have it sent a thousand times;
 * `If-Range` with a date never matches: only the entity tag names the bytes;
 * `HEAD` mirrors `GET`, ranges included (RFC 9110 section 9.3.2; section 14.2 defines ranges for GET alone);
 * a suffix range of an empty file is satisfiable but has no `Content-Range`, so the answer is 200 and empty.
@@ -25,6 +26,9 @@ from multidict import MultiMapping
 
 MAX_PARTS: Final = 1024
 """Most ranges of one request that are served; a differential updater sends up to about a thousand."""
+
+REPEATED_BYTES: Final = 1 << 20
+"""What overlapping parts may hold together beyond twice the file."""
 
 _RANGE_SPEC: Final = re.compile(r"([0-9]*)-([0-9]*)")
 _ENTITY_TAG: Final = re.compile(r'[ \t,]*(W/)?("[^"\x00-\x20\x7f]*")[ \t]*(?=,|\Z)')
@@ -109,6 +113,8 @@ def select(value: str, size_bytes: int) -> tuple[ByteRange, ...] | None:
         if resolved is not None:
             chosen.append(resolved)
     if chosen and size_bytes == 0:  # only suffixes get here, and no Content-Range can say "no bytes"
+        return None
+    if sum(part.count for part in chosen) > 2 * size_bytes + REPEATED_BYTES:
         return None
     return tuple(chosen)
 
