@@ -155,7 +155,7 @@ async def test_several_ranges(server):
     assert server.sent[0] == Sent(Ending.COMPLETE, len(answer.body), reached_end=True)
 
 
-@pytest.mark.parametrize("length", [1, 300, 70_000])
+@pytest.mark.parametrize("length", [1, 300, 2_700])
 async def test_a_thousand_parts_in_an_11_kilobyte_header(server, length):
     chooser = random.Random(length)
     starts = [chooser.randrange(100_000, len(DATA) - length) for _ in range(750 if length > 1 else 1000)]
