@@ -79,19 +79,19 @@ class Service:
 StartService = Callable[..., Awaitable[Service]]
 
 
-def settings_tree(root: Path, **sections: dict[str, Any]) -> dict[str, str]:
+def settings_tree(root: Path, **sections: Any) -> dict[str, str]:
     """Return an environment that sets these sections, with three keys and no rate limit unless given."""
     import json
 
     keys = [{"name": f"{level} key", "key": text, "permissions": [level]} for level, text in KEYS.items()]
-    tree: dict[str, dict[str, Any]] = {
+    tree: dict[str, Any] = {
         "storage": {"root": str(root)},
         "access": {"api_keys": keys},
         "rate_limit": {"enabled": False},
         "logging": {"access": False},
     }
     for section, values in sections.items():
-        tree[section] = {**tree.get(section, {}), **values}
+        tree[section] = {**tree.get(section, {}), **values} if isinstance(values, dict) else values
     return {f"UPDATER_{name.upper()}": json.dumps(values) for name, values in tree.items()}
 
 

@@ -27,7 +27,7 @@ def test_the_example_lists_every_key_with_a_comment() -> None:
     for section, kind in SECTIONS.items():
         assert re.search(rf"^{section}:", text, re.MULTILINE), f"section {section} is missing"
         for field in dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ():
-            line = re.search(rf"^  (# )?{field.name}:.*#.*$", text, re.MULTILINE)
+            line = re.search(rf"^  (# +(- )?)?{field.name}:.*#.*$", text, re.MULTILINE)
             assert line, f"{section}.{field.name} is missing, or has no comment"
 
 

@@ -19,7 +19,7 @@ FLOORS = (
     ("operations",),
     ("services",),
     ("health",),
-    ("catalog", "artifacts", "telemetry", "access"),
+    ("catalog", "artifacts", "telemetry", "access", "deployments"),
     ("database",),
     ("config", "clock", "errors"),
 )

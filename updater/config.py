@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
 import yaml
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
 from updater.errors import ConfigurationError
 
@@ -120,6 +121,126 @@ class TelemetrySettings:
     queue_size: int = _setting(_whole(1, 1_000_000), 10_000)
 
 
+# What the steps of the documented update process are called, and what they run unless told otherwise.
+STEP_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "dependencies": ("uv", "sync"),
+    "static_files": ("uv", "run", "python", "manage.py", "collectstatic", "--noinput"),
+    "migrations": ("uv", "run", "python", "manage.py", "migrate", "--noinput"),
+}
+RESERVED_STEPS = ("git_fetch", "git_pull", "git_reset", "restart", "health")
+GIT_PROTOCOLS = ("https", "ssh", "http", "git", "file")
+
+
+def _command() -> fields.List[Any]:
+    word = fields.String(validate=[validate.Length(min=1), validate.ContainsNoneOf("\0")])
+    return fields.List(word, validate=validate.Length(min=1))
+
+
+def _names() -> fields.List[Any]:
+    return fields.List(fields.String(validate=validate.Regexp(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")))
+
+
+def _switch() -> fields.Boolean:
+    return fields.Boolean(truthy={True}, falsy={False})
+
+
+def _probe_url(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValidationError("expected an absolute http(s) URL such as http://127.0.0.1:3000/health")
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """One step of a deployment. The steps of the documented process have a command by default.
+
+    `environment` names the variables that are handed on besides the deployment's own list.
+    """
+
+    name: str = _setting(_text(validate.Regexp(r"\A[a-z][a-z0-9_]{0,39}\Z"), validate.NoneOf(RESERVED_STEPS)))
+    command: tuple[str, ...] = _setting(_command(), ())
+    timeout_s: int = _setting(_whole(1, 86_400), 300)
+    environment: tuple[str, ...] = _setting(_names(), ())
+
+    def __post_init__(self) -> None:
+        if not self.command:
+            if self.name not in STEP_COMMANDS:
+                raise ValueError(f"step {self.name!r} needs a command")
+            object.__setattr__(self, "command", STEP_COMMANDS[self.name])
+
+
+@dataclass(frozen=True)
+class RestartSettings:
+    """How the deployed service is restarted. The command must end; what it leaves running keeps running.
+
+    A command that puts a server into the background itself must send that server's output somewhere else.
+    """
+
+    command: tuple[str, ...] = _setting(_command())
+    timeout_s: int = _setting(_whole(1, 3600), 60)
+    environment: tuple[str, ...] = _setting(_names(), ())
+
+
+@dataclass(frozen=True)
+class HealthSettings:
+    """The address that answers 2xx when the service is well: first within `within_s`, then for `steady_s` on end."""
+
+    url: str = _setting(fields.String(validate=_probe_url))
+    within_s: int = _setting(_whole(1, 3600), 30)
+    steady_s: int = _setting(_whole(0, 600), 2)
+
+
+@dataclass(frozen=True)
+class BusySettings:
+    """A question whose yes puts an update off: a command that ends with 0, or a JSON value.
+
+    `path` goes through objects and lists by dots (`jobs.active`, `workers.0.state`); the answer is yes when the
+    value there equals `equals`. Without a path the whole document is compared.
+    """
+
+    command: tuple[str, ...] = _setting(_command(), ())
+    url: str | None = _setting(fields.String(allow_none=True, validate=_probe_url), None)
+    path: str = _setting(fields.String(), "")
+    equals: Any = _setting(fields.Raw(allow_none=True), True)
+    timeout_s: int = _setting(_whole(1, 120), 10)
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("expected either a command or a url")
+
+
+@dataclass(frozen=True)
+class DeploymentSettings:
+    """A git checkout on this machine that is brought up to date step by step. The first one is the default.
+
+    `launcher` is put in front of the process that carries an update out, for supervisors that end everything a
+    service ever started: `[systemd-run, --scope, --collect, --quiet]`, or set `KillMode=process` in the unit.
+    """
+
+    id: str = _setting(_text(validate.Regexp(r"\A[a-z0-9][a-z0-9_-]{0,63}\Z")))
+    path: str = _setting(_text(validate.Regexp(r"\A/[^\0]*\Z", error="expected an absolute path")))
+    remote: str = _setting(_text(validate.Regexp(r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")), "origin")
+    branch: str = _setting(_text(validate.Length(min=1, max=200)), "main")
+    protocols: tuple[str, ...] = _setting(
+        fields.List(fields.String(validate=validate.OneOf(GIT_PROTOCOLS))), ("https", "ssh")
+    )
+    allow_hooks: bool = _setting(_switch(), False)
+    allow_submodules: bool = _setting(_switch(), False)
+    allow_filters: bool = _setting(_switch(), False)
+    git_timeout_s: int = _setting(_whole(1, 3600), 120)
+    environment: tuple[str, ...] = _setting(_names(), ())
+    launcher: tuple[str, ...] = _setting(fields.List(fields.String(validate=validate.Length(min=1))), ())
+    busy: tuple[BusySettings, ...] = _setting(fields.List(fields.Raw()), ())
+    steps: tuple[StepSettings, ...] = _setting(fields.List(fields.Raw()), (StepSettings("dependencies"),))
+    restart: RestartSettings | None = _setting(fields.Dict(allow_none=True), None)
+    health: HealthSettings | None = _setting(fields.Dict(allow_none=True), None)
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise ValueError("two steps have the same name")
+
+
 @dataclass(frozen=True)
 class LoggingSettings:
     """What is written to standard output, one JSON object a line."""
@@ -137,6 +258,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    deployments: tuple[DeploymentSettings, ...] = ()
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 
 
@@ -146,12 +268,22 @@ SECTIONS: dict[str, type[Any]] = {
     "access": AccessSettings,
     "rate_limit": RateLimitSettings,
     "telemetry": TelemetrySettings,
+    "deployments": DeploymentSettings,
     "logging": LoggingSettings,
 }
-# Settings that are lists of further records: "section.key" -> the record's type.
-_RECORDS: dict[str, type[Any]] = {"access.api_keys": ApiKeySettings}
+# Sections that are a list of records; `id` must differ.
+LISTS = frozenset({"deployments"})
+# Settings that are a record, or a list of records: "section.key" -> the record's type.
+_RECORDS: dict[str, type[Any]] = {
+    "access.api_keys": ApiKeySettings,
+    "deployments.busy": BusySettings,
+    "deployments.steps": StepSettings,
+    "deployments.restart": RestartSettings,
+    "deployments.health": HealthSettings,
+}
 
 T = TypeVar("T")
+Unknown = Literal["exclude", "raise"]
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -165,7 +297,25 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
     unknown = sorted(set(tree) - set(SECTIONS))
     if unknown:
         raise ConfigurationError(f"{unknown[0]}: unknown section; known sections are {', '.join(SECTIONS)}")
-    return Settings(**{name: _section(kind, tree.get(name), name) for name, kind in SECTIONS.items()})
+    sections: dict[str, Any] = {
+        name: _list(kind, tree.get(name), name) if name in LISTS else _section(kind, tree.get(name), name)
+        for name, kind in SECTIONS.items()
+    }
+    return Settings(**sections)
+
+
+def pick_environment(names: Iterable[str]) -> dict[str, str]:
+    """Return those variables of this process that are named and set: the allow-list for child processes."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def deployment_from_tree(tree: Mapping[str, Any]) -> DeploymentSettings:
+    """Build a deployment from `as_tree`'s form, leaving out keys that another version of this program wrote.
+
+    Raises:
+        ConfigurationError: it does not fit.
+    """
+    return _section(DeploymentSettings, dict(tree), "deployments", unknown=EXCLUDE)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -207,7 +357,21 @@ def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
             tree[section] = {**below, key: value}
 
 
-def _section(kind: type[T], raw: Any, name: str) -> T:
+def _list(kind: type[T], raw: Any, name: str) -> tuple[T, ...]:
+    """Check a list of mappings."""
+    if raw is None:
+        return ()
+    if not isinstance(raw, list):
+        raise ConfigurationError(f"{name}: expected a list of records, got {_shown(name, raw)}")
+    found = tuple(_section(kind, each, f"{name}[{index}]") for index, each in enumerate(raw))
+    ids = [getattr(each, "id", index) for index, each in enumerate(found)]
+    for index, each in enumerate(ids):
+        if each in ids[:index]:
+            raise ConfigurationError(f"{name}[{index}].id: {each!r} is taken by an earlier record")
+    return found
+
+
+def _section(kind: type[T], raw: Any, name: str, unknown: Unknown = RAISE) -> T:
     """Check one mapping against the dataclass `kind` and build it."""
     if raw is None:
         raw = {}
@@ -215,16 +379,22 @@ def _section(kind: type[T], raw: Any, name: str) -> T:
         raise ConfigurationError(f"{name}: expected a mapping of keys, got {_shown(name, raw)}")
     declared = {each.name: each.metadata["check"] for each in dataclasses.fields(cast(Any, kind))}
     try:
-        checked = cast(dict[str, Any], Schema.from_dict(declared)(unknown=RAISE).load(raw))
+        checked = cast(dict[str, Any], Schema.from_dict(declared)(unknown=unknown).load(raw))
     except ValidationError as error:
         raise _first_error(error, raw, name, tuple(declared)) from None
-    values = {key: _record(value, f"{name}.{key}") for key, value in checked.items()}
-    return kind(**values)
+    values = {key: _record(value, f"{name}.{key}", unknown) for key, value in checked.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _record(value: Any, name: str) -> Any:
-    if name in _RECORDS:
-        return tuple(_section(_RECORDS[name], each, f"{name}[{index}]") for index, each in enumerate(value))
+def _record(value: Any, name: str, unknown: Unknown) -> Any:
+    kind = _RECORDS.get(re.sub(r"\[\d+\]", "", name))
+    if kind is not None and isinstance(value, list):
+        return tuple(_section(kind, each, f"{name}[{index}]", unknown) for index, each in enumerate(value))
+    if kind is not None and value is not None:
+        return _section(kind, value, name, unknown)
     return tuple(value) if isinstance(value, list) else value
 
 
