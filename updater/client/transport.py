@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -183,7 +184,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer was cut off"
     cause = getattr(error, "os_error", error)
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    if isinstance(cause, OSError) and cause.errno:
+        # Name resolution has numbers of its own, below zero.
+        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return str(cause) or type(cause).__name__
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> UpdateError:
