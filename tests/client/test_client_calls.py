@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.conftest import LINUX, QUICK
+from tests.conftest import KEYS, LINUX, QUICK
 from updater.client import (
     ApplicationChanges,
     ExternalBuild,
@@ -73,6 +73,19 @@ async def test_no_key_is_401_with_the_servers_own_words(server) -> None:
         with pytest.raises(UpdateError) as caught:
             await client.list_applications()
     assert (caught.value.status, caught.value.code) == (401, "UNAUTHORIZED")
+
+
+async def test_a_key_that_may_only_read_is_403(server, client, build) -> None:
+    async with UpdateClient(server.url, KEYS["read"], retry=QUICK) as reader:
+        with pytest.raises(UpdateError) as caught:
+            await reader.publish("my-app", build)
+    assert (caught.value.status, caught.value.code) == (403, "FORBIDDEN")
+
+
+async def test_wrong_fields_are_named(client, build) -> None:
+    with pytest.raises(UpdateError) as caught:
+        await client.publish("my-app", dataclasses.replace(build, version="v1.2"))
+    assert (caught.value.status, list(caught.value.fields)) == (422, ["version"])
 
 
 async def test_applications_from_creation_to_deletion(client) -> None:

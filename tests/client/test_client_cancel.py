@@ -12,21 +12,23 @@ import pytest
 from tests.conftest import LINUX
 
 
-def _open_files(folder: Path) -> list[str]:
+def _open_files(folder: Path) -> list[Path]:
+    """List what is open in the folder itself; the service has its own folder below."""
     gc.collect()
-    found = [str(link.resolve()) for link in Path("/proc/self/fd").iterdir() if link.exists()]
-    return [name for name in found if name.startswith(str(folder))]
+    found = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    return [path for path in found if path.parent == folder]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see open files")
 async def test_a_cancelled_transfer_leaves_no_file_open(client, build, tmp_path: Path) -> None:
+    build.path.write_bytes(b"small, so that opening it is a large part of the whole")
     await client.publish("my-app", build)
     release = await client.latest("my-app", LINUX)
     for step in range(40):
         other = dataclasses.replace(build, version=f"2.0.{step}")
         calls = (client.publish("my-app", other), client.fetch(release, tmp_path / f"{step}"))
         tasks = [asyncio.create_task(call) for call in calls]
-        await asyncio.sleep(0.0015 * step)
+        await asyncio.sleep(0.0003 * step)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.conftest import LINUX, QUICK
 from tests.faults import CutAnswer, FaultProxy
-from updater.client import DigestMismatch, Release, Unreachable, UpdateClient, UpdateError
+from updater.client import DigestMismatch, ExternalBuild, Release, Unreachable, UpdateClient, UpdateError
 
 
 @pytest.fixture
@@ -191,6 +191,21 @@ async def test_without_a_key_a_hosted_build_is_found_by_its_tag(server, build, r
         found = await client.get_release("my-app", "1.1.0", LINUX)
         assert (found.checksum, found.file_size_bytes) == (release.checksum, 5_000_000)
         await client.fetch(found, tmp_path / "got.bin")
+
+
+async def test_the_servers_own_address_leads_to_a_registered_file(client, server, tmp_path: Path) -> None:
+    elsewhere = Elsewhere(b"installer" * 100_000)
+    checksum = hashlib.sha512(elsewhere.content).hexdigest()
+    async with TestServer(elsewhere.build()) as running, UpdateClient(server.url, retry=QUICK) as anybody:
+        url = str(running.make_url("/files/a.msi"))
+        await client.register("my-app", ExternalBuild("3.0.0", LINUX, url, checksum.upper(), "sha512"))
+        own = f"{server.url}/api/v1/updates/my-app/download/3.0.0/linux/amd64"
+        found = await client.get_release("my-app", "3.0.0", LINUX)
+        await client.fetch(dataclasses.replace(found, download_url=own), tmp_path / "a.msi")
+        with pytest.raises(UpdateError, match="a key is needed"):
+            await anybody.get_release("my-app", "3.0.0", LINUX)
+    assert (tmp_path / "a.msi").read_bytes() == elsewhere.content
+    assert all("Authorization" not in headers for headers in elsewhere.requests)
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com/a", "https:///a", "http://x/\x01", "file:///etc/passwd"])
