@@ -1,0 +1,28 @@
+"""The peer of the check row: `python -m tests.bench.bare PORT BODY_FILE`, the least an aiohttp handler can do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from tests.bench.checks import CHECK_PATH
+
+
+def main(port: int, body: bytes) -> None:
+    """Answer checks with these bytes once the query is read."""
+
+    async def check(request: web.Request) -> web.Response:
+        query = request.query
+        if not (query["current_version"] and query["platform"] and query["architecture"]):
+            raise web.HTTPBadRequest
+        return web.Response(body=body, content_type="application/json")
+
+    application = web.Application()
+    application.router.add_get(CHECK_PATH, check)
+    web.run_app(application, host="127.0.0.1", port=port, access_log=None, print=lambda _: None)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]).read_bytes())
