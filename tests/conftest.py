@@ -80,7 +80,10 @@ StartService = Callable[..., Awaitable[Service]]
 
 
 def settings_tree(root: Path, **sections: Any) -> dict[str, str]:
-    """Return an environment that sets these sections, with three keys and no rate limit unless given."""
+    """Return an environment that sets these sections, with three keys and no rate limit unless given.
+
+    A section is a mapping that is laid over the defaults of tests, or a list.
+    """
     import json
 
     keys = [{"name": f"{level} key", "key": text, "permissions": [level]} for level, text in KEYS.items()]
@@ -91,8 +94,14 @@ def settings_tree(root: Path, **sections: Any) -> dict[str, str]:
         "logging": {"access": False},
     }
     for section, values in sections.items():
-        tree[section] = {**tree.get(section, {}), **values} if isinstance(values, dict) else values
-    return {f"UPDATER_{name.upper()}": json.dumps(values) for name, values in tree.items()}
+        tree[section] = values if isinstance(values, list) else {**tree.get(section, {}), **values}
+    environment = {}
+    for name, values in tree.items():
+        if isinstance(values, list):
+            environment[f"UPDATER_{name.upper()}"] = json.dumps(values)
+        else:  # key by key: UPDATER_SERVER alone is an address for the command line
+            environment |= {f"UPDATER_{name}__{key}".upper(): json.dumps(value) for key, value in values.items()}
+    return environment
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ from updater.access.store import AccessStore
 from updater.artifacts.local import LocalBlobStore
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
+from updater.catalog.platforms import DESKTOP_PLATFORMS
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import utc_now
@@ -86,6 +87,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         artifacts = ArtifactService(blobs, artifact_store, database, max_bytes=settings.storage.max_upload_bytes)
         catalog = CatalogService(CatalogStore(database), artifact_store, database)
         await catalog.load()
+        for each in settings.desktop:
+            await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
         access = AccessService(AccessStore(database), settings.access, secret=load_secret(root / "secret"))
         await access.load()
         telemetry_store = TelemetryStore(database)
@@ -109,7 +112,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     settings = services.settings
     metrics = Metrics()
     _add_gauges(metrics, services)
-    api_surface = api.build(services, Links(settings.server.public_url), metrics)
+    api_surface = api.build(services, Links(settings.server.public_url, settings.storage.cdn_url), metrics)
     ops_surface = ops.build(metrics, lambda: build_document((*api_surface.routes, *ops_surface.routes)))
     # The REST surface comes last: it also answers for paths that belong to nobody.
     surfaces = (ops_surface, api_surface)

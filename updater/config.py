@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from string import Formatter
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +29,12 @@ ENVIRONMENT_PREFIX = "UPDATER_"
 _NOT_SETTINGS = frozenset({"UPDATER_SERVER", "UPDATER_KEY", "UPDATER_CONFIG"})
 
 LEVELS = ("read", "write", "admin")
+# What the pattern of a desktop download's file name may hold.
+FILE_NAME_FIELDS = ("application", "version", "platform", "suffix")
+# First parts of paths that belong to other interfaces.
+_TAKEN = ("api", "admin", "health", "metrics")
+_APPLICATION = r"[A-Za-z0-9_-]{1,100}\Z"
+_APPLICATION_ERROR = "expected 1 to 100 letters, digits, hyphens and underscores"
 
 
 def _setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
@@ -52,6 +59,26 @@ def _network(value: str) -> None:
         ipaddress.ip_network(value)
     except ValueError:
         raise ValidationError("expected an address or a network such as 10.0.0.0/8") from None
+
+
+def _prefix(value: str) -> None:
+    if not re.fullmatch(r"(/[A-Za-z0-9_.~-]+)+", value) or {".", ".."} & set(value.split("/")):
+        raise ValidationError("expected a path such as /updates, of letters, digits and '_.~-', without '/' at its end")
+    if value.split("/")[1] in _TAKEN:
+        raise ValidationError(f"the paths below {', '.join('/' + each for each in _TAKEN)} are taken")
+
+
+def _file_name(value: str) -> None:
+    try:
+        holes = [(name, spec, change) for _, name, spec, change in Formatter().parse(value) if name is not None]
+    except ValueError:
+        holes = []
+    named = {name for name, _, _ in holes}
+    plain = all(not spec and not change for _, spec, change in holes)
+    if not plain or not {"version", "platform"} <= named <= set(FILE_NAME_FIELDS):
+        raise ValidationError(
+            "expected a pattern with {version}, {platform} and, if wanted, {application} and {suffix}"
+        )
 
 
 def _text(*checks: Any) -> fields.String:
@@ -79,6 +106,7 @@ class StorageSettings:
 
     root: str = _setting(_text(validate.Length(min=1)), "storage")
     max_upload_bytes: int = _setting(_whole(1), 2_147_483_648)
+    cdn_url: str | None = _setting(fields.String(allow_none=True, validate=_http_url), None)
     collect_grace_s: int = _setting(_whole(0), 86_400)
 
 
@@ -250,6 +278,15 @@ class LoggingSettings:
 
 
 @dataclass(frozen=True)
+class DesktopSettings:
+    """One mounted desktop API: where, for which application, and how downloads are named."""
+
+    prefix: str = _setting(fields.String(validate=_prefix), "/wp-json/bkgt/v1/updates")
+    application: str = _setting(_text(validate.Regexp(_APPLICATION, error=_APPLICATION_ERROR)), "bkgt-manager")
+    file_name: str = _setting(fields.String(validate=_file_name), "BKGT-Manager-{version}-{platform}{suffix}")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings, one attribute a section. Build with `load`, or directly in tests."""
 
@@ -260,6 +297,7 @@ class Settings:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     deployments: tuple[DeploymentSettings, ...] = ()
     logging: LoggingSettings = field(default_factory=LoggingSettings)
+    desktop: tuple[DesktopSettings, ...] = ()
 
 
 SECTIONS: dict[str, type[Any]] = {
@@ -270,9 +308,10 @@ SECTIONS: dict[str, type[Any]] = {
     "telemetry": TelemetrySettings,
     "deployments": DeploymentSettings,
     "logging": LoggingSettings,
+    "desktop": DesktopSettings,
 }
-# Sections that are a list of records; `id` must differ.
-LISTS = frozenset({"deployments"})
+# Sections that are a list of records; where they have an `id`, it must differ.
+LISTS = frozenset({"deployments", "desktop"})
 # Settings that are a record, or a list of records: "section.key" -> the record's type.
 _RECORDS: dict[str, type[Any]] = {
     "access.api_keys": ApiKeySettings,
@@ -301,6 +340,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
         name: _list(kind, tree.get(name), name) if name in LISTS else _section(kind, tree.get(name), name)
         for name, kind in SECTIONS.items()
     }
+    _require_apart(sections["desktop"])
     return Settings(**sections)
 
 
@@ -316,6 +356,14 @@ def deployment_from_tree(tree: Mapping[str, Any]) -> DeploymentSettings:
         ConfigurationError: it does not fit.
     """
     return _section(DeploymentSettings, dict(tree), "deployments", unknown=EXCLUDE)
+
+
+def _require_apart(desktops: tuple[DesktopSettings, ...]) -> None:
+    """Refuse prefixes of which one lies in another: a path must belong to one application."""
+    for index, each in enumerate(desktops):
+        for other in desktops[:index]:
+            if f"{each.prefix}/".startswith(f"{other.prefix}/") or f"{other.prefix}/".startswith(f"{each.prefix}/"):
+                raise ConfigurationError(f"desktop[{index}].prefix: {each.prefix!r} overlaps with {other.prefix!r}")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -345,6 +393,8 @@ def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
                 f"{variable}: unknown section '{section}'; expected UPDATER_<SECTION>__<KEY>, "
                 f"sections are {', '.join(SECTIONS)}"
             )
+        if key and section in LISTS:
+            raise ConfigurationError(f"{variable}: {section} is a list; give it whole, as UPDATER_{section.upper()}")
         try:
             value = yaml.safe_load(raw)
         except yaml.YAMLError:

@@ -23,3 +23,4 @@ DESKTOP_TARGETS: dict[str, Target] = {
     "linux-x64": Target("linux", "amd64"),
 }
 DESKTOP_WORDS: dict[Target, str] = {target: word for word, target in DESKTOP_TARGETS.items()}
+DESKTOP_PLATFORMS = tuple(dict.fromkeys(target.platform for target in DESKTOP_WORDS))

@@ -133,6 +133,13 @@ class CatalogService:
         await self._reload(application_id)
         return made
 
+    async def ensure_application(self, application_id: str, *, name: str, platforms: tuple[str, ...]) -> bool:
+        """Add an application unless it is there; one that is there stays as it is. Return whether it was added."""
+        if application_id in self._index:
+            return False
+        await self.create_application(application_id, name=name, platforms=platforms, extra={})
+        return True
+
     async def update_application(self, application_id: str, changes: Mapping[str, Any]) -> Application:
         """Change the given fields (`name`, `description`, `platforms`, `config`); `config` is merged.
 

@@ -14,19 +14,27 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 class Links:
-    """Builds addresses on `public_url`, or on the origin a request came to when none is set."""
+    """Builds addresses on `public_url`, or on the origin a request came to when none is set.
+
+    Downloads of stored files are on `cdn_url` when there is one.
+    """
 
     DOWNLOAD_PATH: ClassVar[str] = "/api/v1/updates/{app_id}/download/{version}/{platform}/{arch}"
 
-    def __init__(self, public_url: str | None) -> None:
+    def __init__(self, public_url: str | None, cdn_url: str | None = None) -> None:
         self._public_url = public_url.rstrip("/") if public_url else None
+        self._cdn_url = cdn_url.rstrip("/") if cdn_url else None
 
     def origin(self, request: web.Request) -> str:
         """Return scheme and host, without a slash at the end."""
         return self._public_url or f"{request.scheme}://{request.host}"
 
+    def download_origin(self, request: web.Request) -> str:
+        """Return the origin of download addresses: the CDN's, else as `origin`."""
+        return self._cdn_url or self.origin(request)
+
     def download_url(self, build: Build, origin: str) -> str:
-        """Return where the bytes are: the external address, or our own."""
+        """Return where the bytes are: the external address, or our own on the CDN, else on `origin`."""
         if build.url is not None:
             return build.url
         path = self.DOWNLOAD_PATH.format(
@@ -35,7 +43,7 @@ class Links:
             platform=build.target.platform,
             arch=build.target.architecture,
         )
-        return origin + path
+        return (self._cdn_url or origin) + path
 
 
 def file_name(build: Build) -> str:
