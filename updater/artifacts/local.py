@@ -17,7 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
+
+import aiofiles
 
 from updater.artifacts.blobs import BlobInfo
 from updater.artifacts.digests import is_digest
@@ -73,21 +75,19 @@ class LocalBlobStore:
 
     async def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """See `BlobStore.read`."""
-        try:
-            file = await self.run(_open, self.locate(digest))
-        except FileNotFoundError:
-            raise NotFound("blob", "No such blob") from None
-        try:
-            await self.run(file.seek, start)
-            left = length
-            while left is None or left > 0:
-                piece: bytes = await self.run(file.read, BATCH_BYTES if left is None else min(BATCH_BYTES, left))
-                if not piece:
-                    return
-                left = None if left is None else left - len(piece)
-                yield piece
-        finally:
-            file.close()
+        left = length
+        with _translated():
+            try:
+                async with aiofiles.open(self.locate(digest), "rb", executor=self._threads) as file:
+                    await file.seek(start)
+                    while left is None or left > 0:
+                        piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
+                        if not piece:
+                            return
+                        left = None if left is None else left - len(piece)
+                        yield piece
+            except FileNotFoundError:
+                raise NotFound("blob", "No such blob") from None
 
     async def delete(self, digest: str) -> None:
         """See `BlobStore.delete`."""
@@ -238,11 +238,3 @@ def _translated() -> Iterator[None]:
         if error.errno in _NO_ROOM:
             raise StorageFull("No room left on the server to store this") from error
         raise Unavailable("The store failed to read or write") from error
-
-
-def _read(file: BinaryIO, size: int) -> bytes:
-    return file.read(size)
-
-
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb")
