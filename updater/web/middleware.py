@@ -28,6 +28,8 @@ _log = structlog.get_logger("updater.request")
 _access = structlog.get_logger("access")
 _CREDENTIAL_HEADERS = ("Authorization", "X-API-Key", "Content-Length")
 _UNMATCHED = "unmatched"
+# What the log says of requests that no status ended; the first as nginx has it.
+CLIENT_GONE, ANSWER_CUT = 499, 599
 
 
 class Visit:
@@ -77,13 +79,20 @@ class Gate:
         try:
             self._admit(request, visit, surface)
             response: web.StreamResponse = await handler(request)
+        except ConnectionError:
+            # Nobody is there to read an answer; aiohttp knows and stays quiet.
+            self._record(request, visit, CLIENT_GONE, visit.sent_bytes, started)
+            raise
         except Exception as error:
             if visit.begun:
                 # The head is out: rendering an error now would write it into the file somebody downloads.
                 _abort(request, visit, error)
+                self._record(request, visit, ANSWER_CUT, visit.sent_bytes, started)
                 raise
             response = surface.write_error(_answer(error, visit, request), visit.id)
-        self._finish(request, response, visit, started)
+        body = getattr(response, "body", None)
+        sent = len(body) if isinstance(body, bytes) else visit.sent_bytes
+        self._record(request, visit, response.status, sent, started)
         return response
 
     async def complete_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -144,13 +153,12 @@ class Gate:
                 return surface
         return self._surfaces[-1]
 
-    def _finish(self, request: web.Request, response: web.StreamResponse, visit: Visit, started: float) -> None:
+    def _record(self, request: web.Request, visit: Visit, status: int, sent: int, started: float) -> None:
+        """Count and log one request, however it ended."""
         duration_s = time.perf_counter() - started
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else _UNMATCHED
-        body = getattr(response, "body", None)
-        sent = len(body) if isinstance(body, bytes) else visit.sent_bytes
-        self._parts.metrics.observe(route, _method_label(request.method), response.status, sent, duration_s)
+        self._parts.metrics.observe(route, _method_label(request.method), status, sent, duration_s)
         if self._parts.log_access:
             principal = visit.principal
             _access.info(
@@ -158,7 +166,7 @@ class Gate:
                 id=visit.id,
                 method=request.method,
                 path=request.path[:300],
-                status=response.status,
+                status=status,
                 ms=round(duration_s * 1000, 3),
                 bytes=sent,
                 application=request.match_info.get("app_id"),

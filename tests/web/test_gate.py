@@ -1,0 +1,38 @@
+"""The gate: what it says of requests that end badly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from tests.conftest import KEYS
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_client_that_hangs_up_is_logged_quietly(start_service: Any) -> None:
+    service = await start_service(logging={"access": True})
+    await service.application()
+    host, port = service.url.removeprefix("http://").split(":")
+    with structlog.testing.capture_logs() as lines:
+        _, writer = await asyncio.open_connection(host, int(port))
+        head = (
+            "PUT /api/v1/updates/my-app/builds/1.0.0/linux/amd64 HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {KEYS['write']}\r\nContent-Length: 1000000\r\n\r\n"
+        )
+        writer.write(head.encode() + b"x" * 1000)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await until(lambda: any(line["event"] == "request" for line in lines))
+    ended = [line for line in lines if line["event"] == "request"]
+    assert [line["status"] for line in ended] == [499]
+    assert not [line for line in lines if line["log_level"] in ("error", "critical")]
+    assert list(service.services.artifacts.blobs._incoming.iterdir()) == []
