@@ -1,17 +1,22 @@
-"""How many requests a client may send: fixed windows of a minute, counted by the library `limits`."""
+"""How many requests a client may send: fixed windows of a minute, in the terms of the library `limits`."""
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
+from limits.storage import Storage
+
+from updater.access.windows import WindowStorage
+
+# Making a key costs more than counting, and few clients send most of the requests.
+_KEPT_KEYS = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(NamedTuple):
     """Where a client stands. `reset_at` is in whole seconds since the epoch, `retry_after_s` from now."""
 
     allowed: bool
@@ -25,34 +30,43 @@ class RateLimits:
     """The three limits: anonymous, authenticated, and wrong credentials."""
 
     def __init__(self, *, anonymous: int, authenticated: int, sign_in: int) -> None:
-        self._storage = MemoryStorage()
+        self._storage = WindowStorage()
         self.configure(anonymous=anonymous, authenticated=authenticated, sign_in=sign_in)
 
     def configure(self, *, anonymous: int, authenticated: int, sign_in: int) -> None:
-        """Set the limits, in requests a minute; what was counted so far stays."""
-        self._anonymous = RateLimitItemPerMinute(anonymous, namespace="anonymous")
-        self._authenticated = RateLimitItemPerMinute(authenticated, namespace="key")
-        self._sign_in = RateLimitItemPerMinute(sign_in, namespace="sign-in")
+        """Set the limits, in requests a minute; a limit that changed counts from zero."""
+        self._anonymous = _Limit(RateLimitItemPerMinute(anonymous, namespace="anonymous"), self._storage)
+        self._authenticated = _Limit(RateLimitItemPerMinute(authenticated, namespace="key"), self._storage)
+        self._sign_in = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in"), self._storage)
 
     def anonymous(self, client: str) -> Allowance:
         """Count one request of an address (see `client_of`)."""
-        return self._hit(self._anonymous, client)
+        return self._anonymous.hit(client)
 
     def authenticated(self, principal_id: str) -> Allowance:
         """Count one request of a known key."""
-        return self._hit(self._authenticated, principal_id)
+        return self._authenticated.hit(principal_id)
 
     def wrong_credential(self, client: str) -> Allowance:
         """Count one wrong credential of an address."""
-        return self._hit(self._sign_in, client)
+        return self._sign_in.hit(client)
 
-    def _hit(self, item: RateLimitItem, client: str) -> Allowance:
-        key = item.key_for(client)
-        count = self._storage.incr(key, item.get_expiry())
+
+class _Limit:
+    def __init__(self, item: RateLimitItem, storage: Storage) -> None:
+        self._amount = item.amount
+        self._expiry_s = item.get_expiry()
+        self._key_for = functools.lru_cache(_KEPT_KEYS)(item.key_for)
+        self._storage = storage
+
+    def hit(self, client: str) -> Allowance:
+        key = self._key_for(client)
+        count = self._storage.incr(key, self._expiry_s)
         reset_at = self._storage.get_expiry(key)
-        limit = item.amount
-        wait_s = max(1, int(reset_at - time.time()) + 1) if count > limit else 0
-        return Allowance(count <= limit, limit, max(0, limit - count), int(reset_at) + 1, wait_s)
+        limit = self._amount
+        if count <= limit:
+            return Allowance(True, limit, limit - count, int(reset_at) + 1, 0)
+        return Allowance(False, limit, 0, int(reset_at) + 1, max(1, int(reset_at - time.time()) + 1))
 
 
 def client_of(address: str) -> str:

@@ -1,0 +1,82 @@
+"""Counting in memory for the library `limits`: fixed windows, whose upkeep no request ever waits for."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+
+from limits.storage import Storage
+
+
+class _Window:
+    __slots__ = ("count", "ends_at")
+
+    def __init__(self, ends_at: float) -> None:
+        self.count = 0
+        self.ends_at = ends_at
+
+
+class WindowStorage(Storage):
+    """Fixed windows for one thread, all of one length. A window begins with the first hit after the last one ended.
+
+    The library's own memory storage starts a thread every 10 ms that looks at every key: with 100,000 clients a hit
+    took twice as long, and now and then 20 ms. Here a new window drops at most two that are over, so a hit costs
+    the same however many clients there are, and what is kept follows the number of clients of the last window.
+    """
+
+    STORAGE_SCHEME = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        # In the order in which they began, which is the order in which they end.
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """Return what the library wraps on request: nothing here fails."""
+        return ValueError
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Count; return the count of the window."""
+        now = time.time()
+        window = self._windows.get(key)
+        if window is None or window.ends_at <= now:
+            window = self._begin(key, now, expiry)
+        window.count += amount
+        return window.count
+
+    def get(self, key: str) -> int:
+        """Return the count of the window; 0 when there is none."""
+        window = self._windows.get(key)
+        return window.count if window is not None and window.ends_at > time.time() else 0
+
+    def get_expiry(self, key: str) -> float:
+        """Return when the window ends, in seconds since the epoch; now when there is none."""
+        window = self._windows.get(key)
+        return window.ends_at if window is not None else time.time()
+
+    def check(self) -> bool:
+        """Return that the storage works."""
+        return True
+
+    def reset(self) -> int:
+        """Forget everything; return how many windows there were."""
+        count = len(self._windows)
+        self._windows.clear()
+        return count
+
+    def clear(self, key: str) -> None:
+        """Forget one key."""
+        self._windows.pop(key, None)
+
+    def _begin(self, key: str, now: float, expiry: float) -> _Window:
+        windows = self._windows
+        windows.pop(key, None)
+        for _ in range(2):
+            if windows and windows[next(iter(windows))].ends_at <= now:
+                windows.popitem(last=False)
+        window = windows[key] = _Window(now + expiry)
+        return window
