@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DURATION_BUCKETS_S = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
@@ -16,36 +18,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "updater_requests", "Requests answered", ("route", "method", "status"), registry=self.registry
-        )
-        self._durations = Histogram(
-            "updater_request_duration_seconds",
-            "Time from the request's head to the answer's last byte",
-            ("route",),
-            buckets=_DURATION_BUCKETS_S,
-            registry=self.registry,
-        )
-        self._sent = Counter("updater_sent_bytes", "Body bytes sent", ("route",), registry=self.registry)
+        self._requests = _Requests()
+        self.registry.register(self._requests)
         self.received = Counter("updater_received_bytes", "Bytes of uploaded files received", registry=self.registry)
         self.limited = Counter("updater_rate_limited", "Requests refused by a rate limit", registry=self.registry)
-        self._children: dict[tuple[str, str, int], tuple[Callable[..., None], ...]] = {}
+        self.observe = self._requests.observe
         ProcessCollector(registry=self.registry)
-
-    def observe(self, route: str, method: str, status: int, sent_bytes: int, duration_s: float) -> None:
-        """Count one answered request. Looking up labels costs more than counting, so children are kept."""
-        children = self._children.get((route, method, status))
-        if children is None:
-            children = (
-                self._requests.labels(route, method, str(status)).inc,
-                self._durations.labels(route).observe,
-                self._sent.labels(route).inc,
-            )
-            self._children[route, method, status] = children
-        count, observe, sent = children
-        count()
-        observe(duration_s)
-        sent(sent_bytes)
 
     def add_gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a figure that is read at each scrape."""
@@ -54,6 +32,63 @@ class Metrics:
     def render(self) -> bytes:
         """Return everything in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class _Tally:
+    """What was counted for one route, method and status. `buckets` are not cumulative; the last one is +Inf."""
+
+    __slots__ = ("buckets", "seconds", "sent_bytes")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(_DURATION_BUCKETS_S) + 1)
+        self.seconds = 0.0
+        self.sent_bytes = 0
+
+
+class _Requests:
+    """Counts answered requests.
+
+    The library's own counters take a lock each, five a request; one thread counts here, so plain numbers are
+    enough, and they become metrics when somebody scrapes.
+    """
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+
+    def observe(self, route: str, method: str, status: int, sent_bytes: int, duration_s: float) -> None:
+        """Count one answered request."""
+        tally = self._tallies.get((route, method, status))
+        if tally is None:
+            tally = self._tallies[route, method, status] = _Tally()
+        tally.buckets[bisect_left(_DURATION_BUCKETS_S, duration_s)] += 1
+        tally.seconds += duration_s
+        tally.sent_bytes += sent_bytes
+
+    def collect(self) -> Iterable[Metric]:
+        """Sum up. Source: the custom collector interface of prometheus-client."""
+        requests = CounterMetricFamily("updater_requests", "Requests answered", labels=("route", "method", "status"))
+        by_route: dict[str, _Tally] = {}
+        for (route, method, status), tally in self._tallies.items():
+            requests.add_metric((route, method, str(status)), sum(tally.buckets))
+            total = by_route.setdefault(route, _Tally())
+            total.buckets = [ours + more for ours, more in zip(total.buckets, tally.buckets, strict=True)]
+            total.seconds += tally.seconds
+            total.sent_bytes += tally.sent_bytes
+        durations = HistogramMetricFamily(
+            "updater_request_duration_seconds",
+            "Time from the request's head to the answer's last byte",
+            labels=("route",),
+        )
+        sent = CounterMetricFamily("updater_sent_bytes", "Body bytes sent", labels=("route",))
+        for route, total in by_route.items():
+            durations.add_metric((route,), _cumulated(total.buckets), total.seconds)
+            sent.add_metric((route,), total.sent_bytes)
+        return requests, durations, sent
+
+
+def _cumulated(buckets: Sequence[int]) -> list[tuple[str, float]]:
+    bounds = (*(str(bound) for bound in _DURATION_BUCKETS_S), "+Inf")
+    return list(zip(bounds, itertools.accumulate(buckets), strict=True))
 
 
 class _Gauge:
