@@ -21,7 +21,7 @@ from updater.access.keys import load_secret
 from updater.access.limits import RateLimits
 from updater.access.service import AccessService
 from updater.access.store import AccessStore
-from updater.artifacts.local import LocalBlobStore
+from updater.artifacts.local import LocalBlobStore, sync_folder
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
 from updater.catalog.platforms import DESKTOP_PLATFORMS
@@ -45,6 +45,7 @@ from updater.web.openapi import build_document
 
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 _HOUSEKEEPING_S = 60.0
+_SOCKET_PATH_BYTES = 108
 _log = structlog.get_logger(__name__)
 
 
@@ -60,7 +61,7 @@ def hold_folder(root: Path) -> Iterator[None]:
         FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        _make_durable(root)
         descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
@@ -69,18 +70,31 @@ def hold_folder(root: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FolderInUse(f"storage.root: {root} is in use by another process") from None
+        except OSError as error:
+            raise ConfigurationError(f"storage.root: {root} cannot be locked: {error.strerror}") from None
         yield
     finally:
         os.close(descriptor)
 
 
+def _make_durable(root: Path) -> None:
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open everything the settings name, for the block. The caller holds the folder."""
+    """Open everything the settings name, for the block. The caller holds the folder.
+
+    Raises:
+        ConfigurationError: what is in the folder cannot be used. StorageFull, Unavailable: not now.
+    """
     root = Path(settings.storage.root)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(root / "updater.db"))
-        blobs = LocalBlobStore(root)
+        blobs = _open_blobs(root)
         stack.callback(blobs.close)
         await blobs.sweep()
         artifact_store = ArtifactStore(database)
@@ -105,6 +119,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             telemetry=TelemetryService(telemetry_store, recorder),
             health=HealthService(database, artifacts),
         )
+
+
+def _open_blobs(root: Path) -> LocalBlobStore:
+    try:
+        return LocalBlobStore(root)
+    except OSError as error:
+        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
 
 
 def build_app(services: Services, limits: RateLimits | None = None) -> web.Application:
@@ -172,7 +193,12 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
     require_platform()
     root = Path(settings.storage.root)
     limits = rate_limits(settings.rate_limit)
-    stopping = asyncio.Event()
+    stopping, rereading = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # Before anything slow: an unhandled SIGHUP would end the process, and SIGTERM would not drain.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, rereading.set)
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_folder(root))
         services = await stack.enter_async_context(open_services(settings))
@@ -182,13 +208,10 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
         stack.push_async_callback(runner.cleanup)
         await _listen(runner, settings)
         await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
-        jobs = [asyncio.create_task(_keep_house(services))]
-        loop.add_signal_handler(
-            signal.SIGHUP, lambda: jobs.append(asyncio.create_task(_reread(services, limits, reload)))
-        )
+        jobs = [
+            asyncio.create_task(_keep_house(services)),
+            asyncio.create_task(_reread_on(rereading, services, limits, reload)),
+        ]
         for address in runner.addresses:
             announce(f"listening on http://{address[0]}:{address[1]}")
         await stopping.wait()
@@ -222,16 +245,33 @@ async def _control(services: Services, path: Path) -> AsyncIterator[None]:
     _remove(path)
     runner = web.AppRunner(build_control(services), access_log=None, shutdown_timeout=1)
     await runner.setup()
-    mask = os.umask(0o177)
+    with short_path(path) as short:
+        mask = os.umask(0o177)
+        try:
+            await web.UnixSite(runner, short).start()
+        finally:
+            os.umask(mask)
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+            _remove(path)
+
+
+@contextlib.contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """Give a name for a socket at `path` that fits a socket address, for the block.
+
+    Source: unix(7), sun_path has 108 bytes; a data folder may lie deeper.
+    """
+    if len(os.fsencode(path)) < _SOCKET_PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        await web.UnixSite(runner, str(path)).start()
+        yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
-        os.umask(mask)
-    try:
-        yield
-    finally:
-        await runner.cleanup()
-        _remove(path)
+        os.close(folder)
 
 
 def _remove(path: Path) -> None:
@@ -247,6 +287,15 @@ async def _first_key(services: Services, announce: Callable[[str], None]) -> Non
     announce(f"admin key (shown only now): {text}")
 
 
+async def _reread_on(
+    rereading: asyncio.Event, services: Services, limits: RateLimits | None, reload: Callable[[], Settings]
+) -> None:
+    while True:
+        await rereading.wait()
+        rereading.clear()
+        await _reread(services, limits, reload)
+
+
 async def _reread(services: Services, limits: RateLimits | None, reload: Callable[[], Settings]) -> None:
     try:
         fresh = reload()
@@ -254,7 +303,11 @@ async def _reread(services: Services, limits: RateLimits | None, reload: Callabl
         _log.error("server.reload_refused", reason=str(error))
         return
     services.access.configure(fresh.access)
-    await services.access.load()
+    try:
+        await services.access.load()
+    except Failure as failure:
+        _log.error("server.reload_failed", reason=failure.message)
+        return
     if limits is not None:
         limits.configure(
             anonymous=fresh.rate_limit.anonymous_per_minute,

@@ -7,6 +7,7 @@ through the service's control socket when it is not, because an embedded databas
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from updater.services import Services
 
 Event = dict[str, Any]
 Operation = Callable[..., AsyncIterator[Event]]
+RELOAD_EVERY_S = 1.0
 
 
 async def create_key(
@@ -45,14 +47,21 @@ async def verify(services: Services, *, sample: float = 1.0) -> AsyncIterator[Ev
     if not 0 < sample <= 1:
         raise Invalid({"sample": "expected a share above 0 and up to 1"})
     checked, bad, changed = 0, [], False
-    async for each in services.artifacts.verify(sample=sample):
-        checked += 1
-        changed = changed or each.changed
-        if not each.good:
-            bad.append(each.digest)
-        yield {"done": each.done, "total": each.total}
-    if changed:
-        await services.catalog.reload_all()
+    reloaded_s = time.monotonic()
+    try:
+        async for each in services.artifacts.verify(sample=sample):
+            checked += 1
+            changed = changed or each.changed
+            if not each.good:
+                bad.append(each.digest)
+            # A damaged file must not be offered until a run of hours has ended.
+            if changed and time.monotonic() - reloaded_s > RELOAD_EVERY_S:
+                await services.catalog.reload_all()
+                changed, reloaded_s = False, time.monotonic()
+            yield {"done": each.done, "total": each.total}
+    finally:
+        if changed:
+            await services.catalog.reload_all()
     yield {"result": {"checked": checked, "bad": bad}}
 
 

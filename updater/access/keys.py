@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from updater.access.principals import Level, Principal
+from updater.errors import ConfigurationError
 
 PREFIX = "upd_"
 # Longer than any key that is made or may be configured; nothing longer is worth hashing.
@@ -51,13 +53,36 @@ def new_key() -> str:
 
 
 def load_secret(path: Path) -> bytes:
-    """Read the installation's secret, made on first use and readable by its owner alone."""
-    if not path.exists():
-        temporary = path.with_suffix(".new")
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(secrets.token_bytes(_SECRET_BYTES))
-        temporary.replace(path)
-    return path.read_bytes()
+    """Read the installation's secret, made on first use and readable by its owner alone.
+
+    It is on disk before any key is made with it: after a power cut, no key would be known any more.
+    Raises ConfigurationError when it is damaged or cannot be read or made.
+    """
+    try:
+        if not path.exists():
+            _make_secret(path)
+        secret = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"storage.root: {path} cannot be used: {error.strerror}") from None
+    if len(secret) != _SECRET_BYTES:
+        raise ConfigurationError(f"storage.root: {path} is damaged; restore it from a backup")
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(_SECRET_BYTES))
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class KeyRing:

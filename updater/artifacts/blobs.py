@@ -22,7 +22,7 @@ class Staged(Protocol):
         """Make the bytes visible under their digest, durably. Placing what is there already replaces it.
 
         Raises:
-            StorageFull, Unavailable: nothing became visible.
+            StorageFull, Unavailable: nothing may refer to the bytes; if any became visible, they are whole.
         """
 
     async def discard(self) -> None:
@@ -57,7 +57,7 @@ class BlobStore(Protocol):
         """Yield the bytes from `start`, in pieces of at most 1 MiB.
 
         Raises:
-            NotFound: no such blob. Unavailable: the store failed.
+            NotFound: no such blob, or its medium cannot give it back. Unavailable: the store failed.
         """
 
     async def delete(self, digest: str) -> None:

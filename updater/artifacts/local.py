@@ -28,6 +28,7 @@ from updater.errors import NotFound, StorageFull, Unavailable
 # One hand-over to a thread per MiB: small enough to stay in cache, large enough to hide the hand-over.
 BATCH_BYTES = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 T = TypeVar("T")
 
@@ -39,8 +40,10 @@ class LocalBlobStore:
         self._blobs = root / "blobs"
         self._incoming = root / "incoming"
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="blobs")
+        self._durable: set[Path] = set()
         for folder in (self._blobs, self._incoming):
             folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(root)
 
     def close(self) -> None:
         """Stop the worker threads."""
@@ -51,19 +54,16 @@ class LocalBlobStore:
         staged = StagedFile(self, self._incoming / uuid.uuid4().hex)
         writing: asyncio.Future[None] | None = None
         try:
-            await self.run(staged.create)
+            await staged.step(staged.create)
             async for batch in _batches(chunks):
                 if writing is not None:
                     await writing
-                writing = asyncio.ensure_future(self.run(staged.write, batch))
+                writing = asyncio.ensure_future(staged.step(staged.write, batch))
             if writing is not None:
                 await writing
-            await self.run(staged.seal)
+            await staged.step(staged.seal)
         except BaseException:
-            # The thread may still hold the file: let it finish before the file goes.
-            if writing is not None:
-                await asyncio.gather(asyncio.shield(writing), return_exceptions=True)
-            await asyncio.shield(staged.discard())
+            await asyncio.shield(asyncio.ensure_future(_give_up(staged, writing)))
             raise
         return staged
 
@@ -76,18 +76,16 @@ class LocalBlobStore:
     async def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """See `BlobStore.read`."""
         left = length
-        with _translated():
-            try:
-                async with aiofiles.open(self.locate(digest), "rb", executor=self._threads) as file:
-                    await file.seek(start)
-                    while left is None or left > 0:
-                        piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
-                        if not piece:
-                            return
-                        left = None if left is None else left - len(piece)
-                        yield piece
-            except FileNotFoundError:
-                raise NotFound("blob", "No such blob") from None
+        with _translated(), _damage_is_absence():
+            path = self.locate(digest)
+            async with aiofiles.open(path, "rb", opener=_open_flat, executor=self._threads) as file:
+                await file.seek(start)
+                while left is None or left > 0:
+                    piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
+                    if not piece:
+                        return
+                    left = None if left is None else left - len(piece)
+                    yield piece
 
     async def delete(self, digest: str) -> None:
         """See `BlobStore.delete`."""
@@ -107,6 +105,20 @@ class LocalBlobStore:
         """See `BlobStore.sweep`."""
         return await self.run(_empty, self._incoming)
 
+    def ensure_folder(self, folder: Path) -> None:
+        """Make a folder whose entry is durable (in a worker thread).
+
+        One that is there already may be so fresh that nobody has synced its parent yet: another upload is doing
+        that at this moment, or was killed before it could. So each folder is synced once per process.
+        """
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if folder in self._durable:
+                return
+        sync_folder(folder.parent)
+        self._durable.add(folder)
+
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Run in a worker thread, with the operating system's errors as ours."""
         with _translated():
@@ -114,7 +126,12 @@ class LocalBlobStore:
 
 
 class StagedFile:
-    """A file in `incoming/` on its way to becoming a blob."""
+    """A file in `incoming/` on its way to becoming a blob.
+
+    Its steps run in worker threads, one at a time: a thread cannot be cancelled, so after a cancellation the next
+    step waits for the one under way. Closing a descriptor that a thread still writes to would let it write into
+    whatever file gets that number next.
+    """
 
     def __init__(self, store: LocalBlobStore, path: Path) -> None:
         self.digest = ""
@@ -124,14 +141,29 @@ class StagedFile:
         self._descriptor = -1
         self._hash = hashlib.sha256()
         self._there = False
+        self._last_step: asyncio.Future[None] | None = None
 
     async def place(self) -> None:
-        """See `Staged.place`."""
-        await self._store.run(self._rename)
+        """See `Staged.place`. Ends only when the rename has ended, even when cancelled: the caller holds the row."""
+        try:
+            await self.step(self._rename)
+        except asyncio.CancelledError:
+            await self._settle()
+            raise
 
     async def discard(self) -> None:
         """See `Staged.discard`."""
-        await self._store.run(self._remove)
+        await asyncio.shield(asyncio.ensure_future(self.step(self._remove)))
+
+    async def step(self, function: Callable[..., None], *arguments: object) -> None:
+        """Run one step in a worker thread, after the one before it has ended."""
+        await self._settle()
+        self._last_step = asyncio.ensure_future(self._store.run(function, *arguments))
+        await asyncio.shield(self._last_step)
+
+    async def _settle(self) -> None:
+        if self._last_step is not None:
+            await asyncio.wait([self._last_step])
 
     def create(self) -> None:
         """Make the file (in a worker thread)."""
@@ -155,11 +187,7 @@ class StagedFile:
     def _rename(self) -> None:
         target = self._store.locate(self.digest)
         for folder in (target.parent.parent, target.parent):
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            sync_folder(folder.parent)
+            self._store.ensure_folder(folder)
         self._path.rename(target)
         self._there = False
         sync_folder(target.parent)
@@ -174,6 +202,12 @@ class StagedFile:
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
+
+
+async def _give_up(staged: StagedFile, writing: asyncio.Future[None] | None) -> None:
+    if writing is not None:
+        await asyncio.gather(writing, return_exceptions=True)
+    await staged.discard()
 
 
 def sync_folder(folder: Path) -> None:
@@ -208,7 +242,8 @@ def _info(path: Path) -> BlobInfo | None:
 
 
 def _infos(folder: Path) -> list[BlobInfo]:
-    found = (_info(path) for path in folder.iterdir() if is_digest(path.name))
+    prefix = folder.parent.name + folder.name
+    found = (_info(path) for path in folder.iterdir() if is_digest(path.name) and path.name.startswith(prefix))
     return [info for info in found if info is not None]
 
 
@@ -221,7 +256,7 @@ def _unlink(path: Path) -> None:
 
 
 def _empty(folder: Path) -> int:
-    paths = list(folder.iterdir())
+    paths = [path for path in folder.iterdir() if not path.is_dir()]
     for path in paths:
         path.unlink(missing_ok=True)
     return len(paths)
@@ -229,12 +264,26 @@ def _empty(folder: Path) -> int:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the operating system's errors into ours; a missing file stays what it is."""
+    """Turn the operating system's errors into ours."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise StorageFull("No room left on the server to store this") from error
         raise Unavailable("The store failed to read or write") from error
+
+
+@contextmanager
+def _damage_is_absence() -> Iterator[None]:
+    """Report a file that itself cannot be read as missing; a shortage of this process stays an error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _SHORTAGES:
+            raise
+        raise NotFound("blob", "No such blob") from error
+
+
+def _open_flat(path: str, flags: int) -> int:
+    """Open without following a planted link, or waiting for the other end of a planted FIFO."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -84,6 +84,7 @@ class ArtifactService:
         """Hash blobs again, longest unverified first, and quarantine what is wrong.
 
         A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1.
+        What is removed, replaced or checked by somebody else meanwhile counts as good.
         """
         known = await self._store.list_to_verify()
         if sample < 1:
@@ -91,11 +92,11 @@ class ArtifactService:
             known = (chooser or random.SystemRandom()).sample(known, count)
         for number, each in enumerate(known, 1):
             good = await self._is_whole(each)
-            changed = await self._store.note_verified(each.digest, now=self._clock(), good=good)
-            yield Verified(each.digest, good, changed, number, len(known))
+            changed = await self._store.note_verified(each, now=self._clock(), good=good)
+            yield Verified(each.digest, good or changed is None, bool(changed), number, len(known))
 
     async def collect(self, *, grace_s: float) -> AsyncIterator[str]:
-        """Remove blobs that nothing has used for `grace_s` seconds; yield each digest that went.
+        """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield each that went.
 
         Safe while uploads run: an upload claims its row before it places its bytes, and both this and the
         upload hold that row until they are done.

@@ -29,15 +29,21 @@ class ArtifactStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, connection: AsyncConnection, digest: str, size_bytes: int, now: datetime) -> None:
+    async def claim(self, connection: AsyncConnection, digest: str, size_bytes: int, now: datetime) -> bool:
         """Note that the digest is about to be used, and hold its row until the transaction ends.
 
-        Fresh bytes are about to replace what lies there, so a quarantine ends.
+        Fresh bytes are about to replace what lies there, so a quarantine ends; return whether there was one.
         """
         row = {"digest": digest, "size_bytes": size_bytes, "created_at": now, "verified_at": now}
         statement = self._database.upsert(blob).values(row)
-        again = {"created_at": now, "verified_at": now, "quarantined_at": None}
-        await connection.execute(statement.on_conflict_do_update(index_elements=[blob.c.digest], set_=again))
+        again = {"created_at": now, "verified_at": now}
+        quarantined_at = await connection.scalar(
+            statement.on_conflict_do_update(index_elements=[blob.c.digest], set_=again).returning(blob.c.quarantined_at)
+        )
+        if quarantined_at is None:
+            return False
+        await connection.execute(update(blob).where(blob.c.digest == digest).values(quarantined_at=None))
+        return True
 
     async def hold(self, connection: AsyncConnection, digest: str, now: datetime) -> None:
         """Hold the digest's row, made when missing, until the transaction ends; what it says stays."""
@@ -77,14 +83,25 @@ class ArtifactStore:
         async with self._database.read() as connection:
             return [KnownBlob(*row) for row in await connection.execute(statement)]
 
-    async def note_verified(self, digest: str, *, now: datetime, good: bool) -> bool:
-        """Keep the outcome of a check; return whether the blob's serving state changed."""
-        before = select(blob.c.quarantined_at).where(blob.c.digest == digest)
-        values = {"verified_at": now, "quarantined_at": None if good else now}
+    async def note_verified(self, each: KnownBlob, *, now: datetime, good: bool) -> bool | None:
+        """Keep the outcome of a check; return whether the blob's serving state changed.
+
+        None, and nothing is kept, when the blob was removed or its bytes replaced since `each` was read: what
+        was found says nothing of what is there now.
+        """
+        quarantined_at = None if good else each.quarantined_at or now
+        same = (
+            blob.c.digest == each.digest,
+            blob.c.verified_at.is_not_distinct_from(each.verified_at),
+            blob.c.quarantined_at.is_not_distinct_from(each.quarantined_at),
+        )
         async with self._database.write() as connection:
-            was_good = await connection.scalar(before) is None
-            await connection.execute(update(blob).where(blob.c.digest == digest).values(**values))
-            return was_good != good
+            noted = await connection.execute(
+                update(blob).where(*same).values(verified_at=now, quarantined_at=quarantined_at)
+            )
+            if noted.rowcount == 0:
+                return None
+            return (each.quarantined_at is None) != good
 
     async def total(self) -> tuple[int, int]:
         """Return how many blobs there are and their bytes together."""

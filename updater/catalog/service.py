@@ -202,6 +202,8 @@ class CatalogService:
     async def publish_build(self, application_id: str, draft: Draft, staged: Staged, suffix: str = "") -> Build:
         """Add a build whose received bytes go into the store. Durable when this returns.
 
+        The very bytes of a build in quarantine repair its file; the build itself stays as it was published.
+
         Raises:
             As `register_build`; Conflict also when other bytes were ever served under this coordinate.
             StorageFull, Unavailable: nothing is visible.
@@ -235,17 +237,21 @@ class CatalogService:
             release_id, status = await self._store.ensure_release(connection, application_id, draft.version, now)
             if status != ACTIVE:
                 raise Conflict(f"Version {draft.version.text} was deactivated; publish a new version")
-            if await self._store.find_build_in(connection, application_id, draft.version.text, draft.target):
+            known_build = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
+            if known_build is not None and not _repairs(known_build, staged):
                 raise Conflict(_exists(draft))
+            repaired = False
             if staged is not None and isinstance(file, HostedFile):
                 await self._require_pin(connection, application_id, draft, file.digest)
                 # Claim, then place, then commit: whoever collects this digest waits, or has finished before.
-                await self._artifacts.claim(connection, file.digest, file.size_bytes, now)
+                repaired = await self._artifacts.claim(connection, file.digest, file.size_bytes, now)
                 await staged.place()
-            await self._store.insert_build(connection, release_id, draft, file, now)
+            if known_build is None:
+                await self._store.insert_build(connection, release_id, draft, file, now)
             made = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
-        await self._reload(application_id)
-        assert made is not None  # noqa: S101 - inserted above, in the same transaction
+        # Builds of other applications may share the bytes that were repaired.
+        await (self.reload_all() if repaired else self._reload(application_id))
+        assert made is not None  # noqa: S101 - there or inserted above, in the same transaction
         return made
 
     async def _require_pin(self, connection: Any, application_id: str, draft: Draft, digest: str) -> None:
@@ -266,6 +272,11 @@ class CatalogService:
             else:
                 index[application_id] = fresh
             self._index = index
+
+
+def _repairs(known: Build, staged: Staged | None) -> bool:
+    """Tell whether the received bytes are those of a build whose stored file was found damaged."""
+    return staged is not None and known.quarantined and known.digest == staged.digest
 
 
 def _require_platform(known: Application | None, application_id: str, target: Target) -> None:

@@ -73,28 +73,29 @@ async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) ->
     from updater.operations import OPERATIONS
     from updater.web.control import describe_failure
 
-    async with open_services(settings) as services:
-        try:
+    try:
+        async with open_services(settings) as services:
             async for event in OPERATIONS[operation](services, **arguments):
                 yield event
-        except Failure as failure:
-            yield describe_failure(failure)
+    except Failure as failure:
+        yield describe_failure(failure)
 
 
 async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Event]:
     import aiohttp
 
-    from updater.app import CONTROL_SOCKET
+    from updater.app import CONTROL_SOCKET, short_path
 
-    connector = aiohttp.UnixConnector(path=str(root / CONTROL_SOCKET))
     timeout = aiohttp.ClientTimeout(total=None)
     try:
-        async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.post(f"http://service/{operation}", json=arguments) as response,
-        ):
-            async for line in response.content:
-                yield json.loads(line)
+        with short_path(root / CONTROL_SOCKET) as path:
+            connector = aiohttp.UnixConnector(path=path)
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+                session.post(f"http://service/{operation}", json=arguments) as response,
+            ):
+                async for line in response.content:
+                    yield json.loads(line)
     except aiohttp.ClientConnectionError:
         raise click.ClickException(
             f"{root} is in use, but its process does not answer on {CONTROL_SOCKET}; is it starting or stopping?"

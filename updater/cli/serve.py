@@ -20,12 +20,12 @@ def serve(config: Path | None) -> None:
     """
     from updater.app import serve as run
     from updater.config import load
-    from updater.errors import ConfigurationError
+    from updater.errors import ConfigurationError, Failure
     from updater.logs import configure_logs
 
     try:
         settings = load(config)
         configure_logs(settings.logging.level)
         asyncio.run(run(settings, reload=lambda: load(config), announce=lambda line: click.echo(line, err=True)))
-    except ConfigurationError as error:
+    except (ConfigurationError, Failure) as error:
         raise click.ClickException(str(error)) from None

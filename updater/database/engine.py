@@ -16,13 +16,21 @@ from typing import Any
 from sqlalchemy import Table, event, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from updater.database.schema import bring_up_to_date
 from updater.errors import Conflict, StorageFull, Unavailable
 
 BUSY_TIMEOUT_MS = 5_000
+# How long a request waits for a connection: while another process holds the lock, those behind the first one
+# would otherwise add up their waits.
+POOL_TIMEOUT_S = 10
 _READERS = 4
+_NO_ANSWER = (
+    *("locked", "busy", "unable to open", "disk i/o", "closed", "readonly"),
+    *("malformed", "not a database", "out of memory"),
+)
 
 
 class Database:
@@ -77,15 +85,17 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
 
     Raises:
         ConfigurationError: the file was written by a newer version of this program.
+        StorageFull, Unavailable: it cannot be opened or migrated now.
     """
     url = f"sqlite+aiosqlite:///{path}"
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30)
-    reader = create_async_engine(url, pool_size=_READERS, max_overflow=0, pool_timeout=30)
+    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+    reader = create_async_engine(url, pool_size=_READERS, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
     _prepare(writer, "BEGIN IMMEDIATE")
     _prepare(reader, "BEGIN")
     database = Database(reader, writer)
     try:
-        await bring_up_to_date(writer)
+        with _translated():
+            await bring_up_to_date(writer)
         yield database
     finally:
         await database.close()
@@ -122,11 +132,13 @@ class _translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, IntegrityError):
             raise Conflict("This exists already, or what it refers to is gone") from error
+        if isinstance(error, PoolTimeoutError):
+            raise Unavailable("The database is too busy at the moment") from error
         if isinstance(error, DBAPIError):
             said = str(error.orig).lower()
             if "disk is full" in said or _errno(error) == errno.ENOSPC:
                 raise StorageFull("No room left on the server to store this") from error
-            if any(word in said for word in ("locked", "busy", "unable to open", "disk i/o", "closed", "readonly")):
+            if any(words in said for words in _NO_ANSWER):
                 raise Unavailable("The database does not answer at the moment") from error
 
 

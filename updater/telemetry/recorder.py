@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from updater.errors import Failure, Unavailable
+from updater.errors import Failure, StorageFull, Unavailable
 from updater.telemetry.model import Event
 
 # Bounds the time one transaction holds the write lock.
 BATCH_EVENTS = 1_000
+Batch = list[tuple[Event, asyncio.Future[None] | None]]
 _log = structlog.get_logger(__name__)
 
 
@@ -27,6 +28,7 @@ class Recorder:
         self._write = write
         self._queue_size = queue_size
         self._waiting: deque[tuple[Event, asyncio.Future[None] | None]] = deque()
+        self.dropped = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -57,13 +59,12 @@ class Recorder:
         self._put(event, future)
         await future
 
-    def note(self, event: Event) -> bool:
-        """Queue an event that nobody waits for; return False when the queue is full and it was dropped."""
+    def note(self, event: Event) -> None:
+        """Queue an event that nobody waits for; counted in `dropped` when it is not kept."""
         try:
             self._put(event, None)
         except Unavailable:
-            return False
-        return True
+            self.dropped += 1
 
     def _put(self, event: Event, future: asyncio.Future[None] | None) -> None:
         if self._stopping or len(self._waiting) >= self._queue_size:
@@ -80,18 +81,31 @@ class Recorder:
             batch = [self._waiting.popleft() for _ in range(min(BATCH_EVENTS, len(self._waiting)))]
             await self._flush(batch)
 
-    async def _flush(self, batch: list[tuple[Event, asyncio.Future[None] | None]]) -> None:
+    async def _flush(self, batch: Batch) -> None:
         try:
             await self._write([event for event, _ in batch])
-        except Exception as error:
-            failure = error if isinstance(error, Failure) else Unavailable("The report could not be stored")
-            _log.error("telemetry.flush_failed", events=len(batch), exc_info=not isinstance(error, Failure))
-            for _, future in batch:
-                if future is not None and not future.done():
-                    future.set_exception(failure)
+        except (Unavailable, StorageFull) as failure:
+            _log.error("telemetry.flush_failed", events=len(batch), cause=repr(failure.__cause__))
+            self._refuse(batch, failure)
             # Without a pause a broken database would be asked as fast as the processor allows.
             await asyncio.sleep(0.05)
+            return
+        except Exception as error:
+            if len(batch) > 1:
+                # One event that cannot be written must not take its neighbours along.
+                for each in batch:
+                    await self._flush([each])
+                return
+            _log.error("telemetry.event_refused", exc_info=error)
+            self._refuse(batch, error if isinstance(error, Failure) else Unavailable("The report cannot be stored"))
             return
         for _, future in batch:
             if future is not None and not future.done():
                 future.set_result(None)
+
+    def _refuse(self, batch: Batch, failure: Failure) -> None:
+        for _, future in batch:
+            if future is None:
+                self.dropped += 1
+            elif not future.done():
+                future.set_exception(failure)

@@ -13,21 +13,25 @@ class TelemetryService:
     def __init__(self, store: TelemetryStore, recorder: Recorder) -> None:
         self._store = store
         self._recorder = recorder
-        self.dropped = 0
 
     @property
     def queue_depth(self) -> int:
         """Return how many events wait to be written."""
         return self._recorder.depth
 
+    @property
+    def dropped(self) -> int:
+        """Return how many download counts were lost to a full queue or a failing database."""
+        return self._recorder.dropped
+
     async def report(self, report: Report) -> None:
         """Keep a report; it is on disk when this returns. Raises Unavailable when it was not kept."""
         await self._recorder.record(report)
 
     def count_download(self, build_id: int, *, started: bool, finished: bool) -> None:
-        """Count a response with a build's bytes. Never waits; counts what it had to drop in `dropped`."""
-        if (started or finished) and not self._recorder.note(Download(build_id, started, finished)):
-            self.dropped += 1
+        """Count a response with a build's bytes. Never waits; `dropped` tells how many were lost."""
+        if started or finished:
+            self._recorder.note(Download(build_id, started, finished))
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
         """Return how often a build's download was started and finished."""

@@ -1,0 +1,274 @@
+"""Real server processes that tests stop, kill, trace and starve."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import KEYS, settings_tree
+
+LONG = os.environ.get("UPDATER_LONG_TESTS") == "1"
+READY_S = 5.0
+PROJECT = Path(__file__).parents[2]
+
+
+def require(fits: bool, reason: str) -> None:
+    """Skip where the machine cannot do it; on CI that is a failure, or nobody would notice."""
+    if not fits:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@functools.cache
+def tracer_works() -> bool:
+    """Tell whether this machine has strace and lets it trace."""
+    strace = shutil.which("strace")
+    return (
+        strace is not None and subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True).returncode == 0
+    )
+
+
+def require_strace() -> str:
+    require(tracer_works(), "needs strace, and the right to trace")
+    return "strace"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("service", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(str(self._path))
+
+
+class Server:
+    """A running `updater serve` and how to talk to it, without any event loop."""
+
+    def __init__(self, root: Path, pid: int, port: int, wait: Callable[[], int], said: Callable[[], str]) -> None:
+        self.root, self.pid, self.port = root, pid, port
+        self.wait = wait
+        self.said = said
+
+    def call(self, method: str, path: str, body: Any = None, key: str = "admin", timeout_s: float = 60) -> Any:
+        """Send one request; return status, headers and body. A dict goes as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        headers = {"Authorization": f"Bearer {KEYS[key]}", "Connection": "close"}
+        if isinstance(body, dict):
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body).encode()
+        with contextlib.closing(connection):
+            connection.request(method, f"/api/v1{path}", body, headers)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+
+    def status(self, method: str, path: str, body: Any = None, **more: Any) -> int:
+        return int(self.call(method, path, body, **more)[0])
+
+    def create_application(self, application_id: str = "my-app") -> None:
+        given = {"id": application_id, "name": "My App", "platforms": ["linux", "windows"]}
+        assert self.status("POST", "/applications", given) == 201
+
+    def publish(self, content: bytes, version: str, **more: Any) -> int:
+        return self.status("PUT", f"/updates/my-app/builds/{version}/linux/amd64", content, **more)
+
+    def download(self, version: str) -> tuple[int, bytes]:
+        status, _, body = self.call("GET", f"/updates/my-app/download/{version}/linux/amd64")
+        return status, body
+
+    def report(self, report_id: str | None = None, **more: Any) -> int:
+        given = {
+            "current_version": "1.0.0",
+            "target_version": "1.1.0",
+            "platform": "linux",
+            "architecture": "amd64",
+            "status": "completed",
+            **({"report_id": report_id} if report_id else {}),
+        }
+        return self.status("POST", "/updates/my-app/status", given, **more)
+
+    def offered(self, current: str = "0.0.1") -> str | None:
+        question = f"current_version={current}&platform=linux&architecture=amd64"
+        status, _, body = self.call("GET", f"/updates/my-app/check?{question}")
+        assert status == 200, body
+        found: str | None = json.loads(body).get("latest_version")
+        return found
+
+    def operate(self, operation: str, **arguments: Any) -> Any:
+        """Run an operation through the control socket; return its result."""
+        connection = _UnixConnection(self.root / "control.sock")
+        with contextlib.closing(connection):
+            connection.request("POST", f"/{operation}", json.dumps(arguments), {"Content-Type": "application/json"})
+            lines = connection.getresponse().read().splitlines()
+        return json.loads(lines[-1])["result"]
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> int:
+        self.send(signal.SIGKILL)
+        return self.wait()
+
+    def stop(self) -> int:
+        self.send(signal.SIGTERM)
+        return self.wait()
+
+    def incoming(self) -> list[str]:
+        return sorted(path.name for path in (self.root / "incoming").iterdir())
+
+    def blobs(self) -> dict[str, Path]:
+        return {path.name: path for path in (self.root / "blobs").glob("??/??/*")}
+
+
+def environment_of(root: Path, **sections: dict[str, Any]) -> dict[str, str]:
+    sections.setdefault("server", {})
+    sections["server"] = {"port": 0, **sections["server"]}
+    return settings_tree(root, **sections)
+
+
+class EndedEarly(AssertionError):
+    """The service ended before it listened."""
+
+
+def await_port(said: Callable[[], str], gone: Callable[[], bool]) -> int:
+    """Return the port that the service announces. Fails when it does not within `READY_S` (more under a tracer)."""
+    deadline_s = time.monotonic() + 12 * READY_S
+    while time.monotonic() < deadline_s:
+        ended = gone()
+        found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", said())
+        if found:
+            return int(found[1])
+        if ended:
+            raise EndedEarly(said()[-2000:])
+        time.sleep(0.005)
+    raise AssertionError(f"the service is not ready: {said()[-2000:]}")
+
+
+def is_gone(pid: int) -> bool:
+    """Tell whether a process ended, reaped or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+class Warm:
+    """Forks services from a process that has imported everything."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.durability.warm"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+        )
+        self._running: set[int] = set()
+
+    def start(
+        self, root: Path, *, fail_at: int | None = None, armed: bool = False, **sections: dict[str, Any]
+    ) -> Server:
+        output, steps = root.with_suffix(".log"), root.with_suffix(".steps")
+        output.unlink(missing_ok=True)  # or the port of the service before would be read
+        pid = self._ask(
+            environment=environment_of(root, **sections),
+            output=str(output),
+            fail_at=fail_at,
+            armed=armed,
+            steps="" if fail_at is None else str(steps),
+        )["pid"]
+        self._running.add(pid)
+        said = lambda: output.read_text() if output.exists() else ""  # noqa: E731
+        port = await_port(said, lambda: is_gone(pid))
+        return Server(root, pid, port, lambda: self._wait(pid), said)
+
+    def close(self) -> None:
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)
+        self._process.communicate()
+
+    def _wait(self, pid: int) -> int:
+        self._running.discard(pid)
+        return int(self._ask(wait=pid)["status"])
+
+    def _ask(self, **order: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Give a starter of services that are up in a moment."""
+    starter = Warm()
+    yield starter
+    starter.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return the data folder of this test's service."""
+    return tmp_path / "storage"
+
+
+Launch = Callable[..., Server]
+
+
+@pytest.fixture
+def launch(root: Path) -> Iterator[Launch]:
+    """Return a function that starts `python -m updater serve`, under `tracer` when given."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        *,
+        tracer: tuple[str, ...] = (),
+        program: tuple[str, ...] = ("-m", "updater"),
+        at: Path = root,
+        stdout: Path | None = None,
+        **sections: dict[str, Any],
+    ) -> Server:
+        # The log lies outside the data folder: that folder may be a full disk.
+        errors = root.parent / f"stderr-{len(started)}"
+        with errors.open("wb") as stderr, (stdout or Path(os.devnull)).open("wb") as out:
+            process = subprocess.Popen(
+                [*tracer, sys.executable, "-W", "error", *program, "serve"],
+                env={**os.environ, **environment_of(at, **sections)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=stderr,
+                cwd=PROJECT,
+            )
+        started.append(process)
+        port = await_port(errors.read_text, lambda: process.poll() is not None)
+        pid = process.pid if not tracer else _child_of(process.pid)
+        return Server(at, pid, port, lambda: process.wait(30), errors.read_text)
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError, IndexError):
+                os.kill(_child_of(process.pid), signal.SIGKILL)
+            process.kill()
+        process.wait()
+
+
+def _child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

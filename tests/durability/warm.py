@@ -1,0 +1,54 @@
+"""Start services quickly: a process that has imported everything forks one that runs `updater serve`.
+
+Speaks JSON lines: `{"environment", "output", "fail_at", "armed", "steps"}` -> `{"pid"}`;
+`{"wait": pid}` -> `{"status"}`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from importlib import import_module
+
+for needed in ("updater.app", "updater.cli.serve", "updater.logs", "aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite"):
+    import_module(needed)
+
+
+def serve(order: dict[str, object]) -> None:
+    from tests.durability.failpoints import Steps
+    from updater.cli import main
+
+    os.setsid()
+    output = os.open(str(order["output"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.update(order["environment"])  # type: ignore[arg-type]
+    if order.get("steps"):
+        Steps(int(str(order["fail_at"])), str(order["steps"]), armed=bool(order["armed"])).install()
+    status = 70
+    try:
+        main(["serve"], prog_name="updater", standalone_mode=True)
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            answer = {"status": os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1])}
+        else:
+            pid = os.fork()
+            if pid == 0:
+                serve(order)
+            answer = {"pid": pid}
+        print(json.dumps(answer), flush=True)
