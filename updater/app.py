@@ -36,7 +36,7 @@ from updater.services import Services
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
-from updater.web import api, ops
+from updater.web import api, desktop, ops
 from updater.web.control import build_control
 from updater.web.links import Links
 from updater.web.metrics import Metrics
@@ -133,10 +133,12 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     settings = services.settings
     metrics = Metrics()
     _add_gauges(metrics, services)
-    api_surface = api.build(services, Links(settings.server.public_url, settings.storage.cdn_url), metrics)
+    links = Links(settings.server.public_url, settings.storage.cdn_url)
+    api_surface = api.build(services, links, metrics)
     ops_surface = ops.build(metrics, lambda: build_document((*api_surface.routes, *ops_surface.routes)))
     # The REST surface comes last: it also answers for paths that belong to nobody.
-    surfaces = (ops_surface, api_surface)
+    desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
+    surfaces = (*desktops, ops_surface, api_surface)
     parts = GateParts(
         access=services.access,
         limits=limits,

@@ -44,7 +44,7 @@ class ApiKey:
 
     def principal(self) -> Principal:
         """Return who a request with this key is."""
-        return Principal(f"key:{self.digest[:16]}", self.name, self.level, self.application)
+        return Principal(f"key:{self.digest[:16]}", self.name, self.level, self.application, self.digest)
 
 
 def new_key() -> str:

@@ -21,12 +21,16 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody known. `id` is stable and safe to log; `application` limits the key to one application."""
+    """Somebody known. `id` is stable and safe to log; `application` limits the key to one application.
+
+    `key_hash` is what is kept of an API key, 64 hex digits; None for who has no key.
+    """
 
     id: str
     name: str
     level: Level
     application: str | None = None
+    key_hash: str | None = None
 
 
 # What everybody is when access control is switched off.

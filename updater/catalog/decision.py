@@ -8,15 +8,19 @@ The rules, in order:
    gets a stepping stone, or nothing when there is none.
 4. The offer is required when the build is, when the client would skip a required build on the way, when the
    application requires all updates, or when the client is below the application's `min_version`.
+
+Desktop clients ask about releases as a whole. For them the release of their own version counts as well, and a
+release is offered to those who meet its minimum and would not move down.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from updater.catalog.index import ApplicationIndex
-from updater.catalog.model import Build
+from updater.catalog.model import Build, Release
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
 
@@ -75,6 +79,64 @@ def latest(index: ApplicationIndex, target: Target, *, allow_prerelease: bool = 
     """Return the highest active build for a target, whatever its minimum."""
     ladder = index.ladder(target, allow_prerelease=allow_prerelease)
     return ladder[0].build if ladder else None
+
+
+class Standing(StrEnum):
+    """Where a client stands among the releases."""
+
+    BEHIND = "a newer release takes it"
+    CURRENT = "it has the newest release that takes it"
+    AHEAD = "it is above every release"
+    STRANDED = "no release that takes it is at or above it"
+    NO_RELEASES = "there are no releases"
+
+
+@dataclass(frozen=True, slots=True)
+class Compatibility:
+    """Where a client stands; `release` is the one it belongs on, `newest` the highest of all."""
+
+    standing: Standing
+    release: Release | None = None
+    newest: Release | None = None
+
+
+def newest_release(index: ApplicationIndex, target: Target | None = None) -> Release | None:
+    """Return the highest active release, of those with a build for `target` if given."""
+    return next(_releases(index, target), None)
+
+
+def judge(index: ApplicationIndex, current: Version, target: Target | None = None) -> Compatibility:
+    """Find the newest release whose minimum a client meets and that is not below it."""
+    newest = newest_release(index, target)
+    if newest is None:
+        return Compatibility(Standing.NO_RELEASES)
+    if newest.version.sort_key < current.sort_key:
+        return Compatibility(Standing.AHEAD, newest=newest)
+    for release in _releases(index, target):
+        if hinders(release, current) is None:
+            behind = release.version.sort_key > current.sort_key
+            return Compatibility(Standing.BEHIND if behind else Standing.CURRENT, release, newest)
+    return Compatibility(Standing.STRANDED, newest=newest)
+
+
+class Hindrance(StrEnum):
+    """Why a client may not move to a version."""
+
+    DOWN = "it would move down"
+    GAP = "it is below the minimum"
+
+
+def hinders(wanted: Release | Build, current: Version) -> Hindrance | None:
+    """Tell what keeps a client from moving to a release or build; None when nothing does."""
+    if wanted.version.sort_key < current.sort_key:
+        return Hindrance.DOWN
+    if wanted.minimum is not None and wanted.minimum.sort_key > current.sort_key:
+        return Hindrance.GAP
+    return None
+
+
+def _releases(index: ApplicationIndex, target: Target | None) -> Iterator[Release]:
+    return (each for each in index.releases if target is None or target in each.builds)
 
 
 def _application_requires(index: ApplicationIndex, current: Version) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from updater.catalog.model import Application, Build
+from updater.catalog.model import Application, Build, Release
 from updater.catalog.platforms import Target
 
 
@@ -42,6 +42,8 @@ class ApplicationIndex:
     stable: Mapping[Target, Ladder]
     any: Mapping[Target, Ladder]
     builds: Mapping[tuple[str, Target], Build] = field(repr=False)
+    # Those with a three-number version that some desktop client could be offered, newest first.
+    releases: tuple[Release, ...] = ()
     answers: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def ladder(self, target: Target, *, allow_prerelease: bool) -> Ladder:
@@ -49,8 +51,13 @@ class ApplicationIndex:
         return (self.any if allow_prerelease else self.stable).get(target, ())
 
 
-def build_index(application: Application, stable: Iterable[Rung], with_prereleases: Iterable[Rung]) -> ApplicationIndex:
-    """Assemble an index from rungs in any order."""
+def build_index(
+    application: Application,
+    stable: Iterable[Rung],
+    with_prereleases: Iterable[Rung],
+    releases: Iterable[Release] = (),
+) -> ApplicationIndex:
+    """Assemble an index from rungs and releases in any order."""
     stable_ladders, any_ladders = _ladders(stable), _ladders(with_prereleases)
     builds = {
         (rung.build.version.text, target): rung.build
@@ -58,7 +65,31 @@ def build_index(application: Application, stable: Iterable[Rung], with_prereleas
         for target, ladder in ladders.items()
         for rung in ladder
     }
-    return ApplicationIndex(application, stable_ladders, any_ladders, builds)
+    newest_first = tuple(sorted(releases, key=lambda each: each.version.sort_key, reverse=True))
+    return ApplicationIndex(application, stable_ladders, any_ladders, builds, newest_first)
+
+
+def gather_releases(builds: Iterable[Build]) -> list[Release]:
+    """Put builds together by release; the releases are in the order of their first mention."""
+    grouped: dict[int, list[Build]] = {}
+    for build in builds:
+        grouped.setdefault(build.release_id, []).append(build)
+    return [_release(sorted(each, key=lambda build: build.id)) for each in grouped.values()]
+
+
+def _release(builds: list[Build]) -> Release:
+    first = builds[0]
+    minimums = [build.minimum for build in builds if build.minimum is not None]
+    return Release(
+        id=first.release_id,
+        version=first.version,
+        active=first.active,
+        notes=first.notes,
+        required=any(build.required for build in builds),
+        minimum=max(minimums, key=lambda version: version.sort_key, default=None),
+        created_at=first.created_at,
+        builds={build.target: build for build in builds},
+    )
 
 
 def _ladders(rungs: Iterable[Rung]) -> dict[Target, Ladder]:

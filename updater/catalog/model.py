@@ -59,6 +59,8 @@ class Draft:
     required: bool = False
     minimum: Version | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # Notes, required flag and minimum are those of the version's first build, when there is one already.
+    follows_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,24 @@ class Build:
     created_at: datetime
     active: bool
     quarantined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version over its builds for the targets of the desktop document, by target.
+
+    Notes and time are the first build's. It is required when any build is, and its minimum is the highest of
+    its builds': whoever asks without naming a platform must not be led across any platform's gap.
+    """
+
+    id: int
+    version: Version
+    active: bool
+    notes: str
+    required: bool
+    minimum: Version | None
+    created_at: datetime
+    builds: Mapping[Target, Build]
 
 
 @dataclass(frozen=True, slots=True)

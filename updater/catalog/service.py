@@ -14,7 +14,7 @@ from typing import Any
 import updater.catalog.decision as decision
 from updater.artifacts.blobs import Staged
 from updater.artifacts.store import ArtifactStore
-from updater.catalog.decision import NoUpdate, Offer, Question
+from updater.catalog.decision import Compatibility, NoUpdate, Offer, Question
 from updater.catalog.index import ApplicationIndex
 from updater.catalog.model import (
     CONFIG_DEFAULTS,
@@ -26,6 +26,7 @@ from updater.catalog.model import (
     ExternalFile,
     HostedFile,
     Page,
+    Release,
 )
 from updater.catalog.platforms import Target
 from updater.catalog.store import ACTIVE, CatalogStore
@@ -75,6 +76,41 @@ class CatalogService:
         if found is None:
             raise NotFound("release", f"No release for {target.platform}/{target.architecture}")
         return found
+
+    def judge(self, application_id: str, current: Version, target: Target | None = None) -> Compatibility:
+        """Tell which release a desktop client belongs on. Raises NotFound for an unknown application."""
+        return decision.judge(self.index_of(application_id), current, target)
+
+    def get_newest_release(
+        self, application_id: str, target: Target | None = None, *, current: Version | None = None
+    ) -> Release:
+        """Return the highest active release, or the highest a client on `current` may move to or stay on.
+
+        Raises:
+            NotFound: there is none.
+        """
+        index = self.index_of(application_id)
+        if current is None:
+            found = decision.newest_release(index, target)
+        else:
+            found = decision.judge(index, current, target).release
+        if found is None:
+            raise NotFound("release", f"No release{f' for a client on {current.text}' if current else ''}")
+        return found
+
+    def require_move(self, build: Build, current: Version) -> None:
+        """Hold a download to what its client may install. Raises Conflict."""
+        hindrance = decision.hinders(build, current)
+        if hindrance is None:
+            return
+        raise Conflict(
+            f"Version {build.version.text} is not for a client on {current.text}: {hindrance}",
+            details={
+                "version": build.version.text,
+                "current_version": current.text,
+                "minimum_version": build.minimum.text if build.minimum else None,
+            },
+        )
 
     def requires_updates(self, application_id: str) -> bool:
         """Tell whether an application forces all its updates. Raises NotFound."""
@@ -222,6 +258,27 @@ class CatalogService:
         await self._reload(application_id)
         return found
 
+    async def list_releases(self, application_id: str, page: Page) -> tuple[list[Release], int]:
+        """Return one page of the releases desktop clients know, active or not, highest first; and how many in all.
+
+        Raises:
+            NotFound: no such application.
+        """
+        self.index_of(application_id)
+        return await self._store.list_releases(application_id, page)
+
+    async def deactivate_release(self, application_id: str, version: Version) -> None:
+        """Take a release back: from now on it is neither offered nor downloaded; its bytes stay.
+
+        Raises:
+            NotFound: no such release.
+        """
+        self.index_of(application_id)
+        async with self._database.write() as connection:
+            if not await self._store.deactivate_release(connection, application_id, version.text):
+                raise NotFound("release", f"Release not found: {version.text}")
+        await self._reload(application_id)
+
     async def reload_all(self) -> None:
         """Read the whole index again, after something changed serving states in bulk."""
         async with self._reloading:
@@ -240,6 +297,8 @@ class CatalogService:
             known_build = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
             if known_build is not None and not _repairs(known_build, staged):
                 raise Conflict(_exists(draft))
+            if draft.follows_first:
+                draft = await self._following_first(connection, release_id, draft)
             repaired = False
             if staged is not None and isinstance(file, HostedFile):
                 await self._require_pin(connection, application_id, draft, file.digest)
@@ -253,6 +312,12 @@ class CatalogService:
         await (self.reload_all() if repaired else self._reload(application_id))
         assert made is not None  # noqa: S101 - there or inserted above, in the same transaction
         return made
+
+    async def _following_first(self, connection: Any, release_id: int, draft: Draft) -> Draft:
+        first = await self._store.find_first_build(connection, release_id)
+        if first is None:
+            return draft
+        return dataclasses.replace(draft, notes=first.notes, required=first.required, minimum=first.minimum)
 
     async def _require_pin(self, connection: Any, application_id: str, draft: Draft, digest: str) -> None:
         bound = await self._store.pin(connection, application_id, draft, digest)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from updater.catalog.index import ApplicationIndex, Rung, build_index
+from updater.catalog.index import ApplicationIndex, Rung, build_index, gather_releases
 from updater.catalog.model import (
     CONFIG_DEFAULTS,
     Application,
@@ -21,13 +21,14 @@ from updater.catalog.model import (
     ExternalFile,
     HostedFile,
     Page,
+    Release,
 )
-from updater.catalog.platforms import Target
+from updater.catalog.platforms import DESKTOP_WORDS, Target
 from updater.catalog.versions import Scheme, Version, parse_version
 from updater.database.engine import Database
 from updater.database.tables import application, blob, build, pinned_digest, release
 
-ACTIVE = "active"
+ACTIVE, INACTIVE = "active", "inactive"
 
 _BUILD = (
     select(
@@ -41,6 +42,19 @@ _BUILD = (
     )
     .join(release, release.c.id == build.c.release_id)
     .outerjoin(blob, blob.c.digest == build.c.digest)
+)
+_FOR_DESKTOP = or_(
+    *(
+        and_(build.c.platform == target.platform, build.c.architecture == target.architecture)
+        for target in DESKTOP_WORDS
+    )
+)
+# As `is_three_numbers`: a normalised version that is no pre-release differs from three numbers by its count of
+# dots, an epoch (!), a post-release (p) or build metadata (+).
+_THREE_NUMBERS = (
+    release.c.prerelease.is_(False),
+    release.c.version.like("%.%.%"),
+    *(release.c.version.not_like(f"%{mark}%") for mark in (".%.%.", "!", "p", "+")),
 )
 _SORT_COLUMNS = {
     "version": release.c.sort_key,
@@ -146,6 +160,26 @@ class CatalogStore:
         row = (await connection.execute(wanted)).first()
         return None if row is None else _build(row._mapping)
 
+    async def find_first_build(self, connection: AsyncConnection, release_id: int) -> Build | None:
+        """Return the oldest build of a release."""
+        wanted = _BUILD.where(release.c.id == release_id).order_by(build.c.id).limit(1)
+        row = (await connection.execute(wanted)).first()
+        return None if row is None else _build(row._mapping)
+
+    async def list_releases(self, application_id: str, page: Page) -> tuple[list[Release], int]:
+        """Return one page of the releases desktop clients know, active or not, highest first; and how many in all."""
+        known = select(build.c.id).where(build.c.release_id == release.c.id, _FOR_DESKTOP).exists()
+        wanted = select(release.c.id).where(release.c.application_id == application_id, known, *_THREE_NUMBERS)
+        ids, total = await self._page(wanted.order_by(release.c.sort_key.desc()), page, lambda row: row["id"])
+        builds = _BUILD.where(release.c.id.in_(ids), _FOR_DESKTOP).order_by(release.c.sort_key.desc(), build.c.id)
+        async with self._database.read() as connection:
+            return gather_releases([_build(row._mapping) for row in await connection.execute(builds)]), total
+
+    async def deactivate_release(self, connection: AsyncConnection, application_id: str, version: str) -> bool:
+        """Switch a release off; return whether it was there."""
+        mine = (release.c.application_id == application_id, release.c.version == version)
+        return (await connection.execute(update(release).where(*mine).values(status=INACTIVE))).rowcount > 0
+
     async def ensure_release(
         self, connection: AsyncConnection, application_id: str, version: Version, now: datetime
     ) -> tuple[int, str]:
@@ -227,8 +261,12 @@ class CatalogStore:
             found = [_application(row._mapping) for row in await connection.execute(applications)]
             stable = await self._rungs(connection, application_id, prereleases=False)
             with_prereleases = await self._rungs(connection, application_id, prereleases=True)
+            releases = await self._offered_releases(connection, application_id)
         return {
-            each.id: build_index(each, stable.get(each.id, ()), with_prereleases.get(each.id, ())) for each in found
+            each.id: build_index(
+                each, stable.get(each.id, ()), with_prereleases.get(each.id, ()), releases.get(each.id, ())
+            )
+            for each in found
         }
 
     async def _rungs(
@@ -244,6 +282,24 @@ class CatalogStore:
         for row in await connection.execute(wanted):
             rungs.setdefault(row.application_id, []).append(Rung(_build(row._mapping), row.required_key))
         return rungs
+
+    async def _offered_releases(
+        self, connection: AsyncConnection, application_id: str | None
+    ) -> dict[str, list[Release]]:
+        offered = _offered(application_id)
+        wanted = _BUILD.where(
+            build.c.release_id.in_(
+                select(offered.c.release_id).where(
+                    or_(offered.c.newer_minimum.is_(None), offered.c.own_minimum < offered.c.newer_minimum)
+                )
+            ),
+            _FOR_DESKTOP,
+            blob.c.quarantined_at.is_(None),
+        )
+        builds: dict[str, list[Build]] = {}
+        for row in await connection.execute(wanted):
+            builds.setdefault(row.application_id, []).append(_build(row._mapping))
+        return {id_: gather_releases(each) for id_, each in builds.items()}
 
     async def _page(self, wanted: Select[Any], page: Page, make: Any) -> tuple[list[Any], int]:
         total = select(func.count()).select_from(wanted.order_by(None).subquery())
@@ -279,17 +335,53 @@ def _ladder(application_id: str | None, *, prereleases: bool) -> Any:
         .join(release, release.c.id == build.c.release_id)
         .join(application, application.c.id == release.c.application_id)
         .outerjoin(blob, blob.c.digest == build.c.digest)
-        .where(
-            release.c.status == ACTIVE,
-            blob.c.quarantined_at.is_(None),
-            or_(application.c.ceiling_key.is_(None), release.c.sort_key <= application.c.ceiling_key),
-        )
+        .where(*_offerable(application_id))
     )
-    if application_id is not None:
-        ladder = ladder.where(release.c.application_id == application_id)
     if not prereleases:
         ladder = ladder.where(release.c.prerelease.is_(False))
     return ladder.subquery("ladder")
+
+
+def _offered(application_id: str | None) -> Any:
+    """For each build a desktop client may have: its release's minimum, and the lowest among newer releases.
+
+    As in `_ladder`, but releases count as a whole: the minimum is the highest of a release's builds. A release
+    whose every build stands behind a newer release that takes the same clients is never offered to anybody.
+    """
+    minimum = func.max(func.coalesce(build.c.minimum_key, literal(""))).over(partition_by=release.c.id)
+    each = (
+        select(
+            build.c.release_id,
+            build.c.platform,
+            build.c.architecture,
+            release.c.application_id,
+            release.c.sort_key,
+            minimum.label("own_minimum"),
+        )
+        .join(release, release.c.id == build.c.release_id)
+        .join(application, application.c.id == release.c.application_id)
+        .outerjoin(blob, blob.c.digest == build.c.digest)
+        .where(*_offerable(application_id), _FOR_DESKTOP, *_THREE_NUMBERS)
+        .subquery("each")
+    )
+    newer_minimum = func.min(each.c.own_minimum).over(
+        partition_by=(each.c.application_id, each.c.platform, each.c.architecture),
+        order_by=each.c.sort_key.desc(),
+        rows=(None, -1),
+    )
+    return select(each.c.release_id, each.c.own_minimum, newer_minimum.label("newer_minimum")).subquery("offered")
+
+
+def _offerable(application_id: str | None) -> list[ColumnElement[bool]]:
+    """What holds for every build that is offered to anybody."""
+    conditions = [
+        release.c.status == ACTIVE,
+        blob.c.quarantined_at.is_(None),
+        or_(application.c.ceiling_key.is_(None), release.c.sort_key <= application.c.ceiling_key),
+    ]
+    if application_id is not None:
+        conditions.append(release.c.application_id == application_id)
+    return conditions
 
 
 def _application_values(each: Application) -> dict[str, Any]:

@@ -154,6 +154,7 @@ report = Table(
     Column("status", String(10), nullable=False),
     Column("error_message", Text),
     Column("install_time_seconds", Integer),
+    Column("key_hash", String(64)),
     Column("received_at", UtcTime, nullable=False),
     UniqueConstraint("application_id", "report_id"),
     Index(None, "application_id", "received_at"),

@@ -22,6 +22,8 @@ class Report:
     error_message: str | None = None
     install_time_seconds: int | None = None
     report_id: str | None = None
+    # The keyed hash of the API key it was sent with; never the key.
+    key_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ so throughput grows with load and a lone report still waits for one flush only.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -17,7 +18,9 @@ from updater.telemetry.model import Event
 
 # Bounds the time one transaction holds the write lock.
 BATCH_EVENTS = 1_000
-Batch = list[tuple[Event, asyncio.Future[None] | None]]
+# An entry without an event only waits for those before it.
+Entry = tuple[Event | None, asyncio.Future[None] | None]
+Batch = list[Entry]
 _log = structlog.get_logger(__name__)
 
 
@@ -27,7 +30,7 @@ class Recorder:
     def __init__(self, write: Callable[[Sequence[Event]], Awaitable[None]], *, queue_size: int) -> None:
         self._write = write
         self._queue_size = queue_size
-        self._waiting: deque[tuple[Event, asyncio.Future[None] | None]] = deque()
+        self._waiting: deque[Entry] = deque()
         self.dropped = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -66,6 +69,15 @@ class Recorder:
         except Unavailable:
             self.dropped += 1
 
+    async def settle(self) -> None:
+        """Return once every event queued before has been written or given up."""
+        if self._task is not None and not self._stopping:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append((None, future))
+            self._wake.set()
+            with contextlib.suppress(Failure):
+                await future
+
     def _put(self, event: Event, future: asyncio.Future[None] | None) -> None:
         if self._stopping or len(self._waiting) >= self._queue_size:
             raise Unavailable("Too many reports are waiting; send it again later", retry_after_s=2)
@@ -83,7 +95,9 @@ class Recorder:
 
     async def _flush(self, batch: Batch) -> None:
         try:
-            await self._write([event for event, _ in batch])
+            events = [event for event, _ in batch if event is not None]
+            if events:
+                await self._write(events)
         except (Unavailable, StorageFull) as failure:
             _log.error("telemetry.flush_failed", events=len(batch), cause=repr(failure.__cause__))
             self._refuse(batch, failure)

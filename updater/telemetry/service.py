@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from updater.telemetry.model import Download, Report
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.store import TelemetryStore
@@ -32,6 +34,11 @@ class TelemetryService:
         """Count a response with a build's bytes. Never waits; `dropped` tells how many were lost."""
         if started or finished:
             self._recorder.note(Download(build_id, started, finished))
+
+    async def finished_downloads(self, build_ids: Iterable[int]) -> dict[int, int]:
+        """Return how often builds were downloaded to the end, for those that ever were; up to this moment."""
+        await self._recorder.settle()
+        return await self._store.finished_downloads(build_ids)
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
         """Return how often a build's download was started and finished."""

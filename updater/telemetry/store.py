@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,6 +37,14 @@ class TelemetryStore:
         async with self._database.read() as connection:
             row = (await connection.execute(wanted)).first()
             return (0, 0) if row is None else (row.started, row.finished)
+
+    async def finished_downloads(self, build_ids: Iterable[int]) -> dict[int, int]:
+        """Return how often builds were downloaded to the end, for those that have a count."""
+        wanted = select(download_count.c.build_id, download_count.c.finished).where(
+            download_count.c.build_id.in_(list(build_ids))
+        )
+        async with self._database.read() as connection:
+            return {row.build_id: row.finished for row in await connection.execute(wanted)}
 
     async def _write_reports(self, connection: AsyncConnection, reports: Sequence[Report]) -> None:
         # An application may have been deleted since its report was queued; that must not fail the batch.

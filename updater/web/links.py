@@ -49,4 +49,9 @@ class Links:
 def file_name(build: Build) -> str:
     """Return the name a download is saved under: `my-app-1.2.0-windows-amd64.exe`."""
     parts = (build.application_id, build.version.text, build.target.platform, build.target.architecture)
-    return _UNSAFE.sub("_", "-".join(parts)) + build.suffix
+    return safe_name("-".join(parts)) + build.suffix
+
+
+def safe_name(text: str) -> str:
+    """Return a file name without anything that a shell, a path or a header could misread."""
+    return _UNSAFE.sub("_", text).lstrip(".-") or "download"

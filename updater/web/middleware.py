@@ -20,6 +20,7 @@ from updater.access.limits import Allowance, RateLimits, client_of
 from updater.access.principals import EVERYBODY, Principal
 from updater.access.service import AccessService
 from updater.errors import Malformed, RateLimited
+from updater.web.agents import agent_of
 from updater.web.errors import Answer, answer_for, unexpected
 from updater.web.metrics import Metrics
 from updater.web.routing import Surface, contract_of
@@ -35,10 +36,13 @@ CLIENT_GONE, ANSWER_CUT = 499, 599
 class Visit:
     """What the gate knows of one request."""
 
-    __slots__ = ("allowance", "begun", "id", "principal", "sent_bytes")
+    __slots__ = ("allowance", "application_id", "begun", "id", "outcome", "principal", "sent_bytes")
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, application_id: str | None) -> None:
         self.id = request_id
+        self.application_id = application_id
+        # What came of it, in a word for the access log: a handler's own, or the code of a refusal.
+        self.outcome = "ok"
         self.principal: Principal | None = None
         self.allowance: Allowance | None = None
         self.begun = False
@@ -74,8 +78,9 @@ class Gate:
         """Let a request through, or answer why not."""
         started = time.perf_counter()
         self._count += 1
-        visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}")
         surface = self._surface_of(request.path)
+        application_id = request.match_info.get("app_id", surface.application)
+        visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}", application_id)
         try:
             self._admit(request, visit, surface)
             response: web.StreamResponse = await handler(request)
@@ -89,7 +94,9 @@ class Gate:
                 _abort(request, visit, error)
                 self._record(request, visit, ANSWER_CUT, visit.sent_bytes, started)
                 raise
-            response = surface.write_error(_answer(error, visit, request), visit.id)
+            answer = _answer(error, visit, request)
+            visit.outcome = answer.code
+            response = surface.write_error(answer, visit.id)
         body = getattr(response, "body", None)
         sent = len(body) if isinstance(body, bytes) else visit.sent_bytes
         self._record(request, visit, response.status, sent, started)
@@ -122,7 +129,7 @@ class Gate:
         if contract is None:
             return
         _refuse_duplicates(request)
-        application_id = request.match_info.get("app_id")
+        application_id = visit.application_id
         if contract.level is not None:
             parts.access.authorize(principal, contract.level, application_id)
         if application_id is not None:
@@ -161,6 +168,7 @@ class Gate:
         self._parts.metrics.observe(route, _method_label(request.method), status, sent, duration_s)
         if self._parts.log_access:
             principal = visit.principal
+            agent = agent_of(request)
             _access.info(
                 "request",
                 id=visit.id,
@@ -169,10 +177,13 @@ class Gate:
                 status=status,
                 ms=round(duration_s * 1000, 3),
                 bytes=sent,
-                application=request.match_info.get("app_id"),
+                application=visit.application_id,
+                outcome=visit.outcome,
                 key=principal.name if principal is not None else None,
                 client=self._address(request),
-                agent=request.headers.get("User-Agent", "")[:200],
+                agent=agent.text,
+                agent_version=agent.version,
+                agent_platform=agent.platform,
             )
 
 
@@ -203,6 +214,11 @@ def _refuse_duplicates(request: web.Request) -> None:
 def _method_label(method: str) -> str:
     """Bound the label's values: a client may send any word as a method."""
     return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS") else "OTHER"
+
+
+def api_key(request: web.Request) -> str | None:
+    """Return what the header X-API-Key holds."""
+    return request.headers.get("X-API-Key")
 
 
 def bearer(request: web.Request) -> str | None:

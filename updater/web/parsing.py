@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -51,6 +52,15 @@ async def parse_query(schema: Schema, request: web.Request) -> dict[str, Any]:
     """Read the query by a schema; parameters it does not know are ignored. Raises Invalid."""
     result: dict[str, Any] = await parser.parse(schema, request, location="query", unknown=EXCLUDE)
     return result
+
+
+def load_values(schema: Schema, values: Mapping[str, str]) -> dict[str, Any]:
+    """Check texts that were already read: a path, a form. Raises Invalid."""
+    try:
+        loaded: dict[str, Any] = schema.load(values)
+    except ValidationError as error:
+        raise invalid(error) from None
+    return loaded
 
 
 async def read_json(request: web.Request) -> dict[str, Any]:

@@ -69,6 +69,8 @@ class Surface:
     credential: Callable[[web.Request], str | None]
     write_error: ErrorWriter
     description: str = ""
+    # The one application that all its paths are about; None when the paths name it.
+    application: str | None = None
 
 
 def contract_of(handler: Any) -> Contract | None:

@@ -49,6 +49,16 @@ class Form:
         return self.staged
 
 
+async def delay_continue(request: web.Request) -> None:
+    """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`)."""
+
+
+async def welcome(request: web.Request) -> None:
+    """Tell a client that waits for it to send the body now."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def suffix_of(file_name: str) -> str:
     """Return `.dmg` of `App 1.0.dmg`; nothing when it holds more than letters and digits."""
     suffix = PurePosixPath(file_name.replace("\\", "/")).suffix

@@ -16,6 +16,7 @@ from updater.web.links import Links
 from updater.web.metrics import Metrics
 from updater.web.middleware import bearer
 from updater.web.routing import Surface
+from updater.web.uploads import delay_continue
 
 PREFIX = "/api/v1"
 
@@ -38,8 +39,8 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.get(f"{PREFIX}/updates/{{app_id}}/releases", releases.list_releases),
         web.post(f"{PREFIX}/updates/{{app_id}}/register", releases.register_release),
         web.delete(release_path, releases.delete_release),
-        web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=builds.delay_continue),
-        web.put(build_path, builds.upload_body, expect_handler=builds.delay_continue),
+        web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
+        web.put(build_path, builds.upload_body, expect_handler=delay_continue),
         web.get(Links.DOWNLOAD_PATH, builds.download),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
         web.get(f"{PREFIX}/applications", applications.list_applications),

@@ -10,20 +10,17 @@ from marshmallow import ValidationError
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.artifacts.blobs import Staged
-from updater.catalog.model import Build
-from updater.errors import NotFound
 from updater.services import Services
 from updater.web.api.releases import draft_of
 from updater.web.api.rendering import build_id, json_answer
 from updater.web.api.targets import target_in_path, version_in_path
+from updater.web.downloads import send_build
 from updater.web.links import Links, file_name
 from updater.web.metrics import Metrics
-from updater.web.middleware import VISIT
 from updater.web.parsing import invalid, load_object
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339
-from updater.web.transfer import Download, send_file
-from updater.web.uploads import receive_body, receive_form, suffix_of
+from updater.web.uploads import receive_body, receive_form, suffix_of, welcome
 
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
 _FIELDS = schemas.UploadFields()
@@ -42,9 +39,6 @@ class Builds:
         self._links = links
         self._count_received = metrics.received.inc
 
-    async def delay_continue(self, request: web.Request) -> None:
-        """Answer `Expect: 100-continue` only once the gate has let the request in (see `_welcome`)."""
-
     @endpoint(
         Contract(
             "Upload a build (form)",
@@ -56,7 +50,7 @@ class Builds:
     )
     async def upload_form(self, request: web.Request) -> web.Response:
         """Take a multipart form with the file and its fields, in any order."""
-        await _welcome(request)
+        await welcome(request)
         async with receive_form(request, self._artifacts, self.FORM_FIELDS, self._count_received) as form:
             fields = _load(form.fields)
             return await self._publish(request, fields, form.require_file(), form.suffix)
@@ -78,7 +72,7 @@ class Builds:
         }
         given |= {"version": in_path["version"], "platform": in_path["platform"], "architecture": in_path["arch"]}
         fields = _load(given)
-        await _welcome(request)
+        await welcome(request)
         async with receive_body(request, self._artifacts, self._count_received) as staged:
             return await self._publish(request, fields, staged, suffix_of(request.query.get("file_name", "")))
 
@@ -91,25 +85,7 @@ class Builds:
         """Send the bytes, whole or in ranges; an external build answers with its address."""
         version = version_in_path(self._catalog, request)
         build = await self._catalog.get_build(request.match_info["app_id"], version, target_in_path(request))
-        if build.digest is None:
-            return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
-        response = await send_file(request, self._stored(build, build.digest))
-        request[VISIT].sent_bytes = response.sent.body_bytes
-        self._count_download(request, response.status, build, reached_end=response.sent.reached_end)
-        return response
-
-    def _stored(self, build: Build, digest: str) -> Download:
-        path = self._artifacts.blobs.locate(digest)
-        if path is None or build.size_bytes is None:
-            raise NotFound("release", "This build has no file")
-        return Download(path, digest, build.size_bytes, file_name(build), build.created_at)
-
-    def _count_download(self, request: web.Request, status: int, build: Build, *, reached_end: bool) -> None:
-        """Count where a download starts (the first byte) and where it ends (the last one)."""
-        if request.method != "GET" or status not in (200, 206):
-            return
-        started = status == 200 or "bytes=0-" in request.headers.get("Range", "").replace(" ", "")
-        self._services.telemetry.count_download(build.id, started=started, finished=reached_end)
+        return await send_build(request, self._services, build, file_name=file_name(build))
 
     async def _publish(self, request: web.Request, fields: dict[str, Any], staged: Staged, suffix: str) -> web.Response:
         application_id = request.match_info["app_id"]
@@ -141,9 +117,3 @@ def _load(given: dict[str, str]) -> dict[str, Any]:
     except ValidationError as error:
         raise invalid(error) from None
     return loaded
-
-
-async def _welcome(request: web.Request) -> None:
-    """Tell a client that waits for it to send the body now."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

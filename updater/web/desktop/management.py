@@ -1,0 +1,66 @@
+"""What administrators do: list all versions, take one back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+import updater.web.desktop.schemas as schemas
+from updater.access.principals import Level
+from updater.catalog.model import Page
+from updater.services import Services
+from updater.web.api.rendering import json_answer
+from updater.web.desktop.rendering import update_item
+from updater.web.middleware import VISIT
+from updater.web.parsing import load_values
+from updater.web.routing import Contract, endpoint
+
+_PATH = schemas.VersionPath()
+
+
+class Management:
+    """The list, and deactivation."""
+
+    def __init__(self, services: Services, application: str) -> None:
+        self._catalog = services.catalog
+        self._telemetry = services.telemetry
+        self._application = application
+
+    @endpoint(
+        Contract(
+            "List all versions",
+            Level.ADMIN,
+            query=schemas.ListQuery(),
+            answers={200: schemas.UpdatesAnswer()},
+            failures=(400, 404),
+        )
+    )
+    async def list_updates(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+        """Return one page of versions, active or not, highest first, with their downloads."""
+        per_page = query["per_page"]
+        page = Page(per_page, (query["page"] - 1) * per_page)
+        releases, total = await self._catalog.list_releases(self._application, page)
+        counts = await self._telemetry.finished_downloads(
+            build.id for release in releases for build in release.builds.values()
+        )
+        request[VISIT].outcome = "listed"
+        pagination = {"page": query["page"], "per_page": per_page, "total": total}
+        return json_answer({"updates": [update_item(each, counts) for each in releases], "pagination": pagination})
+
+    @endpoint(
+        Contract(
+            "Deactivate a version",
+            Level.ADMIN,
+            answers={200: schemas.Deactivated()},
+            failures=(400, 404),
+        )
+    )
+    async def deactivate_update(self, request: web.Request) -> web.Response:
+        """Take a version back, at once and for every client; its bytes stay. Doing it again changes nothing."""
+        text: str = load_values(_PATH, dict(request.match_info))["version"]
+        await self._catalog.deactivate_release(
+            self._application, self._catalog.parse(self._application, text, "version")
+        )
+        request[VISIT].outcome = "deactivated"
+        return json_answer({"message": f"Update version {text} deactivated successfully"})

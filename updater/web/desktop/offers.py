@@ -1,0 +1,165 @@
+"""The latest version and compatibility: answered from memory, without any await on the way.
+
+Answers are rendered once per snapshot of the catalog. They depend on the question, on the origin of links and,
+for the latest version, on the version a client states in its User-Agent; never on who asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+from aiohttp import web
+
+import updater.web.desktop.schemas as schemas
+from updater.access.principals import Level
+from updater.catalog.decision import Compatibility, Standing
+from updater.catalog.index import ApplicationIndex
+from updater.catalog.platforms import DESKTOP_TARGETS, Target
+from updater.catalog.service import CatalogService
+from updater.catalog.versions import Version
+from updater.web.agents import agent_of
+from updater.web.desktop.rendering import Names, in_word_order
+from updater.web.middleware import VISIT
+from updater.web.parsing import load_values
+from updater.web.routing import Contract, endpoint
+
+MAX_CACHED_ANSWERS = 4_096
+MAX_CACHED_QUERY_CHARACTERS = 300
+# A cache may keep the answer, but asks each time: a deactivation counts at once.
+CACHE_CONTROL = "private, no-cache"
+_PLATFORM_QUERY = schemas.PlatformQuery()
+_CURRENT = schemas.CurrentVersionPath()
+_OUTCOMES = {Standing.BEHIND: "offered", Standing.CURRENT: "current", Standing.AHEAD: "ahead"}
+
+
+class Rendered(NamedTuple):
+    """An answer as it leaves, and its word for the access log."""
+
+    body: bytes
+    headers: dict[str, str]
+    outcome: str
+
+
+class Offers:
+    """The two endpoints that installed clients ask most."""
+
+    def __init__(self, catalog: CatalogService, names: Names) -> None:
+        self._catalog = catalog
+        self._names = names
+        self._snapshot: ApplicationIndex | None = None
+        self._rendered: dict[tuple[str, ...], Rendered] = {}
+
+    @endpoint(
+        Contract(
+            "Latest version",
+            Level.READ,
+            query=_PLATFORM_QUERY,
+            parses_itself=True,
+            answers={200: schemas.LatestAnswer(), 304: None},
+            failures=(400, 404),
+        )
+    )
+    async def get_latest(self, request: web.Request) -> web.Response:
+        """Return the highest active version; to a client that states its version, the highest it may move to."""
+        current = agent_of(request).version or ""
+        origin = self._names.links.download_origin(request)
+        key = ("latest", origin, request.rel_url.raw_query_string, current)
+        return self._answer(request, key, lambda: self._render_latest(request, origin, current))
+
+    @endpoint(
+        Contract(
+            "Compatibility of a version",
+            Level.READ,
+            query=_PLATFORM_QUERY,
+            parses_itself=True,
+            answers={200: schemas.CompatibilityAnswer(), 304: None},
+            failures=(400, 404),
+        )
+    )
+    async def get_compatibility(self, request: web.Request) -> web.Response:
+        """Tell which version a client on the one in the path belongs on."""
+        key = ("compatibility", request.match_info["current_version"], request.rel_url.raw_query_string)
+        return self._answer(request, key, lambda: self._render_compatibility(request))
+
+    def _answer(self, request: web.Request, key: tuple[str, ...], render: Callable[[], Rendered]) -> web.Response:
+        snapshot = self._catalog.index_of(self._names.application)
+        if snapshot is not self._snapshot:
+            self._snapshot, self._rendered = snapshot, {}
+        found = self._rendered.get(key)
+        if found is None:
+            found = render()
+            if len(self._rendered) < MAX_CACHED_ANSWERS and sum(map(len, key)) <= MAX_CACHED_QUERY_CHARACTERS:
+                self._rendered[key] = found
+        known = request.headers.get("If-None-Match")
+        if known is not None and _names(known, found.headers["ETag"]):
+            request[VISIT].outcome = "not_modified"
+            headers = {name: value for name, value in found.headers.items() if name != "Content-Type"}
+            return web.Response(status=304, headers=headers)
+        request[VISIT].outcome = found.outcome
+        return web.Response(body=found.body, headers=found.headers)
+
+    def _render_latest(self, request: web.Request, origin: str, current: str) -> Rendered:
+        target = _target(request)
+        release = self._catalog.get_newest_release(
+            self._names.application, target, current=self._parse(current) if current else None
+        )
+        builds = [build for build in in_word_order(release) if target in (None, build.target)]
+        return _rendered(self._names.latest(release, builds, origin), "offered", vary="User-Agent")
+
+    def _render_compatibility(self, request: web.Request) -> Rendered:
+        given: str = load_values(_CURRENT, dict(request.match_info))["current_version"]
+        found = self._catalog.judge(self._names.application, self._parse(given), _target(request))
+        return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"))
+
+    def _parse(self, text: str) -> Version:
+        return self._catalog.parse(self._names.application, text, "current_version")
+
+
+def _compatibility(current: str, found: Compatibility) -> dict[str, Any]:
+    return {
+        "compatible": found.release is not None or found.standing is Standing.AHEAD,
+        "latest_compatible_version": found.release.version.text if found.release else None,
+        "requires_update": found.standing is Standing.BEHIND,
+        "reason": _reason(current, found),
+    }
+
+
+def _reason(current: str, found: Compatibility) -> str:
+    newest = found.newest.version.text if found.newest else ""
+    belongs_on = found.release.version.text if found.release else ""
+    return {
+        Standing.BEHIND: f"Version {current} can update to {belongs_on}",
+        Standing.CURRENT: f"Version {current} needs no update",
+        Standing.AHEAD: f"Version {current} is newer than the latest version {newest}",
+        Standing.STRANDED: f"Version {current} is below the minimum version of every newer one, up to {newest}",
+        Standing.NO_RELEASES: "There is no active version",
+    }[found.standing]
+
+
+def _target(request: web.Request) -> Target | None:
+    """Return the target the query names. Raises Invalid."""
+    if not request.query_string:
+        return None
+    word = load_values(_PLATFORM_QUERY, dict(request.query)).get("platform")
+    return None if word is None else DESKTOP_TARGETS[word]
+
+
+def _rendered(answer: dict[str, Any], outcome: str, vary: str | None = None) -> Rendered:
+    body = orjson.dumps(answer)
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
+        "Cache-Control": CACHE_CONTROL,
+    }
+    if vary is not None:
+        headers["Vary"] = vary
+    return Rendered(body, headers, outcome)
+
+
+def _names(condition: str, etag: str) -> bool:
+    """Tell whether If-None-Match holds the tag, by weak comparison. Source: RFC 9110 section 13.1.2."""
+    tags = (each.strip().removeprefix("W/") for each in condition.split(","))
+    return condition.strip() == "*" or etag in tags

@@ -1,0 +1,103 @@
+"""Packages: upload one, download one."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from aiohttp import web
+
+import updater.web.desktop.schemas as schemas
+from updater.access.principals import Level
+from updater.catalog.model import Draft
+from updater.catalog.platforms import DESKTOP_TARGETS
+from updater.services import Services
+from updater.web.agents import agent_of
+from updater.web.api.rendering import json_answer
+from updater.web.desktop.rendering import Names, package_hash
+from updater.web.downloads import send_build
+from updater.web.metrics import Metrics
+from updater.web.middleware import VISIT
+from updater.web.parsing import load_values
+from updater.web.routing import Contract, endpoint
+from updater.web.uploads import receive_form, welcome
+
+# A shared cache may keep the bytes, but asks each time, with the client's key: what was deactivated or is not
+# for this client ends at once.
+CACHE_CONTROL = "public, no-cache"
+_FIELDS = schemas.UploadFields()
+_PATH = schemas.PackagePath()
+
+
+class Packages:
+    """The way in, and the way out."""
+
+    FORM_FIELDS: ClassVar[frozenset[str]] = frozenset(_FIELDS.fields)
+
+    def __init__(self, services: Services, names: Names, metrics: Metrics) -> None:
+        self._services = services
+        self._catalog = services.catalog
+        self._names = names
+        self._count_received = metrics.received.inc
+
+    @endpoint(
+        Contract(
+            "Download a package",
+            Level.READ,
+            answers={200: None, 206: None, 302: None, 304: None},
+            failures=(400, 404, 409, 412, 416, 503),
+        )
+    )
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """Send a package, whole or in ranges; not to a client that would move down or across a gap."""
+        asked = load_values(_PATH, dict(request.match_info))
+        application = self._names.application
+        version = self._catalog.parse(application, asked["version"], "version")
+        build = await self._catalog.get_build(application, version, DESKTOP_TARGETS[asked["platform"]])
+        current = agent_of(request).version
+        if current is not None:
+            self._catalog.require_move(build, self._catalog.parse(application, current, "User-Agent"))
+        return await send_build(
+            request,
+            self._services,
+            build,
+            file_name=self._names.file_name(build),
+            cache_control=CACHE_CONTROL,
+            headers={"X-File-Hash": package_hash(build)},
+        )
+
+    @endpoint(
+        Contract(
+            "Upload a package",
+            Level.ADMIN,
+            raw_body={"multipart/form-data": {"type": "string", "format": "binary"}},
+            answers={201: schemas.Uploaded()},
+            failures=(400, 404, 408, 409, 413, 507),
+        )
+    )
+    async def upload(self, request: web.Request) -> web.Response:
+        """Take a package; a further platform of a version keeps changelog, critical flag and minimum of the first."""
+        await welcome(request)
+        application, artifacts = self._names.application, self._services.artifacts
+        async with receive_form(request, artifacts, self.FORM_FIELDS, self._count_received) as form:
+            given = load_values(_FIELDS, form.fields)
+            minimum = given["minimum_version"]
+            draft = Draft(
+                version=self._catalog.parse(application, given["version"], "version"),
+                target=DESKTOP_TARGETS[given["platform"]],
+                notes=given["changelog"],
+                required=given["critical"],
+                minimum=self._catalog.parse(application, minimum, "minimum_version") if minimum else None,
+                follows_first=True,
+            )
+            build = await self._catalog.publish_build(application, draft, form.require_file(), form.suffix)
+        request[VISIT].outcome = "published"
+        origin = self._names.links.download_origin(request)
+        answer = {
+            "message": "Update package uploaded successfully",
+            "update_id": build.release_id,
+            "version": build.version.text,
+            "platform": given["platform"],
+            "file_hash": package_hash(build),
+            "download_url": self._names.download_url(origin, build.version.text, given["platform"]),
+        }
+        return json_answer(answer, 201)

@@ -1,0 +1,55 @@
+"""Status reports: what became of an update on a client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+import updater.web.desktop.schemas as schemas
+from updater.access.principals import Level
+from updater.catalog.platforms import DESKTOP_TARGETS
+from updater.clock import utc_now
+from updater.services import Services
+from updater.telemetry.model import Report
+from updater.web.api.rendering import json_answer
+from updater.web.middleware import VISIT
+from updater.web.routing import Contract, endpoint
+
+
+class Reports:
+    """Takes reports of installed clients."""
+
+    def __init__(self, services: Services, application: str) -> None:
+        self._telemetry = services.telemetry
+        self._application = application
+
+    @endpoint(
+        Contract(
+            "Report an installation",
+            Level.READ,
+            body=schemas.StatusBody(),
+            answers={200: schemas.Recorded()},
+            failures=(400, 404, 413, 503),
+        )
+    )
+    async def report_status(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Keep a report, with the hash of the key it came with; the answer means that it is on disk."""
+        visit = request[VISIT]
+        target = DESKTOP_TARGETS[body["platform"]]
+        await self._telemetry.report(
+            Report(
+                application_id=self._application,
+                current_version=body["current_version"],
+                target_version=body["target_version"],
+                platform=target.platform,
+                architecture=target.architecture,
+                status=body["status"],
+                received_at=utc_now(),
+                error_message=body["error_message"],
+                install_time_seconds=body["install_time_seconds"],
+                key_hash=visit.principal.key_hash if visit.principal else None,
+            )
+        )
+        visit.outcome = "recorded"
+        return json_answer({"recorded": True, "message": "Update status recorded successfully"})

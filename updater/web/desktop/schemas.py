@@ -1,0 +1,193 @@
+"""What the desktop API takes and gives, as marshmallow schemas."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
+
+import updater.web.fields as own
+from updater.catalog.platforms import DESKTOP_TARGETS
+from updater.telemetry.model import STATUSES
+
+MAX_ERROR_CHARACTERS = 4_000
+LONGEST_INSTALL_S = 7 * 86_400
+_NUMBER = "(?:0|[1-9][0-9]{0,8})"
+_THREE_NUMBERS = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
+
+
+class Numbers(own.VersionText):
+    """A version of exactly three numbers, each below 10^9; `empty` takes an empty text as none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text:
+            return None
+        if not _THREE_NUMBERS.fullmatch(text):
+            raise ValidationError(f"invalid version: {own.shown(text)}; expected three numbers such as 1.2.3")
+        return text
+
+
+def _platform(**kwargs: Any) -> own.OneOf:
+    return own.OneOf("platform", tuple(DESKTOP_TARGETS), **kwargs)
+
+
+class Lenient(Schema):
+    """What installed clients send: keys that are not known are ignored, since clients outlive servers."""
+
+    class Meta:
+        """Ignore unknown keys."""
+
+        unknown = EXCLUDE
+
+
+# -- requests
+
+
+class PlatformQuery(Lenient):
+    """The optional filter of what clients ask."""
+
+    platform = _platform()
+
+
+class PackagePath(Schema):
+    """Version and platform in a path."""
+
+    version = Numbers(required=True)
+    platform = _platform(required=True)
+
+
+class VersionPath(Schema):
+    """The version in a path."""
+
+    version = Numbers(required=True)
+
+
+class CurrentVersionPath(Schema):
+    """The client's version in a path."""
+
+    current_version = Numbers(required=True)
+
+
+class UploadFields(Schema):
+    """The text fields beside an uploaded package."""
+
+    class Meta:
+        """A misspelt field must not ship."""
+
+        unknown = RAISE
+
+    version = Numbers(required=True)
+    platform = _platform(required=True)
+    changelog = own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, load_default="")
+    critical = own.QueryTruth(load_default=False)
+    minimum_version = Numbers(empty=True, load_default=None)
+
+
+class StatusBody(Lenient):
+    """What an installer tells after an install."""
+
+    current_version = Numbers(required=True)
+    target_version = Numbers(required=True)
+    platform = _platform(required=True)
+    status = own.OneOf("status", STATUSES, required=True)
+    error_message = own.Text(
+        max_bytes=4 * MAX_ERROR_CHARACTERS,
+        lines=True,
+        empty=True,
+        allow_none=True,
+        load_default=None,
+        validate=validate.Length(max=MAX_ERROR_CHARACTERS),
+    )
+    install_time_seconds = own.Whole(0, LONGEST_INSTALL_S, allow_none=True, load_default=None)
+
+
+class ListQuery(Lenient):
+    """Which page of the list."""
+
+    page = own.QueryWhole(1, 10**9, load_default=1)
+    per_page = own.QueryWhole(1, 100, load_default=20)
+
+
+# -- answers
+
+
+class PackageAnswer(Schema):
+    """The package of a version for one platform."""
+
+    filename = fields.String(required=True)
+    size = fields.Integer(required=True)
+    hash = fields.String(required=True)
+
+
+class LatestAnswer(Schema):
+    """The latest version."""
+
+    version = fields.String(required=True)
+    release_date = fields.DateTime(required=True)
+    download_url = fields.String(required=True)
+    changelog = fields.String(required=True)
+    critical = fields.Boolean(required=True)
+    platforms = fields.Dict(keys=fields.String(), values=fields.Nested(PackageAnswer), required=True)
+    minimum_version = fields.String(required=True, allow_none=True)
+
+
+class CompatibilityAnswer(Schema):
+    """Where a version stands."""
+
+    compatible = fields.Boolean(required=True)
+    latest_compatible_version = fields.String(required=True, allow_none=True)
+    requires_update = fields.Boolean(required=True)
+    reason = fields.String(required=True)
+
+
+class Recorded(Schema):
+    """A report is on disk."""
+
+    recorded = fields.Boolean(required=True)
+    message = fields.String(required=True)
+
+
+class Uploaded(Schema):
+    """A package was published."""
+
+    message = fields.String(required=True)
+    update_id = fields.Integer(required=True)
+    version = fields.String(required=True)
+    platform = fields.String(required=True)
+    file_hash = fields.String(required=True)
+    download_url = fields.String(required=True)
+
+
+class UpdateItem(Schema):
+    """One version in the list."""
+
+    id = fields.Integer(required=True)
+    version = fields.String(required=True)
+    release_date = fields.DateTime(required=True)
+    critical = fields.Boolean(required=True)
+    platforms = fields.List(fields.String(), required=True)
+    download_count = fields.Integer(required=True)
+    status = fields.String(required=True)
+
+
+class Pagination(Schema):
+    """Which page this is."""
+
+    page = fields.Integer(required=True)
+    per_page = fields.Integer(required=True)
+    total = fields.Integer(required=True)
+
+
+class UpdatesAnswer(Schema):
+    """A page of versions."""
+
+    updates = fields.List(fields.Nested(UpdateItem), required=True)
+    pagination = fields.Nested(Pagination, required=True)
+
+
+class Deactivated(Schema):
+    """A version was taken back."""
+
+    message = fields.String(required=True)

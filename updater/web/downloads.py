@@ -1,0 +1,45 @@
+"""The way out of a build, for every surface: send its bytes, count the download, tell the access log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from updater.catalog.model import Build
+from updater.errors import NotFound
+from updater.services import Services
+from updater.web.middleware import VISIT
+from updater.web.transfer import IMMUTABLE, Download, send_file
+
+
+async def send_build(
+    request: web.Request,
+    services: Services,
+    build: Build,
+    *,
+    file_name: str,
+    cache_control: str = IMMUTABLE,
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Send a build's bytes, whole or in ranges, under `file_name`; an external one answers with its address.
+
+    Raises:
+        NotFound: it has no file. Unavailable: the file cannot be read.
+    """
+    visit = request[VISIT]
+    if build.digest is None:
+        visit.outcome = "redirected"
+        return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
+    path = services.artifacts.blobs.locate(build.digest)
+    if path is None or build.size_bytes is None:
+        raise NotFound("release", "This build has no file")
+    download = Download(path, build.digest, build.size_bytes, file_name, build.created_at)
+    response = await send_file(request, download, cache_control=cache_control, headers=headers)
+    visit.sent_bytes = response.sent.body_bytes
+    visit.outcome = response.sent.ending.value
+    if request.method == "GET" and response.status in (200, 206):
+        # A download starts with the first byte and ends with the last one, in however many requests.
+        started = response.status == 200 or "bytes=0-" in request.headers.get("Range", "").replace(" ", "")
+        services.telemetry.count_download(build.id, started=started, finished=response.sent.reached_end)
+    return response
