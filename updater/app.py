@@ -42,6 +42,7 @@ from updater.web.links import Links
 from updater.web.metrics import Metrics
 from updater.web.middleware import Gate, GateParts
 from updater.web.openapi import build_document
+from updater.web.runner import Runner
 
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 _HOUSEKEEPING_S = 60.0
@@ -172,7 +173,7 @@ def make_runner(application: web.Application, settings: Settings) -> web.AppRunn
     Source: measured; AppRunner's own keep-alive of an hour would let idle connections pile up, and a Range
     header of a differential updater is up to 11 kB.
     """
-    return web.AppRunner(
+    return Runner(
         application,
         access_log=None,
         keepalive_timeout=15,

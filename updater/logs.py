@@ -6,6 +6,7 @@ Secrets never reach a log call: requests are logged by name of the key, never wi
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 from typing import Any, BinaryIO, cast
@@ -17,12 +18,7 @@ import structlog
 def configure_logs(level: str) -> None:
     """Send structlog's and the standard library's loggers to standard output."""
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ],
+        processors=list(PROCESSORS),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _Lenient(sys.stdout.buffer))),
         cache_logger_on_first_use=True,
@@ -58,4 +54,17 @@ class _Bridge(logging.Handler):
 
 
 def _dumps(value: Any, **_: Any) -> bytes:
-    return orjson.dumps(value, default=repr)
+    """Render a line. A client's header may hold bytes that are no Unicode; a log line must never fail a request."""
+    try:
+        return orjson.dumps(value, default=repr)
+    except TypeError:
+        return json.dumps(value, default=repr).encode()
+
+
+PROCESSORS: tuple[Any, ...] = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(serializer=_dumps),
+)
+"""What a log call goes through, the last one to bytes."""

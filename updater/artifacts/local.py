@@ -99,7 +99,10 @@ class LocalBlobStore:
 
     async def probe(self) -> int:
         """See `BlobStore.probe`."""
-        return await self.run(lambda: shutil.disk_usage(self._incoming).free)
+        try:
+            return await self.run(lambda: shutil.disk_usage(self._incoming).free)
+        except FileNotFoundError as error:
+            raise Unavailable("The store's folder is gone") from error
 
     async def sweep(self) -> int:
         """See `BlobStore.sweep`."""

@@ -50,6 +50,7 @@ _HTTP = {
     404: ("NOT_FOUND", "No such resource"),
     405: ("INVALID_REQUEST", "Method not allowed"),
     413: ("BAD_REQUEST", "The request body is too large"),
+    417: ("BAD_REQUEST", "The only expectation that is met is 100-continue"),
 }
 
 

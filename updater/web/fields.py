@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,7 +34,12 @@ class Text(fields.String):
         super().__init__(**kwargs)
         self._max_bytes = max_bytes
         self._lines = lines
-        self._empty = empty
+        self.may_be_empty = empty
+
+    @property
+    def max_characters(self) -> int:
+        """Return what fits in the best case: characters of one byte."""
+        return self._max_bytes
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **kwargs)
@@ -41,7 +47,7 @@ class Text(fields.String):
             size = len(text.encode())
         except UnicodeEncodeError:
             raise ValidationError("holds characters that are not valid Unicode") from None
-        if not text.strip() and not self._empty:
+        if not text.strip() and not self.may_be_empty:
             raise ValidationError("must not be empty")
         if size > self._max_bytes:
             raise ValidationError(f"longer than {self._max_bytes} bytes")
@@ -56,6 +62,11 @@ class Name(Text):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_bytes=4 * MAX_NAME_CHARACTERS, **kwargs)
         self.validators.append(validate.Length(max=MAX_NAME_CHARACTERS))
+
+    @property
+    def max_characters(self) -> int:
+        """Return the longest name, whatever its bytes."""
+        return MAX_NAME_CHARACTERS
 
 
 class Truth(fields.Boolean):
@@ -176,7 +187,14 @@ class Sha256(fields.String):
 
 
 class Metadata(fields.Field[dict[str, Any]]):
-    """A JSON object of at most 16 KiB and 8 levels, with valid Unicode and 64-bit numbers."""
+    """A JSON object of at most 16 KiB and 8 levels, with valid Unicode and 64-bit numbers.
+
+    `as_text` only describes: in a form or a query the object comes as text, and its reader parses it first.
+    """
+
+    def __init__(self, *, as_text: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.as_text = as_text
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -189,7 +207,7 @@ class Metadata(fields.Field[dict[str, Any]]):
             raise ValidationError("holds numbers beyond 64 bits or characters that are not valid Unicode") from None
         if size > MAX_METADATA_BYTES:
             raise ValidationError(f"larger than {MAX_METADATA_BYTES} bytes")
-        if b"\\u0000" in orjson.dumps(value):
+        if any(_CONTROL_BUT_LINES.search(text) for text in _texts(value)):
             raise ValidationError("holds control characters")
         return value
 
@@ -198,6 +216,18 @@ def shown(text: str) -> str:
     """Return a client's text as it may stand in an error: short, and harmless in a log or a terminal."""
     clean = "".join(each if each.isprintable() else "?" for each in text[:60])
     return clean + ("..." if len(text) > 60 else "")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text and every key in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value:
+            yield from _texts(each)
+        if isinstance(value, dict):
+            for each in value.values():
+                yield from _texts(each)
 
 
 def _depth(value: Any, limit: int = MAX_METADATA_DEPTH + 1) -> int:

@@ -9,7 +9,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from updater.catalog.model import Build
+from updater.errors import Malformed
 
+# Source: RFC 3986 section 3.2.2, without percent-encoding: no real host name needs it.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
@@ -26,8 +29,13 @@ class Links:
         self._cdn_url = cdn_url.rstrip("/") if cdn_url else None
 
     def origin(self, request: web.Request) -> str:
-        """Return scheme and host, without a slash at the end."""
-        return self._public_url or f"{request.scheme}://{request.host}"
+        """Return scheme and host, without a slash at the end. Raises Malformed for a Host header that is none."""
+        if self._public_url is not None:
+            return self._public_url
+        host = request.host
+        if _HOST.fullmatch(host) is None:
+            raise Malformed("The Host header is not a host name")
+        return f"{request.scheme}://{host}"
 
     def download_origin(self, request: web.Request) -> str:
         """Return the origin of download addresses: the CDN's, else as `origin`."""

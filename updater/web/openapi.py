@@ -16,14 +16,23 @@ import updater.web.fields as own
 from updater import __version__
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.schemas import ErrorAnswer
+from updater.web.ops import ASSETS
 from updater.web.routing import Contract, contract_of
 
+_DESCRIPTION = (
+    "Publish, check, download, report. Errors always have the same six keys. HEAD is answered wherever GET is; "
+    "a method that a path does not have is 405 with `Allow`."
+)
+# Any request may be malformed, limited or unlucky; a body may also stall.
+_ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
 _PARAMETER = re.compile(r"\{(\w+)\}")
+_ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
     "version": {"type": "string", "maxLength": 100},
     "platform": {"type": "string", "enum": list(PLATFORMS)},
     "arch": {"type": "string", "enum": list(ARCHITECTURES)},
+    "name": {"type": "string", "enum": list(ASSETS)},
 }
 
 
@@ -35,7 +44,7 @@ def build_document(routes: Iterable[web.RouteDef]) -> dict[str, Any]:
         version=__version__,
         openapi_version="3.0.3",
         plugins=[plugin],
-        info={"description": "Publish, check, download, report. Errors always have the same six keys."},
+        info={"description": _DESCRIPTION},
     )
     plugin.converter.add_attribute_function(_own_attributes)  # type: ignore[union-attr]
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
@@ -54,7 +63,9 @@ def _operation(path: str, contract: Contract, handler: Any) -> dict[str, Any]:
     ]
     if contract.query is not None:
         parameters.append({"in": "query", "schema": contract.query})
-    failures = {*contract.failures, 429, 500}
+    failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
+    if contract.body is not None:
+        failures.add(408)
     if contract.level is not None:
         failures |= {401, 403}
     operation: dict[str, Any] = {
@@ -83,7 +94,7 @@ def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str,
     if schema is not None:
         answer["content"] = {"application/json": {"schema": schema}}
     elif status in (200, 206):
-        answer["content"] = {contract.media_type: {"schema": {"type": "string", "format": "binary"}}}
+        answer["content"] = {media_type: {"schema": _ANY_TEXT} for media_type in contract.media_types}
     return answer
 
 
@@ -92,7 +103,11 @@ def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, An
     if isinstance(field, own.QueryTruth | own.Truth):
         return {"type": "boolean"}
     if isinstance(field, own.Metadata):
-        return {"type": "object", "additionalProperties": True}
+        return {"type": "string"} if field.as_text else {"type": "object", "additionalProperties": True}
     if isinstance(field, own.ApplicationId):
         return {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"}
+    if isinstance(field, own.Sha256):
+        return {"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"}
+    if isinstance(field, own.Text):
+        return {"minLength": 0 if field.may_be_empty else 1, "maxLength": field.max_characters}
     return {}

@@ -16,7 +16,8 @@ from updater.web.metrics import CONTENT_TYPE, Metrics
 from updater.web.middleware import bearer
 from updater.web.routing import Contract, Surface, endpoint
 
-_ASSETS = {
+ASSETS = {
+    "start.js": "text/javascript",
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui-standalone-preset.js": "text/javascript",
@@ -66,28 +67,38 @@ class Operations:
     def _document(self) -> bytes:
         return orjson.dumps(self._describe(), option=orjson.OPT_INDENT_2)
 
-    @endpoint(Contract("Metrics for Prometheus", answers={200: None}, media_type="text/plain"))
+    @endpoint(Contract("Metrics for Prometheus", answers={200: None}, media_types=("text/plain",)))
     async def get_metrics(self, request: web.Request) -> web.Response:
         """Return all figures in the text format of Prometheus."""
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
+    @endpoint(Contract("This document", answers={200: None}, media_types=("application/json",)))
     async def get_document(self, request: web.Request) -> web.Response:
         """Return the OpenAPI document."""
         return web.Response(body=self._document, content_type="application/json")
 
+    @endpoint(Contract("The docs page", answers={200: None}, media_types=("text/html",)))
     async def get_docs(self, request: web.Request) -> web.Response:
         """Return the docs page."""
         headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
         return web.Response(text=_PAGE, content_type="text/html", headers=headers)
 
+    @endpoint(
+        Contract(
+            "A file of the docs page",
+            answers={200: None, 206: None, 304: None, 412: None, 416: None},
+            failures=(404,),
+            media_types=tuple(sorted(set(ASSETS.values()))),
+        )
+    )
     async def get_asset(self, request: web.Request) -> web.StreamResponse:
         """Return one file of the docs page, from the installed package."""
         name = request.match_info["name"]
         if name == "start.js":
             return web.Response(text=_START, content_type="text/javascript")
-        if name not in _ASSETS:
+        if name not in ASSETS:
             raise web.HTTPNotFound
-        headers = {"Content-Type": _ASSETS[name], "X-Content-Type-Options": "nosniff"}
+        headers = {"Content-Type": ASSETS[name], "X-Content-Type-Options": "nosniff"}
         return web.FileResponse(self._assets / name, headers=headers)
 
 

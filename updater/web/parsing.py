@@ -7,16 +7,19 @@ Invalid and names each field.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import BadHttpMessage
 from marshmallow import EXCLUDE, Schema, ValidationError
 from webargs.aiohttpparser import AIOHTTPParser
 
 from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
+from updater.web.fields import shown
 
 MAX_JSON_BYTES = 1 << 20
 # A client may be slow, but not silent: no byte for this long ends the request with 408.
@@ -32,7 +35,9 @@ class StrictParser(AIOHTTPParser):
 
     def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
         """Raise Invalid with one text per field."""
-        raise invalid(error) from None
+        # webargs puts the messages under the place they are about: {"json": {...}}.
+        (messages,) = error.messages_dict.values()
+        raise invalid(ValidationError(messages)) from None
 
 
 parser = StrictParser()
@@ -54,7 +59,7 @@ async def parse_query(schema: Schema, request: web.Request) -> dict[str, Any]:
     return result
 
 
-def load_values(schema: Schema, values: Mapping[str, str]) -> dict[str, Any]:
+def load_values(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     """Check texts that were already read: a path, a form. Raises Invalid."""
     try:
         loaded: dict[str, Any] = schema.load(values)
@@ -74,13 +79,23 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise UnsupportedContent("Content-Type must be application/json")
     try:
-        async with asyncio.timeout(SILENCE_S):
-            raw = await request.read()
-    except TimeoutError:
-        raise TooSlow("The request body did not arrive in time") from None
+        with reading():
+            async with asyncio.timeout(SILENCE_S):
+                raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise TooLarge(f"The request body is larger than {MAX_JSON_BYTES} bytes") from None
     return load_object(raw)
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[None]:
+    """Turn what goes wrong while a client sends its body into ours. Raises TooSlow, Malformed."""
+    try:
+        yield
+    except TimeoutError:
+        raise TooSlow("The request body did not arrive in time") from None
+    except (ValueError, BadHttpMessage, ClientPayloadError, web.RequestPayloadError):
+        raise Malformed("The request body cannot be read") from None
 
 
 def load_object(raw: bytes) -> dict[str, Any]:
@@ -100,12 +115,16 @@ def load_object(raw: bytes) -> dict[str, Any]:
 
 def require_identity(request: web.Request) -> None:
     """Refuse encoded bodies: aiohttp would inflate 300 KB to 300 MB without a word. Raises UnsupportedContent."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    # All of them: given twice, the HTTP parser inflates by the last one.
+    if any(each.lower() != "identity" for each in request.headers.getall("Content-Encoding", ())):
         raise UnsupportedContent("Content-Encoding is not supported for request bodies")
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """Build the failure from marshmallow's messages: `{"config": {"min": [...]}}` becomes `config.min`."""
+    """Build the failure from marshmallow's messages: `{"config": {"min": [...]}}` becomes `config.min`.
+
+    A field that nobody knows has the name its client gave it, so names are shown with care.
+    """
     fields: dict[str, str] = {}
     _flatten(error.messages, "", fields)
     return Invalid(fields)
@@ -114,7 +133,7 @@ def invalid(error: ValidationError) -> Invalid:
 def _flatten(messages: Any, name: str, fields: dict[str, str]) -> None:
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            part = "" if key in ("_schema", "json", "query") and not name else str(key)[:100]
+            part = "" if key == "_schema" else shown(str(key))
             _flatten(inner, f"{name}.{part}" if name and part else name or part, fields)
     else:
         texts = messages if isinstance(messages, list) else [messages]

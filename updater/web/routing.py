@@ -31,8 +31,8 @@ class Contract:
     parses_itself: bool = False
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
     raw_body: Mapping[str, Any] | None = None
-    # Of answers that are not JSON.
-    media_type: str = "application/octet-stream"
+    # Of answers that no schema describes.
+    media_types: tuple[str, ...] = ("application/octet-stream",)
 
 
 def endpoint(contract: Contract) -> Callable[[Handler], Handler]:

@@ -13,13 +13,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from aiohttp import BodyPartReader, ClientPayloadError, web
-from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp import BodyPartReader, web
 
 from updater.artifacts.blobs import Staged
 from updater.artifacts.service import ArtifactService
-from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
-from updater.web.parsing import SILENCE_S, require_identity
+from updater.errors import Invalid, Malformed, TooLarge, UnsupportedContent
+from updater.web.fields import shown
+from updater.web.parsing import SILENCE_S, reading, require_identity
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -83,7 +83,7 @@ async def receive_form(
     _require_size(request, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
     async with AsyncExitStack() as stack:
         form = Form()
-        with _reading():
+        with reading():
             reader = await request.multipart()
             for _ in range(MAX_PARTS + 1):
                 part = await _next_part(reader.next)
@@ -107,7 +107,7 @@ async def receive_body(
     require_identity(request)
     _require_size(request, artifacts.max_bytes)
     async with AsyncExitStack() as stack:
-        with _reading():
+        with reading():
             chunks = _chunks(lambda: request.content.readany(), count)
             staged = await stack.enter_async_context(artifacts.receive(chunks))
         yield staged
@@ -129,7 +129,7 @@ async def _take(
         chunks = _chunks(lambda: part.read_chunk(READ_BYTES), count)
         form.staged = await stack.enter_async_context(artifacts.receive(chunks))
     elif name not in allowed:
-        raise Invalid({name[:100] or "form": f"unknown field; expected file, {', '.join(sorted(allowed))}"})
+        raise Invalid({shown(name) or "form": f"unknown field; expected file, {', '.join(sorted(allowed))}"})
     elif name in form.fields:
         raise Invalid({name: "given more than once"})
     else:
@@ -178,16 +178,3 @@ async def _chunks(read: Callable[[], object], count: Callable[[int], None]) -> A
 def _require_size(request: web.Request, limit: int) -> None:
     if request.content_length is not None and request.content_length > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes", details={"max_bytes": limit})
-
-
-class _reading:
-    """Turn what goes wrong while a client sends into ours."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, TimeoutError):
-            raise TooSlow("The request body did not arrive in time") from None
-        if isinstance(error, ValueError | BadHttpMessage | ClientPayloadError | web.RequestPayloadError):
-            raise Malformed("The request body cannot be read") from None

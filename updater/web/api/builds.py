@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from aiohttp import web
-from marshmallow import ValidationError
 
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.artifacts.blobs import Staged
+from updater.errors import Invalid, Malformed
 from updater.services import Services
 from updater.web.api.releases import draft_of
 from updater.web.api.rendering import build_id, json_answer
@@ -17,14 +17,13 @@ from updater.web.api.targets import target_in_path, version_in_path
 from updater.web.downloads import send_build
 from updater.web.links import Links, file_name
 from updater.web.metrics import Metrics
-from updater.web.parsing import invalid, load_object
+from updater.web.parsing import load_object, load_values
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339
 from updater.web.uploads import receive_body, receive_form, suffix_of, welcome
 
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
 _FIELDS = schemas.UploadFields()
-_FILE = {"type": "string", "format": "binary"}
 
 
 class Builds:
@@ -43,7 +42,7 @@ class Builds:
         Contract(
             "Upload a build (form)",
             Level.WRITE,
-            raw_body={"multipart/form-data": _FILE},
+            raw_body={"multipart/form-data": schemas.UploadForm()},
             answers={201: schemas.Uploaded()},
             failures=_UPLOAD_FAILURES,
         )
@@ -59,7 +58,9 @@ class Builds:
         Contract(
             "Upload a build (raw body)",
             Level.WRITE,
-            raw_body={"application/octet-stream": _FILE},
+            query=schemas.UploadQuery(),
+            parses_itself=True,
+            raw_body={"application/octet-stream": {"type": "string", "format": "binary"}},
             answers={201: schemas.Uploaded()},
             failures=_UPLOAD_FAILURES,
         )
@@ -78,7 +79,10 @@ class Builds:
 
     @endpoint(
         Contract(
-            "Download a build", answers={200: None, 206: None, 302: None, 304: None}, failures=(404, 412, 416, 422, 503)
+            "Download a build",
+            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
+            failures=(404, 422),
+            media_types=("application/octet-stream", "multipart/byteranges"),
         )
     )
     async def download(self, request: web.Request) -> web.StreamResponse:
@@ -108,12 +112,11 @@ class Builds:
 
 
 def _load(given: dict[str, str]) -> dict[str, Any]:
-    """Check text fields. Raises Invalid; Malformed when metadata is no JSON object."""
+    """Check text fields. Raises Invalid."""
     values: dict[str, Any] = dict(given)
     if "metadata" in values:
-        values["metadata"] = load_object(given["metadata"].encode("utf-8", "surrogatepass"))
-    try:
-        loaded: dict[str, Any] = _FIELDS.load(values)
-    except ValidationError as error:
-        raise invalid(error) from None
-    return loaded
+        try:
+            values["metadata"] = load_object(given["metadata"].encode())
+        except (Malformed, UnicodeEncodeError):
+            raise Invalid({"metadata": "expected a JSON object without duplicate keys, NaN or Infinity"}) from None
+    return load_values(_FIELDS, values)

@@ -37,16 +37,18 @@ class Releases:
     )
     async def list_releases(self, request: web.Request, query: dict[str, Any]) -> web.Response:
         """Return one page of releases."""
+        application_id = request.match_info["app_id"]
+        version = query.get("version")
         wanted = BuildQuery(
             platform=query.get("platform"),
             architecture=query.get("architecture"),
-            version=query.get("version"),
+            version=None if version is None else self._catalog.parse(application_id, version, "version").text,
             required=query.get("required"),
             sort_by=query["sort_by"],
             descending=query["sort_order"] == "desc",
             page=Page(query["limit"], query["offset"]),
         )
-        builds, total = await self._catalog.list_builds(request.match_info["app_id"], wanted)
+        builds, total = await self._catalog.list_builds(application_id, wanted)
         origin = self._links.origin(request)
         items = [release_item(build, self._links.download_url(build, origin)) for build in builds]
         return json_answer({"releases": items, **page_keys(wanted.page, len(items), total)})

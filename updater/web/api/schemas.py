@@ -122,17 +122,34 @@ class RegisterBody(Strict):
     metadata = own.Metadata(load_default=dict)
 
 
-class UploadFields(Strict):
-    """The text fields beside an uploaded file, in a form or a query."""
+class UploadDetails(Strict):
+    """What may be said of an uploaded file, in a form or a query."""
+
+    release_notes = _notes(load_default="")
+    required = own.QueryTruth(load_default=False)
+    minimum_version = own.VersionText(load_default=None)
+    metadata = own.Metadata(load_default=dict, as_text=True)
+    checksum = own.Sha256(load_default=None)
+
+
+class UploadQuery(UploadDetails):
+    """The query beside a raw body; only the suffix of `file_name` is kept."""
+
+    file_name = fields.String()
+
+
+class UploadFields(UploadDetails):
+    """The text fields beside a file."""
 
     version = own.VersionText(required=True)
     platform = own.platform(required=True)
     architecture = own.architecture(required=True)
-    release_notes = _notes(load_default="")
-    required = own.QueryTruth(load_default=False)
-    minimum_version = own.VersionText(load_default=None)
-    metadata = own.Metadata(load_default=dict)
-    checksum = own.Sha256(load_default=None)
+
+
+class UploadForm(UploadFields):
+    """The whole form, for the OpenAPI document: the file is streamed past the schema."""
+
+    file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
 
 
 class ReportBody(Lenient):
