@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import resource
 import signal
@@ -33,6 +34,7 @@ from updater.database.engine import open_database
 from updater.errors import ConfigurationError, Failure
 from updater.health import HealthService
 from updater.services import Services
+from updater.telemetry.geo import open_locator
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
@@ -47,6 +49,8 @@ from updater.web.runner import Runner
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 _HOUSEKEEPING_S = 60.0
 _SOCKET_PATH_BYTES = 108
+_COUNTING_S = 5.0
+_DAY_S = 86_400.0
 _log = structlog.get_logger(__name__)
 
 
@@ -106,10 +110,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
         access = AccessService(AccessStore(database), settings.access, secret=load_secret(root / "secret"))
         await access.load()
+        locate = open_locator(settings.telemetry.geoip_database)
         telemetry_store = TelemetryStore(database)
         recorder = Recorder(telemetry_store.write, queue_size=settings.telemetry.queue_size)
         recorder.start()
+        telemetry = TelemetryService(telemetry_store, recorder, locate=locate)
         stack.push_async_callback(recorder.stop)
+        stack.push_async_callback(_quietly, telemetry.flush_checks)
         stack.push_async_callback(_quietly, access.flush_used)
         yield Services(
             settings=settings,
@@ -117,7 +124,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             access=access,
             artifacts=artifacts,
             catalog=catalog,
-            telemetry=TelemetryService(telemetry_store, recorder),
+            telemetry=telemetry,
             health=HealthService(database, artifacts),
         )
 
@@ -212,7 +219,7 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
         await _listen(runner, settings)
         await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
         jobs = [
-            asyncio.create_task(_keep_house(services)),
+            *(asyncio.create_task(job(services)) for job in (_keep_house, _count_checks, _keep_bounds)),
             asyncio.create_task(_reread_on(rereading, services, limits, reload)),
         ]
         for address in runner.addresses:
@@ -325,6 +332,27 @@ async def _keep_house(services: Services) -> None:
         await _quietly(services.artifacts.refresh_totals)
         await _quietly(services.access.flush_used)
         await asyncio.sleep(_HOUSEKEEPING_S)
+
+
+async def _count_checks(services: Services) -> None:
+    """Write the counts of update checks: a crash loses no more than this long."""
+    while True:
+        await asyncio.sleep(_COUNTING_S)
+        await _quietly(services.telemetry.flush_checks)
+
+
+async def _keep_bounds(services: Services) -> None:
+    """Once a day, and soon after each start, remove what the settings say need not be kept."""
+    await asyncio.sleep(_HOUSEKEEPING_S)
+    while True:
+        await _quietly(functools.partial(_forget_reports, services))
+        await asyncio.sleep(_DAY_S)
+
+
+async def _forget_reports(services: Services) -> None:
+    gone = await services.telemetry.forget_reports(keep_days=services.settings.telemetry.retention_days)
+    if gone:
+        _log.info("telemetry.reports_removed", reports=gone)
 
 
 async def _quietly(work: Callable[[], object]) -> None:

@@ -81,6 +81,11 @@ def _file_name(value: str) -> None:
         )
 
 
+def _header_name(value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", value):
+        raise ValidationError("expected the name of a header such as CF-IPCountry")
+
+
 def _text(*checks: Any) -> fields.String:
     return fields.String(validate=list(checks))
 
@@ -144,9 +149,14 @@ class RateLimitSettings:
 
 @dataclass(frozen=True)
 class TelemetrySettings:
-    """How reports are taken in."""
+    """How reports are taken in and kept, and what tells the country of an update request."""
 
     queue_size: int = _setting(_whole(1, 1_000_000), 10_000)
+    # Counts are kept for ever, raw reports so long.
+    retention_days: int = _setting(_whole(1, 36_500), 400)
+    # Set by a proxy that overwrites what clients send, such as CF-IPCountry.
+    country_header: str | None = _setting(fields.String(allow_none=True, validate=_header_name), None)
+    geoip_database: str | None = _setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
 
 
 # What the steps of the documented update process are called, and what they run unless told otherwise.

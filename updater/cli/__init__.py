@@ -30,6 +30,7 @@ COMMANDS = {
     "report": Target("updater.cli.report:report", "Tell how an installation went."),
     "app": Target("updater.cli.app:app", "List, show, create, update, delete applications."),
     "release": Target("updater.cli.release:release", "List, register, delete releases."),
+    "figures": Target("updater.cli.figures:figures", "Show adoption, failures, downloads and countries."),
     "key": Target("updater.cli.key:key", "Make, list and revoke API keys."),
     "verify": Target("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),
     "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import updater.client.answers as answers
 from updater.client.download import Fetch, find_file_name
@@ -223,6 +225,16 @@ class UpdateClient:
         """Return one application with its configuration and figures. Needs `read`."""
         path = f"/applications/{segment('app_id', app_id)}"
         return answers.read_application(await self._transport.call("GET", path))
+
+    async def get_figures(
+        self, app_id: str, *, first: str | None = None, last: str | None = None, bucket: str = "day"
+    ) -> Mapping[str, Any]:
+        """Return the figures of an application as the server's document describes them. Needs `read`.
+
+        `first` and `last` are days (`2026-02-16`) or times with their zone; `bucket` is `hour` or `day`.
+        """
+        path = f"/applications/{segment('app_id', app_id)}/figures"
+        return await self._transport.call("GET", path, query={"from": first, "to": last, "bucket": bucket})
 
     async def create_application(self, application: NewApplication) -> Registered:
         """Create an application. Needs `write`; 409 when the id is taken."""

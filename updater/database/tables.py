@@ -160,6 +160,21 @@ report = Table(
     Index(None, "application_id", "received_at"),
 )
 
+# Counts of events, added up as they arrive, so that figures over a year never read a single report. Each event
+# is counted under its hour and under its day. Rows stay when raw reports go.
+rollup = Table(
+    "rollup",
+    metadata,
+    Column("application_id", ForeignKey("application.id", ondelete="CASCADE"), primary_key=True),
+    Column("span", String(4), primary_key=True),
+    Column("measure", String(20), primary_key=True),
+    Column("starts_at", UtcTime, primary_key=True),
+    Column("label", String(200), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    # The key is the whole row but one number: kept once, in the order in which figures read it.
+    sqlite_with_rowid=False,
+)
+
 api_key = Table(
     "api_key",
     metadata,

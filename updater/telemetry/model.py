@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
+# What stands for a version, platform or country that a client does not tell.
+UNKNOWN = "unknown"
 STATUSES = ("completed", "failed", "cancelled")
 
 
@@ -28,11 +31,25 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One response with a build's bytes: did it hold the first byte, and did the last one leave."""
+    """One response with a build's bytes: did it hold the first byte, and did the last one leave.
+
+    `sent_bytes` and `duration_s` tell the throughput; they are 0 for a response that was cut off.
+    """
 
     build_id: int
     started: bool
     finished: bool
+    ended_at: datetime
+    sent_bytes: int = 0
+    duration_s: float = 0.0
 
 
 Event = Report | Download
+
+
+class Asked(NamedTuple):
+    """What an update check says of the client that asks, or `UNKNOWN`. `target` is written `linux/amd64`."""
+
+    application_id: str
+    version: str
+    target: str

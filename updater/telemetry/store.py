@@ -1,33 +1,67 @@
-"""The SQL of telemetry: a batch of events in one transaction."""
+"""The SQL of telemetry: a batch of events in one transaction, its counts with it; sums over counts."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, delete, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
-from updater.database.tables import application, build, download_count, report
+from updater.database.tables import application, build, download_count, release, report, rollup
+from updater.telemetry.figures import Series
 from updater.telemetry.model import Download, Event, Report
+from updater.telemetry.rollups import (
+    KEPT_LABELS,
+    LABELLED_BY_VERSION,
+    OTHER,
+    SLACK_LABELS,
+    Key,
+    Measure,
+    Place,
+    Tally,
+    overflowing,
+)
+from updater.telemetry.spans import Window, pieces
+
+# So that nobody waits long for the write lock while old reports go.
+_REPORTS_A_TRANSACTION = 5_000
+_MAX_SEEN = 50_000
 
 
 class TelemetryStore:
-    """Writes events; reads counts."""
+    """Writes events and their counts; reads sums."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Counts this process has written before: their labels are known to have a row.
+        self._seen: set[Key] = set()
 
     async def write(self, events: Sequence[Event]) -> None:
-        """Write a batch; it is durable when this returns. A report sent twice is written once."""
+        """Write a batch; it is durable when this returns. A report sent twice is written, and counted, once."""
         reports = [each for each in events if isinstance(each, Report)]
         downloads = [each for each in events if isinstance(each, Download)]
+        tally = Tally()
         async with self._database.write() as connection:
             if reports:
-                await self._write_reports(connection, reports)
+                await self._write_reports(connection, reports, tally)
             if downloads:
-                await self._write_downloads(connection, downloads)
+                await self._write_downloads(connection, downloads, tally)
+            counts = tally.counts()
+            await self._add(connection, counts)
+        self._remember(counts)
+
+    async def add_counts(self, tally: Tally) -> None:
+        """Write counts that belong to no stored event."""
+        counts = tally.counts()
+        async with self._database.write() as connection:
+            there = await self._present(connection, {key.application_id for key in counts})
+            counts = {key: amount for key, amount in counts.items() if key.application_id in there}
+            await self._add(connection, counts)
+        self._remember(counts)
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
         """Return how often a build's download was started and finished."""
@@ -46,25 +80,184 @@ class TelemetryStore:
         async with self._database.read() as connection:
             return {row.build_id: row.finished for row in await connection.execute(wanted)}
 
-    async def _write_reports(self, connection: AsyncConnection, reports: Sequence[Report]) -> None:
-        # An application may have been deleted since its report was queued; that must not fail the batch.
-        named = {each.application_id for each in reports}
-        there = set(await connection.scalars(select(application.c.id).where(application.c.id.in_(named))))
-        rows = [dataclasses.asdict(each) for each in reports if each.application_id in there]
-        if rows:
-            await connection.execute(self._database.upsert(report).on_conflict_do_nothing(), rows)
+    async def totals(self, application_id: str, window: Window) -> dict[Measure, dict[str, int]]:
+        """Return the counts of each measure over a window, by label."""
+        parts = [
+            select(rollup.c.measure, rollup.c.label, rollup.c.amount).where(
+                rollup.c.application_id == application_id,
+                rollup.c.span == span.value,
+                rollup.c.measure.in_([measure.value for measure in Measure]),
+                rollup.c.starts_at >= begin,
+                rollup.c.starts_at < end,
+            )
+            for span, begin, end in pieces(window)
+        ]
+        counts = union_all(*parts).subquery()
+        wanted = select(counts.c.measure, counts.c.label, func.sum(counts.c.amount)).group_by(
+            counts.c.measure, counts.c.label
+        )
+        found: dict[Measure, dict[str, int]] = {}
+        async with self._database.read() as connection:
+            for measure, label, amount in await connection.execute(wanted):
+                found.setdefault(Measure(measure), {})[label] = int(amount)
+        return found
 
-    async def _write_downloads(self, connection: AsyncConnection, downloads: Sequence[Download]) -> None:
+    async def series(self, application_id: str, window: Window, labels: Mapping[Measure, Sequence[str]]) -> Series:
+        """Return counts by bucket: sums of all measures that are drawn, and the given labels by themselves."""
+        drawn = {*labels, Measure.DOWNLOAD_START, Measure.DOWNLOAD_END}
+        within = (
+            rollup.c.application_id == application_id,
+            rollup.c.span == window.bucket.value,
+            rollup.c.starts_at >= window.starts_at,
+            rollup.c.starts_at < window.ends_at,
+        )
+        # In the order of the primary key: the database adds up as it reads, without sorting.
+        sums = (
+            select(rollup.c.measure, rollup.c.starts_at, func.sum(rollup.c.amount))
+            .where(*within, rollup.c.measure.in_([measure.value for measure in drawn]))
+            .group_by(rollup.c.measure, rollup.c.starts_at)
+        )
+        found = Series({}, {})
+        summed: dict[tuple[Measure, datetime], int] = {}
+        named: dict[tuple[Measure, datetime], dict[str, int]] = {}
+        async with self._database.read() as connection:
+            for measure, at, amount in await connection.execute(sums):
+                summed[Measure(measure), at] = int(amount)
+            for measure, chosen in labels.items():
+                wanted = select(rollup.c.starts_at, rollup.c.label, rollup.c.amount).where(
+                    *within, rollup.c.measure == measure.value, rollup.c.label.in_(chosen)
+                )
+                for at, label, amount in await connection.execute(wanted):
+                    named.setdefault((measure, at), {})[label] = amount
+        return dataclasses.replace(found, sums=summed, named=named)
+
+    async def forget_reports(self, before: datetime) -> int:
+        """Delete reports received before a time, a few at a time; return how many. Counts stay."""
+        async with self._database.read() as connection:
+            owners = list(await connection.scalars(select(application.c.id)))
+        gone = 0
+        for owner in owners:
+            old = (
+                select(report.c.id)
+                .where(report.c.application_id == owner, report.c.received_at < before)
+                .limit(_REPORTS_A_TRANSACTION)
+            )
+            deleted = _REPORTS_A_TRANSACTION
+            while deleted == _REPORTS_A_TRANSACTION:
+                async with self._database.write() as connection:
+                    deleted = (await connection.execute(delete(report).where(report.c.id.in_(old)))).rowcount
+                gone += deleted
+        return gone
+
+    async def _write_reports(self, connection: AsyncConnection, reports: Sequence[Report], tally: Tally) -> None:
+        # An application may have been deleted since its report was queued; that must not fail the batch.
+        there = await self._present(connection, {each.application_id for each in reports})
+        mine = [each for each in reports if each.application_id in there]
+        anonymous = [each for each in mine if each.report_id is None]
+        # The first of those with one id counts; the database says which ids it had not seen before.
+        named = {(each.application_id, each.report_id): each for each in reversed(mine) if each.report_id is not None}
+        insert = self._database.upsert(report).on_conflict_do_nothing()
+        if anonymous:
+            await connection.execute(insert, [dataclasses.asdict(each) for each in anonymous])
+        fresh: Iterable[Report] = ()
+        if named:
+            rows = [dataclasses.asdict(each) for each in named.values()]
+            written = await connection.execute(insert.returning(report.c.application_id, report.c.report_id), rows)
+            fresh = [named[row.application_id, row.report_id] for row in written]
+        for each in (*anonymous, *fresh):
+            tally.add_report(each)
+
+    async def _write_downloads(self, connection: AsyncConnection, downloads: Sequence[Download], tally: Tally) -> None:
+        ids = {each.build_id for each in downloads}
+        known = (
+            select(build.c.id, release.c.application_id, release.c.version)
+            .join(release, release.c.id == build.c.release_id)
+            .where(build.c.id.in_(ids))
+        )
+        owners = {row.id: (row.application_id, row.version) for row in await connection.execute(known)}
         sums: dict[int, list[int]] = {}
         for each in downloads:
-            both = sums.setdefault(each.build_id, [0, 0])
-            both[0] += each.started
-            both[1] += each.finished
-        there = set(await connection.scalars(select(build.c.id).where(build.c.id.in_(sums))))
-        rows = [{"build_id": id_, "started": sums[id_][0], "finished": sums[id_][1]} for id_ in sorted(there)]
+            if each.build_id in owners:
+                both = sums.setdefault(each.build_id, [0, 0])
+                both[0] += each.started
+                both[1] += each.finished
+                tally.add_download(each, *owners[each.build_id])
+        rows = [{"build_id": id_, "started": sums[id_][0], "finished": sums[id_][1]} for id_ in sorted(sums)]
         statement = self._database.upsert(download_count)
         added = {name: download_count.c[name] + statement.excluded[name] for name in ("started", "finished")}
         if rows:
             await connection.execute(
                 statement.on_conflict_do_update(index_elements=[download_count.c.build_id], set_=added), rows
             )
+
+    async def _present(self, connection: AsyncConnection, application_ids: Iterable[str]) -> set[str]:
+        wanted = select(application.c.id).where(application.c.id.in_(list(application_ids)))
+        return set(await connection.scalars(wanted))
+
+    # -- counts
+
+    async def _add(self, connection: AsyncConnection, counts: Mapping[Key, int]) -> None:
+        """Add to the counts, and cut back where clients have sent too many labels."""
+        if not counts:
+            return
+        # In one order everywhere, so that two writers never wait for each other.
+        rows = [{**key._asdict(), "amount": counts[key]} for key in sorted(counts)]
+        statement = self._database.upsert(rollup)
+        added = {"amount": rollup.c.amount + statement.excluded.amount}
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=list(rollup.primary_key), set_=added), rows
+        )
+        grown = {key.place for key in counts.keys() - self._seen if key.measure in KEPT_LABELS}
+        for place in await self._crowded(connection, grown):
+            await self._cut_back(connection, place)
+
+    async def _crowded(self, connection: AsyncConnection, places: Iterable[Place]) -> list[Place]:
+        by_value = {tuple(place): place for place in places}
+        if not by_value:
+            return []
+        rows = await connection.execute(crowded_places(by_value.values()))
+        return [by_value[tuple(row)] for row in rows if tuple(row) in by_value]
+
+    async def _cut_back(self, connection: AsyncConnection, place: Place) -> None:
+        lies_here = [rollup.c[name] == value for name, value in place._asdict().items()]
+        rows = await connection.execute(select(rollup.c.label, rollup.c.amount).where(*lies_here))
+        labels = {row.label: row.amount for row in rows}
+        known: set[str] = set()
+        if place.measure in LABELLED_BY_VERSION:
+            published = select(release.c.version).where(
+                release.c.application_id == place.application_id, release.c.version.in_(list(labels))
+            )
+            known = set(await connection.scalars(published))
+        surplus = overflowing(place, labels, known)
+        if not surplus:
+            return
+        await connection.execute(delete(rollup).where(*lies_here, rollup.c.label.in_(surplus)))
+        rest = labels.get(OTHER, 0) + sum(labels[label] for label in surplus)
+        row = {**place._asdict(), "label": OTHER, "amount": rest}
+        statement = self._database.upsert(rollup).values(row)
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(rollup.primary_key), set_={"amount": statement.excluded.amount}
+            )
+        )
+        self._seen = {key for key in self._seen if key.place != place}
+
+    def _remember(self, counts: Mapping[Key, int]) -> None:
+        if len(self._seen) > _MAX_SEEN:
+            self._seen = set()
+        self._seen.update(counts)
+
+
+def crowded_places(places: Iterable[Place]) -> Select[Any]:
+    """Select the places, and maybe others, that hold more labels than any may keep.
+
+    Column by column: SQLite reads the whole table for a list of tuples, but by the key for several lists.
+    """
+    columns = [rollup.c[name] for name in Place._fields]
+    wanted = [sorted(set(values)) for values in zip(*places, strict=True)]
+    return (
+        select(*columns)
+        .where(*(column.in_(values) for column, values in zip(columns, wanted, strict=True)))
+        .group_by(*columns)
+        .having(func.count() > min(KEPT_LABELS.values()) + SLACK_LABELS)
+    )

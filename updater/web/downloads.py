@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from updater.catalog.model import Build
 from updater.errors import NotFound
 from updater.services import Services
 from updater.web.middleware import VISIT
-from updater.web.transfer import IMMUTABLE, Download, send_file
+from updater.web.transfer import IMMUTABLE, Download, Ending, send_file
 
 
 async def send_build(
@@ -35,11 +36,18 @@ async def send_build(
     if path is None or build.size_bytes is None:
         raise NotFound("release", "This build has no file")
     download = Download(path, build.digest, build.size_bytes, file_name, build.created_at)
+    began_s = time.monotonic()
     response = await send_file(request, download, cache_control=cache_control, headers=headers)
     visit.sent_bytes = response.sent.body_bytes
     visit.outcome = response.sent.ending.value
     if request.method == "GET" and response.status in (200, 206):
         # A download starts with the first byte and ends with the last one, in however many requests.
         started = response.status == 200 or "bytes=0-" in request.headers.get("Range", "").replace(" ", "")
-        services.telemetry.count_download(build.id, started=started, finished=response.sent.reached_end)
+        services.telemetry.count_download(
+            build.id,
+            started=started,
+            finished=response.sent.reached_end,
+            sent_bytes=response.sent.body_bytes if response.sent.ending is Ending.COMPLETE else 0,
+            duration_s=time.monotonic() - began_s,
+        )
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,6 +111,23 @@ class QueryWhole(fields.Integer):
         if not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
             raise ValidationError("expected a whole number")
         return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Moment(fields.Field[datetime]):
+    """A day such as `2026-02-16`, or a moment such as `2026-02-16T10:00:00Z`, as an aware UTC datetime."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            if not str(value).isascii():
+                raise ValueError
+            moment = datetime.fromisoformat(str(value))
+            if moment.tzinfo is None:
+                if re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)):
+                    return moment.replace(tzinfo=UTC)
+                raise ValueError
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValidationError("expected a day such as 2026-02-16, or a time such as 2026-02-16T10:00:00Z") from None
 
 
 class VersionText(Text):

@@ -36,7 +36,7 @@ CLIENT_GONE, ANSWER_CUT = 499, 599
 class Visit:
     """What the gate knows of one request."""
 
-    __slots__ = ("allowance", "application_id", "begun", "id", "outcome", "principal", "sent_bytes")
+    __slots__ = ("address", "allowance", "application_id", "begun", "id", "outcome", "principal", "sent_bytes")
 
     def __init__(self, request_id: str, application_id: str | None) -> None:
         self.id = request_id
@@ -46,6 +46,8 @@ class Visit:
         self.principal: Principal | None = None
         self.allowance: Allowance | None = None
         self.begun = False
+        # Only once somebody needed it: reading it through proxies costs microseconds.
+        self.address: str | None = None
         self.sent_bytes = 0
 
 
@@ -140,7 +142,7 @@ class Gate:
         if principal is not None and principal is not EVERYBODY:
             visit.allowance = limits.authenticated(principal.id)
         else:
-            client = client_of(self._address(request))
+            client = client_of(self._address(request, visit))
             visit.allowance = limits.anonymous(client)
             if wrong and visit.allowance.allowed:
                 attempt = limits.wrong_credential(client)
@@ -150,9 +152,11 @@ class Gate:
             self._parts.metrics.limited.inc()
             raise RateLimited("Too many requests", retry_after_s=visit.allowance.retry_after_s)
 
-    def _address(self, request: web.Request) -> str:
-        forwarded = request.headers.getall("X-Forwarded-For", ())
-        return self._parts.addresses.client_address(request.remote or "", ",".join(forwarded))
+    def _address(self, request: web.Request, visit: Visit) -> str:
+        if visit.address is None:
+            forwarded = request.headers.getall("X-Forwarded-For", ())
+            visit.address = self._parts.addresses.client_address(request.remote or "", ",".join(forwarded))
+        return visit.address
 
     def _surface_of(self, path: str) -> Surface:
         for surface in self._surfaces:
@@ -180,7 +184,7 @@ class Gate:
                 application=visit.application_id,
                 outcome=visit.outcome,
                 key=principal.name if principal is not None else None,
-                client=self._address(request),
+                client=self._address(request, visit),
                 agent=agent.text,
                 agent_version=agent.version,
                 agent_platform=agent.platform,

@@ -102,6 +102,8 @@ def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, An
     """Describe our own field types to OpenAPI."""
     if isinstance(field, own.QueryTruth | own.Truth):
         return {"type": "boolean"}
+    if isinstance(field, own.Moment):
+        return {"type": "string"}
     if isinstance(field, own.Metadata):
         return {"type": "string"} if field.as_text else {"type": "object", "additionalProperties": True}
     if isinstance(field, own.ApplicationId):

@@ -8,6 +8,7 @@ from updater.services import Services
 from updater.web.api.applications import Applications
 from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
+from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
@@ -15,6 +16,7 @@ from updater.web.errors import write_api
 from updater.web.links import Links
 from updater.web.metrics import Metrics
 from updater.web.middleware import bearer
+from updater.web.places import Places
 from updater.web.routing import Surface
 from updater.web.uploads import delay_continue
 
@@ -23,11 +25,12 @@ PREFIX = "/api/v1"
 
 def build(services: Services, links: Links, metrics: Metrics) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
-    checks = Checks(services.catalog, links)
+    checks = Checks(services.catalog, links, services.telemetry.checks, Places(services.settings))
     releases = Releases(services.catalog, links)
     builds = Builds(services, links, metrics)
     reports = Reports(services.catalog, services.telemetry)
     applications = Applications(services.catalog)
+    figures = ApplicationFigures(services.telemetry)
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
     release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{{platform}}/{{arch}}"
@@ -48,6 +51,7 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),
         web.put(f"{PREFIX}/applications/{{app_id}}", applications.update_application),
         web.delete(f"{PREFIX}/applications/{{app_id}}", applications.delete_application),
+        web.get(f"{PREFIX}/applications/{{app_id}}/figures", figures.get_figures),
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
     )

@@ -11,9 +11,12 @@ import updater.web.api.schemas as schemas
 from updater.catalog.decision import NoUpdate, Question
 from updater.catalog.platforms import Target
 from updater.catalog.service import CatalogService
+from updater.telemetry.checks import CheckCounter
+from updater.telemetry.model import Asked
 from updater.web.api.rendering import JSON, json_answer, offer_keys
 from updater.web.links import Links
 from updater.web.parsing import parse_query
+from updater.web.places import Places
 from updater.web.routing import Contract, endpoint
 
 # Clients of one version ask the very same question, so few answers serve nearly all checks.
@@ -25,9 +28,12 @@ _CHECK_QUERY = schemas.CheckQuery()
 class Checks:
     """The public endpoints that installed clients ask."""
 
-    def __init__(self, catalog: CatalogService, links: Links) -> None:
+    def __init__(self, catalog: CatalogService, links: Links, counter: CheckCounter, places: Places) -> None:
         self._catalog = catalog
         self._links = links
+        self._counter = counter
+        self._places = places
+        self._asked: dict[tuple[str, str], Asked] = {}
 
     @endpoint(
         Contract(
@@ -45,11 +51,16 @@ class Checks:
         origin = self._links.origin(request)
         key = f"{origin}?{request.rel_url.raw_query_string}"
         body = answers.get(key)
-        if body is None:
+        asked = self._asked.get((application_id, key))
+        if body is None or asked is None:
             query = await parse_query(_CHECK_QUERY, request)
+            asked = _asked(application_id, query)
             body = self._answer(application_id, query, origin)
-            if len(answers) < MAX_CACHED_ANSWERS and len(key) <= MAX_CACHED_QUERY_CHARACTERS:
-                answers[key] = body
+            if len(key) <= MAX_CACHED_QUERY_CHARACTERS:
+                self._remember(application_id, key, asked)
+                if len(answers) < MAX_CACHED_ANSWERS:
+                    answers[key] = body
+        self._counter.count(asked, self._places.of(request))
         return web.Response(body=body, content_type=JSON)
 
     @endpoint(
@@ -63,6 +74,7 @@ class Checks:
     async def check_for_update_by_body(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Answer a check whose question is a JSON object."""
         answer = self._answer(body["application_id"], body, self._links.origin(request))
+        self._counter.count(_asked(body["application_id"], body), self._places.of(request))
         return web.Response(body=answer, content_type=JSON)
 
     @endpoint(
@@ -88,6 +100,12 @@ class Checks:
     async def get_latest_by_query(self, request: web.Request, query: dict[str, Any]) -> web.Response:
         """Return the latest version of the application in the query."""
         return self._latest(request, query.get("application_id") or query["app_id"], query)
+
+    def _remember(self, application_id: str, key: str, asked: Asked) -> None:
+        """Keep what a query says, so that the same query is counted without reading it again."""
+        if len(self._asked) >= 2 * MAX_CACHED_ANSWERS:
+            self._asked.clear()
+        self._asked[application_id, key] = asked
 
     def _answer(self, application_id: str, asked: dict[str, Any], origin: str) -> bytes:
         current = self._catalog.parse(application_id, asked["current_version"], "current_version")
@@ -119,3 +137,7 @@ class Checks:
             "metadata": build.metadata if query["include_metadata"] else {},
         }
         return json_answer(answer)
+
+
+def _asked(application_id: str, asked: dict[str, Any]) -> Asked:
+    return Asked(application_id, asked["current_version"], f"{asked['platform']}/{asked['architecture']}")

@@ -11,6 +11,7 @@ from updater.catalog.model import CHECKSUM_KINDS
 from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
+from updater.telemetry.spans import BUCKETS
 
 MAX_ERROR_CHARACTERS = 4_000
 
@@ -167,6 +168,14 @@ class ReportBody(Lenient):
     report_id = own.Name(allow_none=True)
 
 
+class FiguresQuery(Lenient):
+    """Over which time, and by which buckets."""
+
+    first = own.Moment(data_key="from")
+    last = own.Moment(data_key="to")
+    bucket = own.OneOf("bucket", BUCKETS, load_default="day")
+
+
 class ConfigBody(Strict):
     """The configuration of an application."""
 
@@ -312,6 +321,103 @@ class Recorded(Schema):
 
     recorded = fields.Boolean(required=True)
     message = fields.String(required=True)
+
+
+class QuantilesAnswer(Schema):
+    """Of how many values; what half, and nineteen twentieths, of them do not exceed."""
+
+    count = fields.Integer(required=True)
+    p50 = fields.Float(required=True, allow_none=True)
+    p95 = fields.Float(required=True, allow_none=True)
+
+
+class ReportsFigures(Schema):
+    """How installs ended; the rate leaves cancelled ones aside."""
+
+    completed = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    cancelled = fields.Integer(required=True)
+    failure_rate = fields.Float(required=True, allow_none=True)
+
+
+class ErrorFigures(Schema):
+    """One group of error messages."""
+
+    message = fields.String(required=True)
+    count = fields.Integer(required=True)
+    share = fields.Float(required=True)
+
+
+class VersionFigures(Schema):
+    """What is known of one version."""
+
+    version = fields.String(required=True)
+    installs = fields.Integer(required=True)
+    failures = fields.Integer(required=True)
+    checks = fields.Integer(required=True)
+    downloads_started = fields.Integer(required=True)
+    downloads_finished = fields.Integer(required=True)
+
+
+class PlatformFigures(Schema):
+    """How often a platform was seen."""
+
+    platform = fields.String(required=True)
+    architecture = fields.String(required=True)
+    checks = fields.Integer(required=True)
+    reports = fields.Integer(required=True)
+    share = fields.Float(required=True)
+
+
+class DownloadsFigures(Schema):
+    """Downloads of hosted builds; throughput is of whole responses of at least 1 MiB."""
+
+    started = fields.Integer(required=True)
+    finished = fields.Integer(required=True)
+    success_rate = fields.Float(required=True, allow_none=True)
+    throughput_bytes_per_s = fields.Nested(QuantilesAnswer, required=True)
+
+
+class CountryFigures(Schema):
+    """Update checks from one country: two letters, `unknown` or `other`."""
+
+    country = fields.String(required=True)
+    checks = fields.Integer(required=True)
+    share = fields.Float(required=True)
+
+
+class MomentFigures(Schema):
+    """What happened in one bucket."""
+
+    at = fields.DateTime(required=True)
+    completed = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    cancelled = fields.Integer(required=True)
+    checks = fields.Integer(required=True)
+    downloads_started = fields.Integer(required=True)
+    downloads_finished = fields.Integer(required=True)
+    installs_by_version = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    checks_by_version = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+
+
+# `from` is a word of the language.
+_FiguresWindow = Schema.from_dict({"from": fields.DateTime(required=True), "to": fields.DateTime(required=True)})
+
+
+class FiguresAnswer(_FiguresWindow):  # type: ignore[misc,valid-type]
+    """All figures of an application; lists hold the largest entries and then the sum of the rest as `other`."""
+
+    application_id = fields.String(required=True)
+    bucket = fields.String(required=True)
+    reports = fields.Nested(ReportsFigures, required=True)
+    errors = fields.List(fields.Nested(ErrorFigures), required=True)
+    versions = fields.List(fields.Nested(VersionFigures), required=True)
+    platforms = fields.List(fields.Nested(PlatformFigures), required=True)
+    downloads = fields.Nested(DownloadsFigures, required=True)
+    install_time_s = fields.Nested(QuantilesAnswer, required=True)
+    checks = fields.Integer(required=True)
+    countries = fields.List(fields.Nested(CountryFigures), required=True)
+    series = fields.List(fields.Nested(MomentFigures), required=True)
 
 
 class ApplicationItem(Schema):

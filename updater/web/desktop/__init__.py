@@ -17,6 +17,7 @@ from updater.web.errors import Answer, write_api
 from updater.web.links import Links
 from updater.web.metrics import Metrics
 from updater.web.middleware import api_key
+from updater.web.places import Places
 from updater.web.routing import Surface
 from updater.web.uploads import delay_continue
 
@@ -24,7 +25,7 @@ from updater.web.uploads import delay_continue
 def build(services: Services, links: Links, metrics: Metrics, settings: DesktopSettings) -> Surface:
     """Assemble the surface for one entry of the settings."""
     names = Names(settings, links)
-    offers = Offers(services.catalog, names)
+    offers = Offers(services.catalog, names, services.telemetry.checks, Places(services.settings))
     packages = Packages(services, names, metrics)
     reports = Reports(services, names.application)
     management = Management(services, names.application)

@@ -20,10 +20,13 @@ from updater.catalog.index import ApplicationIndex
 from updater.catalog.platforms import DESKTOP_TARGETS, Target
 from updater.catalog.service import CatalogService
 from updater.catalog.versions import Version
+from updater.telemetry.checks import CheckCounter
+from updater.telemetry.model import UNKNOWN, Asked
 from updater.web.agents import agent_of
 from updater.web.desktop.rendering import Names, in_word_order
 from updater.web.middleware import VISIT
 from updater.web.parsing import load_values
+from updater.web.places import Places
 from updater.web.routing import Contract, endpoint
 
 MAX_CACHED_ANSWERS = 4_096
@@ -36,19 +39,22 @@ _OUTCOMES = {Standing.BEHIND: "offered", Standing.CURRENT: "current", Standing.A
 
 
 class Rendered(NamedTuple):
-    """An answer as it leaves, and its word for the access log."""
+    """An answer as it leaves, its word for the access log, and what the client said of itself."""
 
     body: bytes
     headers: dict[str, str]
     outcome: str
+    asked: Asked
 
 
 class Offers:
     """The two endpoints that installed clients ask most."""
 
-    def __init__(self, catalog: CatalogService, names: Names) -> None:
+    def __init__(self, catalog: CatalogService, names: Names, counter: CheckCounter, places: Places) -> None:
         self._catalog = catalog
         self._names = names
+        self._counter = counter
+        self._places = places
         self._snapshot: ApplicationIndex | None = None
         self._rendered: dict[tuple[str, ...], Rendered] = {}
 
@@ -64,9 +70,10 @@ class Offers:
     )
     async def get_latest(self, request: web.Request) -> web.Response:
         """Return the highest active version; to a client that states its version, the highest it may move to."""
-        current = agent_of(request).version or ""
+        agent = agent_of(request)
+        current = agent.version or ""
         origin = self._names.links.download_origin(request)
-        key = ("latest", origin, request.rel_url.raw_query_string, current)
+        key = ("latest", origin, request.rel_url.raw_query_string, current, agent.platform or "")
         return self._answer(request, key, lambda: self._render_latest(request, origin, current))
 
     @endpoint(
@@ -81,7 +88,9 @@ class Offers:
     )
     async def get_compatibility(self, request: web.Request) -> web.Response:
         """Tell which version a client on the one in the path belongs on."""
-        key = ("compatibility", request.match_info["current_version"], request.rel_url.raw_query_string)
+        agent = agent_of(request)
+        version = request.match_info["current_version"]
+        key = ("compatibility", version, request.rel_url.raw_query_string, agent.platform or "")
         return self._answer(request, key, lambda: self._render_compatibility(request))
 
     def _answer(self, request: web.Request, key: tuple[str, ...], render: Callable[[], Rendered]) -> web.Response:
@@ -93,6 +102,7 @@ class Offers:
             found = render()
             if len(self._rendered) < MAX_CACHED_ANSWERS and sum(map(len, key)) <= MAX_CACHED_QUERY_CHARACTERS:
                 self._rendered[key] = found
+        self._counter.count(found.asked, self._places.of(request))
         known = request.headers.get("If-None-Match")
         if known is not None and _names(known, found.headers["ETag"]):
             request[VISIT].outcome = "not_modified"
@@ -107,12 +117,22 @@ class Offers:
             self._names.application, target, current=self._parse(current) if current else None
         )
         builds = [build for build in in_word_order(release) if target in (None, build.target)]
-        return _rendered(self._names.latest(release, builds, origin), "offered", vary="User-Agent")
+        asked = self._asked(request, current, target)
+        return _rendered(self._names.latest(release, builds, origin), "offered", asked, vary="User-Agent")
 
     def _render_compatibility(self, request: web.Request) -> Rendered:
         given: str = load_values(_CURRENT, dict(request.match_info))["current_version"]
-        found = self._catalog.judge(self._names.application, self._parse(given), _target(request))
-        return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"))
+        target = _target(request)
+        found = self._catalog.judge(self._names.application, self._parse(given), target)
+        asked = self._asked(request, given, target)
+        return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), asked)
+
+    def _asked(self, request: web.Request, current: str, target: Target | None) -> Asked:
+        """Say for the figures who asks; the platform may be told by the query or by the User-Agent."""
+        word = agent_of(request).platform
+        if target is None and word is not None:
+            target = DESKTOP_TARGETS[word]
+        return Asked(self._names.application, current or UNKNOWN, "/".join(target) if target else UNKNOWN)
 
     def _parse(self, text: str) -> Version:
         return self._catalog.parse(self._names.application, text, "current_version")
@@ -147,7 +167,7 @@ def _target(request: web.Request) -> Target | None:
     return None if word is None else DESKTOP_TARGETS[word]
 
 
-def _rendered(answer: dict[str, Any], outcome: str, vary: str | None = None) -> Rendered:
+def _rendered(answer: dict[str, Any], outcome: str, asked: Asked, vary: str | None = None) -> Rendered:
     body = orjson.dumps(answer)
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -156,7 +176,7 @@ def _rendered(answer: dict[str, Any], outcome: str, vary: str | None = None) -> 
     }
     if vary is not None:
         headers["Vary"] = vary
-    return Rendered(body, headers, outcome)
+    return Rendered(body, headers, outcome, asked)
 
 
 def _names(condition: str, etag: str) -> bool:

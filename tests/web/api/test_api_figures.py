@@ -1,0 +1,144 @@
+"""Figures through the REST API: what was done is what is told."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from updater.database.tables import rollup
+
+FIGURES = "/api/v1/applications/my-app/figures"
+CHECK = "/api/v1/updates/my-app/check"
+HERE = {"platform": "linux", "architecture": "amd64"}
+
+
+async def tell(service: Any, **more: Any) -> None:
+    body = {**HERE, "current_version": "1.0.0", "target_version": "1.1.0", "status": "completed", **more}
+    await service.call("POST", "/api/v1/updates/my-app/status", json=body, status=200)
+
+
+async def test_the_figures_of_a_small_rollout(service: Any) -> None:
+    made = await service.publish(os.urandom(1 << 20), "1.1.0")
+    for version in ("1.0.0", "1.0.0", "1.0.1"):
+        await service.call("GET", CHECK, params={**HERE, "current_version": version}, status=200)
+    asked = {**HERE, "application_id": "my-app", "current_version": "1.0.1"}
+    await service.call("POST", "/api/v1/check", json=asked, status=200)
+    path = made["download_url"].removeprefix(service.url)
+    await service.exchange("GET", path, status=200)
+    await service.exchange("GET", path, headers={"Range": "bytes=0-99"}, status=206)
+    await service.exchange("HEAD", path, status=200)
+    for number in range(4):
+        await tell(service, report_id=f"r{number % 3}", install_time_seconds=30)
+    await tell(service, status="failed", error_message=f"cannot open /home/{os.getpid()}/x: error 5")
+    await tell(service, status="failed", error_message="cannot open /home/eva/y: error 32")
+    await tell(service, status="cancelled")
+
+    found = await service.call("GET", FIGURES, key="read", params={"bucket": "hour"}, status=200)
+    assert found["reports"] == {"completed": 3, "failed": 2, "cancelled": 1, "failure_rate": 0.4}
+    assert found["errors"] == [{"message": "cannot open <path>: error <n>", "count": 2, "share": 1.0}]
+    assert found["versions"] == [
+        {"version": "1.1.0", "installs": 3, "failures": 2, "checks": 0, "downloads_started": 2,
+         "downloads_finished": 1},
+        {"version": "1.0.0", "installs": 0, "failures": 0, "checks": 2, "downloads_started": 0,
+         "downloads_finished": 0},
+        {"version": "1.0.1", "installs": 0, "failures": 0, "checks": 2, "downloads_started": 0,
+         "downloads_finished": 0},
+    ]  # fmt: skip
+    assert found["platforms"] == [{**HERE, "checks": 4, "reports": 6, "share": 1.0}]
+    downloads = found["downloads"]
+    assert (downloads["started"], downloads["finished"], downloads["success_rate"]) == (2, 1, 0.5)
+    assert downloads["throughput_bytes_per_s"]["count"] == 1
+    assert downloads["throughput_bytes_per_s"]["p50"] > 0
+    assert found["install_time_s"]["count"] == 3
+    assert 27 < found["install_time_s"]["p50"] < 33
+    assert (found["checks"], found["countries"]) == (4, [])
+    assert len(found["series"]) == 48
+    assert sum(each["completed"] for each in found["series"]) == 3
+    assert sum(each["checks_by_version"].get("1.0.1", 0) for each in found["series"]) == 2
+
+    by_day = await service.call("GET", FIGURES, key="read", status=200)
+    assert (by_day["reports"], by_day["versions"]) == (found["reports"], found["versions"])
+    assert by_day["bucket"] == "day"
+    assert by_day["series"][-1]["installs_by_version"] == {"1.1.0": 3}
+
+
+async def test_countries_come_from_the_header_of_the_proxy(start_service: Any) -> None:
+    service = await start_service(telemetry={"country_header": "CF-IPCountry"})
+    await service.application()
+    for country in ("SE", "se", "DE", "XX", None):
+        headers = {} if country is None else {"CF-IPCountry": country}
+        await service.call("GET", CHECK, params={**HERE, "current_version": "1.0.0"}, headers=headers, status=200)
+    found = await service.call("GET", FIGURES, key="read", status=200)
+    assert [(each["country"], each["checks"]) for each in found["countries"]] == [("SE", 2), ("unknown", 2), ("DE", 1)]
+
+
+async def test_checks_write_nothing_until_they_are_flushed(service: Any) -> None:
+    async def rows() -> int:
+        async with service.services.telemetry._store._database.read() as connection:
+            return int(await connection.scalar(select(func.count()).select_from(rollup)))
+
+    for _ in range(50):
+        await service.call("GET", CHECK, params={**HERE, "current_version": "1.0.0"}, status=200)
+    await service.call("GET", CHECK, params={**HERE, "current_version": "no version"}, status=422)
+    assert await rows() == 0
+    await service.services.telemetry.flush_checks()
+    assert await rows() == 6
+    found = await service.call("GET", FIGURES, key="read", status=200)
+    assert found["checks"] == 50
+
+
+async def test_a_window_is_what_was_asked_in_whole_days(service: Any) -> None:
+    window = {"from": "2026-02-27T22:00:00+02:00", "to": "2026-03-01"}
+    found = await service.call("GET", FIGURES, key="read", params=window, status=200)
+    assert (found["from"], found["to"]) == ("2026-02-27T00:00:00Z", "2026-03-01T00:00:00Z")
+    assert [each["at"] for each in found["series"]] == ["2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"bucket": "month"}, "bucket"),
+        ({"from": "yesterday"}, "from"),
+        ({"from": "2026-01-01T10:00:00"}, "from"),
+        ({"to": "2026-13-01"}, "to"),
+        ({"to": "99999-01-01"}, "to"),
+        ({"from": "2026-02-01", "to": "2026-01-01"}, "from"),
+        ({"from": "1990-01-01"}, "from"),
+        ({"from": "2026-01-01", "to": "2026-03-01", "bucket": "hour"}, "from"),
+        ({"to": "0001-01-01"}, "to"),
+        ({"to": "9999-12-31T23:59:59Z", "from": "9999-12-31"}, "to"),
+        ({"from": "0001-01-01T00:00:00+14:00"}, "from"),
+    ],
+)
+async def test_wrong_windows_are_refused(service: Any, query: dict[str, str], field: str) -> None:
+    refused = await service.call("GET", FIGURES, key="read", params=query, status=422)
+    assert list(refused["errors"]) == [field]
+
+
+async def test_who_may_see_figures(service: Any) -> None:
+    await service.call("GET", FIGURES, status=401)
+    await service.call("GET", "/api/v1/applications/unknown/figures", key="read", status=404)
+    _, bound = await service.services.access.create_key("bound", "read", application="other-app")
+    await service.call("GET", FIGURES, key=bound, status=403)
+
+
+async def test_the_document_describes_figures(service: Any) -> None:
+    document = await service.call("GET", "/api/v1/openapi.json", status=200)
+    operation = document["paths"]["/api/v1/applications/{app_id}/figures"]["get"]
+    assert {each["name"] for each in operation["parameters"]} == {"app_id", "from", "to", "bucket"}
+    described = document["components"]["schemas"]["FiguresAnswer"]
+    given = await service.call("GET", FIGURES, key="read", status=200)
+    assert set(described["properties"]) == set(described["required"]) == set(given)
+
+
+async def test_figures_survive_their_reports(service: Any) -> None:
+    await tell(service, report_id="a")
+    telemetry = service.services.telemetry
+    telemetry._clock = lambda: datetime.now(UTC) + timedelta(days=2)
+    assert await telemetry.forget_reports(keep_days=1) == 1
+    found = await service.call("GET", FIGURES, key="read", status=200)
+    assert found["reports"]["completed"] == 1

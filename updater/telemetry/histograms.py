@@ -1,0 +1,44 @@
+"""Histograms with fixed buckets: adding the counts of two gives the histogram of both. PURE.
+
+A bucket is a quarter of a doubling wide, so that a quantile is within a tenth of the true value, for install
+times of a second to a week and for rates of a byte to a hundred gigabytes a second, in at most 150 buckets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+_PER_DOUBLING = 4
+_LARGEST = 2.0**37
+
+
+def bucket_of(value: float) -> int:
+    """Return the number of the bucket that holds a value; below one is bucket 0."""
+    if value < 1:
+        return 0
+    return 1 + math.floor(_PER_DOUBLING * math.log2(min(value, _LARGEST)))
+
+
+def quantile(counts: Mapping[int, int], share: float) -> float | None:
+    """Return the value that `share` (0 to 1) of all values do not exceed; None without values.
+
+    `counts` maps a bucket's number to how many values it holds. Inside a bucket values count as evenly spread.
+    """
+    total = sum(counts.values())
+    if total <= 0:
+        return None
+    left = share * total
+    for number in sorted(counts):
+        held = counts[number]
+        if left <= held:
+            low, high = _bounds(number)
+            return low + (high - low) * max(left, 0) / held
+        left -= held
+    return _bounds(max(counts))[1]
+
+
+def _bounds(number: int) -> tuple[float, float]:
+    if number <= 0:
+        return 0.0, 1.0
+    return 2 ** ((number - 1) / _PER_DOUBLING), 2 ** (number / _PER_DOUBLING)

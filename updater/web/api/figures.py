@@ -1,0 +1,45 @@
+"""Figures: adoption, failures, downloads and where update requests come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+import updater.web.api.schemas as schemas
+from updater.access.principals import Level
+from updater.telemetry.service import TelemetryService
+from updater.web.api.rendering import JSON
+from updater.web.routing import Contract, endpoint
+
+
+class ApplicationFigures:
+    """What publishers learn from reports, downloads and checks."""
+
+    def __init__(self, telemetry: TelemetryService) -> None:
+        self._telemetry = telemetry
+
+    @endpoint(
+        Contract(
+            "Figures of an application",
+            Level.READ,
+            query=schemas.FiguresQuery(),
+            answers={200: schemas.FiguresAnswer()},
+            failures=(404, 422, 503),
+        )
+    )
+    async def get_figures(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+        """Return all figures between two moments, by the hour or by the day."""
+        application_id = request.match_info["app_id"]
+        window, figures = await self._telemetry.figures(
+            application_id, query.get("first"), query.get("last"), query["bucket"]
+        )
+        answer = {
+            "application_id": application_id,
+            "from": window.starts_at,
+            "to": window.ends_at,
+            "bucket": window.bucket.value,
+            **{name: getattr(figures, name) for name in figures.__slots__},
+        }
+        return web.Response(body=orjson.dumps(answer, option=orjson.OPT_UTC_Z), content_type=JSON)

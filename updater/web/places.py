@@ -1,0 +1,32 @@
+"""Where an update request comes from, as cheaply as the check path needs it: a header's text, or an address."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.addresses import AddressReader
+from updater.config import Settings
+from updater.web.middleware import VISIT
+
+
+class Places:
+    """Reads the place of a request; what it means is looked up later. None when no geography is configured."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._header = settings.telemetry.country_header
+        self._by_address = settings.telemetry.geoip_database is not None
+        self._addresses = AddressReader(settings.server.trusted_proxies)
+
+    def of(self, request: web.Request) -> str | None:
+        """Return the country as the proxy gave it, else the client's address."""
+        if self._header is not None:
+            given = request.headers.get(self._header)
+            if given is not None:
+                return given
+        if not self._by_address:
+            return None if self._header is None else ""
+        known = request[VISIT].address
+        if known is not None:
+            return known
+        forwarded = request.headers.getall("X-Forwarded-For", ())
+        return self._addresses.client_address(request.remote or "", ",".join(forwarded))
