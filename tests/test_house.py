@@ -19,7 +19,7 @@ FLOORS = (
     ("operations",),
     ("services",),
     ("health",),
-    ("catalog", "artifacts", "telemetry", "access", "deployments"),
+    ("catalog", "artifacts", "telemetry", "access", "deployments", "tasks"),
     ("database",),
     ("config", "clock", "errors"),
 )

@@ -20,8 +20,10 @@ from aiohttp import http_parser, web
 from updater.access.addresses import AddressReader
 from updater.access.keys import load_secret
 from updater.access.limits import RateLimits
+from updater.access.people import PeopleService
 from updater.access.service import AccessService
-from updater.access.store import AccessStore
+from updater.access.store import AccessStore, PeopleStore
+from updater.access.tokens import TokenReader
 from updater.artifacts.local import LocalBlobStore, sync_folder
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
@@ -34,11 +36,13 @@ from updater.database.engine import open_database
 from updater.errors import ConfigurationError, Failure
 from updater.health import HealthService
 from updater.services import Services
+from updater.tasks.service import TaskService
+from updater.tasks.store import TaskStore
 from updater.telemetry.geo import open_locator
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
-from updater.web import api, desktop, ops
+from updater.web import api, desktop, ops, updates
 from updater.web.control import build_control
 from updater.web.links import Links
 from updater.web.metrics import Metrics
@@ -108,7 +112,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await catalog.load()
         for each in settings.desktop:
             await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
-        access = AccessService(AccessStore(database), settings.access, secret=load_secret(root / "secret"))
+        secret = load_secret(root / "secret")
+        access = AccessService(AccessStore(database), settings.access, secret=secret)
         await access.load()
         locate = open_locator(settings.telemetry.geoip_database)
         telemetry_store = TelemetryStore(database)
@@ -122,6 +127,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             started_at=utc_now(),
             access=access,
+            people=PeopleService(PeopleStore(database), settings.access, secret=secret),
+            tokens=TokenReader(settings.access.jwt),
+            tasks=TaskService(TaskStore(database)),
             artifacts=artifacts,
             catalog=catalog,
             telemetry=telemetry,
@@ -143,10 +151,13 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     _add_gauges(metrics, services)
     links = Links(settings.server.public_url, settings.storage.cdn_url)
     api_surface = api.build(services, links, metrics)
-    ops_surface = ops.build(metrics, lambda: build_document((*api_surface.routes, *ops_surface.routes)))
-    # The REST surface comes last: it also answers for paths that belong to nobody.
+    updates_surface = updates.build(services)
+    described = (api_surface, updates_surface)
+    ops_surface = ops.build(
+        metrics, lambda: build_document([route for each in (*described, ops_surface) for route in each.routes])
+    )
     desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
-    surfaces = (*desktops, ops_surface, api_surface)
+    surfaces = (*desktops, ops_surface, api_surface, updates_surface)
     parts = GateParts(
         access=services.access,
         limits=limits,
@@ -155,7 +166,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         log_access=settings.logging.access,
         require_application=services.catalog.index_of,
     )
-    gate = Gate(parts, surfaces)
+    gate = Gate(parts, surfaces, fallback=api_surface)
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
     application.on_response_prepare.append(gate.complete_headers)
     for surface in surfaces:
@@ -309,9 +320,11 @@ async def _reread_on(
 async def _reread(services: Services, limits: RateLimits | None, reload: Callable[[], Settings]) -> None:
     try:
         fresh = reload()
+        services.tokens.configure(fresh.access.jwt)
     except ConfigurationError as error:
         _log.error("server.reload_refused", reason=str(error))
         return
+    services.people.configure(fresh.access)
     services.access.configure(fresh.access)
     try:
         await services.access.load()

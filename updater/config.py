@@ -129,12 +129,45 @@ class ApiKeySettings:
     expires_at: datetime | None = _setting(fields.AwareDateTime(allow_none=True), None)
 
 
+def _long_secret(value: str) -> None:
+    if len(value.encode()) < 32:
+        raise ValidationError("expected at least 32 bytes")
+
+
+def _public_pem(value: str) -> None:
+    if not value.lstrip().startswith("-----BEGIN PUBLIC KEY-----"):
+        raise ValidationError("expected a public key in PEM form, beginning with -----BEGIN PUBLIC KEY-----")
+
+
+@dataclass(frozen=True)
+class JwtSettings:
+    """The tokens of front ends: one algorithm, with its one key. Without a key no token is taken."""
+
+    algorithm: str = _setting(_text(validate.OneOf(("HS256", "RS256", "ES256", "EdDSA"))), "HS256")
+    secret: str | None = _setting(fields.String(allow_none=True, validate=_long_secret), None)
+    public_key: str | None = _setting(fields.String(allow_none=True, validate=_public_pem), None)
+    audience: str | None = _setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
+    issuer: str | None = _setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
+
+    def __post_init__(self) -> None:
+        if self.algorithm == "HS256" and self.public_key is not None:
+            raise ValueError("HS256 takes a secret, not a public_key")
+        if self.algorithm != "HS256" and self.secret is not None:
+            raise ValueError(f"{self.algorithm} takes a public_key, not a secret")
+
+
 @dataclass(frozen=True)
 class AccessSettings:
-    """Who may do what. `enabled: false` opens every endpoint, as the /api/v1 document says."""
+    """Who may do what. `enabled: false` opens every endpoint that asks for an API key, as the /api/v1 document says.
+
+    What asks for a session or a token stays closed: it changes this machine, or belongs to one person.
+    """
 
     enabled: bool = _setting(fields.Boolean(truthy={True}, falsy={False}), True)
     api_keys: tuple[ApiKeySettings, ...] = _setting(fields.List(fields.Raw()), ())
+    jwt: JwtSettings = _setting(fields.Dict(), JwtSettings())
+    session_idle_minutes: int = _setting(_whole(1, 60 * 24 * 30), 60)
+    session_hours: int = _setting(_whole(1, 24 * 365), 12)
 
 
 @dataclass(frozen=True)
@@ -325,6 +358,7 @@ LISTS = frozenset({"deployments", "desktop"})
 # Settings that are a record, or a list of records: "section.key" -> the record's type.
 _RECORDS: dict[str, type[Any]] = {
     "access.api_keys": ApiKeySettings,
+    "access.jwt": JwtSettings,
     "deployments.busy": BusySettings,
     "deployments.steps": StepSettings,
     "deployments.restart": RestartSettings,
@@ -474,7 +508,8 @@ def _first_error(error: ValidationError, raw: dict[str, Any], name: str, known: 
 
 def _shown(key: str, value: Any) -> str:
     """Show a value in an error, unless it is, or may hold, a secret."""
-    secret = any(word in key for word in ("key", "secret", "password", "database_url", "blob_url", "storage_url"))
+    words = ("key", "secret", "password", "jwt", "database_url", "blob_url", "storage_url")
+    secret = any(word in key for word in words)
     return "the given value" if secret else repr(value)
 
 

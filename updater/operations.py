@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from updater.access.keys import ApiKey
+from updater.access.users import User
 from updater.clock import utc_now
 from updater.errors import Invalid
 from updater.services import Services
@@ -40,6 +41,34 @@ async def revoke_key(services: Services, *, key_id: int) -> AsyncIterator[Event]
     """Revoke a key at once."""
     await services.access.revoke_key(key_id)
     yield {"result": {"id": key_id, "revoked": True}}
+
+
+async def create_user(services: Services, *, name: str, role: str, password: str) -> AsyncIterator[Event]:
+    """Add somebody who can sign in."""
+    yield {"result": _shown_user(await services.people.create_user(name, role, password))}
+
+
+async def list_users(services: Services) -> AsyncIterator[Event]:
+    """List everybody, disabled people too."""
+    yield {"result": [_shown_user(user) for user in await services.people.list_users()]}
+
+
+async def set_password(services: Services, *, name: str, password: str) -> AsyncIterator[Event]:
+    """Give somebody a new password and end all their sessions."""
+    await services.people.set_password(name, password)
+    yield {"result": _shown_user(await services.people.get_user(name))}
+
+
+async def disable_user(services: Services, *, name: str, undo: bool = False) -> AsyncIterator[Event]:
+    """Keep somebody out at once, or let them in again."""
+    await (services.people.enable_user(name) if undo else services.people.disable_user(name))
+    yield {"result": _shown_user(await services.people.get_user(name))}
+
+
+async def open_session(services: Services, *, name: str, minutes: float) -> AsyncIterator[Event]:
+    """Open a session for a script; the result holds its id, this once."""
+    session_id, session = await services.people.open_script_session(name, minutes)
+    yield {"result": {"session": session_id, "name": session.user.name, "expires_at": _text(session.expires_at)}}
 
 
 async def verify(services: Services, *, sample: float = 1.0) -> AsyncIterator[Event]:
@@ -79,22 +108,39 @@ OPERATIONS: dict[str, Operation] = {
     "key.create": create_key,
     "key.list": list_keys,
     "key.revoke": revoke_key,
+    "user.create": create_user,
+    "user.list": list_users,
+    "user.password": set_password,
+    "user.disable": disable_user,
+    "user.session": open_session,
     "verify": verify,
     "collect": collect,
 }
 
 
 def _shown(key: ApiKey) -> Event:
-    def text(moment: datetime | None) -> str | None:
-        return None if moment is None else moment.isoformat(timespec="seconds")
-
     return {
         "id": key.id,
         "name": key.name,
         "level": key.level.word,
         "application": key.application,
-        "created_at": text(key.created_at),
-        "expires_at": text(key.expires_at),
-        "revoked_at": text(key.revoked_at),
-        "last_used_at": text(key.last_used_at),
+        "created_at": _text(key.created_at),
+        "expires_at": _text(key.expires_at),
+        "revoked_at": _text(key.revoked_at),
+        "last_used_at": _text(key.last_used_at),
     }
+
+
+def _shown_user(user: User) -> Event:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "role": user.role.word,
+        "created_at": _text(user.created_at),
+        "disabled_at": _text(user.disabled_at),
+        "last_sign_in_at": _text(user.last_sign_in_at),
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")

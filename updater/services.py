@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from updater.access.people import PeopleService
 from updater.access.service import AccessService
+from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.catalog.service import CatalogService
 from updater.config import Settings
 from updater.health import HealthService
+from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
 
 
@@ -20,6 +23,9 @@ class Services:
     settings: Settings
     started_at: datetime
     access: AccessService
+    people: PeopleService
+    tokens: TokenReader
+    tasks: TaskService
     artifacts: ArtifactService
     catalog: CatalogService
     telemetry: TelemetryService

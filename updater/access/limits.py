@@ -15,6 +15,9 @@ from updater.access.windows import WindowStorage
 # Making a key costs more than counting, and few clients send most of the requests.
 _KEPT_KEYS = 4_096
 
+# Longer names belong to nobody; the storage must not keep what they hold.
+MAX_NAME_CHARACTERS = 100
+
 
 class Allowance(NamedTuple):
     """Where a client stands. `reset_at` is in whole seconds since the epoch, `retry_after_s` from now."""
@@ -27,7 +30,7 @@ class Allowance(NamedTuple):
 
 
 class RateLimits:
-    """The three limits: anonymous, authenticated, and wrong credentials."""
+    """The limits: anonymous, authenticated, wrong credentials, and attempts to sign in."""
 
     def __init__(self, *, anonymous: int, authenticated: int, sign_in: int) -> None:
         self._storage = WindowStorage()
@@ -37,7 +40,9 @@ class RateLimits:
         """Set the limits, in requests a minute; a limit that changed counts from zero."""
         self._anonymous = _Limit(RateLimitItemPerMinute(anonymous, namespace="anonymous"), self._storage)
         self._authenticated = _Limit(RateLimitItemPerMinute(authenticated, namespace="key"), self._storage)
+        self._wrong = _Limit(RateLimitItemPerMinute(sign_in, namespace="wrong-credential"), self._storage)
         self._sign_in = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in"), self._storage)
+        self._sign_in_name = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in-name"), self._storage)
 
     def anonymous(self, client: str) -> Allowance:
         """Count one request of an address (see `client_of`)."""
@@ -49,7 +54,15 @@ class RateLimits:
 
     def wrong_credential(self, client: str) -> Allowance:
         """Count one wrong credential of an address."""
-        return self._sign_in.hit(client)
+        return self._wrong.hit(client)
+
+    def sign_in(self, client: str, name: str) -> Allowance:
+        """Count one attempt to sign in, of an address and for a name; the address comes first.
+
+        An address that may not try any more cannot lock a name either.
+        """
+        by_address = self._sign_in.hit(client)
+        return self._sign_in_name.hit(name[:MAX_NAME_CHARACTERS]) if by_address.allowed else by_address
 
 
 class _Limit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -24,6 +24,7 @@ class Principal:
     """Somebody known. `id` is stable and safe to log; `application` limits the key to one application.
 
     `key_hash` is what is kept of an API key, 64 hex digits; None for who has no key.
+    `user_id` is the person behind a session or a token; a token's people are the issuer's, not ours.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Principal:
     level: Level
     application: str | None = None
     key_hash: str | None = None
+    user_id: int | None = field(default=None, kw_only=True)
 
 
 # What everybody is when access control is switched off.

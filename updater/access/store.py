@@ -1,16 +1,19 @@
-"""The SQL of access: API keys."""
+"""The SQL of access: API keys, users and their sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from updater.access.keys import ApiKey
 from updater.access.principals import Level
+from updater.access.sessions import Session
+from updater.access.users import Role, User
 from updater.database.engine import Database
-from updater.database.tables import api_key
+from updater.database.tables import api_key, session, user_account
 
 
 class AccessStore:
@@ -63,3 +66,91 @@ class AccessStore:
         async with self._database.write() as connection:
             for digest, at in used.items():
                 await connection.execute(update(api_key).where(api_key.c.digest == digest).values(last_used_at=at))
+
+
+class PeopleStore:
+    """Reads and writes users and sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert_user(self, name: str, role: Role, password_hash: str, now: datetime) -> User:
+        """Add a user. Raises Conflict when the name is taken."""
+        values = {"name": name, "role": role.word, "password_hash": password_hash, "created_at": now}
+        async with self._database.write() as connection:
+            new_id = await connection.scalar(insert(user_account).values(values).returning(user_account.c.id))
+        return User(int(new_id), name, role, now)
+
+    async def list_users(self) -> list[User]:
+        """Return all users, oldest first."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(user_account).order_by(user_account.c.id))
+            return [_user(row) for row in rows]
+
+    async def find_user(self, name: str) -> tuple[User, str] | None:
+        """Return a user and what is kept of the password."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(user_account).where(user_account.c.name == name))).first()
+            return None if row is None else (_user(row), row.password_hash)
+
+    async def set_password(self, user_id: int, password_hash: str) -> None:
+        """Keep a new password and end the user's sessions."""
+        async with self._database.write() as connection:
+            changed = update(user_account).where(user_account.c.id == user_id)
+            await connection.execute(changed.values(password_hash=password_hash))
+            await connection.execute(delete(session).where(session.c.user_id == user_id))
+
+    async def set_disabled(self, user_id: int, disabled_at: datetime | None) -> None:
+        """Disable a user (or enable, with None) and end the user's sessions."""
+        async with self._database.write() as connection:
+            changed = update(user_account).where(user_account.c.id == user_id)
+            await connection.execute(changed.values(disabled_at=disabled_at))
+            await connection.execute(delete(session).where(session.c.user_id == user_id))
+
+    async def note_sign_in(self, user_id: int, now: datetime) -> None:
+        """Keep when a user last signed in."""
+        async with self._database.write() as connection:
+            changed = update(user_account).where(user_account.c.id == user_id)
+            await connection.execute(changed.values(last_sign_in_at=now))
+
+    async def insert_session(self, opened: Session) -> None:
+        """Add a session, and remove those that are over by then."""
+        values = {
+            "digest": opened.digest,
+            "user_id": opened.user.id,
+            "created_at": opened.created_at,
+            "last_used_at": opened.last_used_at,
+            "expires_at": opened.expires_at,
+            "idle_s": opened.idle_s,
+        }
+        async with self._database.write() as connection:
+            await connection.execute(delete(session).where(session.c.expires_at <= opened.created_at))
+            await connection.execute(insert(session).values(values))
+
+    async def find_session(self, digest: str) -> Session | None:
+        """Return a session with its user, whether it is still good or not."""
+        statement = (
+            select(session.c.digest, session.c.last_used_at, session.c.expires_at, session.c.idle_s)
+            .add_columns(session.c.created_at.label("opened_at"), *user_account.c)
+            .join(user_account, user_account.c.id == session.c.user_id)
+            .where(session.c.digest == digest)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).first()
+        if row is None:
+            return None
+        return Session(row.digest, _user(row), row.opened_at, row.last_used_at, row.expires_at, row.idle_s)
+
+    async def note_use(self, digest: str, now: datetime) -> None:
+        """Keep when a session was last used."""
+        async with self._database.write() as connection:
+            await connection.execute(update(session).where(session.c.digest == digest).values(last_used_at=now))
+
+    async def delete_session(self, digest: str) -> None:
+        """End a session."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(session).where(session.c.digest == digest))
+
+
+def _user(row: Any) -> User:
+    return User(row.id, row.name, Role[row.role.upper()], row.created_at, row.disabled_at, row.last_sign_in_at)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,17 +59,19 @@ async def _operate(
         return await _result(_run_there(root, operation, given), on_progress)
 
 
-async def _result(events: AsyncIterator[Event], on_progress: Callable[[Event], None]) -> Any:
-    async for event in events:
-        if "result" in event:
-            return event["result"]
-        if "failure" in event:
-            _fail(event)
-        on_progress(event)
+async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], None]) -> Any:
+    # Closed here, in this task: left to the end of the loop, what the generator holds open would be torn down at once.
+    async with aclosing(events):
+        async for event in events:
+            if "result" in event:
+                return event["result"]
+            if "failure" in event:
+                _fail(event)
+            on_progress(event)
     raise click.ClickException("the service ended before it answered")
 
 
-async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Event]:
+async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
     from updater.app import open_services
     from updater.operations import OPERATIONS
     from updater.web.control import describe_failure
@@ -81,7 +84,7 @@ async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) ->
         yield describe_failure(failure)
 
 
-async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Event]:
+async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
     import aiohttp
 
     from updater.app import CONTROL_SOCKET, short_path

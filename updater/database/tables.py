@@ -189,3 +189,42 @@ api_key = Table(
     Column("revoked_at", UtcTime),
     Column("last_used_at", UtcTime),
 )
+
+user_account = Table(
+    "user_account",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("role", String(10), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("disabled_at", UtcTime),
+    Column("last_sign_in_at", UtcTime),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user_id", ForeignKey("user_account.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    # None: the session of a script, which only ends at its time.
+    Column("idle_s", Integer),
+    Index(None, "user_id"),
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    # The issuer of the tokens knows these people; they are no users of ours.
+    Column("user_id", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("completed", Boolean, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Index(None, "user_id"),
+)

@@ -98,5 +98,5 @@ def write_api(answer: Answer, request_id: str) -> web.Response:
 
 def _answer_for_http(error: web.HTTPException) -> Answer:
     code, message = _HTTP.get(error.status, ("BAD_REQUEST", "The request cannot be served"))
-    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    headers = {name: error.headers[name] for name in ("Allow", "Location") if name in error.headers}
     return Answer(error.status, code, message, headers=headers)

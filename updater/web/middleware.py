@@ -67,11 +67,15 @@ class GateParts:
 
 
 class Gate:
-    """The middleware, and the hook that completes every answer's headers. The last surface is the fallback."""
+    """The middleware, and the hook that completes every answer's headers.
 
-    def __init__(self, parts: GateParts, surfaces: Sequence[Surface]) -> None:
+    The first surface whose prefix fits has a path; `fallback` answers for paths that nobody has.
+    """
+
+    def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
+        self._fallback = fallback
         self._id_prefix = f"req_{secrets.token_hex(4)}"
         self._count = 0
 
@@ -80,11 +84,16 @@ class Gate:
         """Let a request through, or answer why not."""
         started = time.perf_counter()
         self._count += 1
-        surface = self._surface_of(request.path)
+        surface = self._surface_of(request)
         application_id = request.match_info.get("app_id", surface.application)
         visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}", application_id)
         try:
-            self._admit(request, visit, surface)
+            presented = surface.credential(request)
+            if surface.identify is None:
+                visit.principal = self._parts.access.identify(presented)
+            elif presented is not None:
+                visit.principal = await surface.identify(presented)
+            self._admit(request, visit, surface, presented)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
             # Nobody is there to read an answer; aiohttp knows and stays quiet.
@@ -119,12 +128,12 @@ class Gate:
             headers["X-RateLimit-Remaining"] = str(allowance.remaining)
             headers["X-RateLimit-Reset"] = str(allowance.reset_at)
 
-    def _admit(self, request: web.Request, visit: Visit, surface: Surface) -> None:
+    def _admit(self, request: web.Request, visit: Visit, surface: Surface, presented: str | None) -> None:
         """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
         parts = self._parts
-        presented = surface.credential(request)
-        principal = visit.principal = parts.access.identify(presented)
-        wrong = principal is None and presented is not None
+        principal = visit.principal
+        # Sessions and tokens end in the ordinary course of things, so those that did are no attempts to guess one.
+        wrong = principal is None and presented is not None and surface.identify is None
         if parts.limits is not None:
             self._limit(parts.limits, request, visit, wrong=wrong)
         contract = contract_of(request.match_info.handler)
@@ -132,7 +141,9 @@ class Gate:
             return
         _refuse_duplicates(request)
         application_id = visit.application_id
-        if contract.level is not None:
+        if surface.authorize is not None:
+            surface.authorize(request, principal, contract)
+        elif contract.level is not None:
             parts.access.authorize(principal, contract.level, application_id)
         if application_id is not None:
             parts.require_application(application_id)
@@ -158,11 +169,13 @@ class Gate:
             visit.address = self._parts.addresses.client_address(request.remote or "", ",".join(forwarded))
         return visit.address
 
-    def _surface_of(self, path: str) -> Surface:
-        for surface in self._surfaces:
-            if path.startswith(surface.prefix):
-                return surface
-        return self._surfaces[-1]
+    def _surface_of(self, request: web.Request) -> Surface:
+        """Return whose path this is; an unknown route belongs to nobody, wherever it lies."""
+        if not isinstance(request.match_info.http_exception, web.HTTPNotFound):
+            for surface in self._surfaces:
+                if request.path.startswith(surface.prefix):
+                    return surface
+        return self._fallback
 
     def _record(self, request: web.Request, visit: Visit, status: int, sent: int, started: float) -> None:
         """Count and log one request, however it ended."""

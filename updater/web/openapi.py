@@ -33,6 +33,9 @@ _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "platform": {"type": "string", "enum": list(PLATFORMS)},
     "arch": {"type": "string", "enum": list(ARCHITECTURES)},
     "name": {"type": "string", "enum": list(ASSETS)},
+    "user_id": {"type": "integer", "format": "int64"},
+    "id": {"type": "integer", "format": "int64"},
+    "update_id": {"type": "integer", "format": "int64"},
 }
 
 
@@ -48,6 +51,7 @@ def build_document(routes: Iterable[web.RouteDef]) -> dict[str, Any]:
     )
     plugin.converter.add_attribute_function(_own_attributes)  # type: ignore[union-attr]
     spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("token", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     for route in routes:
         contract = contract_of(route.handler)
         if contract is not None:
@@ -79,8 +83,9 @@ def _operation(path: str, contract: Contract, handler: Any) -> dict[str, Any]:
         },
     }
     if contract.level is not None:
-        operation["security"] = [{"key": []}]
-        operation["description"] += f" Needs `{contract.level.word}` permission."
+        operation["security"] = [{contract.scheme: []}]
+        needs = f"`{contract.level.word}` permission" if contract.scheme == "key" else f"a {contract.scheme}"
+        operation["description"] += f" Needs {needs}."
     if contract.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}
     if contract.raw_body is not None:

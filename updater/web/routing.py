@@ -10,7 +10,7 @@ from typing import Any, cast
 from aiohttp import web
 from marshmallow import Schema
 
-from updater.access.principals import Level
+from updater.access.principals import Level, Principal
 from updater.web.errors import Answer
 from updater.web.parsing import parse_json, parse_query
 
@@ -19,7 +19,10 @@ Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Contract:
-    """What a handler takes and gives. `level` None means public."""
+    """What a handler takes and gives. `level` None means public.
+
+    `scheme` is the OpenAPI name of the credential that `level` asks for.
+    """
 
     summary: str
     level: Level | None = None
@@ -33,6 +36,7 @@ class Contract:
     raw_body: Mapping[str, Any] | None = None
     # Of answers that no schema describes.
     media_types: tuple[str, ...] = ("application/octet-stream",)
+    scheme: str = "key"
 
 
 def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
@@ -57,20 +61,28 @@ def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
 
 
 ErrorWriter = Callable[[Answer, str], web.Response]
+Identify = Callable[[str], Awaitable[Principal | None]]
+Authorize = Callable[[web.Request, Principal | None, Contract], None]
 
 
 @dataclass(frozen=True)
 class Surface:
-    """One documented interface: where it lives, its routes, how it signs in and how it says no."""
+    """One documented interface: where it lives, its routes, how it signs in and how it says no.
+
+    Without `identify` the credential is an API key. With it, the surface knows other people by itself, and no key
+    opens it. `authorize` raises Unauthenticated or Forbidden where the rule for keys would not say it rightly.
+    """
 
     name: str
-    prefix: str
+    prefix: str | tuple[str, ...]
     routes: tuple[web.RouteDef, ...]
     credential: Callable[[web.Request], str | None]
     write_error: ErrorWriter
     description: str = ""
     # The one application that all its paths are about; None when the paths name it.
     application: str | None = None
+    identify: Identify | None = None
+    authorize: Authorize | None = None
 
 
 def contract_of(handler: Any) -> Contract | None:

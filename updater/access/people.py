@@ -1,0 +1,140 @@
+"""The use cases of people: look after users, sign them in and out, recognise their sessions."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime, timedelta
+
+from updater.access.sessions import (
+    Session,
+    fits_token,
+    form_token,
+    is_session_id,
+    new_session_id,
+    session_digest,
+)
+from updater.access.store import PeopleStore
+from updater.access.users import Passwords, User, check_password, check_user, clean_name
+from updater.clock import Clock, utc_now
+from updater.config import AccessSettings
+from updater.errors import Conflict, Failure, Invalid, NotFound, Unauthenticated
+
+# A session's last use is written down this often at most: a write on each request would cost a flush.
+_NOTE_EVERY_S = 60
+_MAX_SCRIPT_MINUTES = 60 * 24 * 365
+
+
+class PeopleService:
+    """Users and their sessions, both in the database: what one process revokes, every process refuses."""
+
+    def __init__(self, store: PeopleStore, settings: AccessSettings, *, secret: bytes, clock: Clock = utc_now) -> None:
+        self._store = store
+        self._secret = secret
+        self._clock = clock
+        self._passwords = Passwords()
+        self.configure(settings)
+
+    def configure(self, settings: AccessSettings) -> None:
+        """Take new settings; they hold for sessions that are opened from now on."""
+        self._idle_s = settings.session_idle_minutes * 60
+        self._lasts = timedelta(hours=settings.session_hours)
+
+    # -- looking after users
+
+    async def create_user(self, name: str, role: str, password: str) -> User:
+        """Add somebody. Raises Invalid, or Conflict when the name is taken."""
+        cleaned, checked = check_user(name, role, password)
+        kept = await self._passwords.hash(password)
+        try:
+            return await self._store.insert_user(cleaned, checked, kept, self._clock())
+        except Conflict:
+            raise Conflict(f"A user named {cleaned} exists already") from None
+
+    async def list_users(self) -> list[User]:
+        """Return everybody, disabled people too, oldest first."""
+        return await self._store.list_users()
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Give somebody a new password and end all their sessions. Raises Invalid, NotFound."""
+        check_password(password)
+        user = await self.get_user(name)
+        await self._store.set_password(user.id, await self._passwords.hash(password))
+
+    async def disable_user(self, name: str) -> None:
+        """Keep somebody out, at once, and end all their sessions. Raises NotFound."""
+        user = await self.get_user(name)
+        await self._store.set_disabled(user.id, self._clock())
+
+    async def enable_user(self, name: str) -> None:
+        """Let somebody in again. Raises NotFound."""
+        user = await self.get_user(name)
+        await self._store.set_disabled(user.id, None)
+
+    async def get_user(self, name: str) -> User:
+        """Return somebody by name. Raises NotFound."""
+        found = await self._store.find_user(clean_name(name))
+        if found is None:
+            raise NotFound("user", "No user has this name")
+        return found[0]
+
+    # -- sessions
+
+    async def sign_in(self, name: str, password: str) -> tuple[str, Session]:
+        """Open a session for somebody who knows the password; return its id, kept nowhere, and the session.
+
+        Raises:
+            Unauthenticated: unknown name, wrong password, disabled: they all look and last the same.
+        """
+        found = await self._store.find_user(clean_name(name))
+        user, kept = found if found is not None else (None, None)
+        fits = await self._passwords.fits(kept, password)
+        if user is None or not fits or user.disabled_at is not None:
+            raise Unauthenticated("The name or the password is wrong")
+        now = self._clock()
+        await self._store.note_sign_in(user.id, now)
+        return await self._open(user, now, now + self._lasts, self._idle_s)
+
+    async def open_script_session(self, name: str, minutes: float) -> tuple[str, Session]:
+        """Open a session that lasts exactly so long, for a script. Raises Invalid, NotFound, Conflict."""
+        if not 0 < minutes <= _MAX_SCRIPT_MINUTES:
+            raise Invalid({"minutes": f"expected more than 0 and at most {_MAX_SCRIPT_MINUTES}"})
+        user = await self.get_user(name)
+        if user.disabled_at is not None:
+            raise Conflict(f"{user.name} is disabled")
+        now = self._clock()
+        return await self._open(user, now, now + timedelta(minutes=minutes), None)
+
+    async def find_session(self, presented: str) -> Session | None:
+        """Return the session with this id when it is still good, and note that it was used."""
+        if not is_session_id(presented):
+            return None
+        now = self._clock()
+        session = await self._store.find_session(session_digest(self._secret, presented))
+        if session is None or not session.usable(now):
+            return None
+        if (now - session.last_used_at).total_seconds() >= _NOTE_EVERY_S:
+            # Somebody who only reads must be able to while nothing can be written.
+            with contextlib.suppress(Failure):
+                await self._store.note_use(session.digest, now)
+        return session
+
+    async def sign_out(self, presented: str) -> None:
+        """End the session with this id, if there is one."""
+        if is_session_id(presented):
+            await self._store.delete_session(session_digest(self._secret, presented))
+
+    async def _open(self, user: User, now: datetime, expires_at: datetime, idle_s: int | None) -> tuple[str, Session]:
+        session_id = new_session_id()
+        session = Session(session_digest(self._secret, session_id), user, now, now, expires_at, idle_s)
+        await self._store.insert_session(session)
+        return session_id, session
+
+    # -- forms
+
+    def form_token(self, bound_to: str) -> str:
+        """Return the token for forms of the page that goes with this session id or sign-in cookie."""
+        return form_token(self._secret, bound_to)
+
+    def fits_token(self, bound_to: str, presented: str) -> bool:
+        """Tell whether a form's token is the one of this session id or sign-in cookie."""
+        return fits_token(self._secret, bound_to, presented)

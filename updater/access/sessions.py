@@ -1,0 +1,60 @@
+"""Sessions of browsers and scripts: the id is 256 random bits, kept as a keyed hash. PURE.
+
+The token of a form is derived from the session's id, so nothing more is kept, and no other session's token fits.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from updater.access.keys import key_digest
+from updater.access.users import User
+
+_ID = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody signed in. `idle_s` None: it only ends at `expires_at`."""
+
+    digest: str
+    user: User
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    idle_s: int | None
+
+    def usable(self, now: datetime) -> bool:
+        """Tell whether the session is neither over nor idle for too long, and its user not disabled."""
+        if self.user.disabled_at is not None or now >= self.expires_at:
+            return False
+        return self.idle_s is None or now - self.last_used_at < timedelta(seconds=self.idle_s)
+
+
+def new_session_id() -> str:
+    """Make a session id."""
+    return secrets.token_urlsafe(32)
+
+
+def is_session_id(text: str) -> bool:
+    """Tell whether a text has the form of a session id; nothing else is worth a look into the database."""
+    return _ID.fullmatch(text) is not None
+
+
+def session_digest(secret: bytes, session_id: str) -> str:
+    """Return what is kept of a session id."""
+    return key_digest(secret, f"session:{session_id}")
+
+
+def form_token(secret: bytes, bound_to: str) -> str:
+    """Return the token of the forms that go with a session id or a sign-in page."""
+    return key_digest(secret, f"form:{bound_to}")
+
+
+def fits_token(secret: bytes, bound_to: str, presented: str) -> bool:
+    """Tell whether a form came from a page that we gave to this very browser."""
+    return hmac.compare_digest(form_token(secret, bound_to).encode(), presented.encode("utf-8", "surrogatepass"))

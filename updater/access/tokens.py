@@ -1,0 +1,99 @@
+"""JSON web tokens: one configured algorithm with its one key, and nothing that a token itself says about that.
+
+PyJWT and the cryptography behind it cost 10 MB, so they are imported with the first token, or at the start when a
+public key has to be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from updater.access.principals import Level, Principal
+from updater.config import JwtSettings
+from updater.errors import ConfigurationError
+
+# Far more than any claims that are of use here; nothing longer is worth a signature check.
+MAX_TOKEN_CHARACTERS = 8192
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_USER_ID = re.compile(r"-?[0-9]{1,19}")
+_LARGEST_USER_ID = 2**63 - 1
+# Source: RFC 8725 section 3.5 and NIST SP 800-131A: shorter RSA keys are no longer fit for signatures.
+_MIN_RSA_BITS = 2048
+
+
+class TokenReader:
+    """Tells who a token is for. Without a configured key, nobody."""
+
+    def __init__(self, settings: JwtSettings) -> None:
+        self.configure(settings)
+
+    def configure(self, settings: JwtSettings) -> None:
+        """Take new settings. Raises ConfigurationError when the public key does not fit the algorithm."""
+        key: Any = settings.secret
+        if settings.public_key is not None:
+            key = _load_public_key(settings.algorithm, settings.public_key)
+        self._settings = settings
+        self._key = key
+
+    def identify(self, presented: str) -> Principal | None:
+        """Return who presented this token; None for one that is not good in every respect."""
+        if self._key is None or len(presented) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(presented):
+            return None
+        claims = self._claims(presented)
+        if claims is None:
+            return None
+        subject = next((claims[name] for name in ("sub", "user_id", "id") if claims.get(name) is not None), None)
+        user_id = _user_id(subject)
+        if user_id is not None:
+            return Principal(f"token:{user_id}", f"user {user_id}", Level.READ, user_id=user_id)
+        digest = hashlib.sha256(repr(subject).encode("utf-8", "surrogatepass")).hexdigest()
+        return Principal(f"token:{digest[:16]}", "token", Level.READ)
+
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        import jwt
+
+        settings = self._settings
+        required = ["exp", *(["aud"] if settings.audience else []), *(["iss"] if settings.issuer else [])]
+        try:
+            # `sub` may be an integer here, which PyJWT would refuse; without an audience of ours, any will do.
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key,
+                algorithms=[settings.algorithm],
+                audience=settings.audience,
+                issuer=settings.issuer,
+                options={"require": required, "verify_aud": settings.audience is not None, "verify_sub": False},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            return None
+        return claims
+
+
+def _user_id(subject: Any) -> int | None:
+    if isinstance(subject, str) and _USER_ID.fullmatch(subject):
+        subject = int(subject)
+    if isinstance(subject, bool) or not isinstance(subject, int):
+        return None
+    return subject if abs(subject) <= _LARGEST_USER_ID else None
+
+
+def _load_public_key(algorithm: str, pem: str) -> Any:
+    """Read a public key and hold it to its algorithm: a token can then never choose another use for it."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigurationError("access.jwt.public_key: not a public key in PEM form") from None
+    if algorithm == "RS256" and isinstance(key, rsa.RSAPublicKey) and key.key_size >= _MIN_RSA_BITS:
+        return key
+    if algorithm == "ES256" and isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    if algorithm == "EdDSA" and isinstance(key, ed25519.Ed25519PublicKey):
+        return key
+    fits = {"RS256": f"an RSA key of {_MIN_RSA_BITS} bits or more", "ES256": "a P-256 key", "EdDSA": "an Ed25519 key"}
+    raise ConfigurationError(f"access.jwt.public_key: {algorithm} takes {fits[algorithm]}")

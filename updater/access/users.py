@@ -1,0 +1,138 @@
+"""People: who they are, what they may do, and how their passwords are kept.
+
+A password is kept as argon2id. Hashing takes tens of milliseconds and 19 MiB, so it runs in a thread and only two
+at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from updater.access.principals import Level, Principal
+from updater.errors import Invalid
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+MIN_PASSWORD_CHARACTERS = 10
+MAX_PASSWORD_CHARACTERS = 1000
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
+_AT_ONCE = 2
+
+
+class Role(IntEnum):
+    """What somebody may do; each role includes those below."""
+
+    USER = 1
+    STAFF = 2
+    ADMIN = 3
+
+    @property
+    def word(self) -> str:
+        """Return the word of the command line: `user`, `staff`, `admin`."""
+        return self.name.lower()
+
+    @property
+    def level(self) -> Level:
+        """Return the level that routes ask for: staff stands with write keys, admin with admin keys."""
+        return Level(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who can sign in."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: datetime
+    disabled_at: datetime | None = None
+    last_sign_in_at: datetime | None = None
+
+    def principal(self) -> Principal:
+        """Return who a request of this person is."""
+        return Principal(f"user:{self.id}", self.name, self.role.level, user_id=self.id)
+
+
+def clean_name(text: str) -> str:
+    """Return the form in which a name is kept and compared: lower case, without space around it."""
+    return text.strip().lower()
+
+
+def check_user(name: str, role: str, password: str) -> tuple[str, Role]:
+    """Return the name and role as they are kept. Raises Invalid with every field that does not fit."""
+    problems = {}
+    cleaned = clean_name(name)
+    if not _NAME.fullmatch(cleaned):
+        problems["name"] = "expected 1 to 100 letters, digits and . _ @ + -, beginning with a letter or digit"
+    if role not in {each.word for each in Role}:
+        problems["role"] = "expected admin, staff or user"
+    problem = _password_problem(password)
+    if problem:
+        problems["password"] = problem
+    if problems:
+        raise Invalid(problems)
+    return cleaned, Role[role.upper()]
+
+
+def check_password(password: str) -> None:
+    """Raise Invalid when a new password does not fit."""
+    problem = _password_problem(password)
+    if problem:
+        raise Invalid({"password": problem})
+
+
+def _password_problem(password: str) -> str | None:
+    # Source: NIST SP 800-63B section 5.1.1.2: length counts, composition rules do harm.
+    if not MIN_PASSWORD_CHARACTERS <= len(password) <= MAX_PASSWORD_CHARACTERS:
+        return f"expected {MIN_PASSWORD_CHARACTERS} to {MAX_PASSWORD_CHARACTERS} characters"
+    return None
+
+
+class Passwords:
+    """Hashes and verifies, off the event loop."""
+
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    @cached_property
+    def _hasher(self) -> PasswordHasher:
+        from argon2 import PasswordHasher
+
+        # Source: OWASP Password Storage Cheat Sheet, argon2id with 19 MiB, two passes, one lane.
+        return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+    @cached_property
+    def _nobody(self) -> str:
+        return self._hasher.hash("the password of nobody")
+
+    async def hash(self, password: str) -> str:
+        """Return what is kept of a password."""
+        async with self._turns:
+            return await asyncio.to_thread(lambda: self._hasher.hash(_bytes(password)))
+
+    async def fits(self, kept: str | None, password: str) -> bool:
+        """Tell whether a password is the one that was kept; for None, take as long and say no."""
+        async with self._turns:
+            return await asyncio.to_thread(self._fits, kept, password)
+
+    def _fits(self, kept: str | None, password: str) -> bool:
+        from argon2.exceptions import InvalidHashError, VerificationError
+
+        if len(password) > MAX_PASSWORD_CHARACTERS:
+            kept, password = None, ""
+        try:
+            verified = self._hasher.verify(kept or self._nobody, _bytes(password))
+        except (VerificationError, InvalidHashError):
+            return False
+        return verified and kept is not None
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")

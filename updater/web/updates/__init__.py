@@ -1,0 +1,58 @@
+"""The updates interface of document 003 at `/api`: all routes on one screen. See README.md beside this file."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from aiohttp import web
+
+from updater.access.principals import Principal
+from updater.errors import Forbidden, Unauthenticated
+from updater.services import Services
+from updater.web.errors import Answer, write_api
+from updater.web.middleware import bearer
+from updater.web.routing import Contract, Surface
+from updater.web.updates.numbers import number_in_path
+from updater.web.updates.tasks import Tasks
+
+PREFIX = "/api/"
+# A user's tasks lie beside the other interfaces below /api, whose names are no user's id.
+_USER = "{user_id:(?!(?:v1|updates|system)/)[^/]+}"
+
+
+def build(services: Services) -> Surface:
+    """Assemble the surface."""
+    tasks = Tasks(services.tasks)
+    routes = (
+        web.get(f"/api/{_USER}/tasks", tasks.list_tasks),
+        web.post(f"/api/{_USER}/tasks", tasks.create_task),
+        web.get(f"/api/{_USER}/tasks/{{id}}", tasks.get_task),
+        web.put(f"/api/{_USER}/tasks/{{id}}", tasks.change_task),
+        web.delete(f"/api/{_USER}/tasks/{{id}}", tasks.delete_task),
+        web.patch(f"/api/{_USER}/tasks/{{id}}/complete", tasks.toggle_task),
+    )
+
+    async def identify(presented: str) -> Principal | None:
+        return services.tokens.identify(presented)
+
+    return Surface("updates", PREFIX, routes, bearer, write_updates, identify=identify, authorize=_authorize)
+
+
+def write_updates(answer: Answer, request_id: str) -> web.Response:
+    """Render the body of the REST document; what does not fit a body or query is 400 here.
+
+    Source: document 003 knows no 415 and no 422.
+    """
+    status = 400 if answer.status in (415, 422) else answer.status
+    return write_api(dataclasses.replace(answer, status=status), request_id)
+
+
+def _authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
+    if contract.level is None:
+        return
+    if principal is None:
+        raise Unauthenticated("A valid token is required")
+    if "user_id" in request.match_info and (
+        principal.user_id is None or number_in_path(request, "user_id") != principal.user_id
+    ):
+        raise Forbidden("The token is for another user")
