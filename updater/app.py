@@ -33,6 +33,8 @@ from updater.catalog.store import CatalogStore
 from updater.clock import utc_now
 from updater.config import RateLimitSettings, Settings
 from updater.database.engine import open_database
+from updater.deployments.service import DeploymentService
+from updater.deployments.store import DeploymentStore
 from updater.errors import ConfigurationError, Failure
 from updater.health import HealthService
 from updater.services import Services
@@ -123,6 +125,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(recorder.stop)
         stack.push_async_callback(_quietly, telemetry.flush_checks)
         stack.push_async_callback(_quietly, access.flush_used)
+        deployments = DeploymentService(settings.deployments, root, DeploymentStore(database))
+        stack.push_async_callback(deployments.runs.stop)
+        await deployments.runs.start()
         yield Services(
             settings=settings,
             started_at=utc_now(),
@@ -132,6 +137,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             tasks=TaskService(TaskStore(database)),
             artifacts=artifacts,
             catalog=catalog,
+            deployments=deployments,
             telemetry=telemetry,
             health=HealthService(database, artifacts),
         )
@@ -235,7 +241,10 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
         ]
         for address in runner.addresses:
             announce(f"listening on http://{address[0]}:{address[1]}")
+        # Only now: a run that was interrupted may restart this very service, and asks whether it is well.
+        await services.deployments.runs.recover()
         await stopping.wait()
+        services.deployments.runs.release()
         _log.info("server.draining", seconds=settings.server.drain_s)
         for job in jobs:
             job.cancel()

@@ -7,14 +7,16 @@ through the service's control socket when it is not, because an embedded databas
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from updater.access.keys import ApiKey
 from updater.access.users import User
 from updater.clock import utc_now
+from updater.deployments.model import Level
 from updater.errors import Invalid
 from updater.services import Services
 
@@ -104,6 +106,56 @@ async def collect(services: Services, *, grace_s: float | None = None) -> AsyncI
     yield {"result": {"removed": removed}}
 
 
+async def check_deployment(services: Services, *, deployment: str | None = None) -> AsyncIterator[Event]:
+    """Ask a deployment's remote what there is; record its newest version as an update."""
+    found = await services.deployments.check(deployment)
+    commits = [{**dataclasses.asdict(each), "date": _utc(each.date)} for each in found.commits]
+    yield {"result": {**dataclasses.asdict(found), "has_update": found.has_update, "commits": commits}}
+
+
+async def apply_update(
+    services: Services, *, deployment: str | None = None, update: int | None = None
+) -> AsyncIterator[Event]:
+    """Start a run to the newest version, or to one update. Its folder is given, because it outlives who asks here."""
+    run = await services.deployments.apply(deployment, update_id=update)
+    yield {"result": {"run": run, "folder": str(services.deployments.runs.folder(run).path)}}
+
+
+async def roll_back(
+    services: Services, *, deployment: str | None = None, update: int | None = None
+) -> AsyncIterator[Event]:
+    """Start a run that takes the newest applied update back."""
+    run = await services.deployments.rollback(deployment, update_id=update)
+    yield {"result": {"run": run, "folder": str(services.deployments.runs.folder(run).path)}}
+
+
+async def show_deployment_log(
+    services: Services, *, deployment: str | None = None, level: str | None = None, limit: int = 50
+) -> AsyncIterator[Event]:
+    """Show the newest lines of a deployment's log, oldest of them first."""
+    wanted = None if level is None else Level(level)
+    page = await services.deployments.list_logs(deployment, level=wanted, limit=limit)
+    lines = [{**dataclasses.asdict(each), "timestamp": _utc(each.timestamp)} for each in reversed(page.logs)]
+    yield {"result": {"logs": lines, "total_count": page.total_count}}
+
+
+async def announce_update(
+    services: Services,
+    *,
+    deployment: str,
+    version: str,
+    ref: str | None = None,
+    title: str | None = None,
+    description: str = "",
+    irreversible: bool = False,
+) -> AsyncIterator[Event]:
+    """Record an update of a deployment by hand."""
+    made = await services.deployments.announce(
+        deployment, version=version, ref=ref, title=title, description=description, irreversible=irreversible
+    )
+    yield {"result": {"id": made.id, "version": made.version, "status": made.status}}
+
+
 OPERATIONS: dict[str, Operation] = {
     "key.create": create_key,
     "key.list": list_keys,
@@ -115,7 +167,16 @@ OPERATIONS: dict[str, Operation] = {
     "user.session": open_session,
     "verify": verify,
     "collect": collect,
+    "deployment.check": check_deployment,
+    "deployment.apply": apply_update,
+    "deployment.rollback": roll_back,
+    "deployment.log": show_deployment_log,
+    "deployment.announce": announce_update,
 }
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _shown(key: ApiKey) -> Event:

@@ -11,6 +11,7 @@ from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.catalog.service import CatalogService
 from updater.config import Settings
+from updater.deployments.service import DeploymentService
 from updater.health import HealthService
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
@@ -28,5 +29,6 @@ class Services:
     tasks: TaskService
     artifacts: ArtifactService
     catalog: CatalogService
+    deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService

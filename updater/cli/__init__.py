@@ -33,6 +33,7 @@ COMMANDS = {
     "figures": Target("updater.cli.figures:figures", "Show adoption, failures, downloads and countries."),
     "key": Target("updater.cli.key:key", "Make, list and revoke API keys."),
     "user": Target("updater.cli.user:user", "Add, list and disable people who sign in."),
+    "deployment": Target("updater.cli.deployment:deployment", "Update the checkouts this server looks after."),
     "verify": Target("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),
     "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),
 }

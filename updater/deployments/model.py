@@ -235,12 +235,18 @@ class RunState:
     to_commit: str | None = None
     touched: bool = False
     attempts: int = 1
+    restarts: int = 0
     steps: tuple[StepReport, ...] = ()
     recovery: tuple[StepReport, ...] = ()
     failed_step: str | None = None
     error: str | None = None
     advice: str | None = None
     finished_at: datetime | None = None
+
+    @property
+    def began_steps(self) -> bool:
+        """Say whether it came as far as the configured steps."""
+        return any(not each.name.startswith("git_") for each in self.steps)
 
     @property
     def finished(self) -> bool:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deployments.site import Site
+from updater.config import load
+from updater.database.engine import open_database
+from updater.deployments.model import RunState
+from updater.deployments.service import DeploymentService
+from updater.deployments.store import DeploymentStore
+
+OpenService = Callable[..., Awaitable[DeploymentService]]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Return a site whose service runs version `one`."""
+    site = Site(tmp_path / "site")
+    site.start()
+    yield site
+    site.stop()
+
+
+@pytest.fixture
+async def open_service(site: Site, tmp_path: Path) -> AsyncIterator[OpenService]:
+    """Return a function that opens the deployments of one data folder; `stop` one before opening the next."""
+    async with AsyncExitStack() as stack:
+
+        async def start(recover: bool = True, **record: Any) -> DeploymentService:
+            settings = load(None, {"UPDATER_DEPLOYMENTS": json.dumps([site.record(**record)])})
+            root = tmp_path / "data"
+            root.mkdir(exist_ok=True)
+            database = await stack.enter_async_context(open_database(root / "updater.db"))
+            service = DeploymentService(settings.deployments, root, DeploymentStore(database))
+            stack.push_async_callback(service.runs.stop)
+            await service.runs.start()
+            if recover:
+                await service.runs.recover()
+            return service
+
+        yield start
+
+
+async def finish(service: DeploymentService, run: str) -> RunState:
+    """Wait for a run's end."""
+    state = await service.runs.wait(run)
+    assert state is not None
+    assert state.finished, state
+    return state

@@ -1,0 +1,288 @@
+"""A run on disk: its plan, its state and its journal, in a folder that outlives every process.
+
+    <data folder>/deployments/<deployment>/
+        lock                    held (flock) by the one process that carries a run out
+        runs/<run>/plan.json    what to do; written before the start
+        runs/<run>/state.json   the checkpoint, replaced whole and flushed before each step begins
+        runs/<run>/journal      one JSON event a line, in order; flushed with each checkpoint
+        runs/<run>/imported     the database has it all
+
+The process that holds the lock is the only writer of state and journal. Everybody else reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from updater.clock import utc_now
+from updater.deployments.model import Event, Level, Outcome, Plan, RunState, StepReport
+
+PLAN, STATE, JOURNAL, IMPORTED, OUTPUT, LOCK = "plan.json", "state.json", "journal", "imported", "runner.log", "lock"
+_RESERVE, _RESERVE_BYTES = "reserve", 65_536
+_RUN_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
+_POLL_S = 0.1
+_LOCK_PATIENCE_S = 0.5
+
+
+class RunFolder:
+    """One run, as everybody may read it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run = path.name
+
+    @classmethod
+    def create(cls, home: Path, plan: Plan) -> RunFolder:
+        """Write a plan down, durably, in a new folder below a deployment's `home`."""
+        folder = cls(home / "runs" / plan.run)
+        folder.path.mkdir(parents=True)
+        _replace(folder.path / PLAN, plan.to_tree())
+        for parent in (home / "runs", home, home.parent):
+            _flush_folder(parent)
+        return folder
+
+    def find_plan(self) -> Plan | None:
+        """Return the plan, or None when it was never wholly written."""
+        tree = _read(self.path / PLAN)
+        return None if tree is None else Plan.from_tree(tree)
+
+    def find_state(self) -> RunState | None:
+        """Return the last checkpoint, or None when the run never began."""
+        tree = _read(self.path / STATE)
+        return None if tree is None else RunState.from_tree(tree)
+
+    def events(self, offset_bytes: int = 0) -> tuple[list[Event], int]:
+        """Return the whole events from `offset_bytes` on, and where the next one begins."""
+        try:
+            with (self.path / JOURNAL).open("rb") as file:
+                file.seek(offset_bytes)
+                data = file.read()
+        except FileNotFoundError:
+            return [], offset_bytes
+        whole = data[: data.rfind(b"\n") + 1]
+        return [Event.from_tree(json.loads(line)) for line in whole.splitlines()], offset_bytes + len(whole)
+
+    @property
+    def imported(self) -> bool:
+        """Say whether the database has it all."""
+        return (self.path / IMPORTED).exists()
+
+    def mark_imported(self) -> None:
+        """Note that the database has it all."""
+        (self.path / IMPORTED).touch()
+
+    def remove(self) -> None:
+        """Delete the run's folder, marker last, so that a half deleted run is never read as a new one."""
+        for name in (PLAN, JOURNAL, STATE, OUTPUT, _RESERVE, IMPORTED):
+            (self.path / name).unlink(missing_ok=True)
+        for stray in self.path.iterdir():
+            stray.unlink()
+        self.path.rmdir()
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a name for a run; names sort by time."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def list_runs(home: Path) -> list[RunFolder]:
+    """Return a deployment's runs, oldest first."""
+    folder = home / "runs"
+    if not folder.is_dir():
+        return []
+    return [RunFolder(path) for path in sorted(folder.iterdir()) if _RUN_ID.match(path.name)]
+
+
+def find_run(home: Path, run: str) -> RunFolder | None:
+    """Return a run by its name, or None."""
+    folder = RunFolder(home / "runs" / run) if _RUN_ID.match(run) else None
+    return folder if folder is not None and folder.path.is_dir() else None
+
+
+def prune(home: Path, keep: int) -> None:
+    """Remove the oldest runs that the database has, beyond the newest `keep`."""
+    for folder in [each for each in list_runs(home) if each.imported][:-keep]:
+        folder.remove()
+
+
+def is_running(home: Path) -> bool:
+    """Say whether a process holds the deployment's lock."""
+    try:
+        descriptor = os.open(home / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def take_lock(home: Path) -> int | None:
+    """Take the deployment's lock; return its descriptor, or None when another process holds it.
+
+    It waits a moment, since `is_running` holds the lock for an instant.
+    """
+    descriptor = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(descriptor)
+                return None
+            time.sleep(0.02)
+
+
+async def follow(folder: RunFolder, after: int = 0) -> AsyncIterator[Event]:
+    """Give a run's events after number `after`, as they come, until its end or until nobody carries it out.
+
+    Reads the files alone, so it goes on while services are restarted.
+    """
+    offset = 0
+    home = folder.path.parent.parent
+    while True:
+        alive = await asyncio.to_thread(is_running, home)
+        events, offset = await asyncio.to_thread(folder.events, offset)
+        for event in events:
+            if event.number > after:
+                yield event
+            if event.kind == "end":
+                return
+        if not alive:
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+class Journal:
+    """The one writer of a run's journal and state. Hold the lock before opening it."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder.path
+        events, whole_bytes = folder.events()
+        self._number = len(events)
+        self._ended = bool(events) and events[-1].kind == "end"
+        self._file = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # A writer that was killed may have left half a line.
+        os.ftruncate(self._file, whole_bytes)
+        os.lseek(self._file, 0, os.SEEK_END)
+        with contextlib.suppress(OSError):
+            _reserve(self._folder / _RESERVE)
+
+    @property
+    def ended(self) -> bool:
+        """Say whether the last event is written."""
+        return self._ended
+
+    def log(self, level: Level, component: str | None, message: str) -> None:
+        """Write one line of the log. A full disk loses lines, not the run."""
+        self._append("log", {"level": level, "component": component, "message": message})
+
+    def step(self, phase: str, report: StepReport) -> None:
+        """Write how a step does."""
+        data = {"phase": phase, "name": report.name, "status": report.status, "duration_s": report.duration_s}
+        self._append("step", data)
+
+    def target(self, data: dict[str, Any]) -> None:
+        """Write where the run goes from and to."""
+        self._append("target", data)
+
+    def end(self, state: RunState) -> None:
+        """Write the last state, then the last event: what the state says is what counts."""
+        self.checkpoint(state)
+        data = {name: getattr(state, name) for name in ("outcome", "failed_step", "error", "advice")}
+        self._append("end", data)
+        with contextlib.suppress(OSError):
+            os.fsync(self._file)
+
+    def checkpoint(self, state: RunState) -> None:
+        """Make the state durable. On a full disk the reserve is given up for it.
+
+        Raises:
+            OSError: even that was not enough, or the disk fails.
+        """
+        with contextlib.suppress(OSError):
+            os.fsync(self._file)
+        try:
+            _replace(self._folder / STATE, state.to_tree())
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            (self._folder / _RESERVE).unlink(missing_ok=True)
+            _replace(self._folder / STATE, state.to_tree())
+        if state.outcome is not Outcome.RUNNING:
+            (self._folder / _RESERVE).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    def _append(self, kind: str, data: dict[str, Any]) -> None:
+        event = Event(self._number + 1, utc_now(), kind, data)
+        line = json.dumps(event.to_tree(), ensure_ascii=False).encode() + b"\n"
+        if not self._write(line) and kind != "log":
+            (self._folder / _RESERVE).unlink(missing_ok=True)
+            self._write(line)
+
+    def _write(self, line: bytes) -> bool:
+        begin = os.lseek(self._file, 0, os.SEEK_CUR)
+        with contextlib.suppress(OSError):
+            if os.write(self._file, line) == len(line):
+                self._number += 1
+                return True
+        os.ftruncate(self._file, begin)
+        os.lseek(self._file, begin, os.SEEK_SET)
+        return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        tree: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return tree
+
+
+def _replace(path: Path, tree: dict[str, Any]) -> None:
+    """Write durably: whole or not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(json.dumps(tree, ensure_ascii=False).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+    _flush_folder(path.parent)
+
+
+def _flush_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reserve(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(bytes(_RESERVE_BYTES))

@@ -1,0 +1,143 @@
+"""One run: forward to its target; back to where it started when that fails; taken up again when it was killed.
+
+Before each step its state is on disk. A run that is taken up again goes like this: interrupted while nothing
+was touched, it ends; interrupted at the restart or the health check, it does these again (a restart that ends us
+each time is not repeated for ever); interrupted anywhere else, it goes back. So each run ends on the old version
+or on the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from updater.deployments.journal import Journal
+from updater.deployments.model import Kind, Level, Outcome, Phase, Plan, RunState
+from updater.deployments.progress import Progress, StepFailed
+from updater.deployments.steps import end_marked
+from updater.deployments.work import Work
+
+MAX_ATTEMPTS, MAX_RESTARTS = 8, 2
+Way = list[tuple[str, Callable[[], Awaitable[None]]]]
+_INTERRUPTED = "the process that carried the update out was ended from outside"
+
+
+class Pipeline:
+    """Carries one plan out, from the start or from the state in which it was left."""
+
+    def __init__(self, plan: Plan, journal: Journal, state: RunState | None = None) -> None:
+        self._plan = plan
+        self._progress = Progress(plan, journal, state)
+        self._work = Work(plan, self._progress)
+
+    @property
+    def state(self) -> RunState:
+        """Return how far it has come."""
+        return self._progress.state
+
+    async def run(self) -> None:
+        """Go through the plan, from the start."""
+        self._progress.save()
+        git: Way = [("git_fetch", self._work.git_fetch), ("git_pull", self._work.git_pull)]
+        if self._plan.kind is Kind.ROLLBACK:
+            git = [("git_reset", self._work.git_reset)]
+        await self._forward([*git, *self._configured(), *self._ending()])
+
+    async def resume(self) -> None:
+        """Take up a run that was killed, at any point."""
+        progress = self._progress
+        progress.save(attempts=self.state.attempts + 1)
+        progress.log(Level.WARNING, None, f"taken up again: {_INTERRUPTED}")
+        ended = end_marked(self._plan.run)
+        if ended:
+            progress.log(Level.WARNING, None, f"{ended} processes of the interrupted step were left, and are ended")
+        step = progress.last_step
+        if self.state.attempts > MAX_ATTEMPTS:
+            progress.finish(Outcome.BROKEN, self.state.failed_step or step, f"interrupted {MAX_ATTEMPTS} times")
+        elif step in ("restart", "health"):
+            await self._go_on_from_restart()
+        elif self.state.phase is Phase.FORWARD:
+            await self._back(StepFailed(step or "git_fetch", _INTERRUPTED))
+        else:
+            await self._go_back()
+
+    async def _forward(self, way: Way) -> None:
+        try:
+            for name, work in way:
+                await self._step(name, work)
+        except StepFailed as failed:
+            await self._back(failed)
+        else:
+            self._progress.finish(Outcome.SUCCEEDED)
+
+    async def _back(self, failed: StepFailed) -> None:
+        """Decide what a failure on the way forward means, and go back when something was touched."""
+        if not self.state.touched and failed.step not in ("restart", "health"):
+            self._progress.finish(Outcome.UNCHANGED, failed.step, failed.reason)
+            return
+        self._progress.save(failed_step=failed.step, error=failed.reason, phase=Phase.BACK, restarts=0)
+        self._progress.log(Level.WARNING, None, f"going back to {self.state.from_commit}")
+        await self._go_back()
+
+    async def _go_back(self) -> None:
+        """Undo, repeat the steps, restart. An update that touched nothing only has its restart to repeat."""
+        trouble: StepFailed | None = None
+        if self.state.touched:
+            try:
+                await self._step("git_reset", self._work.git_undo)
+            except StepFailed as failed:
+                self._finish_broken(failed)
+                return
+            for name, work in self._configured():
+                # The old version may well run although a step cannot be repeated: its health decides.
+                try:
+                    await self._step(name, work)
+                except StepFailed as failed:
+                    trouble = trouble or failed
+        await self._end_of_way_back(self._ending(), trouble)
+
+    async def _end_of_way_back(self, way: Way, trouble: StepFailed | None) -> None:
+        try:
+            for name, work in way:
+                await self._step(name, work)
+        except StepFailed as failed:
+            self._finish_broken(failed)
+            return
+        if trouble is not None and self._plan.deployment.health is None:
+            self._finish_broken(trouble)
+        else:
+            self._progress.finish(Outcome.RESTORED, self.state.failed_step, self.state.error)
+
+    async def _go_on_from_restart(self) -> None:
+        repeat = self.state.restarts < MAX_RESTARTS
+        if not repeat:
+            self._progress.log(Level.WARNING, "restart", "not repeated: this process was ended by it each time")
+        if self.state.phase is Phase.FORWARD:
+            await self._forward(self._ending(restart=repeat))
+        else:
+            await self._end_of_way_back(self._ending(restart=repeat), None)
+
+    async def _step(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._progress.begin(name)
+        try:
+            await work()
+        except StepFailed as failed:
+            self._progress.fail(name, failed)
+            raise
+        self._progress.complete(name)
+
+    def _configured(self) -> Way:
+        return [(step.name, partial(self._work.command, step.name, step)) for step in self._plan.deployment.steps]
+
+    def _ending(self, *, restart: bool = True) -> Way:
+        deployment = self._plan.deployment
+        way: Way = []
+        if deployment.restart is not None and restart:
+            way.append(("restart", partial(self._work.restart, deployment.restart)))
+        if deployment.health is not None:
+            way.append(("health", partial(self._work.health, deployment.health)))
+        return way
+
+    def _finish_broken(self, failed: StepFailed) -> None:
+        error = f"{self.state.error}; on the way back {failed}"
+        self._progress.finish(Outcome.BROKEN, self.state.failed_step or failed.step, error)

@@ -1,0 +1,108 @@
+"""Questions to what is deployed: is it busy, and is it well?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from updater.config import BusySettings, HealthSettings
+from updater.deployments.steps import Command, capture
+from updater.errors import Unavailable
+
+MAX_BODY_BYTES = 1 << 20
+_PAUSE_S = 0.25
+_ONE_ANSWER_S = 5.0
+_NOTHING = object()
+
+
+async def is_busy(probe: BusySettings, path: str, environment: Mapping[str, str]) -> bool:
+    """Ask one busy probe. Nobody listening at its address means that nothing is running there.
+
+    Raises:
+        Unavailable: the probe gives no answer, so nobody knows.
+    """
+    if probe.url is None:
+        answer = await capture(Command(probe.command, path, environment, probe.timeout_s))
+        if answer.ended.status is None or answer.ended.timed_out:
+            raise Unavailable(f"It is not known whether work is in progress: {answer.ended.reason}")
+        return answer.ended.good
+    try:
+        document = await _get_json(probe.url, probe.timeout_s)
+    except aiohttp.ClientConnectorError:
+        return False
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        raise Unavailable("It is not known whether work is in progress: the address asked gives no answer") from None
+    found = value_at(document, probe.path)
+    # `True == 1` in Python, but not in JSON.
+    return isinstance(found, bool) == isinstance(probe.equals, bool) and found == probe.equals
+
+
+def value_at(document: Any, path: str) -> Any:
+    """Return the value a dotted path leads to, or a value that equals nothing."""
+    for name in path.split(".") if path else ():
+        if isinstance(document, dict) and name in document:
+            document = document[name]
+        elif isinstance(document, list) and name.isdecimal() and int(name) < len(document):
+            document = document[int(name)]
+        else:
+            return _NOTHING
+    return document
+
+
+async def wait_until_well(health: HealthSettings, on_line: Callable[[str], None]) -> str | None:
+    """Ask until the address has answered 2xx for `steady_s` on end; return None, or why it has not.
+
+    An old process that still answers while it stops, and a new one that answers once and falls, are both
+    found by the steady time. It has to begin within `within_s`.
+    """
+    began = time.monotonic()
+    well_since: float | None = None
+    last = ""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        while True:
+            said = await _ask_health(session, health.url)
+            now = time.monotonic()
+            if said != last:
+                on_line(f"{health.url}: {said}")
+                last = said
+            if not said.startswith("answers 2"):
+                well_since = None
+                if now - began > health.within_s:
+                    return f"{health.url} is not well within {health.within_s} s: it {said}"
+            else:
+                well_since = now if well_since is None else well_since
+                if now - well_since >= health.steady_s:
+                    return None
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _ask_health(session: aiohttp.ClientSession, url: str) -> str:
+    timeout = aiohttp.ClientTimeout(total=_ONE_ANSWER_S)
+    try:
+        async with session.get(url, timeout=timeout, allow_redirects=False) as response:
+            return f"answers {response.status}"
+    except TimeoutError:
+        return "does not answer in time"
+    except aiohttp.ClientConnectorError:
+        return "cannot be reached"
+    except (aiohttp.ClientError, ValueError):
+        return "breaks off"
+
+
+async def _get_json(url: str, timeout_s: float) -> Any:
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as session,
+        session.get(url, allow_redirects=False) as response,
+    ):
+        body = await response.content.read(MAX_BODY_BYTES + 1)
+        while len(body) <= MAX_BODY_BYTES and (more := await response.content.read(MAX_BODY_BYTES)):
+            body += more
+        if len(body) > MAX_BODY_BYTES:
+            raise ValueError("too large")
+        return json.loads(body)

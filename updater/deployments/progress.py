@@ -1,0 +1,138 @@
+"""What a run knows of itself: its state, kept on disk before each step, and what it says on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections import deque
+from typing import Any
+
+from updater.clock import utc_now
+from updater.deployments.git import Version
+from updater.deployments.journal import Journal
+from updater.deployments.model import Level, Outcome, Phase, Plan, RunState, StepReport, StepStatus
+from updater.deployments.steps import readable
+
+OUTPUT_CHARACTERS = 4_000
+_ENDINGS: dict[Outcome, tuple[Level, str]] = {
+    Outcome.SUCCEEDED: (Level.INFO, "done: {place} is in place"),
+    Outcome.UNCHANGED: (Level.ERROR, "failed at {step}, nothing was changed, {place} stays in place: {error}"),
+    Outcome.RESTORED: (Level.ERROR, "failed at {step}, {place} is in place again: {error}"),
+    Outcome.BROKEN: (Level.CRITICAL, "failed at {step}, and the way back failed: {error}"),
+}
+
+
+class StepFailed(Exception):
+    """A step did not do what it had to. `timed_out` tells a hang from a failure."""
+
+    def __init__(self, step: str, reason: str, *, timed_out: bool = False) -> None:
+        super().__init__(f"{step}: {reason}")
+        self.step = step
+        self.reason = reason
+        self.timed_out = timed_out
+
+
+class Progress:
+    """State and journal of one run. `state` is what the disk has, or should have when the disk is full."""
+
+    def __init__(self, plan: Plan, journal: Journal, state: RunState | None) -> None:
+        self.plan = plan
+        self.state = state or RunState(plan.run, plan.kind, plan.started_at)
+        self._journal = journal
+        self._output: deque[str] = deque(maxlen=200)
+        self._began = 0.0
+
+    def save(self, **changes: Any) -> None:
+        """Change the state and keep it. A full disk does not stop a run: an older state leads to the same end."""
+        self.state = dataclasses.replace(self.state, **changes)
+        with contextlib.suppress(OSError):
+            self._journal.checkpoint(self.state)
+
+    def save_or_stop(self, step: str, **changes: Any) -> None:
+        """Change the state; what follows needs it on disk. Raises StepFailed."""
+        self.state = dataclasses.replace(self.state, **changes)
+        try:
+            self._journal.checkpoint(self.state)
+        except OSError as error:
+            self.state = dataclasses.replace(self.state, touched=False)
+            raise StepFailed(step, f"the state cannot be written: {error.strerror}") from None
+
+    def log(self, level: Level, component: str | None, message: str) -> None:
+        """Write a line of the log."""
+        self._journal.log(level, component, message)
+
+    def say(self, step: str, line: str) -> None:
+        """Write a line of a step's output."""
+        self._output.append(line)
+        self.log(Level.INFO, step, line)
+
+    @property
+    def last_line(self) -> str:
+        """Return what the present step said last."""
+        return self._output[-1] if self._output else ""
+
+    def aim(self, older: str, newer: str, named: Version) -> None:
+        """Write down where the run goes from and to."""
+        self.save(from_commit=older, to_commit=newer)
+        self._journal.target({"from_commit": older, "to_commit": newer, **dataclasses.asdict(named)})
+
+    def begin(self, name: str) -> None:
+        """Note that a step begins, before it does."""
+        self._output.clear()
+        self._began = time.monotonic()
+        self._report(StepReport(name, StepStatus.RUNNING), first=True)
+        self.log(Level.INFO, name, "started")
+
+    def complete(self, name: str) -> None:
+        """Note that a step has done what it had to."""
+        report = self._ended(name, StepStatus.COMPLETED)
+        self.log(Level.INFO, name, f"completed in {report.duration_s} s")
+
+    def fail(self, name: str, failed: StepFailed) -> None:
+        """Note that a step has failed."""
+        self._ended(name, StepStatus.TIMED_OUT if failed.timed_out else StepStatus.FAILED)
+        self.log(Level.ERROR, name, failed.reason)
+
+    def finish(self, outcome: Outcome, step: str | None = None, error: str | None = None) -> None:
+        """End the run."""
+        advice = self._advice() if outcome is Outcome.BROKEN else None
+        level, words = _ENDINGS[outcome]
+        place = self.state.to_commit if outcome is Outcome.SUCCEEDED else self.state.from_commit
+        text = words.format(place=(place or "the version before")[:40], step=step, error=error)
+        self.log(level, None, f"{text}. {advice}" if advice else text)
+        self.state = dataclasses.replace(
+            self.state, outcome=outcome, failed_step=step, error=error, advice=advice, finished_at=utc_now()
+        )
+        with contextlib.suppress(OSError):
+            self._journal.end(self.state)
+
+    @property
+    def last_step(self) -> str | None:
+        """Return the step the run came to."""
+        reports = self.state.steps if self.state.phase is Phase.FORWARD else self.state.recovery
+        return reports[-1].name if reports else None
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Return the commits the run goes from and to; they are known once it has aimed."""
+        return self.state.from_commit or "", self.state.to_commit or ""
+
+    def _ended(self, name: str, status: StepStatus) -> StepReport:
+        output = "\n".join(self._output)[-OUTPUT_CHARACTERS:]
+        report = StepReport(name, status, round(time.monotonic() - self._began, 3), output)
+        self._report(report)
+        return report
+
+    def _report(self, report: StepReport, *, first: bool = False) -> None:
+        side = "steps" if self.state.phase is Phase.FORWARD else "recovery"
+        before = getattr(self.state, side)
+        self._journal.step(self.state.phase, report)
+        self.save(**{side: (*(before if first else before[:-1]), report)})
+
+    def _advice(self) -> str:
+        deployment, older = self.plan.deployment, self.state.from_commit or "the commit before"
+        return readable(
+            f"Neither version is known to serve. Look at {deployment.path}: bring it to {older}, run the steps and the "
+            "restart by hand, or push a version that works and apply it"
+        )

@@ -1,0 +1,268 @@
+"""The use cases of deployments: check, status, apply, rollback, follow, announce; updates and their logs.
+
+A run is carried out by a process of its own (`runner`). `runs` starts it, watches its files and brings what they say
+into the database; a service can be stopped and started at any moment without a run noticing.
+
+For a surface: `apply` and `rollback` return as soon as the run is on its way. `runs.wait` returns its state when it
+is over, or as far as it is when this service has to stop first (then `state.finished` is false: the run goes on, and
+the next service knows it by the same name). `runs.follow` gives its events as they come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from updater.clock import utc_now
+from updater.config import DeploymentSettings, pick_environment
+from updater.deployments import imports, journal
+from updater.deployments.git import Git
+from updater.deployments.model import (
+    Check,
+    DeploymentStatus,
+    Kind,
+    Level,
+    LogPage,
+    Plan,
+    Turn,
+    Update,
+    UpdateStatus,
+    next_status,
+)
+from updater.deployments.probes import is_busy
+from updater.deployments.runs import Runs, git_of
+from updater.deployments.steps import BASE_ENVIRONMENT, capture
+from updater.deployments.store import DeploymentStore
+from updater.errors import Conflict, Invalid, NotFound, Unavailable
+
+BUSY = "Active renders in progress"
+KEPT_RUNS = 10
+MAX_LAUNCHES = 12
+_START_S = 30
+_POLL_S = 0.1
+_log = structlog.get_logger(__name__)
+
+
+class DeploymentService:
+    """All deployments of the settings. `runs` has their life: start, recover, release, stop; wait and follow."""
+
+    def __init__(self, deployments: Sequence[DeploymentSettings], root: Path, store: DeploymentStore) -> None:
+        self._deployments = {each.id: each for each in deployments}
+        self._store = store
+        self._locks = {each: asyncio.Lock() for each in self._deployments}
+        self.runs = Runs(deployments, root, store)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids of all deployments, the default one first."""
+        return tuple(self._deployments)
+
+    def get(self, deployment_id: str | None = None) -> DeploymentSettings:
+        """Return a deployment; None means the default one. Raises NotFound."""
+        if deployment_id is None and self._deployments:
+            return next(iter(self._deployments.values()))
+        if deployment_id is None or deployment_id not in self._deployments:
+            raise NotFound("deployment", "There is no such deployment")
+        return self._deployments[deployment_id]
+
+    async def check(self, deployment_id: str | None = None) -> Check:
+        """Ask the remote what there is, and record the head of the branch as an update when it is new.
+
+        While a run is on, its own look at the remote counts.
+
+        Raises:
+            Unavailable: the remote, or git, does not answer. Invalid: the branch's name. Conflict: no such checkout.
+        """
+        deployment = self.get(deployment_id)
+        git = git_of(deployment)
+        async with self._locks[deployment.id]:
+            await git.check_names()
+            await git.check_checkout()
+            if not await self.runs.is_running(deployment):
+                answer = await capture(await git.fetch())
+                if not answer.ended.good:
+                    said = answer.err[-1] if answer.err else answer.ended.reason
+                    raise Unavailable(f"git fetch failed: {said[:500]}")
+            current, latest = await git.head(), await git.resolve(None)
+            commits = await git.commits(current, latest)
+            found = Check(
+                deployment=deployment.id,
+                branch=deployment.branch,
+                current=current,
+                latest=latest,
+                commits=commits,
+                local_changes=bool(await git.local_changes()),
+                diverged=bool(commits) and not await git.is_ancestor(current, latest),
+            )
+            if found.has_update and not found.diverged:
+                await self._record_head(deployment, git, found)
+        return found
+
+    async def status(self, deployment_id: str | None = None) -> DeploymentStatus:
+        """Say how a deployment stands, from what is known here: nobody is asked.
+
+        Raises:
+            Conflict: there is no such checkout. Unavailable: git does not answer.
+        """
+        deployment = self.get(deployment_id)
+        git, home = git_of(deployment), self.runs.home(deployment)
+        await git.check_checkout()
+        head, latest = await git.head(), await git.find_commit(git.remote_ref)
+        runs = await asyncio.to_thread(journal.list_runs, home)
+        states = [state for state in (folder.find_state() for folder in reversed(runs[-2:])) if state is not None]
+        running = await asyncio.to_thread(journal.is_running, home)
+        return DeploymentStatus(
+            deployment=deployment.id,
+            branch=deployment.branch,
+            commit=head,
+            local_changes=bool(await git.local_changes()),
+            known_latest=latest,
+            updates_available=0 if latest is None else len(await git.commits(head, latest)),
+            running=runs[-1].run if running and runs else None,
+            last_run=states[0] if states else None,
+        )
+
+    async def apply(self, deployment_id: str | None = None, *, update_id: int | None = None) -> str:
+        """Start bringing a deployment to the head of its branch, or to one update; return the run's name.
+
+        Raises:
+            Conflict: work is in progress (`BUSY`), another run is on, or the update is not pending.
+            NotFound: no such deployment or update. Unavailable: it cannot be known or started.
+        """
+        update = None if update_id is None else await self._store.get(update_id)
+        deployment = self.get(deployment_id if update is None else update.deployment)
+        if update is not None:
+            next_status(update.status, Turn.APPLY)
+        async with self._locks[deployment.id]:
+            await self._refuse(deployment)
+            plan = self._plan(deployment, Kind.APPLY)
+            if update is not None:
+                target = update.commit or update.ref
+                plan = dataclasses.replace(plan, update_id=update.id, target=target)
+            return await self.runs.begin(plan)
+
+    async def rollback(self, deployment_id: str | None = None, *, update_id: int | None = None) -> str:
+        """Start taking back the newest applied update; return the run's name.
+
+        Raises:
+            Conflict: as for `apply`; the update is not completed, not the newest one, or cannot be rolled back.
+            NotFound: no such deployment or update. Unavailable: it cannot be known or started.
+        """
+        update = None if update_id is None else await self._store.get(update_id)
+        deployment = self.get(deployment_id if update is None else update.deployment)
+        newest = await self._store.find_newest_applied(deployment.id)
+        update = update or newest
+        if update is None:
+            raise Conflict("There is no applied update that could be rolled back")
+        next_status(update.status, Turn.ROLL_BACK)
+        if newest is None or newest.id != update.id:
+            raise Conflict("Only the newest applied update can be rolled back")
+        if not update.rollback_possible or update.previous_commit in (None, update.commit):
+            raise Conflict("This update cannot be rolled back")
+        async with self._locks[deployment.id]:
+            await self._refuse(deployment)
+            plan = self._plan(deployment, Kind.ROLLBACK)
+            return await self.runs.begin(
+                dataclasses.replace(plan, update_id=update.id, target=update.previous_commit, expected=update.commit)
+            )
+
+    async def announce(
+        self,
+        deployment_id: str | None = None,
+        *,
+        version: str,
+        ref: str | None = None,
+        title: str | None = None,
+        description: str = "",
+        irreversible: bool = False,
+    ) -> Update:
+        """Record an update by hand. Without a ref it means the head of the branch at the time it is applied.
+
+        Raises:
+            Invalid: a field does not fit. Conflict: a pending update has this version already.
+        """
+        deployment = self.get(deployment_id)
+        title = f"Version {version}" if title is None else title
+        _require_text({"version": (version, 100), "title": (title, 200)})
+        if len(description) > 10_000:
+            raise Invalid({"description": "expected at most 10000 characters"})
+        if ref is not None:
+            await git_of(deployment).check_ref(ref)
+        async with self._locks[deployment.id]:
+            for each in await self._store.list_updates(deployment.id):
+                if each.version == version and each.status is UpdateStatus.PENDING:
+                    raise Conflict(f"Version {version} is announced already")
+            return await self._store.insert(
+                _pending(deployment.id, version, title, description, ref=ref, rollback_possible=not irreversible)
+            )
+
+    async def list_updates(self, deployment_id: str | None = None) -> list[Update]:
+        """Return a deployment's updates, newest first."""
+        return await self._store.list_updates(self.get(deployment_id).id)
+
+    async def get_update(self, update_id: int) -> Update:
+        """Return one update. Raises NotFound."""
+        return await self._store.get(update_id)
+
+    async def list_update_logs(
+        self, update_id: int, *, level: Level | None = None, limit: int = 50, offset: int = 0
+    ) -> LogPage:
+        """Return the log of one update, newest line first. Raises NotFound."""
+        await self._store.get(update_id)
+        return await self._store.list_update_logs(update_id, level=level, limit=limit, offset=offset)
+
+    async def list_logs(
+        self, deployment_id: str | None = None, *, level: Level | None = None, limit: int = 50, offset: int = 0
+    ) -> LogPage:
+        """Return the log of a deployment over all its runs, newest line first."""
+        deployment = self.get(deployment_id)
+        return await self._store.list_deployment_logs(deployment.id, level=level, limit=limit, offset=offset)
+
+    def _plan(self, deployment: DeploymentSettings, kind: Kind) -> Plan:
+        now = utc_now()
+        return Plan(journal.new_run_id(now), kind, deployment, now)
+
+    async def _refuse(self, deployment: DeploymentSettings) -> None:
+        """Refuse to start while a run is on, while one waits to be brought to its end, and while work is going on."""
+        if await self.runs.is_running(deployment):
+            raise Conflict("Another update is in progress")
+        unfinished = await asyncio.to_thread(self.runs.find_unfinished, deployment)
+        if unfinished is not None:
+            self.runs.take_up(deployment, unfinished)
+            raise Conflict("An interrupted update is being brought to its end first")
+        environment = pick_environment((*BASE_ENVIRONMENT, *deployment.environment))
+        for probe in deployment.busy:
+            if await is_busy(probe, deployment.path, environment):
+                raise Conflict(BUSY)
+
+    async def _record_head(self, deployment: DeploymentSettings, git: Git, found: Check) -> None:
+        if await imports.find_open(self._store, deployment.id, found.latest) is not None:
+            return
+        updates = await self._store.list_updates(deployment.id)
+        if any(each.commit == found.latest and each.status is UpdateStatus.IN_PROGRESS for each in updates):
+            return
+        named = await git.describe(found.current, found.latest)
+        await self._store.insert(
+            _pending(deployment.id, named.version, named.title, named.description, commit=found.latest)
+        )
+
+
+def _pending(deployment: str, version: str, title: str, description: str, **more: Any) -> Update:
+    now = utc_now()
+    values = {"rollback_possible": True, "created_at": now, "updated_at": now, **more}
+    return Update(0, deployment, version, title, description, UpdateStatus.PENDING, **values)
+
+
+def _require_text(given: dict[str, tuple[str, int]]) -> None:
+    wrong = {
+        name: f"expected 1 to {most} printable characters"
+        for name, (text, most) in given.items()
+        if not 0 < len(text) <= most or not text.isprintable() or not text.strip()
+    }
+    if wrong:
+        raise Invalid(wrong)

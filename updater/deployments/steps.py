@@ -1,0 +1,260 @@
+"""Run one command of somebody else under hard rules: time, place, environment and output are all bounded.
+
+The command gets a session and process group of its own, no terminal and no input. When it ends, or has to be
+ended, nothing of it stays behind, except for what a restart is meant to leave running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+# The variables each command gets when they are set; settings may name more.
+BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "TMPDIR")
+MARK = "UPDATER_RUN"
+# A step keeps its first and its last bytes; what lies between is counted.
+HEAD_BYTES, TAIL_BYTES, LINE_BYTES = 131_072, 65_536, 2_000
+_TERM_GRACE_S = 2.0
+_DRAIN_S = 0.5
+_PROC = Path("/proc")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run. `keeps_children` is for a restart: what it leaves running is its purpose."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    environment: Mapping[str, str]
+    timeout_s: float
+    keeps_children: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended. `status` is None when it could not be started; a signal is its negative number."""
+
+    status: int | None
+    timed_out: bool
+    duration_s: float
+    trouble: str | None = None
+
+    @property
+    def good(self) -> bool:
+        """Say whether it ended by itself, with 0."""
+        return self.status == 0 and not self.timed_out
+
+    @property
+    def reason(self) -> str:
+        """Say in words why it is not good."""
+        if self.trouble:
+            return self.trouble
+        if self.timed_out:
+            return f"took longer than {self.duration_s:.0f} s and was ended with all its processes"
+        if self.status is not None and self.status < 0:
+            return f"was ended by signal {-self.status}"
+        return f"ended with status {self.status}"
+
+
+class OutputLines:
+    """Cuts bytes into readable lines for `on_line`: bounded in length and in sum, whatever comes in."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._left_bytes = HEAD_BYTES
+        self._pending = b""
+        self._tail = b""
+        self._beyond_bytes = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Beyond the head only the last ones are kept, at the price of a copy."""
+        head, rest = chunk[: self._left_bytes], chunk[self._left_bytes :]
+        self._left_bytes -= len(head)
+        if head:
+            self._pending = self._emit(self._pending + head)
+        if rest:
+            self._beyond_bytes += len(rest)
+            self._tail = (self._tail + rest[-TAIL_BYTES:])[-TAIL_BYTES:]
+
+    def close(self) -> None:
+        """Give out what is left: the tail, and a note about what is missing before it."""
+        missing = self._beyond_bytes - len(self._tail)
+        if missing:
+            self._say(self._pending)
+            self._on_line(f"[{missing} bytes of output left out]")
+            self._pending = b""
+        self._say(self._emit(self._pending + self._tail))
+        self._pending = self._tail = b""
+
+    def _emit(self, data: bytes) -> bytes:
+        *lines, rest = data.replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            self._say(line)
+        while len(rest) > LINE_BYTES:
+            self._say(rest[:LINE_BYTES])
+            rest = rest[LINE_BYTES:]
+        return rest
+
+    def _say(self, line: bytes) -> None:
+        for start in range(0, len(line), LINE_BYTES):
+            text = readable(line[start : start + LINE_BYTES].decode("utf-8", "replace"))
+            if text:
+                self._on_line(text)
+
+
+def readable(text: str) -> str:
+    """Take out what a terminal would obey, and credentials in addresses."""
+    text = _CREDENTIALS.sub("***@", _ANSI.sub("", text)).replace("\t", "    ").rstrip()
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended:
+    """Run a command to its end, each line of its output going to `on_line`. Never raises for what it does."""
+    started = time.monotonic()
+    reading, writing = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command.argv,
+            cwd=command.cwd,
+            env=dict(command.environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        os.close(reading)
+        return _not_started(command, error)
+    finally:
+        os.close(writing)
+    # A pipe of our own: asyncio's would make wait() wait for children that keep it open.
+    output = asyncio.create_task(_read(reading, on_line))
+    timed_out = False
+    try:
+        try:
+            async with asyncio.timeout(command.timeout_s):
+                status = await process.wait()
+        except TimeoutError:
+            timed_out = True
+            status = await _end_group(process)
+        await asyncio.wait({output}, timeout=_DRAIN_S)
+    finally:
+        if process.returncode is None or timed_out or not command.keeps_children:
+            _signal_group(process.pid, signal.SIGKILL)
+            end_marked(command.environment.get(MARK))
+        if not output.done():
+            await asyncio.wait({output}, timeout=_DRAIN_S)
+            output.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await output
+    return Ended(status, timed_out, time.monotonic() - started)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said, in full. `err` is readable; `out` is as it came."""
+
+    ended: Ended
+    out: str
+    err: tuple[str, ...]
+
+
+async def capture(command: Command) -> Answer:
+    """Run a command that answers a question: short output, as it is. Never raises for what it does."""
+    started = time.monotonic()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command.argv,
+            cwd=command.cwd,
+            env=dict(command.environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        return Answer(_not_started(command, error), "", ())
+    timed_out, out, err = False, b"", b""
+    try:
+        async with asyncio.timeout(command.timeout_s):
+            out, err = await process.communicate()
+    except TimeoutError:
+        timed_out = True
+    finally:
+        _signal_group(process.pid, signal.SIGKILL)
+        status = await process.wait()
+    lines = (readable(line) for line in err.decode("utf-8", "replace").splitlines())
+    ended = Ended(status, timed_out, time.monotonic() - started)
+    return Answer(ended, out.decode("utf-8", "replace"), tuple(line for line in lines if line))
+
+
+def _not_started(command: Command, error: Exception) -> Ended:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
+    return Ended(None, False, 0.0, f"{command.argv[0]} could not be started: {why}")
+
+
+async def _read(descriptor: int, on_line: Callable[[str], None]) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=HEAD_BYTES)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor))
+    lines = OutputLines(on_line)
+    try:
+        while chunk := await reader.read(HEAD_BYTES):
+            lines.feed(chunk)
+    finally:
+        lines.close()
+        transport.close()
+
+
+async def _end_group(process: asyncio.subprocess.Process) -> int:
+    _signal_group(process.pid, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TERM_GRACE_S):
+            return await process.wait()
+    _signal_group(process.pid, signal.SIGKILL)
+    return await process.wait()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def end_marked(mark: str | None) -> int:
+    """Kill every process that carries this run's mark in its environment; return how many there were.
+
+    A child that made a session of its own escapes its group, but not the mark it inherited. Where there is no
+    /proc, only the group is ended.
+    """
+    if not mark or not _PROC.is_dir():
+        return 0
+    wanted = f"{MARK}={mark}".encode()
+    ended: set[int] = set()
+    for _ in range(20):  # whoever forks faster than this would win against any limit
+        found = {pid for pid in _marked(wanted) if pid not in ended}
+        if not found:
+            break
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        ended |= found
+    return len(ended)
+
+
+def _marked(wanted: bytes) -> set[int]:
+    found = set()
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.add(int(entry.name))
+    return found

@@ -1,0 +1,148 @@
+"""What each step does: git's, the configured ones, the restart, the health check. In which order, `pipeline` says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from updater.config import DeploymentSettings, HealthSettings, RestartSettings, StepSettings, pick_environment
+from updater.deployments.git import Git
+from updater.deployments.model import Kind, Level, Plan
+from updater.deployments.probes import wait_until_well
+from updater.deployments.progress import Progress, StepFailed
+from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, run_command
+from updater.errors import Failure, Invalid
+
+Question = Callable[[], Awaitable[None]]
+
+
+class Work:
+    """The steps of one plan. Each method returns when its step is done, and raises StepFailed otherwise."""
+
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self._plan = plan
+        self._deployment = plan.deployment
+        self._progress = progress
+        self._git = Git(plan.deployment, self._environment((), mark=True))
+
+    async def git_fetch(self) -> None:
+        """Bring the remote's branch here; the checkout stays as it is."""
+        await _checked("git_fetch", self._git.check_names, self._git.check_checkout)
+        await self._run("git_fetch", await self._git.fetch())
+
+    async def git_pull(self) -> None:
+        """Move ahead, when nothing is in the way: whatever is refused here has changed nothing."""
+        await _checked("git_pull", self._refuse_local_changes, self._aim)
+        older, newer = self._progress.ends
+        if older == newer:
+            self._progress.say("git_pull", "already up to date")
+            return
+        await _checked("git_pull", lambda: self._git.check_move(older, newer))
+        self._progress.save_or_stop("git_pull", touched=True)
+        await self._run("git_pull", await self._git.forward(newer))
+        await self._bring_submodules("git_pull")
+
+    async def git_reset(self) -> None:
+        """Move to an earlier commit, when the checkout is as the update left it."""
+        await _checked("git_reset", self._git.check_names, self._git.check_checkout, self._refuse_local_changes)
+        await _checked("git_reset", self._aim)
+        older, newer = self._progress.ends
+        await _checked("git_reset", lambda: self._git.check_move(older, newer))
+        self._progress.save_or_stop("git_reset", touched=True)
+        await self._run("git_reset", await self._git.reset(newer, keep=True))
+        await self._bring_submodules("git_reset")
+
+    async def git_undo(self) -> None:
+        """Put the commit back that was there before. Only what this run has made is lost."""
+        older, newer = self._progress.ends
+        await _checked("git_reset", lambda: self._clear(older, newer))
+        await self._run("git_reset", await self._git.reset(older, keep=False))
+        await self._bring_submodules("git_reset")
+
+    async def command(
+        self, name: str, settings: StepSettings | RestartSettings, *, keeps_children: bool = False
+    ) -> None:
+        """Run a configured command in the checkout."""
+        command = Command(
+            argv=settings.command,
+            cwd=self._deployment.path,
+            environment=self._environment(settings.environment, mark=not keeps_children),
+            timeout_s=settings.timeout_s,
+            keeps_children=keeps_children,
+        )
+        await self._run(name, command)
+
+    async def restart(self, settings: RestartSettings) -> None:
+        """Run the restart command; what it starts stays."""
+        self._progress.save(restarts=self._progress.state.restarts + 1)
+        await self.command("restart", settings, keeps_children=True)
+
+    async def health(self, settings: HealthSettings) -> None:
+        """Wait until the service answers, and goes on answering."""
+        reason = await wait_until_well(settings, lambda line: self._progress.say("health", line))
+        if reason is not None:
+            raise StepFailed("health", reason)
+
+    async def _aim(self) -> None:
+        """Find out where the run goes from and to, and write it down."""
+        head = await self._git.head()
+        if self._plan.kind is Kind.ROLLBACK:
+            if head != self._plan.expected:
+                raise StepFailed("git_reset", f"the checkout is at {head}, not at the version to be rolled back")
+            target = self._plan.target or head
+        else:
+            target = await self._git.resolve(self._plan.target)
+            if await self._git.is_ancestor(target, head):
+                target = head
+            elif not await self._git.is_ancestor(head, target):
+                raise StepFailed("git_pull", f"the checkout at {head} and the remote at {target} have diverged")
+        self._progress.aim(head, target, await self._git.describe(head, target))
+
+    async def _refuse_local_changes(self) -> None:
+        changed = await self._git.local_changes()
+        if changed:
+            step = "git_pull" if self._plan.kind is Kind.APPLY else "git_reset"
+            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+            raise StepFailed(step, f"the checkout has local changes in {', '.join(changed[:5])}{more}")
+
+    async def _clear(self, older: str, newer: str) -> None:
+        for name in await self._git.remove_stale_locks(self._plan.started_at):
+            self._progress.log(Level.WARNING, "git_reset", f"removed {name}, which a killed git had left")
+        removed = self._git.remove_appeared(await self._git.appearing(older, newer))
+        if removed:
+            self._progress.say("git_reset", f"removed {removed} files that only {newer} has")
+
+    async def _bring_submodules(self, step: str) -> None:
+        command = await self._git.submodules()
+        if command is not None:
+            await self._run(step, command)
+
+    async def _run(self, step: str, command: Command) -> None:
+        ended = await run_command(command, lambda line: self._progress.say(step, line))
+        if not ended.good:
+            said = self._progress.last_line if ended.status is not None else ""
+            reason = f"{ended.reason}: {said[:500]}" if said else ended.reason
+            raise StepFailed(step, reason, timed_out=ended.timed_out)
+
+    def _environment(self, names: tuple[str, ...], *, mark: bool) -> Mapping[str, str]:
+        picked = pick_environment((*BASE_ENVIRONMENT, *self._deployment.environment, *names))
+        return {**picked, MARK: self._plan.run} if mark else picked
+
+
+async def _checked(step: str, *questions: Question) -> None:
+    """Ask in order; a failure of one is the step's failure."""
+    try:
+        for question in questions:
+            await question()
+    except Failure as failure:
+        fields = failure.fields if isinstance(failure, Invalid) else {}
+        raise StepFailed(
+            step, "; ".join(f"{name}: {text}" for name, text in fields.items()) or failure.message
+        ) from None
+
+
+def environment_names(deployment: DeploymentSettings) -> tuple[str, ...]:
+    """Return all variables a run of this deployment may need, for the process that carries it out."""
+    more = [name for step in deployment.steps for name in step.environment]
+    if deployment.restart is not None:
+        more += deployment.restart.environment
+    return (*BASE_ENVIRONMENT, *deployment.environment, *more)
