@@ -8,10 +8,11 @@ from pathlib import Path
 from aiohttp import web
 
 from tests.bench.checks import CHECK_PATH
+from tests.bench.desktop import PREFIX
 
 
 def main(port: int, body: bytes) -> None:
-    """Answer checks with these bytes once the query is read."""
+    """Answer checks with these bytes once the query is read, and the desktop questions with them at once."""
 
     async def check(request: web.Request) -> web.Response:
         query = request.query
@@ -19,8 +20,13 @@ def main(port: int, body: bytes) -> None:
             raise web.HTTPBadRequest
         return web.Response(body=body, content_type="application/json")
 
+    async def give(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
     application = web.Application()
     application.router.add_get(CHECK_PATH, check)
+    application.router.add_get(f"{PREFIX}/latest", give)
+    application.router.add_get(f"{PREFIX}/compatibility/{{current_version}}", give)
     web.run_app(application, host="127.0.0.1", port=port, access_log=None, print=lambda _: None)
 
 

@@ -67,8 +67,11 @@ def running(command: list[str], port: int, log: Path, *, core: str | None, **mor
 
 
 @contextmanager
-def service(root: Path, *, core: str | None = SERVER_CORE, module: str = "updater") -> Iterator[Process]:
-    """Run the service for the block, with rate limits, access log (to a file) and metrics as in production."""
+def service(root: Path, *, core: str | None = SERVER_CORE, module: str = "updater", **more: Any) -> Iterator[Process]:
+    """Run the service for the block, with rate limits, access log (to a file) and metrics as in production.
+
+    `more` are further settings, `section__key` or a whole list.
+    """
     port = free_port()
     root.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UPDATER_")}
@@ -79,6 +82,7 @@ def service(root: Path, *, core: str | None = SERVER_CORE, module: str = "update
         "access__api_keys": [{"name": "bench", "key": KEY, "permissions": ["write"]}],
         "rate_limit__anonymous_per_minute": _PLENTY,
         "rate_limit__authenticated_per_minute": _PLENTY,
+        **more,
     }
     environment |= {f"UPDATER_{name.upper()}": json.dumps(value) for name, value in settings.items()}
     command = [sys.executable, "-m", module, "serve"]

@@ -42,11 +42,10 @@ class AccessService:
         if presented is None:
             return None
         now = self._clock()
-        key = self._ring.find(presented, now)
-        if key is None:
-            return None
-        self._used[key.digest] = now
-        return key.principal()
+        principal = self._ring.recognise(presented, now)
+        if principal is not None and principal.key_hash is not None:
+            self._used[principal.key_hash] = now
+        return principal
 
     def authorize(self, principal: Principal | None, level: Level, application_id: str | None = None) -> None:
         """Hold somebody to a level and, for keys bound to one application, to that application.

@@ -1,13 +1,13 @@
 """The latest version and compatibility: answered from memory, without any await on the way.
 
 Answers are rendered once per snapshot of the catalog. They depend on the question, on the origin of links and,
-for the latest version, on the version a client states in its User-Agent; never on who asks.
+for the latest version, on the version a client states in its User-Agent; never on who asks. What is kept with an
+answer for the figures also depends on the platform a client states.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -71,10 +71,12 @@ class Offers:
     async def get_latest(self, request: web.Request) -> web.Response:
         """Return the highest active version; to a client that states its version, the highest it may move to."""
         agent = agent_of(request)
-        current = agent.version or ""
         origin = self._names.links.download_origin(request)
-        key = ("latest", origin, request.rel_url.raw_query_string, current, agent.platform or "")
-        return self._answer(request, key, lambda: self._render_latest(request, origin, current))
+        key = (origin, request.rel_url.raw_query_string, agent.version or "", agent.platform or "")
+        found = self._find(key)
+        if found is None:
+            found = self._keep(key, self._render_latest(request, origin, agent.version))
+        return self._answer(request, found)
 
     @endpoint(
         Contract(
@@ -88,30 +90,37 @@ class Offers:
     )
     async def get_compatibility(self, request: web.Request) -> web.Response:
         """Tell which version a client on the one in the path belongs on."""
-        agent = agent_of(request)
-        version = request.match_info["current_version"]
-        key = ("compatibility", version, request.rel_url.raw_query_string, agent.platform or "")
-        return self._answer(request, key, lambda: self._render_compatibility(request))
+        platform = agent_of(request).platform or ""
+        key = (request.match_info["current_version"], request.rel_url.raw_query_string, platform)
+        found = self._find(key)
+        if found is None:
+            found = self._keep(key, self._render_compatibility(request))
+        return self._answer(request, found)
 
-    def _answer(self, request: web.Request, key: tuple[str, ...], render: Callable[[], Rendered]) -> web.Response:
+    def _find(self, key: tuple[str, ...]) -> Rendered | None:
+        """Return the answer rendered for a question; whatever was rendered for an older snapshot is forgotten."""
         snapshot = self._catalog.index_of(self._names.application)
         if snapshot is not self._snapshot:
             self._snapshot, self._rendered = snapshot, {}
-        found = self._rendered.get(key)
-        if found is None:
-            found = render()
-            if len(self._rendered) < MAX_CACHED_ANSWERS and sum(map(len, key)) <= MAX_CACHED_QUERY_CHARACTERS:
-                self._rendered[key] = found
+        return self._rendered.get(key)
+
+    def _keep(self, key: tuple[str, ...], rendered: Rendered) -> Rendered:
+        if len(self._rendered) < MAX_CACHED_ANSWERS and sum(map(len, key)) <= MAX_CACHED_QUERY_CHARACTERS:
+            self._rendered[key] = rendered
+        return rendered
+
+    def _answer(self, request: web.Request, found: Rendered) -> web.Response:
         self._counter.count(found.asked, self._places.of(request))
+        visit = request[VISIT]
         known = request.headers.get("If-None-Match")
         if known is not None and _names(known, found.headers["ETag"]):
-            request[VISIT].outcome = "not_modified"
+            visit.outcome = "not_modified"
             headers = {name: value for name, value in found.headers.items() if name != "Content-Type"}
             return web.Response(status=304, headers=headers)
-        request[VISIT].outcome = found.outcome
+        visit.outcome = found.outcome
         return web.Response(body=found.body, headers=found.headers)
 
-    def _render_latest(self, request: web.Request, origin: str, current: str) -> Rendered:
+    def _render_latest(self, request: web.Request, origin: str, current: str | None) -> Rendered:
         target = _target(request)
         release = self._catalog.get_newest_release(
             self._names.application, target, current=self._parse(current) if current else None
@@ -127,7 +136,7 @@ class Offers:
         asked = self._asked(request, given, target)
         return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), asked)
 
-    def _asked(self, request: web.Request, current: str, target: Target | None) -> Asked:
+    def _asked(self, request: web.Request, current: str | None, target: Target | None) -> Asked:
         """Say for the figures who asks; the platform may be told by the query or by the User-Agent."""
         word = agent_of(request).platform
         if target is None and word is not None:
