@@ -13,6 +13,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
+from tests.servers.ceph import ceph  # noqa: F401 - a fixture
 from updater.app import build_app, hold_folder, make_runner, open_services, rate_limits
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
 from updater.config import Settings, load

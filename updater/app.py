@@ -24,7 +24,8 @@ from updater.access.people import PeopleService
 from updater.access.service import AccessService
 from updater.access.store import AccessStore, PeopleStore
 from updater.access.tokens import TokenReader
-from updater.artifacts.local import LocalBlobStore, sync_folder
+from updater.artifacts.local import sync_folder
+from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
 from updater.catalog.platforms import DESKTOP_PLATFORMS
@@ -105,9 +106,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     root = Path(settings.storage.root)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(root / "updater.db"))
-        blobs = _open_blobs(root)
-        stack.callback(blobs.close)
-        await blobs.sweep()
+        blobs = stack.enter_context(open_blobs(settings.storage.blob_url, root))
+        if settings.storage.blob_url is None:  # the folder is ours alone, so nobody is receiving yet
+            await blobs.sweep(utc_now())
         artifact_store = ArtifactStore(database)
         artifacts = ArtifactService(blobs, artifact_store, database, max_bytes=settings.storage.max_upload_bytes)
         catalog = CatalogService(CatalogStore(database), artifact_store, database)
@@ -141,13 +142,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             telemetry=telemetry,
             health=HealthService(database, artifacts),
         )
-
-
-def _open_blobs(root: Path) -> LocalBlobStore:
-    try:
-        return LocalBlobStore(root)
-    except OSError as error:
-        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
 
 
 def build_app(services: Services, limits: RateLimits | None = None) -> web.Application:

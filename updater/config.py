@@ -31,6 +31,9 @@ _NOT_SETTINGS = frozenset({"UPDATER_SERVER", "UPDATER_KEY", "UPDATER_CONFIG"})
 LEVELS = ("read", "write", "admin")
 # What the pattern of a desktop download's file name may hold.
 FILE_NAME_FIELDS = ("application", "version", "platform", "suffix")
+OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
+# Source: Amazon S3 API, CopyObject; every upload is copied once inside the store.
+COPY_LIMIT_BYTES = 5 * 1024**3
 # First parts of paths that belong to other interfaces.
 _TAKEN = ("api", "admin", "health", "metrics")
 _APPLICATION = r"[A-Za-z0-9_-]{1,100}\Z"
@@ -52,6 +55,12 @@ def _http_url(value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
+
+
+def _blob_url(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
+        raise ValidationError("expected s3://bucket/prefix?endpoint=..., gs://bucket/... or az://container/...")
 
 
 def _network(value: str) -> None:
@@ -110,9 +119,19 @@ class StorageSettings:
     """Where rows and bytes live."""
 
     root: str = _setting(_text(validate.Length(min=1)), "storage")
+    blob_url: str | None = _setting(fields.String(allow_none=True, validate=_blob_url), None)
+    remote_downloads: str = _setting(_text(validate.OneOf(("redirect", "stream"))), "redirect")
+    signed_url_s: int = _setting(_whole(60, 604_800), 3600)
+    offload: str | None = _setting(fields.String(allow_none=True, validate=validate.OneOf(("x-accel",))), None)
     max_upload_bytes: int = _setting(_whole(1), 2_147_483_648)
     cdn_url: str | None = _setting(fields.String(allow_none=True, validate=_http_url), None)
     collect_grace_s: int = _setting(_whole(0), 86_400)
+
+    def __post_init__(self) -> None:
+        if self.offload and self.blob_url:
+            raise ValueError("offload sends local files; with blob_url there are none")
+        if self.blob_url and self.max_upload_bytes > COPY_LIMIT_BYTES:
+            raise ValueError(f"max_upload_bytes: object stores copy at most {COPY_LIMIT_BYTES} bytes, 5 GiB, at once")
 
 
 @dataclass(frozen=True)

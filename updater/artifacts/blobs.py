@@ -11,6 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+# One hand-over to a thread, or to a connection, per MiB: small enough to stay in cache, large enough to hide it.
+BATCH_BYTES = 1 << 20
+
 
 class Staged(Protocol):
     """Bytes that were received whole but are not visible yet."""
@@ -26,7 +29,10 @@ class Staged(Protocol):
         """
 
     async def discard(self) -> None:
-        """Forget the bytes. Does nothing once they were placed, or when called again."""
+        """Clear away what is left beside the placed bytes, or all when they were not placed. Again is fine.
+
+        Raises nothing for a store that fails now: the next sweep does it.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,11 @@ class BlobStore(Protocol):
     def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Yield the bytes from `start`, in pieces of at most 1 MiB.
 
+        `start` lies within the blob, or is 0.
+
         Raises:
-            NotFound: no such blob, or its medium cannot give it back. Unavailable: the store failed.
+            NotFound: no such blob, or its medium cannot give it back. Unavailable: the store failed, perhaps after
+                some pieces.
         """
 
     async def delete(self, digest: str) -> None:
@@ -69,5 +78,22 @@ class BlobStore(Protocol):
     async def probe(self) -> int | None:
         """Return the free bytes, or None where that has no meaning. Raises Unavailable when the store is gone."""
 
-    async def sweep(self) -> int:
-        """Remove what interrupted receptions left; return how many. Only while nothing is being received."""
+    async def sweep(self, before: datetime) -> int:
+        """Remove what receptions left that were interrupted before a time; return how many.
+
+        What was touched since may still be on its way in, here or in another process.
+        """
+
+
+async def batched(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Gather chunks of any size into batches of about 1 MiB."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= BATCH_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)

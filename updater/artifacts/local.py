@@ -21,12 +21,10 @@ from typing import TypeVar
 
 import aiofiles
 
-from updater.artifacts.blobs import BlobInfo
+from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
 from updater.artifacts.digests import is_digest
 from updater.errors import NotFound, StorageFull, Unavailable
 
-# One hand-over to a thread per MiB: small enough to stay in cache, large enough to hide the hand-over.
-BATCH_BYTES = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
@@ -55,7 +53,7 @@ class LocalBlobStore:
         writing: asyncio.Future[None] | None = None
         try:
             await staged.step(staged.create)
-            async for batch in _batches(chunks):
+            async for batch in batched(chunks):
                 if writing is not None:
                     await writing
                 writing = asyncio.ensure_future(staged.step(staged.write, batch))
@@ -104,9 +102,9 @@ class LocalBlobStore:
         except FileNotFoundError as error:
             raise Unavailable("The store's folder is gone") from error
 
-    async def sweep(self) -> int:
+    async def sweep(self, before: datetime) -> int:
         """See `BlobStore.sweep`."""
-        return await self.run(_empty, self._incoming)
+        return await self.run(_empty, self._incoming, before.timestamp())
 
     def ensure_folder(self, folder: Path) -> None:
         """Make a folder whose entry is durable (in a worker thread).
@@ -222,20 +220,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Gather chunks of any size into batches of about 1 MiB."""
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
-        if size >= BATCH_BYTES:
-            yield b"".join(parts)
-            parts, size = [], 0
-    if parts:
-        yield b"".join(parts)
-
-
 def _info(path: Path) -> BlobInfo | None:
     try:
         status = path.stat(follow_symlinks=False)
@@ -258,8 +242,8 @@ def _unlink(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _empty(folder: Path) -> int:
-    paths = [path for path in folder.iterdir() if not path.is_dir()]
+def _empty(folder: Path, before_s: float) -> int:
+    paths = [path for path in folder.iterdir() if not path.is_dir() and path.lstat().st_mtime < before_s]
     for path in paths:
         path.unlink(missing_ok=True)
     return len(paths)

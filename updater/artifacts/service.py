@@ -15,6 +15,9 @@ from updater.clock import Clock, utc_now
 from updater.database.engine import Database
 from updater.errors import DigestMismatch, NotFound, TooLarge
 
+# Longer than any reception pauses: what was not touched for so long belongs to a process that is gone.
+_ABANDONED_AFTER = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -99,9 +102,11 @@ class ArtifactService:
         """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield each that went.
 
         Safe while uploads run: an upload claims its row before it places its bytes, and both this and the
-        upload hold that row until they are done.
+        upload hold that row until they are done. What interrupted receptions left goes too.
         """
-        before = self._clock() - timedelta(seconds=grace_s)
+        now = self._clock()
+        await self.blobs.sweep(now - _ABANDONED_AFTER)
+        before = now - timedelta(seconds=grace_s)
         for digest in await self._store.list_unused(before):
             if await self._remove(digest):
                 yield digest

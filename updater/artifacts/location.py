@@ -1,0 +1,78 @@
+"""Where a blob store is, as one text: `local`, or `s3://bucket/prefix?...`, `gs://...`, `az://...`.
+
+The query holds the provider's own configuration keys (`endpoint`, `region`, `access_key_id`, ... as obstore names
+them); what is not in the query comes from the provider's usual environment variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from updater.config import OBJECT_STORE_SCHEMES, pick_environment
+
+LOCAL = "local"
+# Only these variables are handed on; the values win over nothing but the provider's defaults.
+_ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
+    "s3": {
+        "AWS_ACCESS_KEY_ID": "access_key_id",
+        "AWS_SECRET_ACCESS_KEY": "secret_access_key",
+        "AWS_SESSION_TOKEN": "session_token",
+        "AWS_DEFAULT_REGION": "region",
+        "AWS_REGION": "region",
+        "AWS_ENDPOINT_URL": "endpoint",
+        "AWS_ENDPOINT_URL_S3": "endpoint",
+    },
+    "gs": {
+        "GOOGLE_SERVICE_ACCOUNT": "service_account",
+        "GOOGLE_SERVICE_ACCOUNT_KEY": "service_account_key",
+        "GOOGLE_APPLICATION_CREDENTIALS": "application_credentials",
+    },
+    "az": {
+        "AZURE_STORAGE_ACCOUNT_NAME": "account_name",
+        "AZURE_STORAGE_ACCOUNT_KEY": "account_key",
+        "AZURE_STORAGE_SAS_KEY": "sas_key",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A bucket (or container) and a prefix in it. `options` may hold secrets, so it is never shown."""
+
+    scheme: str
+    bucket: str
+    prefix: str = ""
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        """Return the address without its options."""
+        return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def parse_location(url: str) -> Location:
+    """Read the address of an object store, with what its query leaves out taken from the environment.
+
+    Raises:
+        ValueError: not such an address, or an option twice.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
+        raise ValueError("expected s3://bucket/prefix?..., gs://... or az://...")
+    given = _query(parts.query)
+    names = _ENVIRONMENT[parts.scheme]
+    usual = {names[name]: value for name, value in pick_environment(names).items()}
+    return Location(parts.scheme, parts.netloc, parts.path.strip("/"), {**usual, **given})
+
+
+def _query(text: str) -> dict[str, str]:
+    """Read `a=1&b=2`. A plus sign is a plus sign: secret keys hold them, and nobody means a blank."""
+    found: dict[str, str] = {}
+    for pair in filter(None, text.split("&")):
+        name, _, value = pair.partition("=")
+        name = unquote(name).lower()
+        if name in found:
+            raise ValueError(f"the option {name} is given twice")
+        found[name] = unquote(value)
+    return found

@@ -1,0 +1,39 @@
+"""Open the blob store that a text names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from updater.artifacts.blobs import BlobStore
+from updater.artifacts.local import LocalBlobStore
+from updater.artifacts.location import LOCAL, parse_location
+from updater.errors import ConfigurationError
+
+
+@contextmanager
+def open_blobs(where: str | None, root: Path) -> Iterator[BlobStore]:
+    """Open the store for the block: `local` (or None) in the folder `root`, else an object store's address.
+
+    Raises:
+        ConfigurationError: the folder cannot be used, the address or its options do not fit, or the extra is missing.
+    """
+    if where is None or where == LOCAL:
+        try:
+            local = LocalBlobStore(root)
+        except OSError as error:
+            raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
+        try:
+            yield local
+        finally:
+            local.close()
+        return
+    # Only who uses an object store pays for its library.
+    from updater.artifacts.remote import RemoteBlobStore
+
+    try:
+        location = parse_location(where)
+    except ValueError as error:
+        raise ConfigurationError(f"storage.blob_url: {error}") from None
+    yield RemoteBlobStore(location)
