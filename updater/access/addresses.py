@@ -14,12 +14,16 @@ class AddressReader:
     def __init__(self, trusted: Sequence[str]) -> None:
         self._trusted: list[Network] = [ipaddress.ip_network(each) for each in trusted]
 
+    def believes(self, peer: str) -> bool:
+        """Tell whether what this peer says of where a request came from counts."""
+        return bool(self._trusted) and self._is_trusted(peer)
+
     def client_address(self, peer: str, forwarded_for: str | None) -> str:
         """Return the right-most hop that is not a trusted proxy; the peer when it is none itself.
 
         Source: RFC 7239 section 7.4 on why only the last hops can be believed.
         """
-        if not self._trusted or not self._is_trusted(peer) or not forwarded_for:
+        if not self.believes(peer) or not forwarded_for:
             return peer
         for hop in reversed(forwarded_for.split(",")):
             address = _address(hop)

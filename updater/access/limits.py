@@ -8,7 +8,6 @@ import time
 from typing import NamedTuple
 
 from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import Storage
 
 from updater.access.windows import WindowStorage
 
@@ -66,16 +65,14 @@ class RateLimits:
 
 
 class _Limit:
-    def __init__(self, item: RateLimitItem, storage: Storage) -> None:
+    def __init__(self, item: RateLimitItem, storage: WindowStorage) -> None:
         self._amount = item.amount
         self._expiry_s = item.get_expiry()
         self._key_for = functools.lru_cache(_KEPT_KEYS)(item.key_for)
         self._storage = storage
 
     def hit(self, client: str) -> Allowance:
-        key = self._key_for(client)
-        count = self._storage.incr(key, self._expiry_s)
-        reset_at = self._storage.get_expiry(key)
+        count, reset_at = self._storage.hit(self._key_for(client), self._expiry_s)
         limit = self._amount
         if count <= limit:
             return Allowance(True, limit, limit - count, int(reset_at) + 1, 0)

@@ -39,14 +39,18 @@ class WindowStorage(Storage):
         """Return what the library wraps on request: nothing here fails."""
         return ValueError
 
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Count; return the count of the window."""
+    def hit(self, key: str, expiry: float, amount: int = 1) -> tuple[int, float]:
+        """Count; return the count of the window, and when it ends in seconds since the epoch."""
         now = time.time()
         window = self._windows.get(key)
         if window is None or window.ends_at <= now:
             window = self._begin(key, now, expiry)
         window.count += amount
-        return window.count
+        return window.count, window.ends_at
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """Count; return the count of the window."""
+        return self.hit(key, expiry, amount)[0]
 
     def get(self, key: str) -> int:
         """Return the count of the window; 0 when there is none."""

@@ -10,10 +10,11 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from aiohttp import web
+from multidict import istr
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import Allowance, RateLimits, client_of
@@ -23,23 +24,36 @@ from updater.errors import Malformed, RateLimited
 from updater.web.agents import agent_of
 from updater.web.errors import Answer, answer_for, unexpected
 from updater.web.metrics import Metrics
-from updater.web.routing import Surface, contract_of
+from updater.web.routing import Contract, Surface, contract_of
 
 _log = structlog.get_logger("updater.request")
-_access = structlog.get_logger("access")
-_CREDENTIAL_HEADERS = ("Authorization", "X-API-Key", "Content-Length")
+# Each of these is looked up for every request: an `istr` is folded once.
+_CREDENTIAL_HEADERS = tuple(istr(name) for name in ("Authorization", "X-API-Key", "Content-Length"))
+_SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
+_LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
+_FORWARDED_FOR = istr("X-Forwarded-For")
 _UNMATCHED = "unmatched"
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 # What the log says of requests that no status ended; the first as nginx has it.
 CLIENT_GONE, ANSWER_CUT = 499, 599
+
+
+class _Place(NamedTuple):
+    """Where a request went: the surface that answers, what its handler promised, and the route for figures."""
+
+    surface: Surface
+    contract: Contract | None
+    route: str
 
 
 class Visit:
     """What the gate knows of one request."""
 
-    __slots__ = ("address", "allowance", "application_id", "begun", "id", "outcome", "principal", "sent_bytes")
+    __slots__ = ("address", "allowance", "application_id", "begun", "id", "outcome", "place", "principal", "sent_bytes")
 
-    def __init__(self, request_id: str, application_id: str | None) -> None:
+    def __init__(self, request_id: str, place: _Place, application_id: str | None) -> None:
         self.id = request_id
+        self.place = place
         self.application_id = application_id
         # What came of it, in a word for the access log: a handler's own, or the code of a refusal.
         self.outcome = "ok"
@@ -75,6 +89,8 @@ class Gate:
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
+        self._access = structlog.get_logger("access").bind()
+        self._places: dict[web.AbstractRoute, _Place] = {}
         self._fallback = fallback
         self._id_prefix = f"req_{secrets.token_hex(4)}"
         self._count = 0
@@ -84,16 +100,17 @@ class Gate:
         """Let a request through, or answer why not."""
         started = time.perf_counter()
         self._count += 1
-        surface = self._surface_of(request)
+        place = self._place_of(request)
+        surface = place.surface
         application_id = request.match_info.get("app_id", surface.application)
-        visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}", application_id)
+        visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}", place, application_id)
         try:
             presented = surface.credential(request)
             if surface.identify is None:
                 visit.principal = self._parts.access.identify(presented)
             elif presented is not None:
                 visit.principal = await surface.identify(presented)
-            self._admit(request, visit, surface, presented)
+            self._admit(request, visit, presented)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
             # Nobody is there to read an answer; aiohttp knows and stays quiet.
@@ -120,23 +137,23 @@ class Gate:
             return
         visit.begun = True
         headers = response.headers
-        headers["Server"] = "updater"
-        headers["X-Request-Id"] = visit.id
+        headers[_SERVER] = "updater"
+        headers[_REQUEST_ID] = visit.id
         allowance = visit.allowance
         if allowance is not None:
-            headers["X-RateLimit-Limit"] = str(allowance.limit)
-            headers["X-RateLimit-Remaining"] = str(allowance.remaining)
-            headers["X-RateLimit-Reset"] = str(allowance.reset_at)
+            headers[_LIMIT] = str(allowance.limit)
+            headers[_REMAINING] = str(allowance.remaining)
+            headers[_RESET] = str(allowance.reset_at)
 
-    def _admit(self, request: web.Request, visit: Visit, surface: Surface, presented: str | None) -> None:
+    def _admit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
         """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
         parts = self._parts
         principal = visit.principal
+        surface, contract, _ = visit.place
         # Sessions and tokens end in the ordinary course of things, so those that did are no attempts to guess one.
         wrong = principal is None and presented is not None and surface.identify is None
         if parts.limits is not None:
             self._limit(parts.limits, request, visit, wrong=wrong)
-        contract = contract_of(request.match_info.handler)
         if contract is None:
             return
         _refuse_duplicates(request)
@@ -165,28 +182,37 @@ class Gate:
 
     def _address(self, request: web.Request, visit: Visit) -> str:
         if visit.address is None:
-            forwarded = request.headers.getall("X-Forwarded-For", ())
-            visit.address = self._parts.addresses.client_address(request.remote or "", ",".join(forwarded))
+            address, addresses = request.remote or "", self._parts.addresses
+            if addresses.believes(address):
+                address = addresses.client_address(address, ",".join(request.headers.getall(_FORWARDED_FOR, ())))
+            visit.address = address
         return visit.address
 
-    def _surface_of(self, request: web.Request) -> Surface:
-        """Return whose path this is; an unknown route belongs to nobody, wherever it lies."""
-        if not isinstance(request.match_info.http_exception, web.HTTPNotFound):
-            for surface in self._surfaces:
-                if request.path.startswith(surface.prefix):
-                    return surface
-        return self._fallback
+    def _place_of(self, request: web.Request) -> _Place:
+        """Return where a request went; for a known route it is worked out once."""
+        route = request.match_info.route
+        place = self._places.get(route)
+        if place is not None:
+            return place
+        if route.resource is not None:
+            path = route.resource.canonical
+            place = self._places[route] = _Place(self._surface_of(path), contract_of(route.handler), path)
+            return place
+        # An unknown route belongs to nobody, wherever it lies.
+        unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
+        return _Place(self._fallback if unknown else self._surface_of(request.path), None, _UNMATCHED)
+
+    def _surface_of(self, path: str) -> Surface:
+        return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)
 
     def _record(self, request: web.Request, visit: Visit, status: int, sent: int, started: float) -> None:
         """Count and log one request, however it ended."""
         duration_s = time.perf_counter() - started
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource is not None else _UNMATCHED
-        self._parts.metrics.observe(route, _method_label(request.method), status, sent, duration_s)
+        self._parts.metrics.observe(visit.place.route, _method_label(request.method), status, sent, duration_s)
         if self._parts.log_access:
             principal = visit.principal
             agent = agent_of(request)
-            _access.info(
+            self._access.info(
                 "request",
                 id=visit.id,
                 method=request.method,
@@ -230,7 +256,7 @@ def _refuse_duplicates(request: web.Request) -> None:
 
 def _method_label(method: str) -> str:
     """Bound the label's values: a client may send any word as a method."""
-    return method if method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS") else "OTHER"
+    return method if method in _METHODS else "OTHER"
 
 
 def api_key(request: web.Request) -> str | None:

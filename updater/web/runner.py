@@ -7,6 +7,7 @@ quotes the input, and log a traceback. The same goes for an unknown `Expect`.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -57,12 +58,12 @@ class _Connection(RequestHandler):
         response.force_close()
         return response
 
-    async def finish_response(
+    def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Send an answer; the gate makes plain responses of all errors, so an exception comes from before it."""
         answer = answer_for(resp) if isinstance(resp, web.HTTPException) else None
-        return await super().finish_response(request, resp if answer is None else _write(answer), start_time)
+        return super().finish_response(request, resp if answer is None else _write(answer), start_time)
 
 
 def _unreadable(error: BaseException | None) -> Answer:
