@@ -46,6 +46,7 @@ from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
 from updater.web import api, desktop, ops, updates
+from updater.web.access_log import AccessLog
 from updater.web.control import build_control
 from updater.web.links import Links
 from updater.web.metrics import Metrics
@@ -158,17 +159,20 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     )
     desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
     surfaces = (*desktops, ops_surface, api_surface, updates_surface)
+    access_log = AccessLog() if settings.logging.access else None
     parts = GateParts(
         access=services.access,
         limits=limits,
         addresses=AddressReader(settings.server.trusted_proxies),
         metrics=metrics,
-        log_access=settings.logging.access,
+        access_log=access_log,
         require_application=services.catalog.index_of,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
     application.on_response_prepare.append(gate.complete_headers)
+    if access_log is not None:
+        application.on_cleanup.append(access_log.close)
     for surface in surfaces:
         application.router.add_routes(surface.routes)
     return application

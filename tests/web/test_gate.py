@@ -31,8 +31,8 @@ async def test_a_client_that_hangs_up_is_logged_quietly(start_service: Any) -> N
         await writer.drain()
         await asyncio.sleep(0.1)
         writer.transport.abort()
-        await until(lambda: any(line["event"] == "request" for line in lines))
-    ended = [line for line in lines if line["event"] == "request"]
+        await until(lambda: any(line["event"] == "request" and line["lines"][-1]["status"] == 499 for line in lines))
+    ended = [each for line in lines if line["event"] == "request" for each in line["lines"] if each["method"] == "PUT"]
     assert [line["status"] for line in ended] == [499]
     assert not [line for line in lines if line["log_level"] in ("error", "critical")]
     assert list(service.services.artifacts.blobs._incoming.iterdir()) == []

@@ -21,6 +21,7 @@ from updater.access.limits import Allowance, RateLimits, client_of
 from updater.access.principals import EVERYBODY, Principal
 from updater.access.service import AccessService
 from updater.errors import Malformed, RateLimited
+from updater.web.access_log import AccessLog
 from updater.web.agents import agent_of
 from updater.web.errors import Answer, answer_for, unexpected
 from updater.web.metrics import Metrics
@@ -76,7 +77,7 @@ class GateParts:
     limits: RateLimits | None
     addresses: AddressReader
     metrics: Metrics
-    log_access: bool
+    access_log: AccessLog | None
     require_application: Callable[[str], Any]
 
 
@@ -89,7 +90,6 @@ class Gate:
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
-        self._access = structlog.get_logger("access").bind()
         self._places: dict[web.AbstractRoute, _Place] = {}
         self._fallback = fallback
         self._id_prefix = f"req_{secrets.token_hex(4)}"
@@ -209,24 +209,26 @@ class Gate:
         """Count and log one request, however it ended."""
         duration_s = time.perf_counter() - started
         self._parts.metrics.observe(visit.place.route, _method_label(request.method), status, sent, duration_s)
-        if self._parts.log_access:
+        access_log = self._parts.access_log
+        if access_log is not None:
             principal = visit.principal
             agent = agent_of(request)
-            self._access.info(
-                "request",
-                id=visit.id,
-                method=request.method,
-                path=request.path[:300],
-                status=status,
-                ms=round(duration_s * 1000, 3),
-                bytes=sent,
-                application=visit.application_id,
-                outcome=visit.outcome,
-                key=principal.name if principal is not None else None,
-                client=self._address(request, visit),
-                agent=agent.text,
-                agent_version=agent.version,
-                agent_platform=agent.platform,
+            access_log.add(
+                {
+                    "id": visit.id,
+                    "method": request.method,
+                    "path": request.path[:300],
+                    "status": status,
+                    "ms": round(duration_s * 1000, 3),
+                    "bytes": sent,
+                    "application": visit.application_id,
+                    "outcome": visit.outcome,
+                    "key": principal.name if principal is not None else None,
+                    "client": self._address(request, visit),
+                    "agent": agent.text,
+                    "agent_version": agent.version,
+                    "agent_platform": agent.platform,
+                }
             )
 
 

@@ -14,7 +14,7 @@ from aiohttp import ClientResponse
 
 from tests.conftest import Service, StartService
 from tests.web.api.description import Description
-from updater.logs import PROCESSORS, Line, Lines
+from updater.logs import PROCESSORS
 from updater.services import Services
 from updater.web import api, ops
 from updater.web.links import Links
@@ -68,18 +68,11 @@ async def start_service(start_service: StartService) -> AsyncIterator[StartServi
     yield start
 
 
-class AtOnce(Lines):
-    """Lines that nobody has to wait for."""
-
-    def info(self, line: Line) -> None:
-        self.warning(line)
-
-
 @pytest.fixture
 def log_lines() -> Iterator[io.BytesIO]:
     """Give what is logged meanwhile, rendered as in production."""
     lines = io.BytesIO()
-    structlog.configure(processors=list(PROCESSORS), logger_factory=lambda *_: AtOnce(lines))
+    structlog.configure(processors=list(PROCESSORS), logger_factory=structlog.BytesLoggerFactory(file=lines))
     yield lines
     structlog.reset_defaults()
 
