@@ -28,8 +28,8 @@ _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
-    "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
-    "version": {"type": "string", "maxLength": 100},
+    "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
+    "version": {"type": "string", "minLength": 1, "maxLength": 100, "example": "1.0.0"},
     "platform": {"type": "string", "enum": list(PLATFORMS)},
     "arch": {"type": "string", "enum": list(ARCHITECTURES)},
     "name": {"type": "string", "enum": list(ASSETS)},
@@ -112,9 +112,10 @@ def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, An
     if isinstance(field, own.Metadata):
         return {"type": "string"} if field.as_text else {"type": "object", "additionalProperties": True}
     if isinstance(field, own.ApplicationId):
-        return {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"}
+        return {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"}
     if isinstance(field, own.Sha256):
         return {"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"}
     if isinstance(field, own.Text):
-        return {"minLength": 0 if field.may_be_empty else 1, "maxLength": field.max_characters}
+        example = {"example": "1.0.0"} if isinstance(field, own.VersionText) else {}
+        return {"minLength": 0 if field.may_be_empty else 1, "maxLength": field.max_characters, **example}
     return {}

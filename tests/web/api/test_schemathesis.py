@@ -1,0 +1,69 @@
+"""Schemathesis against the real service, once per role: no 5xx, and nothing the document does not say.
+
+`UPDATER_TEST_FUZZ_EXAMPLES` is the number of cases per operation and phase (by default 4, and not every phase for
+every role); `UPDATER_TEST_FUZZ_SEED` the seed. Control: with 422 taken out of `check_for_update` in the document, or
+an `assert` in a handler, it fails.
+
+`positive_data_acceptance` is left out: what a version is depends on the application, and a schema cannot say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import KEYS
+
+LONG = "UPDATER_TEST_FUZZ_EXAMPLES" in os.environ
+EXAMPLES = os.environ.get("UPDATER_TEST_FUZZ_EXAMPLES", "4")
+SEED = os.environ.get("UPDATER_TEST_FUZZ_SEED", "20261120")
+# Coverage takes most of the time; in a short run the two roles that differ most go through it.
+SHORT, WHOLE = "examples,fuzzing", "examples,coverage,fuzzing,stateful"
+PHASES = {"nobody": "examples,coverage", "read": SHORT, "write": "examples,coverage,fuzzing", "admin": SHORT}
+if LONG:
+    PHASES = dict.fromkeys(PHASES, WHOLE)
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "missing_required_header",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("role", ["nobody", "read", "write", "admin"])
+async def test_fuzzed(start_service: Any, tmp_path: Path, role: str) -> None:
+    service = await start_service()
+    await service.application()
+    await service.publish(b"bytes", "1.0.0")
+    command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
+    command += [f"{service.url}/api/v1/openapi.json", "--checks", ",".join(CHECKS), "--max-examples", EXAMPLES]
+    command += ["--seed", SEED, "--no-color", "--no-shrink", "--suppress-health-check", "all", "--warnings", "off"]
+    command += ["--phases", PHASES[role], "--generation-database", "none"]
+    if role != "nobody":
+        command += ["--header", f"Authorization: Bearer {KEYS[role]}"]
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, output.decode(errors="replace")[-12_000:]
+    # Cases that never get past a 404 would prove little.
+    reached = (await service.exchange("GET", "/metrics"))[1].decode()
+    wanted = {"nobody": "/check", "read": "/releases", "write": "/register", "admin": "/applications/{app_id}"}[role]
+    status = "201" if role == "write" else "200"
+    assert any(wanted + '"' in line and f'status="{status}"' in line for line in reached.splitlines()), reached
