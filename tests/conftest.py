@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
@@ -70,7 +70,7 @@ class Service:
         given = {"id": application_id, "name": "My App", "platforms": ["windows", "linux", "darwin"], **more}
         await self.call("POST", "/api/v1/applications", key="write", json=given, status=201)
 
-    async def publish(self, content: bytes = b"bytes", version: str = "1.0.0", **query: Any) -> Any:
+    async def publish(self, content: bytes | IO[bytes] = b"bytes", version: str = "1.0.0", **query: Any) -> Any:
         """Publish a hosted build of `my-app` for linux/amd64 (or as given); return the answer."""
         platform, arch = query.pop("platform", "linux"), query.pop("arch", "amd64")
         path = f"/api/v1/updates/my-app/builds/{version}/{platform}/{arch}"

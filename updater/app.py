@@ -48,6 +48,7 @@ from updater.telemetry.store import TelemetryStore
 from updater.web import api, desktop, ops, updates
 from updater.web.access_log import AccessLog
 from updater.web.control import build_control
+from updater.web.delivery import DELIVERY, Delivery
 from updater.web.links import Links
 from updater.web.metrics import Metrics
 from updater.web.middleware import Gate, GateParts
@@ -170,6 +171,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
+    application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
     application.on_response_prepare.append(gate.complete_headers)
     if access_log is not None:
         application.on_cleanup.append(access_log.close)

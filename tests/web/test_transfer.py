@@ -241,7 +241,7 @@ async def test_an_empty_file(server, tmp_path):
 @pytest.mark.parametrize("damage", ["missing", "truncated", "longer", "symlink", "fifo", "folder"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_a_damaged_file_is_unavailable_before_any_byte(server, damage, method, caplog):
-    path = server.download.path
+    path = server.download.place
     match damage:
         case "truncated":
             os.truncate(path, len(DATA) - 1)
@@ -267,7 +267,7 @@ async def test_a_file_that_shrinks_on_the_way_cuts_the_connection(big_server, ca
     reader, writer = await asyncio.open_connection("127.0.0.1", big_server.port)
     writer.write(request_bytes())
     status, headers = await read_head(reader)
-    os.truncate(big_server.download.path, BIG_BYTES // 2)
+    os.truncate(big_server.download.place, BIG_BYTES // 2)
     body = await reader.read(-1)
     writer.close()
     assert (status, headers["Content-Length"]) == (200, str(BIG_BYTES))

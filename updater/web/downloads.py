@@ -10,8 +10,9 @@ from aiohttp import web
 from updater.catalog.model import Build
 from updater.errors import NotFound
 from updater.services import Services
+from updater.web.delivery import DELIVERY
 from updater.web.middleware import VISIT
-from updater.web.transfer import IMMUTABLE, Download, Ending, send_file
+from updater.web.transfer import IMMUTABLE, Download, Ending
 
 
 async def send_build(
@@ -32,17 +33,21 @@ async def send_build(
     if build.digest is None:
         visit.outcome = "redirected"
         return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
-    path = services.artifacts.blobs.locate(build.digest)
-    if path is None or build.size_bytes is None:
+    if build.size_bytes is None:
         raise NotFound("release", "This build has no file")
-    download = Download(path, build.digest, build.size_bytes, file_name, build.created_at)
+    delivery = request.app[DELIVERY]
+    place = delivery.place_of(build.digest)
+    download = Download(place, build.digest, build.size_bytes, file_name, build.created_at)
     began_s = time.monotonic()
-    response = await send_file(request, download, cache_control=cache_control, headers=headers)
+    response = await delivery.send(request, download, cache_control=cache_control, headers=headers)
     visit.sent_bytes = response.sent.body_bytes
     visit.outcome = response.sent.ending.value
-    if request.method == "GET" and response.status in (200, 206):
-        # A download starts with the first byte and ends with the last one, in however many requests.
-        started = response.status == 200 or "bytes=0-" in request.headers.get("Range", "").replace(" ", "")
+    handed_over = response.sent.ending is Ending.HANDED_OVER
+    if request.method == "GET" and (handed_over or response.status in (200, 206)):
+        # A download starts with the first byte and ends with the last one, in however many requests. What somebody
+        # else sends counts as sent.
+        whole = "Range" not in request.headers if handed_over else response.status == 200
+        started = whole or "bytes=0-" in request.headers.get("Range", "").replace(" ", "")
         services.telemetry.count_download(
             build.id,
             started=started,

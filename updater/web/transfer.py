@@ -26,7 +26,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from updater.artifacts import ranges
-from updater.web.wire import READ_BYTES, FileSource, SourceBroken, Wire
+from updater.artifacts.blobs import BlobStore
+from updater.web.sources import Source, open_source
+from updater.web.wire import READ_BYTES, SourceBroken, Wire
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """The bytes behind a versioned URL never change (RFC 8246)."""
@@ -38,6 +40,7 @@ _log = logging.getLogger(__name__)
 _SMALL_PART_BYTES: Final = 64 * 1024  # below, sharing one read and one write is cheaper than a sendfile each
 _NETWORK_GONE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN})
 _DESCRIBES_FILE_ON_304: Final = frozenset({"vary", "expires", "content-location"})
+_PRECONDITIONS: Final = ("If-Match", "If-Unmodified-Since")
 _NEVER_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN_IN_NAME: Final = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 !#$&'()+,-.=@[]^_`{}~"
@@ -50,11 +53,12 @@ _LONGEST_NAME: Final = 180
 class Download:
     """A stored file and the name it is offered under.
 
-    `digest` is the lower-case hex SHA-256 of the `size_bytes` bytes at `path`. `modified_at` is aware;
-    without it there is no `Last-Modified`, and the date conditions do not apply.
+    `place` is the file itself, or the store that has the blob. `digest` is the lower-case hex SHA-256 of its
+    `size_bytes` bytes. `modified_at` is aware; without it there is no `Last-Modified`, and the date conditions do
+    not apply.
     """
 
-    path: Path
+    place: Path | BlobStore
     digest: str
     size_bytes: int
     file_name: str
@@ -73,6 +77,7 @@ class Ending(StrEnum):
     COMPLETE = "complete"  # the kernel has every byte of the body
     LEFT = "left"  # the client went away
     STALLED = "stalled"  # the client accepted nothing for too long and was cut off
+    HANDED_OVER = "handed_over"  # somebody else sends the body
     BROKEN = "broken"  # the file could not be read to its end, and the client was cut off
 
 
@@ -143,19 +148,44 @@ async def send_file(
     if not plan.ranges:
         await response.prepare(request)
         return response
-    source = await FileSource.open(download.path, download.size_bytes)
+    wanted = () if request.method == "HEAD" else plan.ranges
+    source = await open_source(download.place, download.digest, download.size_bytes, wanted)
     try:
         response.sent = await _deliver(request, response, body, source, stall_s)
     finally:
-        source.close()
+        await source.close()
     if response.sent.ending is Ending.COMPLETE:
         reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
         response.sent = Sent(Ending.COMPLETE, body.size_bytes, reached_end)
     return response
 
 
+def prepare_offload(
+    request: web.Request, download: Download, location: str, cache_control: str, headers: Mapping[str, str]
+) -> DownloadResponse | None:
+    """Answer with what nginx needs to send the file from its internal `location`; the handler returns it.
+
+    None when nginx would do something else: nothing of the file is to be sent, the request's ranges are to be
+    ignored, or it has a precondition, which nginx tests before it knows the entity tag given here. By that tag it
+    decides about If-Range.
+    Source: nginx, X-Accel-Redirect in ngx_http_proxy_module.
+    """
+    plan = ranges.plan(request.method, request.headers, download.etag, download.size_bytes, download.modified_at)
+    asked = request.headers
+    if not plan.ranges or (plan.status == 200 and "Range" in asked) or any(name in asked for name in _PRECONDITIONS):
+        return None
+    response = DownloadResponse(status=200)
+    _describe(response, ranges.Plan(200, (ranges.ByteRange(0, download.size_bytes),)), download, headers)
+    response.headers["Cache-Control"] = cache_control
+    response.headers["X-Accel-Redirect"] = location
+    response.content_length = 0
+    reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
+    response.sent = Sent(Ending.HANDED_OVER, 0, reached_end)
+    return response
+
+
 async def _deliver(
-    request: web.Request, response: DownloadResponse, body: _Body, source: FileSource, stall_s: float
+    request: web.Request, response: DownloadResponse, body: _Body, source: Source, stall_s: float
 ) -> Sent:
     try:
         await response.prepare(request)
@@ -192,7 +222,7 @@ def _ending(error: BaseException, wire: Wire) -> Ending | None:
     return None
 
 
-async def _pour(body: _Body, source: FileSource, wire: Wire) -> None:
+async def _pour(body: _Body, source: Source, wire: Wire) -> None:
     for group in _grouped(body.pieces):
         if group[0].is_small:
             contents = await source.read([piece.part for piece in group])

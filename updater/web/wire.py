@@ -71,7 +71,7 @@ class FileSource:
             (data,) = await self.read([ByteRange(start, min(READ_BYTES, part.stop - start))])
             await wire.write(data)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the file. A read under way in a worker thread fails or is thrown away."""
         self._file.close()
 

@@ -1,0 +1,185 @@
+"""Downloads from an object store: redirected to it, or streamed through, with the answers of local files."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from aiohttp import ClientResponse
+from yarl import URL
+
+from tests.conftest import LINUX, QUICK, Service, StartService
+from tests.servers.ceph import Ceph
+from updater.artifacts.remote import RemoteBlobStore
+from updater.client import UpdateClient
+from updater.web.delivery import SignedAddresses
+
+DATA = random.Random(9).randbytes(3_000_017)
+DIGEST = hashlib.sha256(DATA).hexdigest()
+ETAG = f'"{DIGEST}"'
+PATH = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
+# What differs between any two answers of any service.
+_OWN = {"date", "x-request-id", "last-modified"}
+
+
+@pytest.fixture
+async def remote(ceph: Ceph, start_service: StartService, tmp_path: Path) -> Any:
+    """Return a function that starts a service on an object store, with one build, each in its own folder."""
+
+    async def start(**storage: Any) -> Service:
+        blob_url, root = ceph.url(ceph.make_bucket(), "apps"), str(tmp_path / f"{len(list(tmp_path.iterdir()))}")
+        service = await start_service(storage={"blob_url": blob_url, "root": root, **storage})
+        await service.application()
+        await service.publish(io.BytesIO(DATA))
+        return service
+
+    return start
+
+
+async def get(service: Service, method: str = "GET", **headers: str) -> tuple[ClientResponse, bytes]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await service.exchange(method, PATH, headers=named)
+
+
+async def follow(service: Service, location: str, **headers: str) -> tuple[int, Mapping[str, str], bytes]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with service.session.get(URL(location, encoded=True), headers=named) as response:
+        return response.status, response.headers, await response.read()
+
+
+CASES: list[dict[str, str]] = [
+    {},
+    {"Range": "bytes=5-99"},
+    {"Range": "bytes=-1000"},
+    {"Range": "bytes=2999999-"},
+    {"Range": "bytes=3000016-3000016"},
+    {"Range": "bytes=99999999-"},
+    {"Range": "bytes=0-9,20-29,2999990-"},
+    {"Range": "bytes=0-1999999,100-1500000"},
+    {"Range": "pages=1-2"},
+    {"If-None-Match": ETAG},
+    {"If-None-Match": '"other"'},
+    {"If-Match": '"other"'},
+    {"If-Match": ETAG, "Range": "bytes=7-8"},
+    {"If-Range": ETAG, "Range": "bytes=7-8"},
+    {"If-Range": '"other"', "Range": "bytes=7-8"},
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_streamed_answers_equal_local_ones(remote: Any, method: str) -> None:
+    streaming = await remote(remote_downloads="stream")
+    assert isinstance(streaming.services.artifacts.blobs, RemoteBlobStore)
+    local = await remote(blob_url=None)
+    for headers in CASES:
+        answers = [await service.exchange(method, PATH, headers=headers) for service in (streaming, local)]
+        (ours, our_body), (theirs, their_body) = answers
+        assert ours.status == theirs.status, headers
+        assert our_body == their_body, headers
+        shown = [{k: v for k, v in each.headers.items() if k.lower() not in _OWN} for each in (ours, theirs)]
+        assert shown[0] == shown[1], headers
+
+
+async def test_a_download_is_redirected_to_a_signed_address(remote: Any) -> None:
+    service = await remote(signed_url_s=600)
+    answer, body = await get(service)
+    assert (answer.status, body) == (302, b"")
+    assert answer.headers["Cache-Control"] == "no-store"
+    location = answer.headers["Location"]
+    query = parse_qs(urlsplit(location).query)
+    assert query["X-Amz-Expires"] == ["600"]
+    status, headers, body = await follow(service, location)
+    assert (status, body) == (200, DATA)
+    assert headers["Content-Disposition"] == "attachment"
+    assert headers["Content-Type"] == "application/octet-stream"
+    # A second client gets the same address, and a changed one is refused by the store.
+    assert (await get(service))[0].headers["Location"] == location
+    other = location.replace(DIGEST[:8], "0" * 8)
+    assert (await follow(service, other))[0] == 403
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-99", "bytes=2999999-", "bytes=-10"])
+async def test_a_single_range_is_redirected(remote: Any, asked: str) -> None:
+    service = await remote()
+    answer, _ = await get(service, Range=asked)
+    assert answer.status == 302
+    status, headers, body = await follow(service, answer.headers["Location"], Range=asked)
+    start, stop = {"bytes=5-99": (5, 100), "bytes=2999999-": (2999999, None), "bytes=-10": (-10, None)}[asked]
+    assert (status, body) == (206, DATA[start:stop])
+    assert headers["Content-Range"].endswith(f"/{len(DATA)}")
+    # The store's own tag resumes what the store began.
+    resumed = {"Range": asked, "If_Range": headers["ETag"]}
+    again, _ = await get(service, **resumed)
+    assert again.status == 302
+    assert (await follow(service, again.headers["Location"], **resumed))[0] == 206
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("HEAD", {}, 200),
+        ("GET", {"If_None_Match": ETAG}, 304),
+        ("GET", {"If_None_Match": "*"}, 304),
+        ("GET", {"If_Match": ETAG}, 200),
+        ("GET", {"If_Range": ETAG, "Range": "bytes=1-9"}, 206),
+        ("GET", {"Range": "bytes=0-4,10-14"}, 206),
+    ],
+)
+async def test_what_the_store_would_answer_differently_is_answered_here(
+    remote: Any, method: str, headers: dict[str, str], status: int
+) -> None:
+    answer, _ = await get(await remote(), method, **headers)
+    assert answer.status == status
+    assert answer.headers["ETag"] == ETAG
+
+
+async def test_handed_over_downloads_are_counted(remote: Any) -> None:
+    service = await remote()
+    for headers in ({}, {"Range": "bytes=0-9"}, {"Range": f"bytes=10-{len(DATA)}"}, {"Range": "bytes=10-19"}):
+        assert (await get(service, **headers))[0].status == 302
+    async with asyncio.timeout(5):  # counts are written behind the answers
+        while await service.services.telemetry.download_counts(1) != (2, 2):
+            await asyncio.sleep(0.02)
+
+
+async def test_the_client_fetches_and_resumes_through_redirects(remote: Any, tmp_path: Path) -> None:
+    service = await remote()
+    target = tmp_path / "app.bin"
+    target.with_name("app.bin.part").write_bytes(DATA[:1_000_000])
+    async with UpdateClient(service.url, None, retry=QUICK) as client:
+        release = await client.latest("my-app", LINUX)
+        fetched = await client.fetch(release, target)
+    assert target.read_bytes() == DATA
+    assert fetched.resumed_bytes == 1_000_000
+
+
+async def test_a_missing_object_is_503_before_anything_is_sent(remote: Any) -> None:
+    service = await remote(remote_downloads="stream")
+    await service.services.artifacts.blobs.delete(DIGEST)
+    answer, _ = await get(service)
+    assert answer.status == 503
+    assert (await get(service, Range="bytes=0-4,10-14"))[0].status == 503
+
+
+async def test_a_signed_address_is_handed_out_for_half_of_its_life() -> None:
+    now_s, signed = 0.0, 0
+
+    async def sign(digest: str, lifetime_s: int) -> str:
+        nonlocal signed
+        signed += 1
+        return f"{digest}-{lifetime_s}-{signed}"
+
+    addresses = SignedAddresses(sign, 100, lambda: now_s)
+    assert await addresses.get("a") == "a-100-1"
+    now_s = 49
+    assert await addresses.get("a") == "a-100-1"
+    assert await addresses.get("b") == "b-100-2"
+    now_s = 50
+    assert await addresses.get("a") == "a-100-3"

@@ -1,0 +1,111 @@
+"""Who sends the bytes of a download: this process, nginx in front of it, or the object store itself.
+
+Conditions and ranges mean the same whoever sends. Where the other side could answer differently, this process
+answers: nginx gets no request whose ranges are to be ignored, and the object store none that names our entity
+tag, which it does not know, asks for several ranges, which it does not serve, or for the headers alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from updater.access.addresses import AddressReader
+from updater.artifacts import ranges
+from updater.artifacts.blobs import BlobStore
+from updater.artifacts.remote import RemoteBlobStore
+from updater.config import Settings
+from updater.web.transfer import Download, DownloadResponse, Ending, Sent, prepare_offload, send_file
+
+ACCEL_PREFIX: Final = "/_blobs/"
+"""The internal location of nginx that serves the folder `blobs`; scripts/nginx.conf has it."""
+
+_CONDITIONS: Final = ("If-None-Match", "If-Match", "If-Range")
+_KEPT_ADDRESSES: Final = 4096
+
+Sign = Callable[[str, int], Awaitable[str]]
+
+
+class Delivery:
+    """Sends downloads in the way that the settings choose."""
+
+    def __init__(self, blobs: BlobStore, settings: Settings) -> None:
+        storage = settings.storage
+        self._blobs = blobs
+        self._addresses: SignedAddresses | None = None
+        if isinstance(blobs, RemoteBlobStore) and storage.remote_downloads == "redirect":
+            self._addresses = SignedAddresses(blobs.sign, storage.signed_url_s)
+        self._offloads = storage.offload is not None
+        self._proxies = AddressReader(settings.server.trusted_proxies)
+
+    def place_of(self, digest: str) -> Path | BlobStore:
+        """Return where this process would read a blob."""
+        return self._blobs.locate(digest) or self._blobs
+
+    async def send(
+        self, request: web.Request, download: Download, *, cache_control: str, headers: Mapping[str, str] | None
+    ) -> DownloadResponse:
+        """Answer a GET or HEAD. See `transfer.send_file`; Unavailable also when no address can be signed."""
+        if self._addresses is not None and _is_plain(request, download.etag):
+            return await self._redirect(request, download, self._addresses, headers or {})
+        if self._offloads and self._proxies.believes(request.remote or "") and isinstance(download.place, Path):
+            offloaded = prepare_offload(
+                request, download, ACCEL_PREFIX + _inner_path(download.place), cache_control, headers or {}
+            )
+            if offloaded is not None:
+                return offloaded
+        return await send_file(request, download, cache_control=cache_control, headers=headers)
+
+    async def _redirect(
+        self, request: web.Request, download: Download, addresses: SignedAddresses, headers: Mapping[str, str]
+    ) -> DownloadResponse:
+        response = DownloadResponse(status=302, headers=headers)
+        # A signed address ends, so nobody keeps the way to it.
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["Location"] = await addresses.get(download.digest)
+        response.content_length = 0
+        plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
+        reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
+        response.sent = Sent(Ending.HANDED_OVER, 0, reached_end)
+        return response
+
+
+class SignedAddresses:
+    """Signed addresses by digest. One is handed out again until half of its life is over."""
+
+    def __init__(self, sign: Sign, lifetime_s: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sign = sign
+        self._lifetime_s = lifetime_s
+        self._clock = clock
+        self._kept: dict[str, tuple[float, str]] = {}
+
+    async def get(self, digest: str) -> str:
+        """Return an address that works for at least half of the lifetime. Raises Unavailable."""
+        now_s = self._clock()
+        kept = self._kept.get(digest)
+        if kept is not None and now_s < kept[0]:
+            return kept[1]
+        address = await self._sign(digest, self._lifetime_s)
+        if len(self._kept) >= _KEPT_ADDRESSES:
+            self._kept.clear()
+        self._kept[digest] = now_s + self._lifetime_s / 2, address
+        return address
+
+
+def _is_plain(request: web.Request, etag: str) -> bool:
+    """Tell whether the object store gives the answer that this process would give."""
+    headers = request.headers
+    if request.method != "GET" or "," in headers.get("Range", ""):
+        return False
+    return not any(etag in value or "*" in value for name in _CONDITIONS if (value := headers.get(name)) is not None)
+
+
+def _inner_path(place: Path) -> str:
+    return "/".join(place.parts[-3:])
+
+
+DELIVERY: Final = web.AppKey("delivery", Delivery)
