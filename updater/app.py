@@ -28,16 +28,18 @@ from updater.artifacts.local import sync_folder
 from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
+from updater.backups.restore import require_whole
 from updater.catalog.platforms import DESKTOP_PLATFORMS
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import utc_now
-from updater.config import RateLimitSettings, Settings
+from updater.config import RateLimitSettings, RetentionSettings, Settings
 from updater.database.engine import open_database
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
 from updater.errors import ConfigurationError, Failure
 from updater.health import HealthService
+from updater.operations import collect, retain
 from updater.services import Services
 from updater.tasks.service import TaskService
 from updater.tasks.store import TaskStore
@@ -106,6 +108,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         ConfigurationError: what is in the folder cannot be used. StorageFull, Unavailable: not now.
     """
     root = Path(settings.storage.root)
+    require_whole(root)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(root / "updater.db"))
         blobs = stack.enter_context(open_blobs(settings.storage.blob_url, root))
@@ -368,6 +371,7 @@ async def _keep_bounds(services: Services) -> None:
     await asyncio.sleep(_HOUSEKEEPING_S)
     while True:
         await _quietly(functools.partial(_forget_reports, services))
+        await _quietly(functools.partial(_retire_releases, services))
         await asyncio.sleep(_DAY_S)
 
 
@@ -375,6 +379,14 @@ async def _forget_reports(services: Services) -> None:
     gone = await services.telemetry.forget_reports(keep_days=services.settings.telemetry.retention_days)
     if gone:
         _log.info("telemetry.reports_removed", reports=gone)
+
+
+async def _retire_releases(services: Services) -> None:
+    """Apply the rules for releases, and then remove the bytes that nothing uses any more."""
+    for operation in (retain, collect) if services.settings.retention != RetentionSettings() else ():
+        async for event in operation(services):
+            if event.get("result", {}).get("removed"):
+                _log.info(f"retention.{operation.__name__}", removed=len(event["result"]["removed"]))
 
 
 async def _quietly(work: Callable[[], object]) -> None:

@@ -103,6 +103,10 @@ def _whole(low: int, high: int | None = None) -> fields.Integer:
     return fields.Integer(strict=True, validate=validate.Range(min=low, max=high))
 
 
+def _whole_or_none(low: int, high: int) -> fields.Integer:
+    return fields.Integer(strict=True, allow_none=True, validate=validate.Range(min=low, max=high))
+
+
 @dataclass(frozen=True)
 class ServerSettings:
     """Where the service listens and how it names itself."""
@@ -332,6 +336,14 @@ class DeploymentSettings:
 
 
 @dataclass(frozen=True)
+class RetentionSettings:
+    """Which releases are removed each day: none, unless a rule is set; then those that no set rule keeps."""
+
+    keep_releases: int | None = _setting(_whole_or_none(1, 1_000_000), None)
+    keep_days: int | None = _setting(_whole_or_none(1, 36_500), None)
+
+
+@dataclass(frozen=True)
 class LoggingSettings:
     """What is written to standard output, one JSON object a line."""
 
@@ -357,6 +369,7 @@ class Settings:
     access: AccessSettings = field(default_factory=AccessSettings)
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     deployments: tuple[DeploymentSettings, ...] = ()
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     desktop: tuple[DesktopSettings, ...] = ()
@@ -368,6 +381,7 @@ SECTIONS: dict[str, type[Any]] = {
     "access": AccessSettings,
     "rate_limit": RateLimitSettings,
     "telemetry": TelemetrySettings,
+    "retention": RetentionSettings,
     "deployments": DeploymentSettings,
     "logging": LoggingSettings,
     "desktop": DesktopSettings,

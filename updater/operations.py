@@ -11,10 +11,13 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from updater.access.keys import ApiKey
 from updater.access.users import User
+from updater.backups.make import make_backup
+from updater.catalog.retention import RetentionPolicy
 from updater.clock import utc_now
 from updater.deployments.model import Level
 from updater.errors import Invalid
@@ -156,6 +159,33 @@ async def announce_update(
     yield {"result": {"id": made.id, "version": made.version, "status": made.status}}
 
 
+async def retain(services: Services, *, dry_run: bool = False) -> AsyncIterator[Event]:
+    """Remove the releases that the settings do not keep."""
+    rules = services.settings.retention
+    policy = RetentionPolicy(rules.keep_releases, rules.keep_days)
+    removed = []
+    ids = services.catalog.application_ids()
+    for number, application_id in enumerate(ids, 1):
+        versions = await services.catalog.retire(application_id, policy, dry_run=dry_run)
+        removed += [{"application": application_id, "version": version} for version in versions]
+        yield {"done": number, "total": len(ids)}
+    yield {"result": {"configured": bool(policy), "dry_run": dry_run, "removed": removed}}
+
+
+async def backup(services: Services, *, folder: str) -> AsyncIterator[Event]:
+    """Back everything up into a folder of this machine, named by its absolute path."""
+    if not Path(folder).is_absolute():
+        raise Invalid({"folder": "expected an absolute path"})
+    await services.telemetry.flush_checks()
+    root = Path(services.settings.storage.root)
+    step = None
+    async with services.artifacts.keep_all():
+        async for step in make_backup(Path(folder), root, services.artifacts.blobs):
+            yield {"done": step.done, "total": step.total}
+    assert step is not None  # noqa: S101 - the last step is always told
+    yield {"result": {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}}
+
+
 OPERATIONS: dict[str, Operation] = {
     "key.create": create_key,
     "key.list": list_keys,
@@ -167,6 +197,8 @@ OPERATIONS: dict[str, Operation] = {
     "user.session": open_session,
     "verify": verify,
     "collect": collect,
+    "retain": retain,
+    "backup": backup,
     "deployment.check": check_deployment,
     "deployment.apply": apply_update,
     "deployment.rollback": roll_back,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator
@@ -56,6 +57,7 @@ class ArtifactService:
         self._store = store
         self._database = database
         self._clock = clock
+        self._removing = asyncio.Lock()
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Staged]:
@@ -120,8 +122,14 @@ class ArtifactService:
             if info.modified_at < before and not await self._store.known([info.digest]):
                 yield info.digest
 
+    @asynccontextmanager
+    async def keep_all(self) -> AsyncIterator[None]:
+        """Let this process remove no blob while the block runs; who would remove one waits."""
+        async with self._removing:
+            yield
+
     async def _remove(self, digest: str) -> bool:
-        async with self._database.write() as connection:
+        async with self._removing, self._database.write() as connection:
             await self._store.hold(connection, digest, self._clock())
             if await self._store.is_used(connection, digest):
                 return False

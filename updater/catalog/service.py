@@ -29,6 +29,7 @@ from updater.catalog.model import (
     Release,
 )
 from updater.catalog.platforms import Target
+from updater.catalog.retention import Candidate, RetentionPolicy, expendable
 from updater.catalog.store import ACTIVE, CatalogStore
 from updater.catalog.versions import Scheme, Version, parse_version
 from updater.clock import Clock, utc_now
@@ -65,6 +66,10 @@ class CatalogService:
         if found is None:
             raise NotFound("application", "Application not found")
         return found
+
+    def application_ids(self) -> list[str]:
+        """Return the ids of all applications."""
+        return sorted(self._index)
 
     def check(self, application_id: str, question: Question) -> Offer | NoUpdate:
         """Decide which build a client gets. Raises NotFound for an unknown application."""
@@ -278,6 +283,30 @@ class CatalogService:
             if not await self._store.deactivate_release(connection, application_id, version.text):
                 raise NotFound("release", f"Release not found: {version.text}")
         await self._reload(application_id)
+
+    async def retire(self, application_id: str, policy: RetentionPolicy, *, dry_run: bool = False) -> list[str]:
+        """Remove the releases that need not be kept; return their versions, oldest first.
+
+        Their addresses stay bound to their bytes; the bytes go with the next collection. With `dry_run` nothing
+        changes. Raises NotFound.
+        """
+        self.index_of(application_id)
+        if not policy:
+            return []
+        async with self._database.read() as connection:
+            gone = await self._expendable(connection, application_id, policy)
+        if gone and not dry_run:
+            async with self._database.write() as connection:
+                # Again: a deactivation in between may have made one of them the latest.
+                gone = await self._expendable(connection, application_id, policy)
+                await self._store.delete_releases(connection, [each.release_id for each in gone])
+            await self._reload(application_id)
+        return [each.version.text for each in gone]
+
+    async def _expendable(self, connection: Any, application_id: str, policy: RetentionPolicy) -> list[Candidate]:
+        candidates = await self._store.list_candidates(connection, application_id)
+        offered = await self._store.offered_release_ids(connection, application_id)
+        return expendable(candidates, offered, policy, self._clock())
 
     async def reload_all(self) -> None:
         """Read the whole index again, after something changed serving states in bulk."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,11 +24,13 @@ from updater.catalog.model import (
     Release,
 )
 from updater.catalog.platforms import DESKTOP_WORDS, Target
+from updater.catalog.retention import Candidate
 from updater.catalog.versions import Scheme, Version, parse_version
 from updater.database.engine import Database
 from updater.database.tables import application, blob, build, pinned_digest, release
 
 ACTIVE, INACTIVE = "active", "inactive"
+_DELETED_AT_ONCE = 500
 
 _BUILD = (
     select(
@@ -230,6 +232,44 @@ class CatalogStore:
         await connection.execute(delete(build).where(build.c.id == each.id))
         left = select(build.c.id).where(build.c.release_id == each.release_id).exists()
         await connection.execute(delete(release).where(release.c.id == each.release_id, ~left))
+
+    async def list_candidates(self, connection: AsyncConnection, application_id: str) -> list[Candidate]:
+        """Return every release of an application, as retention looks at it."""
+        rows = await connection.execute(
+            select(release, build.c.platform, build.c.architecture, build.c.minimum_key)
+            .outerjoin(build, build.c.release_id == release.c.id)
+            .where(release.c.application_id == application_id)
+        )
+        found: dict[int, tuple[Any, list[tuple[Target, str]]]] = {}
+        for row in rows:
+            _, minimum_keys = found.setdefault(row.id, (row, []))
+            if row.platform is not None:
+                minimum_keys.append((Target(row.platform, row.architecture), row.minimum_key or ""))
+        return [
+            Candidate(
+                release_id=row.id,
+                version=Version(row.version, row.sort_key, row.prerelease),
+                active=row.status == ACTIVE,
+                created_at=row.created_at,
+                minimum_keys=tuple(minimum_keys),
+            )
+            for row, minimum_keys in found.values()
+        ]
+
+    async def offered_release_ids(self, connection: AsyncConnection, application_id: str) -> set[int]:
+        """Return the releases with a build that somebody is offered, as the caller's transaction sees it."""
+        found: set[int] = set()
+        for prereleases in (False, True):
+            rungs = await self._rungs(connection, application_id, prereleases=prereleases)
+            found |= {rung.build.release_id for rung in rungs.get(application_id, ())}
+        releases = await self._offered_releases(connection, application_id)
+        return found | {each.id for each in releases.get(application_id, ())}
+
+    async def delete_releases(self, connection: AsyncConnection, release_ids: Sequence[int]) -> None:
+        """Remove releases with their builds."""
+        for first in range(0, len(release_ids), _DELETED_AT_ONCE):
+            some = release_ids[first : first + _DELETED_AT_ONCE]
+            await connection.execute(delete(release).where(release.c.id.in_(some)))
 
     async def pin(self, connection: AsyncConnection, application_id: str, draft: Draft, digest: str) -> str:
         """Bind the coordinate to its bytes for ever; return the digest it is bound to."""

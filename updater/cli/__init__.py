@@ -35,6 +35,9 @@ COMMANDS = {
     "user": Target("updater.cli.user:user", "Add, list and disable people who sign in."),
     "deployment": Target("updater.cli.deployment:deployment", "Update the checkouts this server looks after."),
     "verify": Target("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),
+    "retain": Target("updater.cli.storage:retain", "Remove releases that the settings do not keep."),
+    "backup": Target("updater.cli.backup:backup", "Back everything up into a folder."),
+    "restore": Target("updater.cli.backup:restore", "Restore a backup into an empty data folder."),
     "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),
 }
 

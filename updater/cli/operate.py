@@ -30,6 +30,7 @@ _EXITS = {
     "NotFound": Exit.NOT_FOUND,
     "Conflict": Exit.CONFLICT,
     "Unavailable": Exit.UNAVAILABLE,
+    "DigestMismatch": Exit.DIGEST_MISMATCH,
 }
 
 
@@ -66,7 +67,7 @@ async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], 
             if "result" in event:
                 return event["result"]
             if "failure" in event:
-                _fail(event)
+                fail(event)
             on_progress(event)
     raise click.ClickException("the service ended before it answered")
 
@@ -105,7 +106,8 @@ async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> A
         ) from None
 
 
-def _fail(event: Event) -> NoReturn:
+def fail(event: Event) -> NoReturn:
+    """End the command with a failure's lines and its exit status."""
     lines = [event["message"], *(f"  {field}: {text}" for field, text in event.get("fields", {}).items())]
     click.echo("Error: " + "\n".join(lines), err=True)
     raise SystemExit(_EXITS.get(event["failure"], Exit.FAILURE))

@@ -20,7 +20,7 @@ from updater.cli.output import print_json
 @config_option
 def verify(sample: float, as_json: bool, config: Path | None) -> None:
     """Hash stored files again; quarantine what is wrong. Ends with status 9 when something is."""
-    with _counting_bar("verifying") as on_progress:
+    with counting_bar("verifying") as on_progress:
         outcome = operate(config, "verify", on_progress=on_progress, sample=sample)
     if as_json:
         print_json(outcome)
@@ -45,8 +45,29 @@ def collect(grace_s: float | None, as_json: bool, config: Path | None) -> None:
         click.echo(f"{len(outcome['removed'])} removed")
 
 
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Name them, remove nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def retain(dry_run: bool, as_json: bool, config: Path | None) -> None:
+    """Remove releases that the settings do not keep.
+
+    The latest release of each platform and every stepping stone stay. The service does the same each day. Stored
+    files go with the next collection.
+    """
+    outcome = operate(config, "retain", dry_run=dry_run)
+    if as_json:
+        print_json(outcome)
+        return
+    if not outcome["configured"]:
+        click.echo("retention.keep_releases and retention.keep_days are not set: everything is kept", err=True)
+    for each in outcome["removed"]:
+        click.echo(f"{each['application']} {each['version']}")
+    click.echo(f"{len(outcome['removed'])} {'would be removed' if dry_run else 'removed'}")
+
+
 @contextmanager
-def _counting_bar(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+def counting_bar(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Show `done` of `total` on stderr, on a terminal."""
     import sys
 

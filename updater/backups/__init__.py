@@ -1,0 +1,1 @@
+"""A backup in a folder, and back from it."""

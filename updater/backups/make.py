@@ -1,0 +1,173 @@
+"""Make a backup: a consistent copy of the database, and the blobs the folder does not hold yet.
+
+Order: database copy, secret, blobs, manifest, then what the manifest no longer names goes. Each step is durable
+before the next; killed anywhere, the folder holds the backup before, or none that could be taken for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Collection
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from updater.artifacts.blobs import BlobStore
+from updater.artifacts.digests import is_digest
+from updater.artifacts.local import LocalBlobStore, sync_folder
+from updater.backups.manifest import (
+    DATABASE,
+    MANIFEST,
+    SECRET,
+    Manifest,
+    copy_name,
+    failure_of,
+    file_digest,
+    find_manifest,
+    hold_backup,
+    is_copy_name,
+    write_file,
+    write_manifest,
+)
+from updater.clock import Clock, utc_now
+from updater.database.copies import copy_database, read_revision, read_used_blobs
+from updater.errors import Conflict, Invalid, NotFound, Unavailable
+
+_OWN_NAMES = frozenset({MANIFEST, f"{MANIFEST}.new", SECRET, f"{SECRET}.new", "blobs", "incoming", "lost+found"})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a backup is: blobs done of all, and how many of them had to be copied."""
+
+    done: int
+    total: int
+    copied: int
+    missing: tuple[str, ...] = ()
+
+
+async def make_backup(folder: Path, root: Path, blobs: BlobStore, *, clock: Clock = utc_now) -> AsyncIterator[Step]:
+    """Back the data folder `root` up into `folder`, made when missing; yield progress, at the end all done.
+
+    The caller sees to it that no blob is removed meanwhile.
+
+    Raises:
+        Invalid: the folder lies in the data folder, or holds it. Conflict: it holds something else, the backup
+        of another installation, or is in use. StorageFull, Unavailable: it cannot be written; what was a complete
+        backup before still is.
+    """
+    try:
+        with ExitStack() as stack:
+            await asyncio.to_thread(_prepare, folder, root)
+            stack.enter_context(hold_backup(folder))
+            store = LocalBlobStore(folder)
+            stack.callback(store.close)
+            async for step in _fill(folder, root, blobs, store, clock):
+                yield step
+    except sqlite3.Error as error:
+        raise Unavailable("The database cannot be copied") from error
+    except OSError as error:
+        raise failure_of(error, "The backup cannot be written") from error
+
+
+async def _fill(folder: Path, root: Path, blobs: BlobStore, store: LocalBlobStore, clock: Clock) -> AsyncIterator[Step]:
+    created_at = clock().isoformat(timespec="seconds")
+    await store.sweep(clock())
+    await asyncio.to_thread(find_manifest, folder)  # a damaged one is looked at by a person, not replaced
+    secret_digest = await asyncio.to_thread(_keep_secret, folder, root)
+    copy = await asyncio.to_thread(_keep_database, folder, root)
+    used, held = await asyncio.to_thread(lambda: (read_used_blobs(copy), _held(folder)))
+    wanted = [digest for digest, size in used.items() if held.get(digest) != size]
+    missing: list[str] = []
+    done = len(used) - len(wanted)
+    yield Step(done, len(used), 0)
+    for number, digest in enumerate(wanted, 1):
+        if not await _copy_blob(digest, blobs, store):
+            missing.append(digest)
+        yield Step(done + number, len(used), number - len(missing))
+    manifest = Manifest(
+        created_at=created_at,
+        revision=await asyncio.to_thread(read_revision, copy),
+        database=copy.name,
+        secret_sha256=secret_digest,
+        blobs={digest: size for digest, size in used.items() if digest not in missing},
+        missing=tuple(missing),
+    )
+    await asyncio.to_thread(write_manifest, folder, manifest)
+    await asyncio.to_thread(_prune, folder, manifest, held)
+    yield Step(len(used), len(used), len(wanted) - len(missing), tuple(missing))
+
+
+def _prepare(folder: Path, root: Path) -> None:
+    here, there = folder.resolve(), root.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise Invalid({"folder": "must lie outside the data folder, and not hold it"})
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+    strange = sorted(each.name for each in folder.iterdir() if each.name not in _OWN_NAMES)
+    if any(not is_copy_name(name) for name in strange):
+        raise Conflict(f"{folder} is not empty and holds no backup")
+
+
+def _keep_secret(folder: Path, root: Path) -> str:
+    """Copy the secret that the stored hashes of keys depend on; it never changes in one installation."""
+    secret, kept = (root / SECRET).read_bytes(), folder / SECRET
+    if kept.exists():
+        if kept.read_bytes() != secret:
+            raise Conflict(f"{folder} holds the backup of another installation")
+    else:
+        write_file(kept, secret, mode=0o600)
+    return file_digest(kept)
+
+
+def _keep_database(folder: Path, root: Path) -> Path:
+    """Copy the database and name the copy by its digest."""
+    temporary = folder / "incoming" / uuid.uuid4().hex
+    copy_database(root / DATABASE, temporary)
+    temporary.chmod(0o600)
+    kept = folder / copy_name(file_digest(temporary))
+    temporary.replace(kept)
+    sync_folder(folder)
+    return kept
+
+
+def _held(folder: Path) -> dict[str, int]:
+    """Return digest and size of every blob the folder holds. Files get their name only when they are whole."""
+    found: dict[str, int] = {}
+    for first in os.scandir(folder / "blobs"):
+        for second in os.scandir(first) if first.is_dir() else ():
+            for entry in os.scandir(second) if second.is_dir() else ():
+                if is_digest(entry.name):
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
+    return found
+
+
+async def _copy_blob(digest: str, blobs: BlobStore, store: LocalBlobStore) -> bool:
+    """Copy one blob; return False when it is gone or not what its name says."""
+    try:
+        staged = await store.receive(blobs.read(digest))
+    except NotFound:
+        return False
+    try:
+        if staged.digest != digest:
+            return False
+        await staged.place()
+        return True
+    finally:
+        await staged.discard()
+
+
+def _prune(folder: Path, manifest: Manifest, held: Collection[str]) -> None:
+    """Remove copies and blobs that the manifest does not name; `held` are the blobs that were there before."""
+    for path in folder.iterdir():
+        if is_copy_name(path.name) and path.name != manifest.database:
+            path.unlink()
+    for digest in set(held) - manifest.blobs.keys():
+        (folder / "blobs" / digest[:2] / digest[2:4] / digest).unlink()
+    shutil.rmtree(folder / "incoming", ignore_errors=True)

@@ -1,0 +1,159 @@
+"""Restore a backup into an empty data folder, verifying every digest on the way.
+
+A marker stands in the folder from the first byte to the last: while it is there the service refuses to start,
+and the restore can be run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import aiofiles
+
+from updater.artifacts.blobs import BlobStore
+from updater.artifacts.local import sync_folder
+from updater.backups.manifest import (
+    DATABASE,
+    SECRET,
+    Manifest,
+    failure_of,
+    file_digest,
+    get_manifest,
+    hold_backup,
+    write_file,
+)
+from updater.database.copies import read_revision
+from updater.database.schema import head_revision
+from updater.errors import ConfigurationError, Conflict, DigestMismatch, NotFound
+
+RESTORING = "restoring"
+# What a folder may hold that nothing was ever stored in.
+_FURNITURE = frozenset({"lock", ".gitignore", "control.sock", "lost+found"})
+_BATCH_BYTES = 1 << 20
+
+
+def require_whole(root: Path) -> None:
+    """Refuse a data folder in which a restore was not finished. Raises ConfigurationError."""
+    if (root / RESTORING).exists():
+        raise ConfigurationError(f"storage.root: a restore into {root} was not finished; run it again")
+
+
+async def restore_backup(folder: Path, root: Path, target: BlobStore) -> AsyncIterator[tuple[int, int]]:
+    """Restore the backup in `folder` into `root`, its blobs into `target`; yield blobs done and all.
+
+    The caller holds `root`.
+
+    Raises:
+        NotFound: no complete backup there. Conflict: `root` or `target` is not empty, or the backup is in use or of a
+        newer version. DigestMismatch: the backup is damaged. StorageFull, Unavailable: it cannot be read or written.
+        After a failure the service refuses `root` until a restore has succeeded.
+    """
+    try:
+        with ExitStack() as stack:
+            manifest = await asyncio.to_thread(get_manifest, folder)
+            stack.enter_context(hold_backup(folder))
+            if not await asyncio.to_thread((root / RESTORING).exists):
+                await _require_empty(root, target)
+            await asyncio.to_thread(_begin, folder, root, manifest)
+            for number, digest in enumerate(manifest.blobs):
+                yield number, len(manifest.blobs)
+                await _restore_blob(digest, folder, target)
+            await asyncio.to_thread(_restore_files, folder, root, manifest)
+            yield len(manifest.blobs), len(manifest.blobs)
+    except OSError as error:
+        raise failure_of(error, "The backup cannot be restored") from error
+
+
+def _begin(folder: Path, root: Path, manifest: Manifest) -> None:
+    for name, digest in ((manifest.database, manifest.database_sha256), (SECRET, manifest.secret_sha256)):
+        if not (folder / name).is_file() or file_digest(folder / name) != digest:
+            raise _damaged(name)
+    try:
+        known = read_revision(folder / manifest.database) <= head_revision()
+    except sqlite3.Error:
+        raise _damaged(manifest.database) from None
+    if not known:
+        raise Conflict("The backup was made by a newer version of this program")
+    write_file(root / RESTORING, b"", mode=0o600)
+
+
+async def _require_empty(root: Path, target: BlobStore) -> None:
+    empty = await asyncio.to_thread(_is_empty, root)
+    async for _ in target.scan():
+        empty = False
+        break
+    if not empty:
+        raise Conflict(f"{root}, or its store, is not empty; a backup is restored into an empty one only")
+
+
+def _is_empty(root: Path) -> bool:
+    """Tell whether nothing was ever stored here; folders without a file count as nothing."""
+    for path in root.iterdir():
+        if path.name in _FURNITURE:
+            continue
+        if path.name not in ("blobs", "incoming") or any(files for _, _, files in os.walk(path)):
+            return False
+    return True
+
+
+async def _restore_blob(digest: str, folder: Path, target: BlobStore) -> None:
+    if await _holds(target, digest):
+        return  # by a restore that was interrupted
+    try:
+        staged = await target.receive(_read(folder / "blobs" / digest[:2] / digest[2:4] / digest))
+    except FileNotFoundError:
+        raise _damaged(digest) from None
+    try:
+        if staged.digest != digest:
+            raise _damaged(digest)
+        await staged.place()
+    finally:
+        await staged.discard()
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    async with aiofiles.open(path, "rb") as file:
+        while piece := await file.read(_BATCH_BYTES):
+            yield piece
+
+
+def _restore_files(folder: Path, root: Path, manifest: Manifest) -> None:
+    """Put secret and database in place, the database last; then the folder is whole."""
+    write_file(root / SECRET, (folder / SECRET).read_bytes(), mode=0o600)
+    temporary = root / f"{DATABASE}.new"
+    _copy(folder / manifest.database, temporary)
+    if file_digest(temporary) != manifest.database_sha256:
+        raise _damaged(manifest.database)
+    temporary.replace(root / DATABASE)
+    sync_folder(root)
+    (root / RESTORING).unlink()
+    sync_folder(root)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.touch(mode=0o600)
+    with source.open("rb") as read, target.open("wb") as written:
+        while piece := read.read(_BATCH_BYTES):
+            written.write(piece)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+async def _holds(target: BlobStore, digest: str) -> bool:
+    hasher = hashlib.sha256()
+    try:
+        async for piece in target.read(digest):
+            await asyncio.to_thread(hasher.update, piece)
+    except NotFound:
+        return False
+    return hasher.hexdigest() == digest
+
+
+def _damaged(name: str) -> DigestMismatch:
+    return DigestMismatch({name: "is missing or not what the manifest says"}, "The backup is damaged")

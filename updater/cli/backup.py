@@ -1,0 +1,82 @@
+"""`updater backup` and `updater restore`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from updater.cli.exits import Exit
+from updater.cli.operate import config_option, fail, operate
+from updater.cli.output import print_json
+from updater.cli.storage import counting_bar
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def backup(folder: Path, as_json: bool, config: Path | None) -> None:
+    """Back everything up into a folder.
+
+    Works while the service runs, and writes as its user. Only files that FOLDER does not hold yet are copied. Ends
+    with status 9 when stored files are damaged or gone; all others are backed up then.
+    """
+    with counting_bar("backing up") as on_progress:
+        outcome = operate(config, "backup", on_progress=on_progress, folder=str(folder.absolute()))
+    if as_json:
+        print_json(outcome)
+    else:
+        click.echo(f"{outcome['blobs'] - len(outcome['missing'])} files, {outcome['copied']} of them copied now")
+        for digest in outcome["missing"]:
+            click.echo(f"  {digest}: damaged or gone, not in the backup", err=True)
+    if outcome["missing"]:
+        raise SystemExit(Exit.DIGEST_MISMATCH)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def restore(folder: Path, as_json: bool, config: Path | None) -> None:
+    """Restore a backup into an empty data folder.
+
+    Everything is verified on the way. After an interruption run it again; the service refuses to start in between.
+    """
+    from updater.backups.manifest import get_manifest
+    from updater.errors import ConfigurationError, Failure
+    from updater.web.control import describe_failure
+
+    try:
+        with counting_bar("restoring") as on_progress:
+            files = asyncio.run(_restore(folder.absolute(), config, on_progress))
+        missing = get_manifest(folder).missing
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    except Failure as failure:
+        fail(describe_failure(failure))
+    if as_json:
+        print_json({"blobs": files, "missing": list(missing)})
+    else:
+        click.echo(f"{files} files restored and verified")
+        for digest in missing:
+            click.echo(f"  {digest}: was damaged or gone when the backup was made", err=True)
+    if missing:
+        raise SystemExit(Exit.DIGEST_MISMATCH)
+
+
+async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dict[str, Any]], None]) -> int:
+    from updater.app import hold_folder
+    from updater.artifacts.opening import open_blobs
+    from updater.backups.restore import restore_backup
+    from updater.config import load
+
+    storage = load(config).storage
+    root, files = Path(storage.root), 0
+    with hold_folder(root), open_blobs(storage.blob_url, root) as target:
+        async for done, files in restore_backup(folder, root, target):
+            on_progress({"done": done, "total": files})
+    return files
