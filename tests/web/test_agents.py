@@ -1,0 +1,42 @@
+"""What a User-Agent header says of a client."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from updater.web.agents import MAX_AGENT_CHARACTERS, read_agent
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "platform"),
+    [
+        ("BKGT-Manager/1.2.3 (win32-x64)", "1.2.3", "win32-x64"),
+        ("Other.App/0.0.0 (darwin-arm64)", "0.0.0", "darwin-arm64"),
+        ("BKGT-Manager/1.2.3 (linux-x64) Electron/30.0.0", "1.2.3", "linux-x64"),
+        ("BKGT-Manager/1.2.3 (linux-x64)Electron", None, None),
+        ("BKGT-Manager/1.2.3", None, None),
+        ("BKGT-Manager/1.2 (win32-x64)", None, None),
+        ("BKGT-Manager/1.2.3.4 (win32-x64)", None, None),
+        ("BKGT-Manager/1.2.3-beta (win32-x64)", None, None),
+        ("BKGT-Manager/01.2.3 (win32-x64)", None, None),
+        ("BKGT-Manager/1.2.9999999999 (win32-x64)", None, None),
+        ("BKGT-Manager/1.2.3 (windows)", None, None),
+        ("BKGT-Manager/\u0661.2.3 (win32-x64)", None, None),
+        ("BKGT Manager/1.2.3 (win32-x64)", None, None),
+        (" BKGT-Manager/1.2.3 (win32-x64)", None, None),
+        ("curl/8.5.0", None, None),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", None, None),
+        ("", None, None),
+    ],
+)
+def test_version_and_platform_or_nothing(text: str, version: str | None, platform: str | None) -> None:
+    assert read_agent(text) == (text, version, platform)
+
+
+def test_a_hostile_header_takes_no_time() -> None:
+    started = time.perf_counter()
+    for text in ("A" * MAX_AGENT_CHARACTERS, "A/1.2.3 (" * 22, "A/" + "1." * 99):
+        read_agent(text)
+    assert time.perf_counter() - started < 0.1
