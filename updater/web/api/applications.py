@@ -11,7 +11,8 @@ from updater.access.principals import Level
 from updater.catalog.model import Page
 from updater.catalog.service import CatalogService
 from updater.errors import Forbidden
-from updater.web.api.rendering import application_item, json_answer, page_keys, stats_keys
+from updater.web.answers import json_answer
+from updater.web.api.rendering import application_item, page_keys, stats_keys
 from updater.web.middleware import VISIT
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339

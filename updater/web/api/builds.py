@@ -11,8 +11,9 @@ from updater.access.principals import Level
 from updater.artifacts.blobs import Staged
 from updater.errors import Invalid, Malformed
 from updater.services import Services
+from updater.web.answers import json_answer
 from updater.web.api.releases import draft_of
-from updater.web.api.rendering import build_id, json_answer
+from updater.web.api.rendering import build_id
 from updater.web.api.targets import target_in_path, version_in_path
 from updater.web.downloads import send_build
 from updater.web.links import Links, file_name

@@ -13,7 +13,8 @@ from updater.catalog.platforms import Target
 from updater.catalog.service import CatalogService
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import Asked
-from updater.web.api.rendering import JSON, json_answer, offer_keys
+from updater.web.answers import JSON, json_answer
+from updater.web.api.rendering import offer_keys
 from updater.web.links import Links
 from updater.web.parsing import parse_query
 from updater.web.places import Places

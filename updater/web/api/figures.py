@@ -10,7 +10,7 @@ from aiohttp import web
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.telemetry.service import TelemetryService
-from updater.web.api.rendering import JSON
+from updater.web.answers import JSON
 from updater.web.routing import Contract, endpoint
 
 

@@ -12,7 +12,8 @@ from updater.catalog.model import BuildQuery, Checksum, Draft, ExternalFile, Pag
 from updater.catalog.platforms import Target
 from updater.catalog.service import CatalogService
 from updater.errors import Invalid
-from updater.web.api.rendering import build_id, json_answer, page_keys, release_item
+from updater.web.answers import json_answer
+from updater.web.api.rendering import build_id, page_keys, release_item
 from updater.web.api.targets import target_in_path, version_in_path
 from updater.web.links import Links
 from updater.web.routing import Contract, endpoint

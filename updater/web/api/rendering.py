@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-from aiohttp import web
-
 from updater.catalog.model import Application, ApplicationStats, Build, Page
 from updater.web.times import rfc3339
-
-JSON = "application/json"
-
-
-def json_answer(value: Any, status: int = 200) -> web.Response:
-    """Answer with JSON."""
-    return web.Response(status=status, body=orjson.dumps(value), content_type=JSON)
 
 
 def build_id(build: Build) -> str:

@@ -11,7 +11,7 @@ from updater.catalog.service import CatalogService
 from updater.clock import utc_now
 from updater.telemetry.model import Report
 from updater.telemetry.service import TelemetryService
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.routing import Contract, endpoint
 
 

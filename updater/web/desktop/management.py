@@ -10,7 +10,7 @@ import updater.web.desktop.schemas as schemas
 from updater.access.principals import Level
 from updater.catalog.model import Page
 from updater.services import Services
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.desktop.rendering import update_item
 from updater.web.middleware import VISIT
 from updater.web.parsing import load_values

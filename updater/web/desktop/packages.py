@@ -12,7 +12,7 @@ from updater.catalog.model import Draft
 from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.services import Services
 from updater.web.agents import agent_of
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.desktop.rendering import Names, package_hash
 from updater.web.downloads import send_build
 from updater.web.metrics import Metrics

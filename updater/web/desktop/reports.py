@@ -12,7 +12,7 @@ from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.middleware import VISIT
 from updater.web.routing import Contract, endpoint
 

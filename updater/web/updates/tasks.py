@@ -11,7 +11,7 @@ from updater.access.principals import Level
 from updater.errors import NotFound
 from updater.tasks.model import Task
 from updater.tasks.service import TaskService
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.parsing import parse_json
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339

@@ -1,0 +1,15 @@
+"""Answers in JSON, for every surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+JSON = "application/json"
+
+
+def json_answer(value: Any, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(status=status, body=orjson.dumps(value), content_type=JSON)
