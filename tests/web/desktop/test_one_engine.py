@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -104,6 +105,16 @@ def access_log() -> Any:
         yield lines
 
 
+async def requests_in(access_log: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Return so many lines of the access log, which is gathered for a moment."""
+    async with asyncio.timeout(10):
+        while True:
+            found = [line for each in access_log if each["event"] == "request" for line in each["lines"]]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.02)
+
+
 async def test_the_access_log_names_key_client_version_platform_and_outcome(
     start_service: StartService, access_log: list[dict[str, Any]]
 ) -> None:
@@ -119,7 +130,7 @@ async def test_the_access_log_names_key_client_version_platform_and_outcome(
     await desktop.exchange("GET", "/admin/list", headers=agent)
     await desktop.exchange("GET", "/admin/list", key="admin")
     await desktop.deactivate("1.2.3")
-    lines = [each for each in access_log if each["event"] == "request"]
+    lines = await requests_in(access_log, 10)
     assert [(each["key"], each["outcome"], each["status"]) for each in lines] == [
         ("admin key", "published", 201),
         ("read key", "offered", 200),
