@@ -47,7 +47,7 @@ from updater.telemetry.geo import open_locator
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
-from updater.web import api, desktop, ops, updates
+from updater.web import api, dashboard, desktop, ops, system, updates
 from updater.web.access_log import AccessLog
 from updater.web.control import build_control
 from updater.web.delivery import DELIVERY, Delivery
@@ -55,7 +55,10 @@ from updater.web.links import Links
 from updater.web.metrics import Metrics
 from updater.web.middleware import Gate, GateParts
 from updater.web.openapi import build_document
+from updater.web.origins import Origins
+from updater.web.routing import Surface
 from updater.web.runner import Runner
+from updater.web.sessions import SessionDoor
 
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 _HOUSEKEEPING_S = 60.0
@@ -154,6 +157,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     settings = services.settings
     metrics = Metrics()
     _add_gauges(metrics, services)
+    addresses = AddressReader(settings.server.trusted_proxies)
     links = Links(settings.server.public_url, settings.storage.cdn_url)
     api_surface = api.build(services, links, metrics)
     updates_surface = updates.build(services)
@@ -162,12 +166,13 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         metrics, lambda: build_document([route for each in (*described, ops_surface) for route in each.routes])
     )
     desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
-    surfaces = (*desktops, ops_surface, api_surface, updates_surface)
+    people = _people_surfaces(services, addresses, limits)
+    surfaces = (*desktops, ops_surface, api_surface, *people, updates_surface)
     access_log = AccessLog() if settings.logging.access else None
     parts = GateParts(
         access=services.access,
         limits=limits,
-        addresses=AddressReader(settings.server.trusted_proxies),
+        addresses=addresses,
         metrics=metrics,
         access_log=access_log,
         require_application=services.catalog.index_of,
@@ -176,11 +181,19 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
     application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
     application.on_response_prepare.append(gate.complete_headers)
+    dashboard.prepare(application)
     if access_log is not None:
         application.on_cleanup.append(access_log.close)
     for surface in surfaces:
         application.router.add_routes(surface.routes)
     return application
+
+
+def _people_surfaces(services: Services, addresses: AddressReader, limits: RateLimits | None) -> tuple[Surface, ...]:
+    """Assemble what people with a session reach."""
+    origins = Origins(services.settings.server.public_url, addresses)
+    door = SessionDoor(services.people, origins)
+    return (*system.build(services.deployments, door), *dashboard.build(services, door, origins, limits))
 
 
 def rate_limits(settings: RateLimitSettings) -> RateLimits | None:

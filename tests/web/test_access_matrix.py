@@ -79,6 +79,25 @@ async def credentials(service: Any) -> dict[str, Lines]:
         "jwt-2": bearer(token(2, hours=1)),
         "jwt-old": bearer(token(1, hours=-1)),
         "jwt-alg": bearer(jwt.encode({"sub": "1", "exp": 4_000_000_000}, None, "none")),
+        **await sessions(service),
+    }
+
+
+async def sessions(service: Any) -> dict[str, Lines]:
+    """Sign somebody of each role in; return the lines of their browsers, and of those that are somebody no more."""
+    people = service.services.people
+    ids = {}
+    for name in ("admin", "staff", "user", "over", "off"):
+        await people.create_user(name, name if name in ("staff", "user") else "admin", "correct horse battery")
+        ids[name] = (await people.open_script_session(name, 60))[0]
+    await people.sign_out(ids["over"])
+    await people.disable_user("off")
+    admin = ids["admin"]
+    return {
+        **{f"s-{name}": [f"Cookie: sessionid={text}"] for name, text in ids.items()},
+        "s-twice": [f"Cookie: sessionid={admin}; sessionid={ids['user']}"],
+        "s-bearer": bearer(admin),
+        "s-foreign": [f"Cookie: sessionid={admin}", "Origin: https://evil.example.com"],
     }
 
 
@@ -117,7 +136,7 @@ def outcome(name: str, answer: RawAnswer) -> str:
     doubled = answer.status == 400 and (
         b"more than once" in answer.body or (name.endswith("twice") and not answer.body)
     )
-    return str(answer.status) if doubled or answer.status in (401, 403) else "ok"
+    return str(answer.status) if doubled or answer.status in (303, 401, 403) else "ok"
 
 
 async def ask(service: Any, method: str, path: str, lines: Lines) -> RawAnswer:

@@ -91,7 +91,7 @@ class Runs:
             released.cancel()
         return await asyncio.to_thread(folder.find_state)
 
-    async def follow(self, run: str, after: int = 0) -> AsyncIterator[Event]:
+    async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Event]:
         """Give the events of a run after number `after` as they come, until its end or until this service stops.
 
         Raises:

@@ -14,6 +14,7 @@ from updater.web.middleware import bearer
 from updater.web.routing import Contract, Surface
 from updater.web.updates.numbers import number_in_path
 from updater.web.updates.tasks import Tasks
+from updater.web.updates.updates import Updates
 
 PREFIX = "/api/"
 # A user's tasks lie beside the other interfaces below /api, whose names are no user's id.
@@ -22,8 +23,13 @@ _USER = "{user_id:(?!(?:v1|updates|system)/)[^/]+}"
 
 def build(services: Services) -> Surface:
     """Assemble the surface."""
-    tasks = Tasks(services.tasks)
+    updates, tasks = Updates(services.deployments), Tasks(services.tasks)
     routes = (
+        web.get("/api/updates", updates.list_updates),
+        web.get("/api/updates/{id}", updates.get_update),
+        web.post("/api/updates/{id}/apply", updates.apply_update),
+        web.post("/api/updates/{id}/rollback", updates.roll_back_update),
+        web.get("/api/updates/{update_id}/logs", updates.list_logs),
         web.get(f"/api/{_USER}/tasks", tasks.list_tasks),
         web.post(f"/api/{_USER}/tasks", tasks.create_task),
         web.get(f"/api/{_USER}/tasks/{{id}}", tasks.get_task),

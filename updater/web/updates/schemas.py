@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 import updater.web.fields as own
+from updater.deployments.model import Level, UpdateStatus
 from updater.tasks.model import MAX_TITLE_CHARACTERS
 
 MAX_DESCRIPTION_BYTES = 64 * 1024
@@ -53,3 +54,64 @@ class TaskAnswer(Schema):
     user_id = fields.Integer(required=True)
     created_at = fields.DateTime(required=True)
     updated_at = fields.DateTime(required=True)
+
+
+class LogQuery(Lenient):
+    """Which lines of a log."""
+
+    level = own.OneOf("level", tuple(level.value for level in Level))
+    limit = own.QueryWhole(1, 1000, load_default=50)
+    offset = own.QueryWhole(0, own.MAX_INTEGER, load_default=0)
+
+
+class UpdateAnswer(Schema):
+    """An update."""
+
+    id = fields.Integer(required=True)
+    title = fields.String(required=True)
+    description = fields.String(required=True)
+    status = fields.String(required=True, validate=validate.OneOf([each.value for each in UpdateStatus]))
+    version = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+    updated_at = fields.DateTime(required=True)
+    applied_at = fields.DateTime(required=True, allow_none=True)
+    rollback_possible = fields.Boolean(required=True)
+
+
+def _ending() -> fields.String:
+    return fields.String(required=True, validate=validate.OneOf(["completed", "failed"]))
+
+
+class Applied(Schema):
+    """How applying ended."""
+
+    message = fields.String(required=True)
+    status = _ending()
+    applied_at = fields.DateTime(required=True)
+
+
+class RolledBack(Schema):
+    """How rolling back ended."""
+
+    message = fields.String(required=True)
+    status = _ending()
+    rolled_back_at = fields.DateTime(required=True)
+
+
+class LogLineAnswer(Schema):
+    """One line."""
+
+    id = fields.Integer(required=True)
+    timestamp = fields.DateTime(required=True)
+    level = fields.String(required=True, validate=validate.OneOf([each.value for each in Level]))
+    message = fields.String(required=True)
+    component = fields.String(required=True, allow_none=True)
+
+
+class LogsAnswer(Schema):
+    """Lines of a log, newest first."""
+
+    logs = fields.List(fields.Nested(LogLineAnswer), required=True)
+    total_count = fields.Integer(required=True)
+    limit = fields.Integer(required=True)
+    offset = fields.Integer(required=True)

@@ -1,0 +1,27 @@
+"""Somebody signed in, for tests of what asks for a session; and a service that manages a site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.conftest import Service
+from tests.deployments.site import Site
+
+PASSWORD = "correct horse battery"
+
+
+async def session_of(service: Service, role: str, name: str = "") -> str:
+    """Add somebody and return a session id of theirs."""
+    made = await service.services.people.create_user(name or f"{role}-person", role, PASSWORD)
+    return (await service.services.people.open_script_session(made.name, 60))[0]
+
+
+async def cookie_of(service: Service, role: str, name: str = "") -> dict[str, str]:
+    """Add somebody and return the header that a script of theirs sends."""
+    return {"Cookie": f"sessionid={await session_of(service, role, name)}"}
+
+
+async def start_with(start_service: Any, site: Site, record: dict[str, Any] | None = None, **sections: Any) -> Service:
+    """Start a service whose one deployment is this site."""
+    service: Service = await start_service(deployments=[site.record(**(record or {}))], **sections)
+    return service

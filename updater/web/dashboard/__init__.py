@@ -1,0 +1,65 @@
+"""The pages at `/admin`: sign-in and the dashboard of the default deployment: all routes on one screen.
+
+Pages answer failures as pages, and send who is not signed in to the sign-in page. What the dashboard's script asks
+for answers in the shape of document 001, whose interface it belongs to.
+"""
+
+from __future__ import annotations
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from updater.access.limits import RateLimits
+from updater.access.principals import Principal
+from updater.services import Services
+from updater.web.dashboard.live import Live
+from updater.web.dashboard.pages import Pages
+from updater.web.dashboard.policy import write_page
+from updater.web.dashboard.sign_in import HOME, SIGN_IN, SignIn
+from updater.web.origins import Origins
+from updater.web.routing import Contract, Surface
+from updater.web.sessions import SessionDoor
+from updater.web.system import STAFF_REFUSAL, session_surface
+
+
+def build(
+    services: Services, door: SessionDoor, origins: Origins, limits: RateLimits | None
+) -> tuple[Surface, Surface]:
+    """Assemble the dashboard's live part and the pages."""
+    sign_in = SignIn(services.people, door, origins, limits)
+    pages = Pages(services.deployments, door)
+    live = Live(services.deployments)
+    live_routes = (
+        web.get("/admin/live/state/", live.get_state),
+        web.post("/admin/live/update/", live.start_update),
+        web.get("/admin/live/events/", live.follow_run),
+    )
+    page_routes = (
+        web.get("/admin/", pages.go_home),
+        web.get(HOME, pages.show_dashboard),
+        web.get(SIGN_IN, sign_in.show_sign_in),
+        web.post(SIGN_IN, sign_in.sign_in),
+        web.post("/admin/sign-out/", sign_in.sign_out),
+        web.get("/admin/assets/{name}", pages.get_asset),
+    )
+
+    def authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
+        if contract.level is None:
+            return
+        if principal is None and request.method in ("GET", "HEAD"):
+            raise web.HTTPSeeOther(f"{SIGN_IN}?next={request.path}")
+        door.require(request, principal, contract.level, STAFF_REFUSAL, form=True)
+
+    return (
+        session_surface("live", "/admin/live/", live_routes, door, STAFF_REFUSAL),
+        Surface(
+            "pages", "/admin/", page_routes, door.credential, write_page, identify=door.identify, authorize=authorize
+        ),
+    )
+
+
+def prepare(application: web.Application) -> None:
+    """Give an application the templates of the pages."""
+    loader = jinja2.PackageLoader("updater.web.dashboard")
+    aiohttp_jinja2.setup(application, loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)

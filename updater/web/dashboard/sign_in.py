@@ -1,0 +1,119 @@
+"""Sign in, sign out."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from updater.access.limits import RateLimits
+from updater.access.people import PeopleService
+from updater.access.principals import Level
+from updater.errors import RateLimited, Unauthenticated
+from updater.web.dashboard.policy import page_headers
+from updater.web.origins import Origins
+from updater.web.routing import Contract, endpoint
+from updater.web.sessions import COOKIE, TOKEN_FIELD, SessionDoor
+
+SIGN_IN, HOME = "/admin/sign-in/", "/admin/dashboard/"
+_PAGE_COOKIE = "signinpage"
+_PAGE_COOKIE_S = 3600
+_NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
+# Nothing that a browser could take for another host.
+_OWN_PATH = re.compile(r"/admin/(?:[\w-]+/)*", re.ASCII)
+_HTML = ("text/html",)
+
+
+class SignIn:
+    """The page, and what its form does."""
+
+    def __init__(self, people: PeopleService, door: SessionDoor, origins: Origins, limits: RateLimits | None) -> None:
+        self._people = people
+        self._door = door
+        self._origins = origins
+        self._limits = limits
+
+    @endpoint(Contract("The sign-in page", answers={200: None}, media_types=_HTML))
+    async def show_sign_in(self, request: web.Request) -> web.StreamResponse:
+        """Show the form. It only works together with the cookie that comes with it."""
+        return self._page(request, wanted=request.query.get("next", ""))
+
+    @endpoint(Contract("Sign in", answers={303: None}, failures=(400, 403, 413), media_types=_HTML))
+    async def sign_in(self, request: web.Request) -> web.StreamResponse:
+        """Open a session and go to the page that was wanted; say the same of every refusal."""
+        self._door.require_here(request)
+        form = await self._door.read_form(request)
+        nonce = request.cookies.get(_PAGE_COOKIE, "")
+        if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
+            return self._page(request, form, "This page was open for too long. Please try again.", status=403)
+        name = form.get("name", "").strip().lower()
+        self._count(request, name)
+        try:
+            session_id, session = await self._people.sign_in(name, form.get("password", ""))
+        except Unauthenticated as refused:
+            return self._page(request, form, f"{refused.message}.", status=403)
+        # A browser that signs in anew leaves what it was before.
+        await self._people.sign_out(request.cookies.get(COOKIE, ""))
+        response = _redirect(_own_path(form.get("next", "")))
+        self._door.give(request, response, session_id, session)
+        response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
+        return response
+
+    @endpoint(Contract("Sign out", Level.READ, answers={303: None}, scheme="session", media_types=_HTML))
+    async def sign_out(self, request: web.Request) -> web.StreamResponse:
+        """End the session."""
+        await self._door.require_form(request)
+        await self._people.sign_out(self._door.credential(request) or "")
+        response = _redirect(SIGN_IN)
+        self._door.take(request, response)
+        return response
+
+    def _count(self, request: web.Request, name: str) -> None:
+        if self._limits is None:
+            return
+        allowance = self._limits.sign_in(self._origins.client(request), name)
+        if not allowance.allowed:
+            raise RateLimited("Too many attempts to sign in", retry_after_s=allowance.retry_after_s)
+
+    def _page(
+        self,
+        request: web.Request,
+        form: Mapping[str, str] | None = None,
+        problem: str = "",
+        *,
+        wanted: str = "",
+        status: int = 200,
+    ) -> web.StreamResponse:
+        form = form or {"next": wanted}
+        nonce = request.cookies.get(_PAGE_COOKIE, "")
+        if not _NONCE.fullmatch(nonce):
+            nonce = secrets.token_urlsafe(16)
+        context = {
+            "problem": problem,
+            "name": form.get("name", "")[:100],
+            "next": _own_path(form.get("next", "")),
+            "token": self._people.form_token(f"sign-in:{nonce}"),
+        }
+        response = aiohttp_jinja2.render_template("sign_in.html", request, context, status=status)
+        response.headers.update(page_headers())
+        response.set_cookie(
+            _PAGE_COOKIE,
+            nonce,
+            path=SIGN_IN,
+            max_age=_PAGE_COOKIE_S,
+            httponly=True,
+            samesite="Strict",
+            secure=self._origins.is_secure(request),
+        )
+        return response
+
+
+def _own_path(text: str) -> str:
+    return text if _OWN_PATH.fullmatch(text) else HOME
+
+
+def _redirect(location: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": location, **page_headers()})

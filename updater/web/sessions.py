@@ -1,0 +1,126 @@
+"""Sessions at the door: the cookie, who it is, and the proof that a change was meant.
+
+A cookie goes along with whatever another site's page makes a browser send. So each request that changes something
+must not come from another site, and must either be of a kind that another site's page cannot send unasked (JSON,
+or no body at all) or hold the token of our own page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from updater.access.people import PeopleService
+from updater.access.principals import Level, Principal
+from updater.access.sessions import Session
+from updater.clock import utc_now
+from updater.errors import Forbidden, Malformed, TooLarge
+from updater.web.origins import Origins
+from updater.web.parsing import SILENCE_S, reading, require_identity
+
+COOKIE = "sessionid"
+TOKEN_FIELD, TOKEN_HEADER = "csrf_token", "X-CSRF-Token"
+_SAFE = frozenset({"GET", "HEAD"})
+# What a form or a script of another site can send without being asked. Source: Fetch Standard, CORS-safelisted types.
+_ANYBODY = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+_FORM = "application/x-www-form-urlencoded"
+_FOREIGN = "This request does not come from a page of this site"
+
+
+class SessionDoor:
+    """What every surface that signs in by cookie shares."""
+
+    def __init__(self, people: PeopleService, origins: Origins) -> None:
+        self._people = people
+        self._origins = origins
+
+    def credential(self, request: web.Request) -> str | None:
+        """Return the session id that a request holds. Raises Malformed when two readers could see two."""
+        lines = request.headers.getall("Cookie", ())
+        if (
+            len(lines) > 1
+            or sum(each.strip().startswith(f"{COOKIE}=") for line in lines for each in line.split(";")) > 1
+        ):
+            raise Malformed("The session cookie was given more than once")
+        return request.cookies.get(COOKIE)
+
+    async def identify(self, presented: str) -> Principal | None:
+        """Return who has this session."""
+        session = await self._people.find_session(presented)
+        return None if session is None else session.user.principal()
+
+    def require(
+        self, request: web.Request, principal: Principal | None, level: Level, refusal: str, *, form: bool = False
+    ) -> None:
+        """Hold somebody to a level and, where something is changed, to our own pages.
+
+        With `form`, the handler reads a form and holds it to its token (`require_form`). Raises Forbidden.
+        """
+        if principal is None or principal.level < level:
+            raise Forbidden(refusal)
+        if request.method not in _SAFE:
+            self.require_here(request)
+            if not form:
+                self._require_meant(request)
+
+    def require_here(self, request: web.Request) -> None:
+        """Refuse what a browser sends for another site's page. Raises Forbidden."""
+        if self._origins.is_foreign(request):
+            raise Forbidden(_FOREIGN)
+
+    def _require_meant(self, request: web.Request) -> None:
+        kind = request.content_type if "Content-Type" in request.headers else None
+        if kind == "application/json" or (not request.body_exists and kind not in _ANYBODY):
+            return
+        if not self.fits(request, request.headers.get(TOKEN_HEADER, "")):
+            raise Forbidden(_FOREIGN)
+
+    def fits(self, request: web.Request, token: str) -> bool:
+        """Tell whether a token is the one of this request's session."""
+        presented = self.credential(request)
+        return presented is not None and self._people.fits_token(presented, token)
+
+    def token(self, request: web.Request) -> str:
+        """Return the token for the forms of a page; for nobody, none that fits."""
+        return self._people.form_token(self.credential(request) or "")
+
+    async def read_form(self, request: web.Request) -> Mapping[str, str]:
+        """Read a small form of one of our pages. Whether its token fits is for the caller to ask.
+
+        Raises:
+            Malformed: no form, or no text. TooLarge, TooSlow.
+        """
+        require_identity(request)
+        if request.content_type != _FORM:
+            raise Malformed("Expected a form")
+        try:
+            with reading():
+                async with asyncio.timeout(SILENCE_S):
+                    form = await request.post()
+        except web.HTTPRequestEntityTooLarge:
+            raise TooLarge("The form is too large") from None
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+    async def require_form(self, request: web.Request) -> Mapping[str, str]:
+        """Read a form and hold it to the session's token. Raises Forbidden, and what `read_form` raises."""
+        form = await self.read_form(request)
+        if not self.fits(request, form.get(TOKEN_FIELD, "")):
+            raise Forbidden(_FOREIGN)
+        return form
+
+    def give(self, request: web.Request, response: web.StreamResponse, session_id: str, session: Session) -> None:
+        """Hand a session's cookie out."""
+        response.set_cookie(
+            COOKIE,
+            session_id,
+            max_age=int((session.expires_at - utc_now()).total_seconds()),
+            httponly=True,
+            samesite="Strict",
+            secure=self._origins.is_secure(request),
+        )
+
+    def take(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Take the cookie back."""
+        response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._origins.is_secure(request))

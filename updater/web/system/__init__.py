@@ -1,0 +1,61 @@
+"""System update (document 000) and admin update management (document 001): all routes on one screen. See README.md."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import web
+
+from updater.access.principals import Level, Principal
+from updater.deployments.service import DeploymentService
+from updater.web.errors import Answer
+from updater.web.routing import Contract, Surface
+from updater.web.sessions import SessionDoor
+from updater.web.system.admin import AdminUpdates
+from updater.web.system.updates import SystemUpdates
+
+ADMIN_REFUSAL, STAFF_REFUSAL = "Admin access required", "Staff access required"
+
+
+def build(deployments: DeploymentService, door: SessionDoor) -> tuple[Surface, Surface]:
+    """Assemble both surfaces: two doors to one engine."""
+    system, admin = SystemUpdates(deployments), AdminUpdates(deployments)
+    system_routes = (
+        web.get("/api/system/update/check", system.check_updates),
+        web.post("/api/system/update/execute", system.execute_update),
+    )
+    admin_routes = (
+        web.post("/admin/update/", admin.update_server),
+        web.get("/admin/status/", admin.get_status),
+    )
+    return (
+        session_surface("system", "/api/system/update", system_routes, door, ADMIN_REFUSAL),
+        session_surface("admin", ("/admin/update", "/admin/status"), admin_routes, door, STAFF_REFUSAL),
+    )
+
+
+def session_surface(
+    name: str, prefix: str | tuple[str, ...], routes: tuple[web.RouteDef, ...], door: SessionDoor, refusal: str
+) -> Surface:
+    """Return a surface that signs in by cookie and says no in the words and the shape of its document."""
+
+    def authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
+        door.require(request, principal, contract.level or Level.ADMIN, refusal)
+
+    write = write_system if refusal == ADMIN_REFUSAL else write_admin
+    return Surface(name, prefix, routes, door.credential, write, identify=door.identify, authorize=authorize)
+
+
+def write_system(answer: Answer, request_id: str) -> web.Response:
+    """Render document 000's flat error."""
+    return _json(answer, {"error": answer.message})
+
+
+def write_admin(answer: Answer, request_id: str) -> web.Response:
+    """Render document 001's error; `step` names the one that failed."""
+    return _json(answer, {"success": False, "error": answer.message, "step": answer.details.get("step")})
+
+
+def _json(answer: Answer, body: dict[str, object]) -> web.Response:
+    return web.Response(
+        status=answer.status, body=orjson.dumps(body), content_type="application/json", headers=answer.headers
+    )

@@ -1,0 +1,57 @@
+"""Document 001: update the server and say how each step went; git and server status."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.principals import Level
+from updater.deployments.model import Outcome, RunState
+from updater.deployments.service import DeploymentService
+from updater.web.api.rendering import json_answer
+from updater.web.routing import Contract, endpoint
+from updater.web.system.rendering import commit_item, step_item
+
+
+class AdminUpdates:
+    """What staff does with the default deployment."""
+
+    def __init__(self, deployments: DeploymentService) -> None:
+        self._deployments = deployments
+
+    @endpoint(Contract("Update the server", Level.WRITE, answers={200: None}, failures=(404, 409), scheme="session"))
+    async def update_server(self, request: web.Request) -> web.Response:
+        """Update, and answer when that is over, or when this very service is to be restarted by it."""
+        state = await self._deployments.runs.wait(await self._deployments.apply())
+        if state is not None and state.finished and state.outcome is not Outcome.SUCCEEDED:
+            return json_answer({"success": False, "error": _why(state), "step": state.failed_step}, 500)
+        over = state is not None and state.finished
+        answer = {
+            "success": True,
+            "message": "Update completed" if over else "Update in progress: the server is being restarted",
+            "steps": [step_item(each) for each in (state.steps if state is not None else ())],
+        }
+        return json_answer(answer)
+
+    @endpoint(
+        Contract("Show git and server status", Level.WRITE, answers={200: None}, failures=(404, 503), scheme="session")
+    )
+    async def get_status(self, request: web.Request) -> web.Response:
+        """Ask the remote what is incoming, and say how things stand."""
+        found = await self._deployments.check()
+        status = await self._deployments.status()
+        answer = {
+            "success": True,
+            "git_status": {
+                "branch": found.branch,
+                "commit": found.current,
+                "local_changes": found.local_changes,
+                "remote_updates": [commit_item(each) for each in found.commits],
+                "updates_available": found.has_update,
+            },
+            "server_status": "running" if status.running is None else "updating",
+        }
+        return json_answer(answer)
+
+
+def _why(state: RunState) -> str:
+    return ". ".join(text for text in (state.error or "The update failed", state.advice) if text)

@@ -1,0 +1,18 @@
+"""How the system interfaces write what the engine answers. PURE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from updater.deployments.model import Commit, StepReport
+from updater.web.times import rfc3339
+
+
+def commit_item(commit: Commit) -> dict[str, Any]:
+    """Render an incoming commit."""
+    return {"hash": commit.hash, "message": commit.message, "date": rfc3339(commit.date)}
+
+
+def step_item(step: StepReport) -> dict[str, Any]:
+    """Render how one step did."""
+    return {"name": step.name, "status": step.status.value, "duration_s": step.duration_s, "output": step.output}

@@ -1,0 +1,36 @@
+"""Document 000: check for updates, execute them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.principals import Level
+from updater.deployments.service import DeploymentService
+from updater.web.api.rendering import json_answer
+from updater.web.routing import Contract, endpoint
+from updater.web.system.rendering import commit_item
+
+
+class SystemUpdates:
+    """What administrators do with the default deployment."""
+
+    def __init__(self, deployments: DeploymentService) -> None:
+        self._deployments = deployments
+
+    @endpoint(Contract("Check for updates", Level.ADMIN, answers={200: None}, failures=(404, 503), scheme="session"))
+    async def check_updates(self, request: web.Request) -> web.Response:
+        """Ask the remote what is incoming, newest commit first."""
+        found = await self._deployments.check()
+        answer = {
+            "currentVersion": found.current,
+            "latestVersion": found.latest,
+            "hasUpdate": found.has_update,
+            "commits": [commit_item(each) for each in found.commits],
+        }
+        return json_answer(answer)
+
+    @endpoint(Contract("Execute the update", Level.ADMIN, answers={200: None}, failures=(404, 409), scheme="session"))
+    async def execute_update(self, request: web.Request) -> web.Response:
+        """Start the update and answer at once; the process that carries it out outlives this one."""
+        await self._deployments.apply()
+        return json_answer({"status": "started", "message": "Update process initiated"})
