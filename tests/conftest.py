@@ -14,9 +14,10 @@ from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
 from tests.servers.ceph import ceph  # noqa: F401 - a fixture
-from updater.app import build_app, hold_folder, make_runner, open_services, rate_limits
+from updater.app import build_app, make_runner, open_services, rate_limits
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
 from updater.config import Settings, load
+from updater.folder import hold_folder
 from updater.services import Services
 
 LINUX = Machine("linux", "amd64")

@@ -18,7 +18,7 @@ FLOORS = (
     ("web",),
     ("operations",),
     ("services",),
-    ("health", "backups"),
+    ("health", "backups", "folder"),
     ("catalog", "artifacts", "telemetry", "access", "deployments", "tasks"),
     ("database",),
     ("config", "clock", "errors"),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import functools
 import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from updater.access.people import PeopleService
 from updater.access.service import AccessService
 from updater.access.store import AccessStore, PeopleStore
 from updater.access.tokens import TokenReader
-from updater.artifacts.local import sync_folder
 from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
@@ -38,6 +36,7 @@ from updater.database.engine import open_database
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
 from updater.errors import ConfigurationError, Failure
+from updater.folder import CONTROL_SOCKET, hold_folder, short_path
 from updater.health import HealthService
 from updater.operations import collect, retain
 from updater.services import Services
@@ -60,47 +59,10 @@ from updater.web.routing import Surface
 from updater.web.runner import Runner
 from updater.web.sessions import SessionDoor
 
-LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 _HOUSEKEEPING_S = 60.0
-_SOCKET_PATH_BYTES = 108
 _COUNTING_S = 5.0
 _DAY_S = 86_400.0
 _log = structlog.get_logger(__name__)
-
-
-class FolderInUse(ConfigurationError):
-    """Another process holds the data folder."""
-
-
-@contextlib.contextmanager
-def hold_folder(root: Path) -> Iterator[None]:
-    """Make the data folder and hold it: the embedded database and store have one process.
-
-    Raises:
-        FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
-    """
-    try:
-        _make_durable(root)
-        descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderInUse(f"storage.root: {root} is in use by another process") from None
-        except OSError as error:
-            raise ConfigurationError(f"storage.root: {root} cannot be locked: {error.strerror}") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _make_durable(root: Path) -> None:
-    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-    root.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        sync_folder(folder.parent)
 
 
 @asynccontextmanager
@@ -302,22 +264,6 @@ async def _control(services: Services, path: Path) -> AsyncIterator[None]:
         finally:
             await runner.cleanup()
             _remove(path)
-
-
-@contextlib.contextmanager
-def short_path(path: Path) -> Iterator[str]:
-    """Give a name for a socket at `path` that fits a socket address, for the block.
-
-    Source: unix(7), sun_path has 108 bytes; a data folder may lie deeper.
-    """
-    if len(os.fsencode(path)) < _SOCKET_PATH_BYTES:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 def _remove(path: Path) -> None:

@@ -52,3 +52,9 @@ def test_every_exit_status_is_documented() -> None:
 def test_the_version_is_the_packages() -> None:
     run = subprocess.run([sys.executable, "-m", "updater", "--version"], capture_output=True, text=True, check=True)
     assert __version__ in run.stdout
+
+
+def test_asking_the_running_service_imports_none_of_it() -> None:
+    code = "import sys, updater.cli.operate, updater.folder, updater.config; print(' '.join(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"updater.app", "updater.web", "sqlalchemy"}.isdisjoint(run.stdout.split())

@@ -69,10 +69,10 @@ def restore(folder: Path, as_json: bool, config: Path | None) -> None:
 
 
 async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dict[str, Any]], None]) -> int:
-    from updater.app import hold_folder
     from updater.artifacts.opening import open_blobs
     from updater.backups.restore import restore_backup
     from updater.config import load
+    from updater.folder import hold_folder
 
     storage = load(config).storage
     root, files = Path(storage.root), 0

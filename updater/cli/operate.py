@@ -47,8 +47,8 @@ def operate(
 async def _operate(
     config: Path | None, operation: str, arguments: dict[str, Any], on_progress: Callable[[Event], None]
 ) -> Any:
-    from updater.app import FolderInUse, hold_folder
     from updater.config import load
+    from updater.folder import FolderInUse, hold_folder
 
     settings = load(config)
     root = Path(settings.storage.root)
@@ -88,7 +88,7 @@ async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) ->
 async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
     import aiohttp
 
-    from updater.app import CONTROL_SOCKET, short_path
+    from updater.folder import CONTROL_SOCKET, short_path
 
     timeout = aiohttp.ClientTimeout(total=None)
     try:

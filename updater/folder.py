@@ -1,0 +1,69 @@
+"""The data folder: held by one process at a time, which others reach through a socket in it.
+
+Apart from the composition, so that a command that only asks the running service imports none of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from updater.artifacts.local import sync_folder
+from updater.errors import ConfigurationError
+
+LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
+_SOCKET_PATH_BYTES = 108
+
+
+class FolderInUse(ConfigurationError):
+    """Another process holds the data folder."""
+
+
+@contextmanager
+def hold_folder(root: Path) -> Iterator[None]:
+    """Make the data folder and hold it: the embedded database and store have one process.
+
+    Raises:
+        FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
+    """
+    try:
+        _make_durable(root)
+        descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse(f"storage.root: {root} is in use by another process") from None
+        except OSError as error:
+            raise ConfigurationError(f"storage.root: {root} cannot be locked: {error.strerror}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_durable(root: Path) -> None:
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
+@contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """Give a name for a socket at `path` that fits a socket address, for the block.
+
+    Source: unix(7), sun_path has 108 bytes; a data folder may lie deeper.
+    """
+    if len(os.fsencode(path)) < _SOCKET_PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
