@@ -14,7 +14,7 @@ from updater.access.principals import Level
 from updater.deployments.model import RunState
 from updater.deployments.service import DeploymentService
 from updater.errors import Malformed
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.routing import Contract, endpoint
 from updater.web.system.rendering import step_item
 from updater.web.times import rfc3339

@@ -7,7 +7,7 @@ from aiohttp import web
 from updater.access.principals import Level
 from updater.deployments.model import Outcome, RunState
 from updater.deployments.service import DeploymentService
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.routing import Contract, endpoint
 from updater.web.system.rendering import commit_item, step_item
 

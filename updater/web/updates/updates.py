@@ -11,7 +11,7 @@ from updater.access.principals import Level as AccessLevel
 from updater.deployments.model import Level, Outcome, RunState, Update
 from updater.deployments.service import DeploymentService
 from updater.errors import NotFound, Unavailable
-from updater.web.api.rendering import json_answer
+from updater.web.answers import json_answer
 from updater.web.parsing import parse_query
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339
