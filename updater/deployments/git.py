@@ -6,16 +6,18 @@ itself before they are used; whatever follows `--end-of-options` is never an opt
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
 from updater.config import DeploymentSettings
 from updater.deployments.model import Commit
-from updater.deployments.steps import Answer, Command, capture
+from updater.deployments.steps import Answer, Command, capture, readable
 from updater.errors import Conflict, Invalid, Unavailable
 
 MAX_COMMITS = 500
@@ -169,11 +171,21 @@ class Git:
         return Version((tags[0] or newer[:12])[:100], title[:200] or newer[:12], "\n".join(lines)[:10_000])
 
     async def check_move(self, older: str, newer: str) -> None:
-        """Refuse a move that would overwrite a file git does not track, ignored or not. Raises Conflict."""
-        await self._ask("update-index", "-q", "--refresh")
-        answer = await self._ask("read-tree", "-n", "-m", "-u", older, newer)
-        if not answer.ended.good:
-            raise Conflict(_because("Files in the checkout are in the way", answer))
+        """Refuse a move that would overwrite a file git does not track, ignored or not. Raises Conflict.
+
+        git itself looks after untracked files only: it holds ignored ones to be expendable.
+        """
+        refreshed = await self._ask("update-index", "-q", "--refresh")
+        if not refreshed.ended.good and refreshed.err:
+            raise Conflict(_because("git update-index failed", refreshed))
+        tried = await self._ask("read-tree", "-n", "-m", "-u", older, newer)
+        if not tried.ended.good:
+            raise Conflict(_because("Files in the checkout are in the way", tried))
+        appearing, vanishing = await self.appearing(older, newer), await self.appearing(newer, older)
+        found = await asyncio.to_thread(in_the_way, Path(self._top), appearing, frozenset(vanishing))
+        if found:
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            raise Conflict(f"Files in the checkout are in the way: {readable(', '.join(found[:5]))}{more}")
 
     async def appearing(self, older: str, newer: str) -> tuple[str, ...]:
         """Return the paths that `newer` has and `older` lacks."""
@@ -279,6 +291,28 @@ class Git:
                 self._filters = _switched_off((await capture(self._command(*words))).out)
 
 
+def in_the_way(top: Path, appearing: Iterable[str], vanishing: frozenset[str]) -> list[str]:
+    """Return what stands where a path is to appear, and is not itself a tracked path about to vanish."""
+    found: dict[str, None] = {}
+    for path in appearing:
+        *parents, _ = accumulate(Path(path).parts, os.path.join)
+        file = next((each for each in parents if _is_file(top / each)), path)
+        place = top / file
+        inside = [file] if _is_file(place) else [str(each.relative_to(top)) for each in _files_below(place)]
+        found |= dict.fromkeys(each for each in inside if each not in vanishing)
+    return list(found)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for at, folders, files in os.walk(folder):
+        yield from (Path(at, name) for name in (*files, *folders) if _is_file(Path(at, name)))
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether there is anything but a real folder."""
+    return os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
+
+
 def _switched_off(keys: str) -> tuple[str, ...]:
     names = {key.removeprefix("filter.").rpartition(".")[0] for key in keys.split("\0") if key.startswith("filter.")}
     words: list[str] = []
@@ -289,4 +323,5 @@ def _switched_off(keys: str) -> tuple[str, ...]:
 
 
 def _because(what: str, answer: Answer) -> str:
-    return f"{what}: {' '.join(answer.err[-3:])[:500]}" if answer.err else f"{what}: git {answer.ended.reason}"
+    said = [line for line in answer.err if line.startswith(("fatal:", "error:"))] or list(answer.err[-3:])
+    return f"{what}: {' '.join(said)[:500]}" if said else f"{what}: git {answer.ended.reason}"

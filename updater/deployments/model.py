@@ -236,6 +236,7 @@ class RunState:
     touched: bool = False
     attempts: int = 1
     restarts: int = 0
+    restarter: str | None = None
     steps: tuple[StepReport, ...] = ()
     recovery: tuple[StepReport, ...] = ()
     failed_step: str | None = None

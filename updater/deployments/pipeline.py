@@ -14,7 +14,7 @@ from functools import partial
 from updater.deployments.journal import Journal
 from updater.deployments.model import Kind, Level, Outcome, Phase, Plan, RunState
 from updater.deployments.progress import Progress, StepFailed
-from updater.deployments.steps import end_marked
+from updater.deployments.steps import end_identified, end_marked
 from updater.deployments.work import Work
 
 MAX_ATTEMPTS, MAX_RESTARTS = 8, 2
@@ -110,7 +110,10 @@ class Pipeline:
 
     async def _go_on_from_restart(self) -> None:
         repeat = self.state.restarts < MAX_RESTARTS
-        if not repeat:
+        if repeat:
+            # Else it would restart what has been restarted since.
+            end_identified(self.state.restarter)
+        else:
             self._progress.log(Level.WARNING, "restart", "not repeated: this process was ended by it each time")
         if self.state.phase is Phase.FORWARD:
             await self._forward(self._ending(restart=repeat))
@@ -127,7 +130,7 @@ class Pipeline:
         self._progress.complete(name)
 
     def _configured(self) -> Way:
-        return [(step.name, partial(self._work.command, step.name, step)) for step in self._plan.deployment.steps]
+        return [(step.name, partial(self._work.command, step)) for step in self._plan.deployment.steps]
 
     def _ending(self, *, restart: bool = True) -> Way:
         deployment = self._plan.deployment

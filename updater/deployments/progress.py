@@ -68,9 +68,10 @@ class Progress:
         self.log(Level.INFO, step, line)
 
     @property
-    def last_line(self) -> str:
-        """Return what the present step said last."""
-        return self._output[-1] if self._output else ""
+    def telling_line(self) -> str:
+        """Return the line in which the present step says what is wrong, as git does, or its last one."""
+        said = [line for line in self._output if line.startswith(("fatal:", "error:"))] or list(self._output)[-1:]
+        return said[0] if said else ""
 
     def aim(self, older: str, newer: str, named: Version) -> None:
         """Write down where the run goes from and to."""

@@ -20,7 +20,8 @@ from pathlib import Path
 BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "TMPDIR")
 MARK = "UPDATER_RUN"
 # A step keeps its first and its last bytes; what lies between is counted.
-HEAD_BYTES, TAIL_BYTES, LINE_BYTES = 131_072, 65_536, 2_000
+HEAD_BYTES, TAIL_BYTES, LINE_BYTES = 65_536, 32_768, 2_000
+_CHUNK_BYTES = 131_072
 _TERM_GRACE_S = 2.0
 _DRAIN_S = 0.5
 _PROC = Path("/proc")
@@ -30,13 +31,17 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 @dataclass(frozen=True)
 class Command:
-    """What to run. `keeps_children` is for a restart: what it leaves running is its purpose."""
+    """What to run. `keeps_children` is for a restart: what it leaves running is its purpose.
+
+    `on_start` is told the process id, which is that of the group too.
+    """
 
     argv: tuple[str, ...]
     cwd: str
     environment: Mapping[str, str]
     timeout_s: float
     keeps_children: bool = False
+    on_start: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,8 @@ async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended
         os.close(writing)
     # A pipe of our own: asyncio's would make wait() wait for children that keep it open.
     output = asyncio.create_task(_read(reading, on_line))
+    if command.on_start is not None:
+        command.on_start(process.pid)
     timed_out = False
     try:
         try:
@@ -204,11 +211,11 @@ def _not_started(command: Command, error: Exception) -> Ended:
 
 async def _read(descriptor: int, on_line: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=HEAD_BYTES)
+    reader = asyncio.StreamReader(limit=_CHUNK_BYTES)
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor))
     lines = OutputLines(on_line)
     try:
-        while chunk := await reader.read(HEAD_BYTES):
+        while chunk := await reader.read(_CHUNK_BYTES):
             lines.feed(chunk)
     finally:
         lines.close()
@@ -248,6 +255,23 @@ def end_marked(mark: str | None) -> int:
                 os.kill(pid, signal.SIGKILL)
         ended |= found
     return len(ended)
+
+
+def identify(pid: int) -> str | None:
+    """Return a name for a process that no later process with the same id will have."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    return f"{pid}:{stat.rpartition(')')[2].split()[19]}"
+
+
+def end_identified(name: str | None) -> bool:
+    """Kill the group of a process named by `identify`, if that very process still runs."""
+    if name is None or identify(int(name.partition(":")[0])) != name:
+        return False
+    _signal_group(int(name.partition(":")[0]), signal.SIGKILL)
+    return True
 
 
 def _marked(wanted: bytes) -> set[int]:

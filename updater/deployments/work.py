@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 
 from updater.config import DeploymentSettings, HealthSettings, RestartSettings, StepSettings, pick_environment
@@ -9,7 +10,7 @@ from updater.deployments.git import Git
 from updater.deployments.model import Kind, Level, Plan
 from updater.deployments.probes import wait_until_well
 from updater.deployments.progress import Progress, StepFailed
-from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, run_command
+from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
 from updater.errors import Failure, Invalid
 
 Question = Callable[[], Awaitable[None]]
@@ -58,23 +59,20 @@ class Work:
         await self._run("git_reset", await self._git.reset(older, keep=False))
         await self._bring_submodules("git_reset")
 
-    async def command(
-        self, name: str, settings: StepSettings | RestartSettings, *, keeps_children: bool = False
-    ) -> None:
+    async def command(self, settings: StepSettings) -> None:
         """Run a configured command in the checkout."""
-        command = Command(
-            argv=settings.command,
-            cwd=self._deployment.path,
-            environment=self._environment(settings.environment, mark=not keeps_children),
-            timeout_s=settings.timeout_s,
-            keeps_children=keeps_children,
-        )
-        await self._run(name, command)
+        await self._run(settings.name, self._command(settings, mark=True))
 
     async def restart(self, settings: RestartSettings) -> None:
         """Run the restart command; what it starts stays."""
-        self._progress.save(restarts=self._progress.state.restarts + 1)
-        await self.command("restart", settings, keeps_children=True)
+        progress = self._progress
+        progress.save(restarts=progress.state.restarts + 1)
+        command = dataclasses.replace(
+            self._command(settings, mark=False),
+            keeps_children=True,
+            on_start=lambda pid: progress.save(restarter=identify(pid)),
+        )
+        await self._run("restart", command)
 
     async def health(self, settings: HealthSettings) -> None:
         """Wait until the service answers, and goes on answering."""
@@ -119,9 +117,13 @@ class Work:
     async def _run(self, step: str, command: Command) -> None:
         ended = await run_command(command, lambda line: self._progress.say(step, line))
         if not ended.good:
-            said = self._progress.last_line if ended.status is not None else ""
+            said = self._progress.telling_line if ended.status is not None else ""
             reason = f"{ended.reason}: {said[:500]}" if said else ended.reason
             raise StepFailed(step, reason, timed_out=ended.timed_out)
+
+    def _command(self, settings: StepSettings | RestartSettings, *, mark: bool) -> Command:
+        environment = self._environment(settings.environment, mark=mark)
+        return Command(settings.command, self._deployment.path, environment, settings.timeout_s)
 
     def _environment(self, names: tuple[str, ...], *, mark: bool) -> Mapping[str, str]:
         picked = pick_environment((*BASE_ENVIRONMENT, *self._deployment.environment, *names))

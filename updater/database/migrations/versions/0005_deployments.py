@@ -34,7 +34,7 @@ def upgrade() -> None:
         "deployment_log",
         sa.Column("id", RowId, nullable=False),
         sa.Column("deployment", sa.String(length=64), nullable=False),
-        sa.Column("update_id", sa.BigInteger(), nullable=True),
+        sa.Column("update_id", RowId, nullable=True),
         sa.Column("run", sa.String(length=40), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
