@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -45,6 +46,18 @@ async def open_service(site: Site, tmp_path: Path) -> AsyncIterator[OpenService]
             return service
 
         yield start
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 3 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    words = ("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place))
+    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(("umount", "--lazy", str(place)), check=True)
 
 
 async def finish(service: DeploymentService, run: str) -> RunState:

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -336,18 +335,6 @@ async def test_allowed_hooks_run(site: Site, open_service: OpenService) -> None:
     state, _ = await apply(service)
     assert state.outcome is Outcome.SUCCEEDED
     assert {path.name for path in site.folder.glob("canary*")} == {"canary-hook", "canary-smudge"}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of 3 MB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    words = ("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place))
-    if subprocess.run(words, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(("umount", "--lazy", str(place)), check=True)
 
 
 async def test_disk_full_during_pull(small_disk: Path, site: Site, open_service: OpenService) -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.test_faults import small_disk
 from updater.config import DeploymentSettings
 from updater.deployments.journal import Journal, RunFolder, follow, is_running, list_runs, new_run_id, prune, take_lock
 from updater.deployments.model import Kind, Level, Outcome, Plan, RunState
 
-__all__ = ["small_disk"]
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 

@@ -222,6 +222,7 @@ class Runs:
                     await importing.settle(state)
                     folder.mark_imported()
                     await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
+                    await self._until_free(deployment)
                     return
                 if not alive:
                     if not self._recovering:
@@ -233,6 +234,13 @@ class Runs:
                 await asyncio.sleep(1)
             await asyncio.sleep(_POLL_S)
         _log.error("deployment.given_up", run=folder.run, launches=launches)
+
+    async def _until_free(self, deployment: DeploymentSettings) -> None:
+        """Wait the moment in which a process that has written its last word still holds the lock."""
+        for _ in range(100):
+            if not await self.is_running(deployment):
+                return
+            await asyncio.sleep(0.02)
 
     async def _until_released(self, events: AsyncIterator[Event]) -> AsyncGenerator[Event]:
         released = asyncio.create_task(self._released.wait())
