@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 import updater.web.desktop.schemas as schemas
 from updater.access.principals import Level
@@ -42,7 +43,7 @@ class Rendered(NamedTuple):
     """An answer as it leaves, its word for the access log, and what the client said of itself."""
 
     body: bytes
-    headers: dict[str, str]
+    headers: CIMultiDict[str]
     outcome: str
     asked: Asked
 
@@ -71,11 +72,15 @@ class Offers:
     async def get_latest(self, request: web.Request) -> web.Response:
         """Return the highest active version; to a client that states its version, the highest it may move to."""
         agent = agent_of(request)
-        origin = self._names.links.download_origin(request)
-        key = (origin, request.rel_url.raw_query_string, agent.version or "", agent.platform or "")
+        key = (
+            self._names.links.origin_key(request),
+            request.rel_url.raw_query_string,
+            agent.version or "",
+            agent.platform or "",
+        )
         found = self._find(key)
         if found is None:
-            found = self._keep(key, self._render_latest(request, origin, agent.version))
+            found = self._keep(key, self._render_latest(request, agent.version))
         return self._answer(request, found)
 
     @endpoint(
@@ -115,12 +120,14 @@ class Offers:
         known = request.headers.get("If-None-Match")
         if known is not None and _names(known, found.headers["ETag"]):
             visit.outcome = "not_modified"
-            headers = {name: value for name, value in found.headers.items() if name != "Content-Type"}
+            headers = found.headers.copy()
+            del headers["Content-Type"]
             return web.Response(status=304, headers=headers)
         visit.outcome = found.outcome
-        return web.Response(body=found.body, headers=found.headers)
+        return web.Response(body=found.body, headers=found.headers.copy())
 
-    def _render_latest(self, request: web.Request, origin: str, current: str | None) -> Rendered:
+    def _render_latest(self, request: web.Request, current: str | None) -> Rendered:
+        origin = self._names.links.download_origin(request)
         target = _target(request)
         release = self._catalog.get_newest_release(
             self._names.application, target, current=self._parse(current) if current else None
@@ -178,11 +185,13 @@ def _target(request: web.Request) -> Target | None:
 
 def _rendered(answer: dict[str, Any], outcome: str, asked: Asked, vary: str | None = None) -> Rendered:
     body = orjson.dumps(answer)
-    headers = {
-        "Content-Type": "application/json; charset=utf-8",
-        "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
-        "Cache-Control": CACHE_CONTROL,
-    }
+    headers = CIMultiDict(
+        {
+            "Content-Type": "application/json; charset=utf-8",
+            "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
+            "Cache-Control": CACHE_CONTROL,
+        }
+    )
     if vary is not None:
         headers["Vary"] = vary
     return Rendered(body, headers, outcome, asked)
