@@ -14,7 +14,8 @@ from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
 from tests.servers.ceph import ceph  # noqa: F401 - a fixture
-from updater.app import build_app, make_runner, open_services, rate_limits
+from updater.access.limits import open_limits
+from updater.app import build_app, make_runner, open_services
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
 from updater.config import Settings, load
 from updater.folder import hold_folder
@@ -140,7 +141,8 @@ async def start_service(make_settings: Callable[..., Settings], aiohttp_client: 
             settings = make_settings(**sections)
             stack.enter_context(hold_folder(Path(settings.storage.root)))
             services = await stack.enter_async_context(open_services(settings))
-            runner = make_runner(build_app(services, rate_limits(settings.rate_limit)), settings)
+            limits = await stack.enter_async_context(open_limits(settings.rate_limit))
+            runner = make_runner(build_app(services, limits), settings)
             client = await aiohttp_client(OwnServer(runner))
             return Service(services, client.session, str(client.make_url("")).rstrip("/"))
 

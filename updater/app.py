@@ -18,9 +18,10 @@ from aiohttp import http_parser, web
 
 from updater.access.addresses import AddressReader
 from updater.access.keys import load_secret
-from updater.access.limits import RateLimits
+from updater.access.limits import RateLimits, open_limits
 from updater.access.people import PeopleService
 from updater.access.service import AccessService
+from updater.access.shared import SharedWindows
 from updater.access.store import AccessStore, PeopleStore
 from updater.access.tokens import TokenReader
 from updater.artifacts.opening import open_blobs
@@ -31,7 +32,7 @@ from updater.catalog.platforms import DESKTOP_PLATFORMS
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import utc_now
-from updater.config import RateLimitSettings, RetentionSettings, Settings
+from updater.config import RetentionSettings, Settings
 from updater.database.engine import open_database
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
@@ -120,6 +121,12 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     metrics = Metrics()
     _add_gauges(metrics, services)
     addresses = AddressReader(settings.server.trusted_proxies)
+    if limits is not None and limits.shared is not None:
+        metrics.add_gauge(
+            "updater_rate_limit_shared",
+            "1 while requests are counted in Redis",
+            functools.partial(_available, limits.shared),
+        )
     links = Links(settings.server.public_url, settings.storage.cdn_url)
     api_surface = api.build(services, links, metrics)
     updates_surface = updates.build(services)
@@ -158,17 +165,6 @@ def _people_surfaces(services: Services, addresses: AddressReader, limits: RateL
     return (*system.build(services.deployments, door), *dashboard.build(services, door, origins, limits))
 
 
-def rate_limits(settings: RateLimitSettings) -> RateLimits | None:
-    """Return the limits, or None when they are switched off."""
-    if not settings.enabled:
-        return None
-    return RateLimits(
-        anonymous=settings.anonymous_per_minute,
-        authenticated=settings.authenticated_per_minute,
-        sign_in=settings.sign_in_per_minute,
-    )
-
-
 def make_runner(application: web.Application, settings: Settings) -> web.AppRunner:
     """Return the runner with limits that hold slow and hostile clients off.
 
@@ -197,7 +193,6 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
     """
     require_platform()
     root = Path(settings.storage.root)
-    limits = rate_limits(settings.rate_limit)
     stopping, rereading = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     # Before anything slow: an unhandled SIGHUP would end the process, and SIGTERM would not drain.
@@ -207,6 +202,7 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
     async with AsyncExitStack() as stack:
         stack.enter_context(hold_folder(root))
         services = await stack.enter_async_context(open_services(settings))
+        limits = await stack.enter_async_context(open_limits(settings.rate_limit))
         await _first_key(services, announce)
         runner = make_runner(build_app(services, limits), settings)
         await runner.setup()
@@ -352,6 +348,10 @@ async def _quietly(work: Callable[[], object]) -> None:
     """Do housekeeping whose failure must not stop anything."""
     with contextlib.suppress(Failure):
         await work()  # type: ignore[misc]
+
+
+def _available(shared: SharedWindows) -> float:
+    return float(shared.available)
 
 
 def _add_gauges(metrics: Metrics, services: Services) -> None:

@@ -63,6 +63,13 @@ def _blob_url(value: str) -> None:
         raise ValidationError("expected s3://bucket/prefix?endpoint=..., gs://bucket/... or az://container/...")
 
 
+def _redis_url(value: str) -> None:
+    parts = urlsplit(value)
+    place = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in ("redis", "rediss", "unix") or not place or parts.fragment:
+        raise ValidationError("expected redis://host:6379/0, rediss://... (TLS) or unix:///path/of/the.sock")
+
+
 def _network(value: str) -> None:
     try:
         ipaddress.ip_network(value)
@@ -201,6 +208,7 @@ class RateLimitSettings:
     anonymous_per_minute: int = _setting(_whole(1), 300)
     authenticated_per_minute: int = _setting(_whole(1), 1200)
     sign_in_per_minute: int = _setting(_whole(1), 10)
+    storage_url: str | None = _setting(fields.String(allow_none=True, validate=_redis_url), None)
 
 
 @dataclass(frozen=True)

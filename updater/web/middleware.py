@@ -94,6 +94,7 @@ class Gate:
         self._fallback = fallback
         self._id_prefix = f"req_{secrets.token_hex(4)}"
         self._count = 0
+        self._shares_limits = parts.limits is not None and parts.limits.shared is not None
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
@@ -110,6 +111,8 @@ class Gate:
                 visit.principal = self._parts.access.identify(presented)
             elif presented is not None:
                 visit.principal = await surface.identify(presented)
+            if self._shares_limits:
+                await self._ready_to_limit(request, visit, presented)
             self._admit(request, visit, presented)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
@@ -150,10 +153,8 @@ class Gate:
         parts = self._parts
         principal = visit.principal
         surface, contract, _ = visit.place
-        # Sessions and tokens end in the ordinary course of things, so those that did are no attempts to guess one.
-        wrong = principal is None and presented is not None and surface.identify is None
         if parts.limits is not None:
-            self._limit(parts.limits, request, visit, wrong=wrong)
+            self._limit(parts.limits, request, visit, wrong=_is_wrong(visit, presented))
         if contract is None:
             return
         _refuse_duplicates(request)
@@ -164,6 +165,17 @@ class Gate:
             parts.access.authorize(principal, contract.level, application_id)
         if application_id is not None:
             parts.require_application(application_id)
+
+    async def _ready_to_limit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
+        """Ask for what `_limit` is about to count, where processes count together."""
+        limits, principal = self._parts.limits, visit.principal
+        if limits is None:
+            return
+        if principal is not None and principal is not EVERYBODY:
+            await limits.ready(principal_id=principal.id, client="", wrong=False)
+        else:
+            client = client_of(self._address(request, visit))
+            await limits.ready(principal_id=None, client=client, wrong=_is_wrong(visit, presented))
 
     def _limit(self, limits: RateLimits, request: web.Request, visit: Visit, *, wrong: bool) -> None:
         principal = visit.principal
@@ -230,6 +242,14 @@ class Gate:
                     "agent_platform": agent.platform,
                 }
             )
+
+
+def _is_wrong(visit: Visit, presented: str | None) -> bool:
+    """Tell an attempt to guess a credential.
+
+    Sessions and tokens end in the ordinary course of things, so those that did are none.
+    """
+    return visit.principal is None and presented is not None and visit.place.surface.identify is None
 
 
 def _answer(error: Exception, visit: Visit, request: web.Request) -> Answer:

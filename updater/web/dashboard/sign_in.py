@@ -50,7 +50,7 @@ class SignIn:
         if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
             return self._page(request, form, "This page was open for too long. Please try again.", status=403)
         name = form.get("name", "").strip().lower()
-        self._count(request, name)
+        await self._count(request, name)
         try:
             session_id, session = await self._people.sign_in(name, form.get("password", ""))
         except Unauthenticated as refused:
@@ -71,10 +71,10 @@ class SignIn:
         self._door.take(request, response)
         return response
 
-    def _count(self, request: web.Request, name: str) -> None:
+    async def _count(self, request: web.Request, name: str) -> None:
         if self._limits is None:
             return
-        allowance = self._limits.sign_in(self._origins.client(request), name)
+        allowance = await self._limits.sign_in(self._origins.client(request), name)
         if not allowance.allowed:
             raise RateLimited("Too many attempts to sign in", retry_after_s=allowance.retry_after_s)
 

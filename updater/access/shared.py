@@ -1,0 +1,240 @@
+"""Counting in Redis (the extra `redis`): fixed windows that all processes share.
+
+A process asks Redis for shares of a window and gives them out by itself. All that is asked for in one turn of the
+event loop, and while an answer is under way, goes in one command; a busy client's next share is larger; and a window
+that is used up is known to be so until it ends. A share is counted when it is asked for, so all processes together
+never allow more than the limit.
+
+When Redis does not answer in time, each process counts for itself until it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+
+from updater.access.windows import WindowStorage
+from updater.errors import ConfigurationError
+
+ANSWER_S = 0.05
+PAUSE_S = 1.0
+_CONNECT_S = 1.0
+# Of what is left of a window, a process asks for this part ahead: what it holds and nobody fetches is lost to others.
+_AHEAD = 32
+_KEYS_AT_ONCE = 500
+_WINDOW_MS = 60_000
+_SCRIPT = """
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local count = redis.call('INCRBY', key, ARGV[i + 1])
+  local left_ms = redis.call('PTTL', key)
+  if left_ms < 0 then
+    redis.call('PEXPIRE', key, ARGV[1])
+    left_ms = tonumber(ARGV[1])
+  end
+  answers[2 * i - 1], answers[2 * i] = count, left_ms
+end
+return answers
+"""
+_log = structlog.get_logger(__name__)
+
+
+class Need(NamedTuple):
+    """One request that wants to be counted: under which key, and how many there may be in a window."""
+
+    key: str
+    limit: int
+
+
+@dataclass(slots=True)
+class _Share:
+    """What this process knows of a window: `count` is that of all processes, `free` may still be given out here."""
+
+    limit: int
+    count: int
+    free: int
+    ends_at: float
+
+
+class SharedWindows:
+    """Windows of one minute in Redis. Call `start` before use, `ready` before each `hit`, `close` at the end.
+
+    Raises:
+        ConfigurationError: the extra is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            from redis.asyncio import Redis
+            from redis.asyncio.retry import Retry
+            from redis.backoff import NoBackoff
+        except ModuleNotFoundError:
+            raise ConfigurationError(
+                "rate_limit.storage_url: Redis needs the extra: pip install 'updater[redis]'"
+            ) from None
+        self._redis = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0))
+        self._script = self._redis.register_script(_SCRIPT)
+        self._alone = WindowStorage()
+        self._shares: OrderedDict[str, _Share] = OrderedDict()
+        self._wanted: dict[Need, int] = {}
+        self._waiting: list[asyncio.Future[None]] = []
+        self._exchanging: asyncio.Task[None] | None = None
+        self._recovering: asyncio.Task[None] | None = None
+        self.available = False
+
+    async def start(self) -> None:
+        """Look whether Redis is there; when it is not, count alone until it is."""
+        self.available = await self._answers(_CONNECT_S)
+        if not self.available:
+            self._lose()
+
+    async def close(self) -> None:
+        """Let go of Redis and of everybody who waits for it."""
+        tasks = [task for task in (self._exchanging, self._recovering) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._wake(self._waiting)
+        with contextlib.suppress(Exception):
+            await self._redis.aclose()
+
+    async def ready(self, needs: Sequence[Need]) -> None:
+        """Wait until each of these can be hit, as long as nothing else runs in between; at most `ANSWER_S` or so."""
+        while self.available:
+            now = time.time()
+            missing = [each for each in needs if self._find(each.key, now) is None]
+            if not missing:
+                return
+            waiter = asyncio.get_running_loop().create_future()
+            for each in missing:
+                self._wanted[each] = self._wanted.get(each, 0) + 1
+            self._waiting.append(waiter)
+            if self._exchanging is None:
+                self._exchanging = asyncio.create_task(self._exchange())
+            await waiter
+
+    def hit(self, key: str, expiry: float) -> tuple[int, float]:
+        """Count; return the count of the window, and when it ends in seconds since the epoch."""
+        share = self._find(key, time.time()) if self.available else None
+        if share is None:
+            return self._alone.hit(key, expiry)
+        if not share.free:
+            return share.limit + 1, share.ends_at
+        share.free -= 1
+        return share.count - share.free, share.ends_at
+
+    def _find(self, key: str, now: float) -> _Share | None:
+        """Return what is known of a window, unless Redis has to be asked."""
+        share = self._shares.get(key)
+        if share is None or share.ends_at <= now or (not share.free and share.count < share.limit):
+            return None
+        return share
+
+    async def _exchange(self) -> None:
+        try:
+            while self._wanted:
+                wanted, waiting = self._wanted, self._waiting
+                self._wanted, self._waiting = {}, []
+                try:
+                    await self._ask(wanted)
+                finally:
+                    self._wake(waiting)
+        finally:
+            self._exchanging = None
+
+    async def _ask(self, wanted: Mapping[Need, int]) -> None:
+        now = time.time()
+        amounts = {need: waiting + self._ahead(need, now) for need, waiting in wanted.items()}
+        needs = list(amounts)
+        for begin in range(0, len(needs), _KEYS_AT_ONCE):
+            some = needs[begin : begin + _KEYS_AT_ONCE]
+            answers = await self._call([each.key for each in some], [amounts[each] for each in some], ANSWER_S)
+            if answers is None:
+                self._lose()
+                return
+            now = time.time()
+            for need, count, left_ms in zip(some, answers[::2], answers[1::2], strict=True):
+                self._keep(need, amounts[need], count, now, left_ms / 1000)
+
+    def _ahead(self, need: Need, now: float) -> int:
+        """Return how many more than wanted to ask for: nothing for a client that is not known to be busy."""
+        share = self._shares.get(need.key)
+        if share is None or share.ends_at <= now:
+            return 0
+        return max(0, need.limit - share.count) // _AHEAD
+
+    def _keep(self, need: Need, amount: int, count: int, now: float, left_s: float) -> None:
+        shares = self._shares
+        known = shares.pop(need.key, None)
+        for _ in range(2):  # what is kept follows the number of clients of the last window
+            if shares and shares[next(iter(shares))].ends_at <= now:
+                shares.popitem(last=False)
+        granted = max(0, min(amount, need.limit - (count - amount)))
+        if known is not None and known.ends_at > now:
+            granted += known.free
+        shares[need.key] = _Share(need.limit, min(count, need.limit), granted, now + left_s)
+
+    async def _call(self, keys: list[str], amounts: list[int], within_s: float) -> list[int] | None:
+        """Ask Redis; None when it does not answer in time. A loop that was busy meanwhile is not Redis' delay."""
+        began_s = time.monotonic()
+        call = asyncio.ensure_future(self._script(keys=keys, args=[_WINDOW_MS, *amounts]))
+        try:
+            await asyncio.wait({call}, timeout=within_s)
+            if not call.done() and time.monotonic() - began_s > 1.5 * within_s:
+                await asyncio.wait({call}, timeout=within_s)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if not call.done():
+            call.cancel()
+            call.add_done_callback(_forget)
+            return None
+        error = call.exception()
+        if error is not None:
+            _log.debug("rate_limit.failed", cause=repr(error))
+            return None
+        answers: list[int] = call.result()
+        return answers
+
+    def _lose(self) -> None:
+        """Count alone, say so once, and look now and then whether Redis is back. Nobody waits meanwhile."""
+        self.available = False
+        self._wake(self._waiting)
+        self._wanted, self._waiting = {}, []
+        _log.warning("rate_limit.alone", reason="Redis does not answer; each process counts for itself")
+        if self._recovering is None:
+            self._recovering = asyncio.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        try:
+            while not self.available:
+                await asyncio.sleep(PAUSE_S)
+                # The first call connects; what counts is how fast the second one is.
+                if await self._answers(_CONNECT_S) and await self._answers(ANSWER_S):
+                    self._shares.clear()
+                    self.available = True
+                    _log.info("rate_limit.shared")
+        finally:
+            self._recovering = None
+
+    async def _answers(self, within_s: float) -> bool:
+        return await self._call(["updater/probe"], [0], within_s) is not None
+
+    @staticmethod
+    def _wake(waiting: list[asyncio.Future[None]]) -> None:
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _forget(call: asyncio.Future[Any]) -> None:
+    """Take note of how an abandoned call ended, so that nobody complains that nobody did."""
+    if not call.cancelled():
+        call.exception()
