@@ -1,0 +1,136 @@
+"""What is particular to the store in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import updater.artifacts.local as local
+from updater.artifacts.local import LocalBlobStore
+from updater.errors import NotFound, StorageFull, Unavailable
+
+DIGEST = hashlib.sha256(b"bytes").hexdigest()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[LocalBlobStore]:
+    with closing(LocalBlobStore(tmp_path)) as made:
+        yield made
+
+
+async def once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def failing(call: Callable[..., Any], number: int, times: int = 1) -> Callable[..., Any]:
+    """Fail the first calls, then work: whoever tries again is found out."""
+    left = [times]
+
+    def spoilt(*given: Any, **named: Any) -> Any:
+        if left[0] > 0:
+            left[0] -= 1
+            raise OSError(number, os.strerror(number))
+        return call(*given, **named)
+
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EIO, Unavailable), (errno.ENOSPC, StorageFull), (errno.EDQUOT, StorageFull)]
+)
+@pytest.mark.parametrize("name", ["write", "fsync", "open"])
+async def test_a_failing_disk_fails_the_reception(
+    store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, kind: type
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, failing(getattr(os, name), number))
+        with pytest.raises(kind):
+            await store.receive(once(b"bytes"))
+    assert list((tmp_path / "incoming").iterdir()) == []
+
+
+async def test_the_folder_of_a_killed_upload_is_synced_by_the_next(
+    store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blobs" / DIGEST[:2] / DIGEST[2:4]).mkdir(parents=True)
+    synced: list[Path] = []
+    sync = local.sync_folder
+    monkeypatch.setattr(local, "sync_folder", lambda folder: (synced.append(folder), sync(folder)))
+    blobs = tmp_path / "blobs"
+    for _ in range(2):
+        await (await store.receive(once(b"bytes"))).place()
+    last = blobs / DIGEST[:2] / DIGEST[2:4]
+    assert synced == [blobs, blobs / DIGEST[:2], last, last]
+
+
+async def test_a_folder_removed_meanwhile_is_made_again(store: LocalBlobStore, tmp_path: Path) -> None:
+    await (await store.receive(once(b"bytes"))).place()
+    folder = tmp_path / "blobs" / DIGEST[:2]
+    (folder / DIGEST[2:4] / DIGEST).unlink()
+    (folder / DIGEST[2:4]).rmdir()
+    folder.rmdir()
+    await (await store.receive(once(b"bytes"))).place()
+    assert (folder / DIGEST[2:4] / DIGEST).read_bytes() == b"bytes"
+
+
+async def test_a_vanished_store_is_unavailable(store: LocalBlobStore, tmp_path: Path) -> None:
+    (tmp_path / "incoming").rmdir()
+    with pytest.raises(Unavailable):
+        await store.probe()
+    with pytest.raises(Unavailable):
+        await store.receive(once(b"bytes"))
+
+
+async def test_a_cancelled_placing_ends_when_the_rename_has_ended(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller holds the blob's row: letting it go earlier would let a collection in between."""
+    staged = await store.receive(once(b"bytes"))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    sync = local.sync_folder
+
+    def slow(folder: Path) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        sync(folder)
+
+    monkeypatch.setattr(local, "sync_folder", slow)
+    placing = asyncio.create_task(staged.place())
+    await begun.wait()
+    placing.cancel()
+    await asyncio.sleep(0.02)
+    assert not placing.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await placing
+    assert [info.digest async for info in store.scan()] == [DIGEST]
+
+
+@pytest.mark.parametrize("planted", ["symlink", "directory", "fifo"])
+async def test_what_is_no_file_is_not_read(store: LocalBlobStore, tmp_path: Path, planted: str) -> None:
+    (tmp_path / "outside").write_bytes(b"bytes")
+    path = store.locate(DIGEST)
+    path.parent.mkdir(parents=True)
+    {
+        "symlink": lambda: path.symlink_to(tmp_path / "outside"),
+        "directory": path.mkdir,
+        "fifo": lambda: os.mkfifo(path),
+    }[planted]()
+    with pytest.raises(NotFound):
+        assert [piece async for piece in store.read(DIGEST)] == []
+
+
+async def test_sweeping_removes_what_interrupted_receptions_left(store: LocalBlobStore, tmp_path: Path) -> None:
+    (tmp_path / "incoming" / "left").write_bytes(b"half")
+    (tmp_path / "incoming" / "folder").mkdir()
+    assert await store.sweep() == 1
+    assert [path.name for path in (tmp_path / "incoming").iterdir()] == ["folder"]

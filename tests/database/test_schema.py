@@ -1,0 +1,96 @@
+"""Migrations and tables are one: what the migrations build is what the code declares."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, Table
+
+from updater.database.engine import open_database
+from updater.database.schema import MIGRATIONS, head_revision
+from updater.database.tables import metadata
+from updater.errors import ConfigurationError, Unavailable
+
+
+def differences(connection: Connection, declared: MetaData) -> list[Any]:
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": declared}
+    )
+    return list(compare_metadata(context, declared))
+
+
+async def test_the_migrations_build_the_declared_tables(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "updater.db") as database, database.write() as connection:
+        assert await connection.run_sync(differences, metadata) == []
+        fewer = MetaData(naming_convention=metadata.naming_convention)
+        for table in metadata.tables.values():
+            if table.name != "report":
+                table.to_metadata(fewer)
+        found = await connection.run_sync(differences, fewer)
+        assert "remove_table" in {each[0] for each in found}, "the comparison is blind"
+
+
+async def test_constraints_and_indexes_are_the_declared_ones(tmp_path: Path) -> None:
+    """Read from the file itself, since the comparison leaves some of them out on SQLite."""
+    async with open_database(tmp_path / "migrated.db"):
+        pass
+    async with open_database(tmp_path / "declared.db") as database, database.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            await connection.run_sync(table.drop)
+        await connection.run_sync(metadata.create_all)
+    shapes = [{name: shape(tmp_path / file, table) for name, table in metadata.tables.items()} for file in FILES]
+    assert shapes[0] == shapes[1]
+
+
+FILES = ("migrated.db", "declared.db")
+
+
+def shape(path: Path, table: Table) -> dict[str, list[Any]]:
+    with sqlite3.connect(path) as database:
+        columns = database.execute(f"PRAGMA table_info({table.name})").fetchall()
+        keys = database.execute(f"PRAGMA foreign_key_list({table.name})").fetchall()
+        indexes = database.execute(f"PRAGMA index_list({table.name})").fetchall()
+        names = [
+            (unique, [row[2] for row in database.execute(f"PRAGMA index_info('{name}')")])
+            for _, name, unique, *_ in indexes
+        ]
+    database.close()
+    return {"columns": columns, "keys": sorted(each[2:] for each in keys), "indexes": sorted(names)}
+
+
+def test_revisions_are_one_chain() -> None:
+    names = sorted(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    assert [name.split("_")[0] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)]
+    assert head_revision() == f"{len(names):04}"
+
+
+async def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "updater.db"
+    async with open_database(path):
+        pass
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"schema is 9999.*start the newer version") as caught:
+        async with open_database(path):
+            pass
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database, but a text of some length " * 40, b"SQLite format 3\0" * 300]
+)
+async def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "updater.db"
+    path.write_bytes(content)
+    with pytest.raises(Unavailable):
+        async with open_database(path):
+            pass
+    assert path.read_bytes() == content
