@@ -240,7 +240,12 @@ async def _listen(runner: web.AppRunner, settings: Settings) -> None:
         await web.TCPSite(runner, settings.server.host, settings.server.port, backlog=1024).start()
     except OSError as error:
         where = f"{settings.server.host}:{settings.server.port}"
-        raise ConfigurationError(f"server.port: cannot listen on {where}: {error.strerror}") from None
+        raise ConfigurationError(f"server.port: cannot listen on {where}: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    """Say it in the system's words: asyncio puts its own sentence around them."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
 
 
 @asynccontextmanager

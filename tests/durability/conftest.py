@@ -69,7 +69,7 @@ class Server:
     def call(self, method: str, path: str, body: Any = None, key: str = "admin", timeout_s: float = 60) -> Any:
         """Send one request; return status, headers and body. A dict goes as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
-        headers = {"Authorization": f"Bearer {KEYS[key]}", "Connection": "close"}
+        headers = {"Authorization": f"Bearer {KEYS.get(key, key)}", "Connection": "close"}
         if isinstance(body, dict):
             headers["Content-Type"] = "application/json"
             body = json.dumps(body).encode()
@@ -243,14 +243,19 @@ def launch(root: Path) -> Iterator[Launch]:
         program: tuple[str, ...] = ("-m", "updater"),
         at: Path = root,
         stdout: Path | None = None,
+        from_file: tuple[str, ...] = (),
         **sections: dict[str, Any],
     ) -> Server:
+        given = tuple(f"UPDATER_{section}__".upper() for section in from_file)
+        environment = {
+            name: text for name, text in environment_of(at, **sections).items() if not name.startswith(given or ("-",))
+        }
         # The log lies outside the data folder: that folder may be a full disk.
         errors = root.parent / f"stderr-{len(started)}"
         with errors.open("wb") as stderr, (stdout or Path(os.devnull)).open("wb") as out:
             process = subprocess.Popen(
                 [*tracer, sys.executable, "-W", "error", *program, "serve"],
-                env={**os.environ, **environment_of(at, **sections)},
+                env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=stderr,

@@ -1,0 +1,163 @@
+"""The database under pressure: locked, busy, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import updater.database.engine as engine
+from tests.conftest import Service, StartService
+from updater.database.engine import Database, open_database
+from updater.errors import StorageFull, Unavailable
+
+REPORT = {
+    "current_version": "1.0.0",
+    "target_version": "1.1.0",
+    "platform": "linux",
+    "architecture": "amd64",
+    "status": "completed",
+}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr(engine, "POOL_TIMEOUT_S", 0.5)
+
+
+@pytest.fixture
+async def database(impatient: None, tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(tmp_path / "updater.db") as opened:
+        async with opened.write() as connection:
+            await connection.execute(text("CREATE TABLE note (number INTEGER)"))
+        yield opened
+
+
+@contextmanager
+def locked(path: Path, how: str = "EXCLUSIVE") -> Iterator[None]:
+    """Hold the write lock, as another process would."""
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute(f"BEGIN {how}")
+    try:
+        yield
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+
+
+async def note(database: Database, number: int = 1) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO note VALUES (:number)"), {"number": number})
+
+
+async def count(database: Database) -> int:
+    async with database.read() as connection:
+        return int(await connection.scalar(text("SELECT count(*) FROM note")) or 0)
+
+
+async def test_a_lock_makes_writers_fail_in_time_and_readers_go_on(database: Database, tmp_path: Path) -> None:
+    with locked(tmp_path / "updater.db"):
+        began_s = time.monotonic()
+        outcomes = await asyncio.gather(*(note(database) for _ in range(12)), return_exceptions=True)
+        assert {type(each) for each in outcomes} == {Unavailable}
+        assert time.monotonic() - began_s < 2
+        assert await count(database) == 0
+    await note(database)
+    assert await count(database) == 1
+
+
+async def test_a_lock_that_ends_in_time_is_waited_for(database: Database, tmp_path: Path) -> None:
+    with locked(tmp_path / "updater.db"):
+        writing = asyncio.create_task(note(database))
+        await asyncio.sleep(0.05)
+    await writing
+    assert await count(database) == 1
+
+
+async def test_a_lock_does_not_stop_the_event_loop(database: Database, tmp_path: Path) -> None:
+    with locked(tmp_path / "updater.db"):
+        writing = asyncio.gather(*(note(database) for _ in range(3)), return_exceptions=True)
+        lags = []
+        while not writing.done():
+            began_s = time.monotonic()
+            await asyncio.sleep(0.005)
+            lags.append(time.monotonic() - began_s - 0.005)
+    assert sorted(lags)[int(len(lags) * 0.99) - 1] < 0.05
+
+
+async def test_no_write_is_lost_between_writers(database: Database) -> None:
+    async def add_one() -> None:
+        async with database.write() as connection:
+            highest = await connection.scalar(text("SELECT coalesce(max(number), 0) FROM note"))
+            await asyncio.sleep(0)
+            await connection.execute(text("INSERT INTO note VALUES (:number)"), {"number": int(highest or 0) + 1})
+
+    await asyncio.gather(*(add_one() for _ in range(40)))
+    async with database.read() as connection:
+        assert await connection.scalar(text("SELECT max(number) FROM note")) == 40
+
+
+async def test_cancelled_writers_leave_the_writer_usable(database: Database) -> None:
+    """Cancelled at any await: before the lock, in a statement, in the commit."""
+    for turns in range(60):
+        task = asyncio.create_task(note(database))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.sleep(turns / 20_000)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    before = await count(database)
+    await note(database)
+    assert await count(database) == before + 1
+
+
+async def test_a_failed_block_writes_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.write() as connection:
+            await connection.execute(text("INSERT INTO note VALUES (1)"))
+            raise ZeroDivisionError
+    assert await count(database) == 0
+
+
+async def test_a_full_database_is_storage_full(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.execute(text("PRAGMA max_page_count = 1"))
+    with pytest.raises(StorageFull):
+        async with database.write() as connection:
+            await connection.execute(text("INSERT INTO note VALUES (zeroblob(10000000))"))
+
+
+@pytest.fixture
+async def impatient_service(impatient: None, start_service: StartService) -> Service:
+    started = await start_service(telemetry={"queue_size": 8})
+    await started.application()
+    return started
+
+
+async def test_a_locked_database_answers_503_not_500(impatient_service: Service) -> None:
+    service = impatient_service
+    await service.publish(b"bytes")
+    path = "/api/v1/updates/my-app"
+    with locked(Path(service.services.settings.storage.root) / "updater.db"):
+        calls = [service.exchange("POST", f"{path}/status", json={**REPORT, "report_id": str(n)}) for n in range(30)]
+        calls += [
+            service.exchange("PUT", f"{path}/builds/2.0.{n}/linux/amd64", key="write", data=b"x") for n in range(8)
+        ]
+        calls += [service.exchange("DELETE", f"{path}/releases/1.0.0/linux/amd64", key="admin")]
+        answers = await asyncio.gather(*calls)
+        assert {response.status for response, _ in answers} == {503}
+        assert all(int(response.headers["Retry-After"]) > 0 for response, _ in answers)
+        question = {"current_version": "0.1.0", "platform": "linux", "architecture": "amd64"}
+        offer = await service.call("GET", f"{path}/check", params=question, status=200)
+        assert offer["latest_version"] == "1.0.0"
+        await service.exchange("GET", f"{path}/download/1.0.0/linux/amd64", status=200)
+        await service.call("GET", f"{path}/releases", key="read", status=200)
+    await service.publish(b"x", "2.0.0")
+    await service.call("POST", f"{path}/status", json={**REPORT, "report_id": "after"}, status=200)
