@@ -60,7 +60,11 @@ def shape(path: Path, table: Table) -> dict[str, list[Any]]:
             for _, name, unique, *_ in indexes
         ]
     database.close()
-    return {"columns": columns, "keys": sorted(each[2:] for each in keys), "indexes": sorted(names)}
+    return {
+        "columns": sorted(each[1:] for each in columns),
+        "keys": sorted(each[2:] for each in keys),
+        "indexes": sorted(names),
+    }
 
 
 def test_revisions_are_one_chain() -> None:

@@ -195,7 +195,11 @@ class Warm:
         )["pid"]
         self._running.add(pid)
         said = lambda: output.read_text() if output.exists() else ""  # noqa: E731
-        port = await_port(said, lambda: is_gone(pid))
+        try:
+            port = await_port(said, lambda: is_gone(pid))
+        except EndedEarly:
+            self._wait(pid)  # until its last thread is gone, it holds the folder
+            raise
         return Server(root, pid, port, lambda: self._wait(pid), said)
 
     def close(self) -> None:

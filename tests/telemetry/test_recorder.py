@@ -67,7 +67,7 @@ async def test_a_full_queue_refuses_and_keeps_what_it_took(disk: Disk) -> None:
     with pytest.raises(Unavailable) as caught:
         await recorder.record(report("one too many"))
     assert caught.value.retry_after_s > 0
-    recorder.note(Download(1, True, True))
+    recorder.note(Download(1, True, True, utc_now()))
     assert recorder.dropped == 1
     disk.gate.set()
     await asyncio.gather(*taken)
@@ -79,7 +79,7 @@ async def test_a_failing_database_refuses_and_recovers(disk: Disk) -> None:
     recorder = Recorder(disk.write, queue_size=100)
     recorder.start()
     disk.failing = [Unavailable("locked"), Unavailable("locked")]
-    recorder.note(Download(1, True, True))
+    recorder.note(Download(1, True, True, utc_now()))
     outcomes = await asyncio.gather(*(recorder.record(report(str(n))) for n in range(3)), return_exceptions=True)
     assert {type(each) for each in outcomes} == {Unavailable}
     assert recorder.dropped == 1
@@ -104,7 +104,7 @@ async def test_stopping_writes_what_waits(disk: Disk) -> None:
     recorder.start()
     disk.gate.clear()
     taken = [asyncio.create_task(recorder.record(report(str(number)))) for number in range(10)]
-    recorder.note(Download(1, True, True))
+    recorder.note(Download(1, True, True, utc_now()))
     await asyncio.sleep(0)
     stopping = asyncio.create_task(recorder.stop())
     await asyncio.sleep(0)
