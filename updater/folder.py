@@ -33,7 +33,7 @@ def hold_folder(root: Path) -> Iterator[None]:
         _make_durable(root)
         descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
+        raise ConfigurationError(f"storage.root: {error.filename or root} cannot be used: {error.strerror}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 import updater.artifacts.local as local
-from updater.artifacts.local import LocalBlobStore
+from updater.artifacts.local import LocalBlobStore, StagedFile
+from updater.clock import utc_now
 from updater.errors import NotFound, StorageFull, Unavailable
 
+MIB = 1 << 20
 DIGEST = hashlib.sha256(b"bytes").hexdigest()
 
 
@@ -28,6 +30,18 @@ def store(tmp_path: Path) -> Iterator[LocalBlobStore]:
 
 async def once(content: bytes) -> AsyncIterator[bytes]:
     yield content
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 200_000):
+        await asyncio.sleep(0)
+        yield content[start : start + 200_000]
+
+
+async def place(store: LocalBlobStore, content: bytes) -> StagedFile:
+    staged = await store.receive(pieces(content))
+    await staged.place()
+    return staged
 
 
 def failing(call: Callable[..., Any], number: int, times: int = 1) -> Callable[..., Any]:
@@ -132,5 +146,31 @@ async def test_what_is_no_file_is_not_read(store: LocalBlobStore, tmp_path: Path
 async def test_sweeping_removes_what_interrupted_receptions_left(store: LocalBlobStore, tmp_path: Path) -> None:
     (tmp_path / "incoming" / "left").write_bytes(b"half")
     (tmp_path / "incoming" / "folder").mkdir()
-    assert await store.sweep() == 1
+    assert await store.sweep(utc_now()) == 1
     assert [path.name for path in (tmp_path / "incoming").iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 40])
+async def test_a_cancelled_reception_leaves_nothing(store: LocalBlobStore, turns: int) -> None:
+    """At whatever point it is cancelled, even again while it cleans up, and while others go on."""
+    content = os.urandom(2 * MIB)
+
+    async def receive_then_cancel(pause_s: float) -> None:
+        task = asyncio.ensure_future(store.receive(pieces(os.urandom(2 * MIB))))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.sleep(pause_s)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0)
+        outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+        if not isinstance(outcome, BaseException):
+            await outcome.discard()
+
+    others = [asyncio.ensure_future(place(store, content)) for _ in range(3)]
+    await asyncio.gather(*(receive_then_cancel(number / 2000) for number in range(12)))
+    placed = {(await other).digest for other in others}
+    await asyncio.sleep(0.05)
+    assert {info.digest async for info in store.scan()} == placed
+    assert b"".join([piece async for piece in store.read(placed.pop())]) == content
+    assert await store.sweep(utc_now()) == 0

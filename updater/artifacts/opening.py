@@ -23,7 +23,9 @@ def open_blobs(where: str | None, root: Path) -> Iterator[BlobStore]:
         try:
             local = LocalBlobStore(root)
         except OSError as error:
-            raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
+            raise ConfigurationError(
+                f"storage.root: {error.filename or root} cannot be used: {error.strerror}"
+            ) from None
         try:
             yield local
         finally:
