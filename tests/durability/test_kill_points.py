@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.conftest import READY_S, EndedEarly, Server, Warm
+from tests.durability.conftest import LONG, READY_S, EndedEarly, Server, Warm
 
 MIB = 1 << 20
 MOST_STEPS = 60
@@ -128,7 +128,7 @@ def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm:
 
 def test_killed_at_every_step_of_the_first_start(warm: Warm, tmp_path: Path) -> None:
     passed: set[str] = set()
-    for step in range(1, MOST_STEPS):
+    for step in range(1, MOST_STEPS, 1 if LONG else 3):
         root = tmp_path / f"storage-{step}"
         try:
             server = warm.start(root, fail_at=step, armed=True)
