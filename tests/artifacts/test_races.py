@@ -15,11 +15,11 @@ import pytest
 
 import updater.operations as operations
 from tests.conftest import KEYS, LINUX, Service, StartService
+from tests.long import LONG
 from updater.catalog.model import Draft
 from updater.catalog.platforms import Target
 from updater.errors import Conflict, NotFound
 
-LONG = os.environ.get("UPDATER_LONG_TESTS") == "1"
 CLIENTS = 64
 TARGET = Target(LINUX.platform, LINUX.architecture)
 PATH = "/api/v1/updates/my-app/builds/1.0.{}/linux/amd64"

@@ -15,11 +15,11 @@ import pytest
 
 import updater.operations as operations
 from tests.conftest import LINUX, Service
+from tests.long import LONG
 from updater.artifacts.local import LocalBlobStore
 from updater.catalog.model import Draft
 from updater.catalog.platforms import Target
 
-LONG = os.environ.get("UPDATER_LONG_TESTS") == "1"
 SCALE = 10 if LONG else 1
 DAMAGED = {"flipped": 30, "truncated": 10, "swapped": 10, "deleted": 10}
 CLEAN = 60

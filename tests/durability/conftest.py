@@ -22,7 +22,6 @@ import pytest
 
 from tests.conftest import KEYS, settings_tree
 
-LONG = os.environ.get("UPDATER_LONG_TESTS") == "1"
 READY_S = 5.0
 PROJECT = Path(__file__).parents[2]
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.conftest import LONG, Launch, Server, require, require_strace
+from tests.durability.conftest import Launch, Server, require, require_strace
+from tests.long import LONG
 
 MIB = 1 << 20
 REFUSED = {503, 507}

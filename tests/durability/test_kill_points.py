@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.conftest import LONG, READY_S, EndedEarly, Server, Warm
+from tests.durability.conftest import READY_S, EndedEarly, Server, Warm
+from tests.long import LONG
 
 MIB = 1 << 20
 MOST_STEPS = 60
