@@ -37,15 +37,35 @@ class Refuse:
     headers: tuple[str, ...] = ()
 
 
-Fault = CutAnswer | CutRequest | LoseAnswer | Refuse
+@dataclass(frozen=True)
+class EndAnswer:
+    """Close the connection in good order after so many bytes of the answer: a truncated body."""
+
+    after_bytes: int
+
+
+@dataclass(frozen=True)
+class Swallow:
+    """Take whatever comes and never answer."""
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Pass everything on, late."""
+
+    seconds: float
+
+
+Fault = CutAnswer | CutRequest | LoseAnswer | Refuse | EndAnswer | Swallow | Delay
 
 
 class FaultProxy:
-    """Each new connection takes the next fault; with none left, it is passed through untouched."""
+    """Each new connection takes the next fault; with none left the `standing` one, and without it none."""
 
     def __init__(self, port: int, faults: Iterable[Fault] = ()) -> None:
         self._upstream = port
         self.faults: deque[Fault] = deque(faults)
+        self.standing: Fault | None = None
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,13 +81,18 @@ class FaultProxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def drop_all(self) -> None:
+        """End the connections that are open, such as those that wait in a pool for their next request."""
+        for task in list(self._tasks):
+            task.cancel()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
         try:
-            await self._serve(reader, writer, self.faults.popleft() if self.faults else None)
+            await self._serve(reader, writer, self.faults.popleft() if self.faults else self.standing)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
@@ -83,12 +108,21 @@ class FaultProxy:
             writer.write_eof()
             await asyncio.sleep(0.2)
             return
+        if isinstance(fault, Swallow):
+            while await reader.read(65536):
+                pass
+            return
+        if isinstance(fault, Delay):
+            await asyncio.sleep(fault.seconds)
         back, forth = await asyncio.open_connection("127.0.0.1", self._upstream)
         try:
             await self._pass_on((reader, forth), (back, writer), fault)
         finally:
             forth.transport.abort()
-        if fault is not None:
+        if isinstance(fault, EndAnswer):
+            writer.close()
+            await writer.wait_closed()
+        elif fault is not None and not isinstance(fault, Delay):
             _reset(writer)
 
     async def _pass_on(
@@ -102,7 +136,7 @@ class FaultProxy:
             await down[0].readuntil(b"\r\n\r\n")
             upload.cancel()
             return
-        limits = {CutRequest: (0, None), CutAnswer: (None, 0)}.get(type(fault), (None, None))
+        limits = {CutRequest: (0, None), CutAnswer: (None, 0), EndAnswer: (None, 0)}.get(type(fault), (None, None))
         after = getattr(fault, "after_bytes", 0)
         copies = [
             asyncio.create_task(_copy(*pair, None if limit is None else after))

@@ -10,17 +10,19 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from updater.access.keys import ApiKey
 from updater.access.users import User
+from updater.artifacts.opening import open_blobs
 from updater.backups.make import make_backup
 from updater.catalog.retention import RetentionPolicy
 from updater.clock import utc_now
 from updater.deployments.model import Level
-from updater.errors import Invalid
+from updater.errors import ConfigurationError, Invalid
 from updater.services import Services
 
 Event = dict[str, Any]
@@ -186,6 +188,27 @@ async def backup(services: Services, *, folder: str) -> AsyncIterator[Event]:
     yield {"result": {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}}
 
 
+async def migrate_blobs(services: Services, *, source: str, target: str) -> AsyncIterator[Event]:
+    """Copy all stored files to another store; each is `local` or an object store's address."""
+    if source == target:
+        raise Invalid({"target": "expected another store than the source"})
+    root = Path(services.settings.storage.root)
+    copied, bad = 0, []
+    with ExitStack() as stack:
+        stores = []
+        for name, where in (("source", source), ("target", target)):
+            try:
+                stores.append(stack.enter_context(open_blobs(where, root)))
+            except ConfigurationError as error:
+                raise Invalid({name: str(error)}) from None
+        async for each in services.artifacts.migrate(*stores):
+            copied += each.good
+            if not each.good:
+                bad.append(each.digest)
+            yield {"done": each.done, "total": each.total}
+    yield {"result": {"copied": copied, "bad": bad}}
+
+
 OPERATIONS: dict[str, Operation] = {
     "key.create": create_key,
     "key.list": list_keys,
@@ -199,6 +222,7 @@ OPERATIONS: dict[str, Operation] = {
     "collect": collect,
     "retain": retain,
     "backup": backup,
+    "blobs.migrate": migrate_blobs,
     "deployment.check": check_deployment,
     "deployment.apply": apply_update,
     "deployment.rollback": roll_back,

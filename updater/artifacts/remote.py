@@ -45,6 +45,8 @@ _ATTRIBUTES: Final = {"Content-Type": "application/octet-stream", "Content-Dispo
 _FULL: Final = ("QuotaExceeded", "InsufficientStorage", "507 ", "EntityTooLarge")
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 
+_MAY_BE_ABSENT: Final = ("read", "delete")
+
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -69,11 +71,14 @@ class Patience:
         return self.request_s + self.retry_s
 
 
+PATIENCE: Final = Patience()
+
+
 class RemoteBlobStore:
     """A `BlobStore` in a bucket. Raises ConfigurationError when it cannot be reached with these options at all."""
 
-    def __init__(self, location: Location, patience: Patience = Patience()) -> None:
-        self._patience = patience
+    def __init__(self, location: Location, patience: Patience | None = None) -> None:
+        self._patience = patience = patience or PATIENCE
         self._store = open_store(location, patience, patience.request_s)
         self._copier = open_store(location, patience, patience.copy_s)
         self._probed_at_s = -_PROBED_FOR_S
@@ -184,7 +189,8 @@ class RemoteBlobStore:
     async def _give_up(self, writer: AsyncWritableFile, key: str, error: BaseException) -> None:
         """Give a multipart upload up; the object may be there all the same, when the store's last answer got lost."""
         with contextlib.suppress(Unavailable, StorageFull):
-            await self.call(writer.__aexit__(type(error), error, None), "give up")
+            if not await self.call(writer.closed(), "give up"):
+                await self.call(writer.__aexit__(type(error), error, None), "give up")
         await self.forget(key)
 
     async def _stream(self, digest: str, start: int, length: int | None) -> AsyncIterator[bytes]:
@@ -300,7 +306,9 @@ def _translated(doing: str) -> Iterator[None]:
         yield
     except (BaseError, OSError) as error:  # TimeoutError is an OSError
         said = str(error)
-        if isinstance(error, FileNotFoundError) and not any(word in said for word in _NO_BUCKET):
+        # What is missing while we write is no blob: an upload whose end was already answered, to nobody.
+        absent = doing in _MAY_BE_ABSENT and isinstance(error, FileNotFoundError)
+        if absent and not any(word in said for word in _NO_BUCKET):
             raise NotFound("blob", "No such blob") from error
         _log.warning("blobs.request_failed", doing=doing, kind=type(error).__name__, said=said[:300])
         if any(word in said for word in _FULL):

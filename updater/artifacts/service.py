@@ -18,6 +18,7 @@ from updater.errors import DigestMismatch, NotFound, TooLarge
 
 # Longer than any reception pauses: what was not touched for so long belongs to a process that is gone.
 _ABANDONED_AFTER = timedelta(hours=1)
+_COPIES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,16 @@ class Verified:
     digest: str
     good: bool
     changed: bool
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """One step of `migrate`. `good` is False when the source's bytes are missing or not those of the digest."""
+
+    digest: str
+    good: bool
     done: int
     total: int
 
@@ -107,7 +118,6 @@ class ArtifactService:
         upload hold that row until they are done. What interrupted receptions left goes too.
         """
         now = self._clock()
-        await self.blobs.sweep(now - _ABANDONED_AFTER)
         before = now - timedelta(seconds=grace_s)
         for digest in await self._store.list_unused(before):
             if await self._remove(digest):
@@ -115,6 +125,29 @@ class ArtifactService:
         async for digest in self._strays(before):
             if await self._remove(digest):
                 yield digest
+        await self.blobs.sweep(now - _ABANDONED_AFTER)
+
+    async def migrate(self, source: BlobStore, target: BlobStore) -> AsyncIterator[Migrated]:
+        """Copy every blob that a build uses to another store, hashed on the way; yield each one that was not there.
+
+        Safe while the service runs, and again after an interruption: what is visible in the target is whole, so it
+        is left alone. What is published meanwhile is copied too, until nothing is missing.
+        Raises Unavailable, StorageFull.
+        """
+        there = {info.digest: info.size_bytes async for info in target.scan()}
+        tried: set[str] = set()
+        while True:
+            known = [each for each in await self._store.list_to_verify() if each.digest not in tried]
+            missing = [each.digest for each in known if there.get(each.digest) != each.size_bytes]
+            if not missing:
+                return
+            total = len(tried) + len(missing)
+            for start in range(0, len(missing), _COPIES_AT_ONCE):
+                group = missing[start : start + _COPIES_AT_ONCE]
+                outcomes = await asyncio.gather(*(_copy(source, target, digest) for digest in group))
+                for digest, good in zip(group, outcomes, strict=True):
+                    tried.add(digest)
+                    yield Migrated(digest, good, len(tried), total)
 
     async def _strays(self, before: datetime) -> AsyncIterator[str]:
         """Yield files without a row: an upload was killed between placing its bytes and its commit."""
@@ -154,3 +187,17 @@ class ArtifactService:
             if size > self.max_bytes:
                 raise TooLarge(f"The file is larger than {self.max_bytes} bytes", details={"max_bytes": self.max_bytes})
             yield chunk
+
+
+async def _copy(source: BlobStore, target: BlobStore, digest: str) -> bool:
+    """Copy one blob; return whether the source had the right bytes. Wrong ones never become visible."""
+    try:
+        staged = await target.receive(source.read(digest))
+    except NotFound:
+        return False
+    try:
+        if staged.digest == digest:
+            await staged.place()
+    finally:
+        await staged.discard()
+    return staged.digest == digest

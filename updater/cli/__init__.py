@@ -38,6 +38,7 @@ COMMANDS = {
     "retain": Target("updater.cli.storage:retain", "Remove releases that the settings do not keep."),
     "backup": Target("updater.cli.backup:backup", "Back everything up into a folder."),
     "restore": Target("updater.cli.backup:restore", "Restore a backup into an empty data folder."),
+    "migrate-blobs": Target("updater.cli.storage:migrate_blobs", "Copy stored files to another store, verified."),
     "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),
 }
 

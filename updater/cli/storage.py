@@ -66,6 +66,31 @@ def retain(dry_run: bool, as_json: bool, config: Path | None) -> None:
     click.echo(f"{len(outcome['removed'])} {'would be removed' if dry_run else 'removed'}")
 
 
+@click.command("migrate-blobs")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@config_option
+def migrate_blobs(source: str, target: str, as_json: bool, config: Path | None) -> None:
+    """Copy stored files to another store, verified.
+
+    Each store is `local` or an address such as s3://bucket/prefix, as in storage.blob_url. Safe while the service
+    runs, and to be run again after an interruption: what is there already is left alone. Then set
+    storage.blob_url, restart, and run it once more for what was published in between. Ends with status 9 when a
+    stored file is damaged.
+    """
+    with _counting_bar("copying") as on_progress:
+        outcome = operate(config, "blobs.migrate", on_progress=on_progress, source=source, target=target)
+    if as_json:
+        print_json(outcome)
+    else:
+        click.echo(f"{outcome['copied']} copied, {len(outcome['bad'])} damaged")
+        for digest in outcome["bad"]:
+            click.echo(f"  {digest}: not copied; publish the same file again", err=True)
+    if outcome["bad"]:
+        raise SystemExit(Exit.DIGEST_MISMATCH)
+
+
 @contextmanager
 def counting_bar(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Show `done` of `total` on stderr, on a terminal."""
