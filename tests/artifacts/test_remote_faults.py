@@ -214,7 +214,7 @@ async def test_downloads_of_a_silent_store_end_before_the_client_is_blamed(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await rig.upload("1.0.0") == 201
-    rig.spoil(CutAnswer(2_000_000), standing=Swallow())
+    rig.spoil(CutAnswer(5_000_000), standing=Swallow())
     assert await rig.download("1.0.0") == (200, None)
     assert any("the stored file failed" in record.getMessage() for record in caplog.records)
     await rig.hold()

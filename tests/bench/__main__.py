@@ -7,10 +7,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import checks, desktop, files, history, reports, startup
+from tests.bench import checks, desktop, files, history, objects, reports, startup
 from tests.bench.rows import Figure, Row, table
 
-ROWS: tuple[Row, ...] = (*checks.ROWS, *desktop.ROWS, *files.ROWS, *reports.ROWS, *startup.ROWS, *history.ROWS)
+ROWS: tuple[Row, ...] = (
+    *checks.ROWS,
+    *desktop.ROWS,
+    *files.ROWS,
+    *objects.ROWS,
+    *reports.ROWS,
+    *startup.ROWS,
+    *history.ROWS,
+)
 BUILD = Path("build")
 
 

@@ -41,7 +41,7 @@ def against_bare_handler(folder: Path) -> Sequence[Figure]:
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
-            mine, theirs, ratio = alternate(_ROUNDS, lambda: _per_cpu_s(own, script), lambda: _per_cpu_s(bare, script))
+            mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(bare, script))
     what = "checks a second, against a bare aiohttp handler"
     return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.60)]
 
@@ -52,12 +52,12 @@ def against_few_releases(folder: Path) -> Sequence[Figure]:
     seed(folder / "many", 100_000)
     seed(folder / "few", 100)
     with service(folder / "many") as many, service(folder / "few") as few:
-        mine, theirs, ratio = alternate(_ROUNDS, lambda: _per_cpu_s(many, script), lambda: _per_cpu_s(few, script))
+        mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(many, script), lambda: per_cpu_s(few, script))
     what = "checks a second with 100,000 releases, against 100"
     return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.95)]
 
 
-def _per_cpu_s(server: Process, script: Path) -> float:
+def per_cpu_s(server: Process, script: Path) -> float:
     """Return the checks answered in one second of processor time: what a core can do, on a busy machine too."""
     before_s = server.cpu_s()
     answered = wrk(server.url, script, seconds=_ROUND_S)

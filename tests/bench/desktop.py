@@ -53,7 +53,7 @@ def _against_bare_handler(folder: Path, paths: list[str], what: str) -> Figure:
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
-            mine, theirs, ratio = alternate(_ROUNDS, lambda: _per_cpu_s(own, script), lambda: _per_cpu_s(bare, script))
+            mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(bare, script))
     return Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.55)
 
 
@@ -63,7 +63,7 @@ def _ask(server: Process, path: str) -> bytes:
         return bytes(response.read())
 
 
-def _per_cpu_s(server: Process, script: Path) -> float:
+def per_cpu_s(server: Process, script: Path) -> float:
     before_s = server.cpu_s()
     answered = wrk(server.url, script, seconds=_ROUND_S)
     return answered / (server.cpu_s() - before_s)

@@ -41,7 +41,7 @@ http {{
 
 def download(folder: Path) -> Sequence[Figure]:
     """Send 1 GiB from the page cache, against nginx on the same file."""
-    original = _make_file(folder)
+    original = make_file(folder)
     port = free_port()
     (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, port=port))
     nginx = ["nginx", "-c", str(folder / "nginx.conf")]
@@ -52,7 +52,7 @@ def download(folder: Path) -> Sequence[Figure]:
         peer_url = f"{peer.url}/{original.name}"
         own_cpu, peer_cpu = _Meter(own), _Meter(peer)
         mine_s, theirs_s, ratio = alternate(
-            _ROUNDS, lambda: own_cpu.over(lambda: _fetch(own_url)), lambda: peer_cpu.over(lambda: _fetch(peer_url))
+            _ROUNDS, lambda: own_cpu.over(lambda: fetch(own_url)), lambda: peer_cpu.over(lambda: fetch(peer_url))
         )
     cpu = Figure(
         "download of 1 GiB, processor time against nginx",
@@ -69,7 +69,7 @@ def download(folder: Path) -> Sequence[Figure]:
 
 def upload(folder: Path) -> Sequence[Figure]:
     """Take 1 GiB as a form, against cp, sha256sum and fsync of the same file."""
-    original = _make_file(folder)
+    original = make_file(folder)
     with service(folder, core=None) as own:
         create_application(own)
         versions = iter(f"1.0.{number}" for number in range(1_000))
@@ -102,16 +102,18 @@ class _Meter:
             self.total_s += self._process.cpu_s() - before_s
 
 
-def _make_file(folder: Path) -> Path:
+def make_file(folder: Path, size_bytes: int = SIZE_BYTES) -> Path:
+    """Write a file of random bytes, a whole number of MiB."""
     path = folder / "original.bin"
     with path.open("wb") as file:
-        for _ in range(SIZE_BYTES >> 20):
+        for _ in range(size_bytes >> 20):
             file.write(os.urandom(1 << 20))
         os.fsync(file.fileno())
     return path
 
 
-def _fetch(url: str) -> float:
+def fetch(url: str) -> float:
+    """Download with curl, to nowhere; return how long it took."""
     started = time.monotonic()
     subprocess.run(["taskset", "-c", LOAD_CORE, "curl", "-sSf", "-o", "/dev/null", url], check=True)
     return time.monotonic() - started

@@ -177,9 +177,12 @@ async def test_a_signed_address_is_handed_out_for_half_of_its_life() -> None:
         return f"{digest}-{lifetime_s}-{signed}"
 
     addresses = SignedAddresses(sign, 100, lambda: now_s)
-    assert await addresses.get("a") == "a-100-1"
+    assert addresses.find("a") is None
+    assert await addresses.make("a") == "a-100-1"
     now_s = 49
-    assert await addresses.get("a") == "a-100-1"
-    assert await addresses.get("b") == "b-100-2"
+    assert addresses.find("a") == "a-100-1"
+    assert addresses.find("b") is None
     now_s = 50
-    assert await addresses.get("a") == "a-100-3"
+    assert addresses.find("a") is None
+    assert await addresses.make("a") == "a-100-2"
+    assert addresses.find("a") == "a-100-2"

@@ -35,7 +35,8 @@ Ladder = tuple[Rung, ...]
 class ApplicationIndex:
     """One application as the check path sees it. Swapped whole after each write.
 
-    `answers` caches rendered check answers by the raw query; it lives and dies with this snapshot.
+    `answers` caches rendered check answers by the raw query, `downloads` builds and their file names by the path
+    that names them; both live and die with this snapshot.
     """
 
     application: Application
@@ -45,6 +46,7 @@ class ApplicationIndex:
     # Those with a three-number version that some desktop client could be offered, newest first.
     releases: tuple[Release, ...] = ()
     answers: dict[str, bytes] = field(default_factory=dict, repr=False)
+    downloads: dict[str, tuple[Build, str]] = field(default_factory=dict, repr=False)
 
     def ladder(self, target: Target, *, allow_prerelease: bool) -> Ladder:
         """Return the rungs for a target, newest first; empty when there are none."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import semver
 from packaging.version import InvalidVersion
@@ -40,6 +41,7 @@ class Version:
     prerelease: bool
 
 
+@lru_cache(maxsize=4096)  # paths name the same few versions again and again
 def parse_version(text: str, scheme: Scheme = Scheme.SEMVER) -> Version:
     """Parse `text` by `scheme`.
 

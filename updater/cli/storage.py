@@ -79,7 +79,7 @@ def migrate_blobs(source: str, target: str, as_json: bool, config: Path | None) 
     storage.blob_url, restart, and run it once more for what was published in between. Ends with status 9 when a
     stored file is damaged.
     """
-    with _counting_bar("copying") as on_progress:
+    with counting_bar("copying") as on_progress:
         outcome = operate(config, "blobs.migrate", on_progress=on_progress, source=source, target=target)
     if as_json:
         print_json(outcome)

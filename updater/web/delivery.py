@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.access.addresses import AddressReader
 from updater.artifacts import ranges
@@ -24,7 +24,7 @@ from updater.web.transfer import Download, DownloadResponse, Ending, Sent, prepa
 ACCEL_PREFIX: Final = "/_blobs/"
 """The internal location of nginx that serves the folder `blobs`; scripts/nginx.conf has it."""
 
-_CONDITIONS: Final = ("If-None-Match", "If-Match", "If-Range")
+_CONDITIONS: Final = (hdrs.IF_NONE_MATCH, hdrs.IF_MATCH, hdrs.IF_RANGE)
 _KEPT_ADDRESSES: Final = 4096
 
 Sign = Callable[[str, int], Awaitable[str]]
@@ -65,11 +65,13 @@ class Delivery:
     ) -> DownloadResponse:
         response = DownloadResponse(status=302, headers=headers)
         # A signed address ends, so nobody keeps the way to it.
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Location"] = await addresses.get(download.digest)
-        response.content_length = 0
-        plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
-        reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        response.headers[hdrs.LOCATION] = addresses.find(download.digest) or await addresses.make(download.digest)
+        response.headers[hdrs.CONTENT_LENGTH] = "0"
+        reached_end = True
+        if hdrs.RANGE in request.headers:
+            plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
+            reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
         response.sent = Sent(Ending.HANDED_OVER, 0, reached_end)
         return response
 
@@ -83,12 +85,14 @@ class SignedAddresses:
         self._clock = clock
         self._kept: dict[str, tuple[float, str]] = {}
 
-    async def get(self, digest: str) -> str:
-        """Return an address that works for at least half of the lifetime. Raises Unavailable."""
-        now_s = self._clock()
+    def find(self, digest: str) -> str | None:
+        """Return an address that works for at least half of the lifetime, when one is kept."""
         kept = self._kept.get(digest)
-        if kept is not None and now_s < kept[0]:
-            return kept[1]
+        return kept[1] if kept is not None and self._clock() < kept[0] else None
+
+    async def make(self, digest: str) -> str:
+        """Sign a new address, and keep it. Raises Unavailable."""
+        now_s = self._clock()
         address = await self._sign(digest, self._lifetime_s)
         if len(self._kept) >= _KEPT_ADDRESSES:
             self._kept.clear()
@@ -99,9 +103,13 @@ class SignedAddresses:
 def _is_plain(request: web.Request, etag: str) -> bool:
     """Tell whether the object store gives the answer that this process would give."""
     headers = request.headers
-    if request.method != "GET" or "," in headers.get("Range", ""):
+    if request.method != "GET" or "," in headers.get(hdrs.RANGE, ""):
         return False
-    return not any(etag in value or "*" in value for name in _CONDITIONS if (value := headers.get(name)) is not None)
+    for name in _CONDITIONS:
+        value = headers.get(name)
+        if value is not None and (etag in value or "*" in value):
+            return False
+    return True
 
 
 def _inner_path(place: Path) -> str:

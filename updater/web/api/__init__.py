@@ -34,8 +34,10 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
     release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{{platform}}/{{arch}}"
+    # Paths are tried in this order: what installed applications ask comes first.
     routes = (
         web.get(f"{PREFIX}/updates/{{app_id}}/check", checks.check_for_update),
+        web.get(Links.DOWNLOAD_PATH, builds.download),
         web.post(f"{PREFIX}/check", checks.check_for_update_by_body),
         web.get(f"{PREFIX}/updates/{{app_id}}/latest", checks.get_latest),
         web.get(f"{PREFIX}/latest", checks.get_latest_by_query),
@@ -44,7 +46,6 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.delete(release_path, releases.delete_release),
         web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
         web.put(build_path, builds.upload_body, expect_handler=delay_continue),
-        web.get(Links.DOWNLOAD_PATH, builds.download),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
         web.get(f"{PREFIX}/applications", applications.list_applications),
         web.post(f"{PREFIX}/applications", applications.create_application),

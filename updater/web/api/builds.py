@@ -23,6 +23,7 @@ from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339
 from updater.web.uploads import receive_body, receive_form, suffix_of, welcome
 
+_MAX_KNOWN_PATHS = 1024
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
 _FIELDS = schemas.UploadFields()
 
@@ -88,9 +89,16 @@ class Builds:
     )
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send the bytes, whole or in ranges; an external build answers with its address."""
-        version = version_in_path(self._catalog, request)
-        build = await self._catalog.get_build(request.match_info["app_id"], version, target_in_path(request))
-        return await send_build(request, self._services, build, file_name=file_name(build))
+        application_id = request.match_info["app_id"]
+        index = self._catalog.index_of(application_id)
+        found = index.downloads.get(request.path)
+        if found is None:
+            version, target = version_in_path(self._catalog, request), target_in_path(request)
+            build = await self._catalog.get_build(application_id, version, target)
+            found = build, file_name(build)
+            if (version.text, target) in index.builds and len(index.downloads) < _MAX_KNOWN_PATHS:
+                index.downloads[request.path] = found
+        return await send_build(request, self._services, found[0], file_name=found[1])
 
     async def _publish(self, request: web.Request, fields: dict[str, Any], staged: Staged, suffix: str) -> web.Response:
         application_id = request.match_info["app_id"]

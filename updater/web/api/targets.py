@@ -19,6 +19,8 @@ def version_in_path(catalog: CatalogService, request: web.Request) -> Version:
 def target_in_path(request: web.Request) -> Target:
     """Return platform and architecture of the path. Raises Invalid for words that are none."""
     target = Target(request.match_info["platform"], request.match_info["arch"])
+    if target.platform in PLATFORMS and target.architecture in ARCHITECTURES:
+        return target
     problems = {}
     if target.platform not in PLATFORMS:
         problems["platform"] = f"invalid platform: {shown(target.platform)}; expected one of {', '.join(PLATFORMS)}"
@@ -26,6 +28,4 @@ def target_in_path(request: web.Request) -> Target:
         problems["architecture"] = (
             f"invalid architecture: {shown(target.architecture)}; expected one of {', '.join(ARCHITECTURES)}"
         )
-    if problems:
-        raise Invalid(problems)
-    return target
+    raise Invalid(problems)
