@@ -174,3 +174,23 @@ async def test_a_cancelled_reception_leaves_nothing(store: LocalBlobStore, turns
     assert {info.digest async for info in store.scan()} == placed
     assert b"".join([piece async for piece in store.read(placed.pop())]) == content
     assert await store.sweep(utc_now()) == 0
+
+
+async def test_sweeping_while_receptions_end_disturbs_nobody(
+    store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was listed may be placed before it is looked at."""
+    (tmp_path / "incoming" / "left").write_bytes(b"half")
+    staged = [await store.receive(once(bytes([number]))) for number in range(3)]
+    lstat = Path.lstat
+
+    def after_placing(path: Path) -> os.stat_result:
+        for each in tmp_path.joinpath("incoming").iterdir():
+            if each.name != "left":
+                each.unlink()
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", after_placing)
+    assert await store.sweep(utc_now()) == 1
+    for each in staged:
+        await each.discard()

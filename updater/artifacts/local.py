@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -243,10 +243,14 @@ def _unlink(path: Path) -> None:
 
 
 def _empty(folder: Path, before_s: float) -> int:
-    paths = [path for path in folder.iterdir() if not path.is_dir() and path.lstat().st_mtime < before_s]
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return len(paths)
+    count = 0
+    for path in folder.iterdir():
+        # Uploads go on meanwhile: what is listed may be placed or discarded before it is looked at.
+        with suppress(FileNotFoundError):
+            if not path.is_dir() and path.lstat().st_mtime < before_s:
+                path.unlink()
+                count += 1
+    return count
 
 
 @contextmanager
