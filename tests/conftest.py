@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
 from tests.servers.ceph import ceph  # noqa: F401 - a fixture
+from tests.servers.postgres import Postgres, run_postgres
 from updater.access.limits import open_limits
 from updater.app import build_app, make_runner, open_services
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
 from updater.config import Settings, load
-from updater.folder import hold_folder
+from updater.folder import claim_folder
 from updater.services import Services
 
 LINUX = Machine("linux", "amd64")
@@ -126,10 +127,31 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Run a PostgreSQL server."""
+    with run_postgres() as server:
+        yield server
+
+
 @pytest.fixture
-def make_settings(tmp_path: Path) -> Callable[..., Settings]:
+async def database_url(request: pytest.FixtureRequest) -> str | None:
+    """Return the database of this test's services: None for SQLite, an empty one when TEST_DATABASE=postgres."""
+    if os.environ.get("TEST_DATABASE") != "postgres":
+        return None
+    server: Postgres = request.getfixturevalue("postgres")
+    return await server.create_database()
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path, database_url: str | None) -> Callable[..., Settings]:
     """Return a function that makes settings for a service in this test's folder."""
-    return lambda **sections: load(None, settings_tree(tmp_path / "storage", **sections))
+
+    def make(**sections: Any) -> Settings:
+        sections["storage"] = {"database_url": database_url, **sections.get("storage", {})}
+        return load(None, settings_tree(tmp_path / "storage", **sections))
+
+    return make
 
 
 @pytest.fixture
@@ -139,7 +161,7 @@ async def start_service(make_settings: Callable[..., Settings], aiohttp_client: 
 
         async def start(**sections: Any) -> Service:
             settings = make_settings(**sections)
-            stack.enter_context(hold_folder(Path(settings.storage.root)))
+            stack.enter_context(claim_folder(settings.storage))
             services = await stack.enter_async_context(open_services(settings))
             limits = await stack.enter_async_context(open_limits(settings.rate_limit))
             runner = make_runner(build_app(services, limits), settings)

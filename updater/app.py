@@ -8,6 +8,7 @@ import functools
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +23,7 @@ from updater.access.limits import RateLimits, open_limits
 from updater.access.people import PeopleService
 from updater.access.service import AccessService
 from updater.access.shared import SharedWindows
-from updater.access.store import AccessStore, PeopleStore
+from updater.access.store import KEYS, AccessStore, PeopleStore
 from updater.access.tokens import TokenReader
 from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
@@ -33,11 +34,14 @@ from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import utc_now
 from updater.config import RetentionSettings, Settings
-from updater.database.engine import open_database
+from updater.database.changes import ChangeWatcher
+from updater.database.engine import Database
+from updater.database.leases import Leases
+from updater.database.opening import open_database
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
 from updater.errors import ConfigurationError, Failure
-from updater.folder import CONTROL_SOCKET, hold_folder, short_path
+from updater.folder import CONTROL_SOCKET, claim_folder, short_path
 from updater.health import HealthService
 from updater.operations import collect, retain
 from updater.services import Services
@@ -76,19 +80,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     root = Path(settings.storage.root)
     require_whole(root)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(root / "updater.db"))
+        url = settings.storage.database_url
+        database = await stack.enter_async_context(open_database(url, root))
         blobs = stack.enter_context(open_blobs(settings.storage.blob_url, root))
-        if settings.storage.blob_url is None:  # the folder is ours alone, so nobody is receiving yet
+        # A folder that is ours alone: nobody is receiving yet.
+        if settings.storage.blob_url is None and not database.shared:
             await blobs.sweep(utc_now())
         artifact_store = ArtifactStore(database)
         artifacts = ArtifactService(blobs, artifact_store, database, max_bytes=settings.storage.max_upload_bytes)
         catalog = CatalogService(CatalogStore(database), artifact_store, database)
-        await catalog.load()
-        for each in settings.desktop:
-            await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
         secret = load_secret(root / "secret")
         access = AccessService(AccessStore(database), settings.access, secret=secret)
-        await access.load()
+        await stack.enter_async_context(_watched(database, url, catalog, access))
+        for each in settings.desktop:
+            await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
         locate = open_locator(settings.telemetry.geoip_database)
         telemetry_store = TelemetryStore(database)
         recorder = Recorder(telemetry_store.write, queue_size=settings.telemetry.queue_size)
@@ -112,7 +117,33 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             deployments=deployments,
             telemetry=telemetry,
             health=HealthService(database, artifacts),
+            leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
         )
+
+
+@asynccontextmanager
+async def _watched(
+    database: Database, url: str | None, catalog: CatalogService, access: AccessService
+) -> AsyncIterator[None]:
+    """Fill index and key ring, and keep them as other processes change them, for the block."""
+
+    async def refresh(topics: set[str]) -> None:
+        if KEYS in topics:
+            await access.load()
+        await catalog.refresh(topics - {KEYS})
+
+    watcher = ChangeWatcher(database, url, refresh) if url is not None else None
+    if watcher is not None:
+        await watcher.start()
+    await catalog.load()
+    await access.load()
+    watching = asyncio.create_task(watcher.run()) if watcher is not None else None
+    try:
+        yield
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 def build_app(services: Services, limits: RateLimits | None = None) -> web.Application:
@@ -200,7 +231,7 @@ async def serve(settings: Settings, *, reload: Callable[[], Settings], announce:
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, rereading.set)
     async with AsyncExitStack() as stack:
-        stack.enter_context(hold_folder(root))
+        stack.enter_context(claim_folder(settings.storage))
         services = await stack.enter_async_context(open_services(settings))
         limits = await stack.enter_async_context(open_limits(settings.rate_limit))
         await _first_key(services, announce)

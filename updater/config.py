@@ -57,6 +57,12 @@ def _http_url(value: str) -> None:
         raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
 
 
+def _database_url(value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme not in ("postgresql", "postgres") or parts.fragment:
+        raise ValidationError("expected postgresql://user:password@host/database")
+
+
 def _blob_url(value: str) -> None:
     parts = urlsplit(value)
     if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
@@ -130,6 +136,7 @@ class StorageSettings:
     """Where rows and bytes live."""
 
     root: str = _setting(_text(validate.Length(min=1)), "storage")
+    database_url: str | None = _setting(fields.String(allow_none=True, validate=_database_url), None)
     blob_url: str | None = _setting(fields.String(allow_none=True, validate=_blob_url), None)
     remote_downloads: str = _setting(_text(validate.OneOf(("redirect", "stream"))), "redirect")
     signed_url_s: int = _setting(_whole(60, 604_800), 3600)

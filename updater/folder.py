@@ -8,10 +8,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from updater.artifacts.local import sync_folder
+from updater.config import StorageSettings
 from updater.errors import ConfigurationError
 
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
@@ -20,6 +21,18 @@ _SOCKET_PATH_BYTES = 108
 
 class FolderInUse(ConfigurationError):
     """Another process holds the data folder."""
+
+
+def claim_folder(settings: StorageSettings) -> AbstractContextManager[None]:
+    """Hold the data folder, unless a shared database lets several processes use it. Raises as `hold_folder`."""
+    root = Path(settings.root)
+    if settings.database_url is None:
+        return hold_folder(root)
+    try:
+        _make_durable(root)
+    except OSError as error:
+        raise ConfigurationError(f"storage.root: {root} cannot be used: {error.strerror}") from None
+    return nullcontext()
 
 
 @contextmanager

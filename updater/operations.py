@@ -92,12 +92,12 @@ async def verify(services: Services, *, sample: float = 1.0) -> AsyncIterator[Ev
                 bad.append(each.digest)
             # A damaged file must not be offered until a run of hours has ended.
             if changed and time.monotonic() - reloaded_s > RELOAD_EVERY_S:
-                await services.catalog.reload_all()
+                await services.catalog.announce_all()
                 changed, reloaded_s = False, time.monotonic()
             yield {"done": each.done, "total": each.total}
     finally:
         if changed:
-            await services.catalog.reload_all()
+            await services.catalog.announce_all()
     yield {"result": {"checked": checked, "bad": bad}}
 
 

@@ -11,6 +11,7 @@ from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.catalog.service import CatalogService
 from updater.config import Settings
+from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.health import HealthService
 from updater.tasks.service import TaskService
@@ -32,3 +33,4 @@ class Services:
     deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService
+    leases: Leases

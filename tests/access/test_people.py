@@ -14,7 +14,8 @@ from updater.access.people import PeopleService
 from updater.access.store import PeopleStore
 from updater.access.users import Role
 from updater.config import AccessSettings
-from updater.database.engine import Database, open_database
+from updater.database.engine import Database
+from updater.database.opening import open_database
 from updater.errors import Conflict, Invalid, NotFound, Unauthenticated
 
 PASSWORD = "correct horse battery"
@@ -40,7 +41,7 @@ def clock() -> Hand:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "updater.db") as opened:
+    async with open_database(None, tmp_path) as opened:
         yield opened
 
 

@@ -22,7 +22,7 @@ from tests.bench.processes import KEY, LOAD_CORE, Process, service
 from tests.bench.rows import Figure, Row
 from tests.bench.seed import seed
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
-from updater.database.engine import open_database
+from updater.database.opening import open_database
 from updater.database.tables import blob, build, rollup
 from updater.telemetry.model import STATUSES
 from updater.telemetry.rollups import KEPT_LABELS, SLACK_LABELS, Measure
@@ -85,7 +85,7 @@ def _run(command: list[str], environment: dict[str, str]) -> tuple[int, float]:
 
 async def _write_year(path: Path, first: datetime, last: datetime) -> None:
     """Write days and months of the year, and the hours of its last month."""
-    async with open_database(path) as database, database.write() as connection:
+    async with open_database(None, path.parent) as database, database.write() as connection:
         for span, begin in ((Span.MONTH, floor(first, Span.MONTH)), (Span.DAY, first)):
             await connection.execute(insert(rollup), list(_rows(span, begin, last)))
         await connection.execute(insert(rollup), list(_rows(Span.HOUR, last - timedelta(days=31), last)))
@@ -132,7 +132,7 @@ async def _store_blobs(root: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / digest).write_bytes(content)
         rows.append({"digest": digest, "size_bytes": len(content), "created_at": datetime.now(UTC)})
-    async with open_database(root / "updater.db") as database, database.write() as connection:
+    async with open_database(None, root) as database, database.write() as connection:
         await connection.execute(insert(blob), rows)
         for number, row in enumerate(rows, 1):
             await connection.execute(update(build).where(build.c.id == number).values(digest=row["digest"], url=None))

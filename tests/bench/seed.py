@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from updater.catalog.model import CONFIG_DEFAULTS
 from updater.catalog.versions import parse_version
-from updater.database.engine import open_database
+from updater.database.opening import open_database
 from updater.database.tables import application, build, release
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +43,7 @@ async def _seed(path: Path, releases: int) -> None:
         "created_at": _AT,
         "updated_at": _AT,
     }
-    async with open_database(path) as database, database.write() as connection:
+    async with open_database(None, path.parent) as database, database.write() as connection:
         await connection.execute(insert(application), [product])
         await connection.execute(insert(release), [_release(number) for number in range(releases)])
         await connection.execute(insert(build), [_build(number) for number in range(releases)])

@@ -18,7 +18,8 @@ from updater.catalog.model import CONFIG_DEFAULTS
 from updater.catalog.platforms import DESKTOP_TARGETS, Target
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Scheme, Version, is_three_numbers, parse_version
-from updater.database.engine import Database, open_database
+from updater.database.engine import Database
+from updater.database.opening import open_database
 from updater.database.tables import application, blob, build, release
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -106,7 +107,7 @@ def naive(rows: list[Row], current: Version | None, target: Target | None) -> st
 
 @pytest.fixture
 async def database(tmp_path: Path) -> Any:
-    async with open_database(tmp_path / "updater.db") as opened:
+    async with open_database(None, tmp_path) as opened:
         async with opened.write() as connection:
             blobs = [{"digest": "good", "size_bytes": 1, "created_at": AT, "quarantined_at": None}]
             blobs += [{"digest": "bad", "size_bytes": 1, "created_at": AT, "quarantined_at": AT}]

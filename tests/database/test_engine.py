@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-import updater.database.engine as engine
+import updater.database.sqlite as sqlite
 from tests.conftest import Service, StartService
-from updater.database.engine import Database, open_database
+from updater.database.engine import Database
+from updater.database.opening import open_database
 from updater.errors import StorageFull, Unavailable
 
 REPORT = {
@@ -28,13 +29,13 @@ REPORT = {
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 200)
-    monkeypatch.setattr(engine, "POOL_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr(sqlite, "POOL_TIMEOUT_S", 0.5)
 
 
 @pytest.fixture
 async def database(impatient: None, tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "updater.db") as opened:
+    async with open_database(None, tmp_path) as opened:
         async with opened.write() as connection:
             await connection.execute(text("CREATE TABLE note (number INTEGER)"))
         yield opened

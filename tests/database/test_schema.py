@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table
 
-from updater.database.engine import open_database
+from updater.database.opening import open_database
 from updater.database.schema import MIGRATIONS, head_revision
 from updater.database.tables import metadata
 from updater.errors import ConfigurationError, Unavailable
@@ -25,7 +25,7 @@ def differences(connection: Connection, declared: MetaData) -> list[Any]:
 
 
 async def test_the_migrations_build_the_declared_tables(tmp_path: Path) -> None:
-    async with open_database(tmp_path / "updater.db") as database, database.write() as connection:
+    async with open_database(None, tmp_path) as database, database.write() as connection:
         assert await connection.run_sync(differences, metadata) == []
         fewer = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
@@ -37,9 +37,11 @@ async def test_the_migrations_build_the_declared_tables(tmp_path: Path) -> None:
 
 async def test_constraints_and_indexes_are_the_declared_ones(tmp_path: Path) -> None:
     """Read from the file itself, since the comparison leaves some of them out on SQLite."""
-    async with open_database(tmp_path / "migrated.db"):
+    for folder in ("migrated", "declared"):
+        (tmp_path / folder).mkdir()
+    async with open_database(None, tmp_path / "migrated"):
         pass
-    async with open_database(tmp_path / "declared.db") as database, database.write() as connection:
+    async with open_database(None, tmp_path / "declared") as database, database.write() as connection:
         for table in reversed(metadata.sorted_tables):
             await connection.run_sync(table.drop)
         await connection.run_sync(metadata.create_all)
@@ -47,7 +49,7 @@ async def test_constraints_and_indexes_are_the_declared_ones(tmp_path: Path) -> 
     assert shapes[0] == shapes[1]
 
 
-FILES = ("migrated.db", "declared.db")
+FILES = ("migrated/updater.db", "declared/updater.db")
 
 
 def shape(path: Path, table: Table) -> dict[str, list[Any]]:
@@ -75,14 +77,14 @@ def test_revisions_are_one_chain() -> None:
 
 async def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "updater.db"
-    async with open_database(path):
+    async with open_database(None, tmp_path):
         pass
     with sqlite3.connect(path) as database:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     before = path.read_bytes()
     with pytest.raises(ConfigurationError, match=r"schema is 9999.*start the newer version") as caught:
-        async with open_database(path):
+        async with open_database(None, tmp_path):
             pass
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
@@ -95,6 +97,6 @@ async def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None
     path = tmp_path / "updater.db"
     path.write_bytes(content)
     with pytest.raises(Unavailable):
-        async with open_database(path):
+        async with open_database(None, tmp_path):
             pass
     assert path.read_bytes() == content

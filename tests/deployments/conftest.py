@@ -11,7 +11,7 @@ import pytest
 
 from tests.deployments.site import Site
 from updater.config import load
-from updater.database.engine import open_database
+from updater.database.opening import open_database
 from updater.deployments.model import RunState
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
@@ -37,7 +37,7 @@ async def open_service(site: Site, tmp_path: Path) -> AsyncIterator[OpenService]
             settings = load(None, {"UPDATER_DEPLOYMENTS": json.dumps([site.record(**record)])})
             root = tmp_path / "data"
             root.mkdir(exist_ok=True)
-            database = await stack.enter_async_context(open_database(root / "updater.db"))
+            database = await stack.enter_async_context(open_database(None, root))
             service = DeploymentService(settings.deployments, root, DeploymentStore(database))
             stack.push_async_callback(service.runs.stop)
             await service.runs.start()

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.dialects import sqlite
 
-from updater.database.engine import Database, open_database
+from updater.database.engine import Database
+from updater.database.opening import open_database
 from updater.database.tables import application, release, report, rollup
 from updater.telemetry.model import Asked, Download, Report
 from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Measure, Tally
@@ -23,7 +24,7 @@ DAYS = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "updater.db") as database:
+    async with open_database(None, tmp_path) as database:
         row = {"name": "", "description": "", "platforms": [], "config": {}, "scheme": "semver"}
         async with database.write() as connection:
             for application_id in ("my-app", "other-app"):

@@ -15,6 +15,9 @@ from updater.access.users import Role, User
 from updater.database.engine import Database
 from updater.database.tables import api_key, session, user_account
 
+# What a process tells the others when keys changed; no application id holds a '#'.
+KEYS = "#keys"
+
 
 class AccessStore:
     """Reads and writes keys."""
@@ -53,13 +56,16 @@ class AccessStore:
         }
         async with self._database.write() as connection:
             new_id = await connection.scalar(insert(api_key).values(values).returning(api_key.c.id))
+            await self._database.announce(connection, KEYS)
             return int(new_id)
 
     async def revoke_key(self, key_id: int, now: datetime) -> bool:
         """Revoke a key; return whether there was a usable one."""
         statement = update(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at.is_(None))
         async with self._database.write() as connection:
-            return (await connection.execute(statement.values(revoked_at=now))).rowcount > 0
+            revoked = await connection.execute(statement.values(revoked_at=now))
+            await self._database.announce(connection, KEYS)
+            return revoked.rowcount > 0
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
         """Keep when keys, by their digest, were last used."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import updater.catalog.decision as decision
@@ -33,8 +34,11 @@ from updater.catalog.retention import Candidate, RetentionPolicy, expendable
 from updater.catalog.store import ACTIVE, CatalogStore
 from updater.catalog.versions import Scheme, Version, parse_version
 from updater.clock import Clock, utc_now
-from updater.database.engine import Database
+from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+
+# A topic of `refresh`; no application id holds an asterisk.
+EVERYTHING = "*"
 
 
 class CatalogService:
@@ -167,18 +171,22 @@ class CatalogService:
             updated_at=now,
         )
         _require_config(made)
-        async with self._database.write() as connection:
+        async with self._changing(application_id) as connection:
             if await self._store.find_application(connection, application_id) is not None:
                 raise Conflict(f"Application exists already: {application_id}")
             await self._store.insert_application(connection, made)
-        await self._reload(application_id)
         return made
 
     async def ensure_application(self, application_id: str, *, name: str, platforms: tuple[str, ...]) -> bool:
         """Add an application unless it is there; one that is there stays as it is. Return whether it was added."""
         if application_id in self._index:
             return False
-        await self.create_application(application_id, name=name, platforms=platforms, extra={})
+        try:
+            await self.create_application(application_id, name=name, platforms=platforms, extra={})
+        except Conflict:
+            # Another process was quicker.
+            await self._reload(application_id)
+            return False
         return True
 
     async def update_application(self, application_id: str, changes: Mapping[str, Any]) -> Application:
@@ -187,7 +195,7 @@ class CatalogService:
         Raises:
             NotFound: no such application. Invalid: a version in `config` does not parse.
         """
-        async with self._database.write() as connection:
+        async with self._changing(application_id) as connection:
             known = await self._store.find_application(connection, application_id)
             if known is None:
                 raise NotFound("application", "Application not found")
@@ -199,15 +207,13 @@ class CatalogService:
             changed = dataclasses.replace(known, **given, updated_at=self._clock())
             _require_config(changed)
             await self._store.update_application(connection, changed)
-        await self._reload(application_id)
         return changed
 
     async def delete_application(self, application_id: str) -> None:
         """Remove an application and all it has. Raises NotFound."""
-        async with self._database.write() as connection:
+        async with self._changing(application_id) as connection:
             if not await self._store.delete_application(connection, application_id):
                 raise NotFound("application", "Application not found")
-        await self._reload(application_id)
 
     # -- builds
 
@@ -255,12 +261,11 @@ class CatalogService:
     async def delete_build(self, application_id: str, version: Version, target: Target) -> Build:
         """Remove a build; its address stays bound to its bytes. Raises NotFound."""
         self.index_of(application_id)
-        async with self._database.write() as connection:
+        async with self._changing(application_id) as connection:
             found = await self._store.find_build_in(connection, application_id, version.text, target)
             if found is None:
                 raise _no_release(version, target)
             await self._store.delete_build(connection, found)
-        await self._reload(application_id)
         return found
 
     async def list_releases(self, application_id: str, page: Page) -> tuple[list[Release], int]:
@@ -279,9 +284,24 @@ class CatalogService:
             NotFound: no such release.
         """
         self.index_of(application_id)
-        async with self._database.write() as connection:
+        async with self._changing(application_id) as connection:
             if not await self._store.deactivate_release(connection, application_id, version.text):
                 raise NotFound("release", f"Release not found: {version.text}")
+
+    async def refresh(self, topics: set[str]) -> None:
+        """Read again what other processes changed: ids of applications, or `EVERYTHING`."""
+        if EVERYTHING in topics:
+            await self.reload_all()
+            return
+        for application_id in topics:
+            await self._reload(application_id)
+
+    @asynccontextmanager
+    async def _changing(self, application_id: str) -> AsyncIterator[Connection]:
+        """Give a write transaction; behind it, everybody's index of the application is or becomes new."""
+        async with self._database.write() as connection:
+            yield connection
+            await self._database.announce(connection, application_id)
         await self._reload(application_id)
 
     async def retire(self, application_id: str, policy: RetentionPolicy, *, dry_run: bool = False) -> list[str]:
@@ -296,17 +316,22 @@ class CatalogService:
         async with self._database.read() as connection:
             gone = await self._expendable(connection, application_id, policy)
         if gone and not dry_run:
-            async with self._database.write() as connection:
+            async with self._changing(application_id) as connection:
                 # Again: a deactivation in between may have made one of them the latest.
                 gone = await self._expendable(connection, application_id, policy)
                 await self._store.delete_releases(connection, [each.release_id for each in gone])
-            await self._reload(application_id)
         return [each.version.text for each in gone]
 
     async def _expendable(self, connection: Any, application_id: str, policy: RetentionPolicy) -> list[Candidate]:
         candidates = await self._store.list_candidates(connection, application_id)
         offered = await self._store.offered_release_ids(connection, application_id)
         return expendable(candidates, offered, policy, self._clock())
+
+    async def announce_all(self) -> None:
+        """Let every process read the whole index again, after serving states changed in bulk."""
+        async with self._database.write() as connection:
+            await self._database.announce(connection, EVERYTHING)
+        await self.reload_all()
 
     async def reload_all(self) -> None:
         """Read the whole index again, after something changed serving states in bulk."""
@@ -337,6 +362,7 @@ class CatalogService:
             if known_build is None:
                 await self._store.insert_build(connection, release_id, draft, file, now)
             made = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
+            await self._database.announce(connection, EVERYTHING if repaired else application_id)
         # Builds of other applications may share the bytes that were repaired.
         await (self.reload_all() if repaired else self._reload(application_id))
         assert made is not None  # noqa: S101 - there or inserted above, in the same transaction

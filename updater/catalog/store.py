@@ -90,8 +90,9 @@ class CatalogStore:
         return gone.rowcount > 0
 
     async def find_application(self, connection: AsyncConnection, application_id: str) -> Application | None:
-        """Return one application."""
-        row = (await connection.execute(select(application).where(application.c.id == application_id))).first()
+        """Return one application; its row is the caller's until the transaction ends."""
+        wanted = select(application).where(application.c.id == application_id).with_for_update()
+        row = (await connection.execute(wanted)).first()
         return None if row is None else _application(row._mapping)
 
     async def list_applications(self, page: Page, only: str | None = None) -> tuple[list[Application], int]:
@@ -186,12 +187,6 @@ class CatalogStore:
         self, connection: AsyncConnection, application_id: str, version: Version, now: datetime
     ) -> tuple[int, str]:
         """Return id and status of a release, made active when it is new."""
-        known = select(release.c.id, release.c.status).where(
-            release.c.application_id == application_id, release.c.version == version.text
-        )
-        row = (await connection.execute(known)).first()
-        if row is not None:
-            return int(row.id), str(row.status)
         values = {
             "application_id": application_id,
             "version": version.text,
@@ -200,8 +195,18 @@ class CatalogStore:
             "status": ACTIVE,
             "created_at": now,
         }
-        new_id = await connection.scalar(insert(release).values(values).returning(release.c.id))
-        return int(new_id), ACTIVE
+        # Locked, because another process may be publishing its sibling or deleting its last build: then it is
+        # gone when the lock is ours, and is made again.
+        known = (
+            select(release.c.id, release.c.status)
+            .where(release.c.application_id == application_id, release.c.version == version.text)
+            .with_for_update()
+        )
+        while True:
+            await connection.execute(self._database.upsert(release).values(values).on_conflict_do_nothing())
+            row = (await connection.execute(known)).first()
+            if row is not None:
+                return int(row.id), str(row.status)
 
     async def insert_build(
         self,
@@ -229,6 +234,8 @@ class CatalogStore:
 
     async def delete_build(self, connection: AsyncConnection, each: Build) -> None:
         """Remove a build, and its release when that was the last one."""
+        # The lock first: a sibling that another process publishes now must be seen by the statement after it.
+        await connection.execute(select(release.c.id).where(release.c.id == each.release_id).with_for_update())
         await connection.execute(delete(build).where(build.c.id == each.id))
         left = select(build.c.id).where(build.c.release_id == each.release_id).exists()
         await connection.execute(delete(release).where(release.c.id == each.release_id, ~left))

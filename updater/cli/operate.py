@@ -48,13 +48,13 @@ async def _operate(
     config: Path | None, operation: str, arguments: dict[str, Any], on_progress: Callable[[Event], None]
 ) -> Any:
     from updater.config import load
-    from updater.folder import FolderInUse, hold_folder
+    from updater.folder import FolderInUse, claim_folder
 
     settings = load(config)
     root = Path(settings.storage.root)
     given = {name: value for name, value in arguments.items() if value is not None}
     try:
-        with hold_folder(root):
+        with claim_folder(settings.storage):
             return await _result(_run_here(settings, operation, given), on_progress)
     except FolderInUse:
         return await _result(_run_there(root, operation, given), on_progress)

@@ -1,44 +1,52 @@
 """The database as the stores see it: `read()` and `write()` give a connection in a transaction.
 
-Embedded default: SQLite through aiosqlite, one writing process. A write is durable when its block ends:
-WAL with `synchronous=FULL` (NORMAL lost every acknowledged row in a power cut). Writers take their lock at
-BEGIN, since a read that later becomes a write silently loses updates.
+Which database it is, `sqlite.py` and `postgres.py` know; the stores' SQL is the same on both.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, event, text
+from sqlalchemy import Table, func, select, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from updater.database.schema import bring_up_to_date
+from updater.database.tables import change, revision
 from updater.errors import Conflict, StorageFull, Unavailable
 
-BUSY_TIMEOUT_MS = 5_000
 # How long a request waits for a connection: while another process holds the lock, those behind the first one
 # would otherwise add up their waits.
 POOL_TIMEOUT_S = 10
-_READERS = 4
+# The channel of LISTEN and NOTIFY.
+CHANNEL = "updater_change"
 _NO_ANSWER = (
     *("locked", "busy", "unable to open", "disk i/o", "closed", "readonly"),
     *("malformed", "not a database", "out of memory"),
 )
 
 
-class Database:
-    """Two engines on one file: several readers, one writer. Build with `open_database`."""
+Connection = AsyncConnection
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+
+class Database:
+    """A pool to read with and one to write with. Build with `updater.database.opening.open_database`.
+
+    `insert` is the dialect's INSERT. `shared` tells that other processes write to this database too.
+    """
+
+    def __init__(
+        self, reader: AsyncEngine, writer: AsyncEngine, *, insert: Callable[[Table], sqlite.Insert], shared: bool
+    ) -> None:
+        self.shared = shared
         self._reader = reader
         self._writer = writer
+        self._insert = insert
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -47,7 +55,7 @@ class Database:
         Raises:
             Unavailable: the database does not answer.
         """
-        with _translated():
+        with translated():
             async with self._reader.begin() as connection:
                 yield connection
 
@@ -60,7 +68,7 @@ class Database:
             Unavailable: the database does not answer, or is locked for too long.
             StorageFull: no room left.
         """
-        with _translated():
+        with translated():
             async with self._writer.begin() as connection:
                 yield connection
 
@@ -71,7 +79,31 @@ class Database:
 
     def upsert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that takes `on_conflict_do_nothing` and `on_conflict_do_update`."""
-        return sqlite.insert(table)
+        return self._insert(table)
+
+    async def announce(self, connection: AsyncConnection, topic: str) -> None:
+        """Tell other processes, when the transaction commits, that what they hold of `topic` is old.
+
+        The last statement of a transaction: on a shared database it makes announcing transactions wait for each
+        other, so that revisions become visible in their order and nobody misses one.
+        """
+        if not self.shared:
+            return
+        step = update(revision).values(value=revision.c.value + 1).returning(revision.c.value)
+        value = await connection.scalar(step)
+        row = self.upsert(change).values(topic=topic, revision=value)
+        newer = {"revision": row.excluded.revision}
+        await connection.execute(row.on_conflict_do_update(index_elements=[change.c.topic], set_=newer))
+        await connection.execute(select(func.pg_notify(CHANNEL, topic)))
+
+    async def migrate(self) -> None:
+        """Bring the schema up to date.
+
+        Raises:
+            ConfigurationError: it was written by a newer version of this program. StorageFull, Unavailable.
+        """
+        with translated():
+            await bring_up_to_date(self._writer)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -79,51 +111,7 @@ class Database:
         await self._writer.dispose()
 
 
-@asynccontextmanager
-async def open_database(path: Path) -> AsyncIterator[Database]:
-    """Open the SQLite file (created when missing), migrated to the present schema.
-
-    Raises:
-        ConfigurationError: the file was written by a newer version of this program.
-        StorageFull, Unavailable: it cannot be opened or migrated now.
-    """
-    url = f"sqlite+aiosqlite:///{path}"
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
-    reader = create_async_engine(url, pool_size=_READERS, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
-    _prepare(writer, "BEGIN IMMEDIATE")
-    _prepare(reader, "BEGIN")
-    database = Database(reader, writer)
-    try:
-        with _translated():
-            await bring_up_to_date(writer)
-        yield database
-    finally:
-        await database.close()
-
-
-def _prepare(engine: AsyncEngine, begin: str) -> None:
-    """Set the pragmas on each connection, and begin transactions ourselves instead of the driver."""
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "cache_size=-4096",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def on_begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
-
-
-class _translated:
+class translated:
     """Turn the driver's errors into ours, so that no SQL text ever reaches a client."""
 
     def __enter__(self) -> None:
@@ -135,12 +123,34 @@ class _translated:
         if isinstance(error, PoolTimeoutError):
             raise Unavailable("The database is too busy at the moment") from error
         if isinstance(error, DBAPIError):
-            said = str(error.orig).lower()
-            if "disk is full" in said or _errno(error) == errno.ENOSPC:
+            if _is_full(error):
                 raise StorageFull("No room left on the server to store this") from error
-            if any(words in said for words in _NO_ANSWER):
+            if _is_away(error):
                 raise Unavailable("The database does not answer at the moment") from error
+        elif isinstance(error, OSError) or type(error).__module__.startswith("asyncpg"):
+            # A connection that cannot be made is not wrapped by SQLAlchemy.
+            raise Unavailable("The database does not answer at the moment") from error
 
 
-def _errno(error: DBAPIError) -> int | None:
-    return getattr(error.orig, "errno", None)
+def _is_full(error: DBAPIError) -> bool:
+    return (
+        "disk is full" in str(error.orig).lower()
+        or getattr(error.orig, "errno", None) == errno.ENOSPC
+        or _state(error) == "53100"
+    )
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Tell a database that cannot answer now from a statement it refuses.
+
+    Source: PostgreSQL appendix A: class 08 connection, 40 rollback (deadlock), 53 resources, 55 not in the needed
+    state (lock timeout), 57 operator intervention (shutdown, timeout).
+    """
+    if error.connection_invalidated or _state(error)[:2] in ("08", "40", "53", "55", "57"):
+        return True
+    said = str(error.orig).lower()
+    return any(words in said for words in _NO_ANSWER)
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")

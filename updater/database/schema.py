@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from updater.errors import ConfigurationError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 7_538_201
 
 
 def head_revision() -> str:
@@ -28,6 +29,9 @@ async def bring_up_to_date(engine: AsyncEngine) -> None:
         ConfigurationError: the database is newer than this program.
     """
     async with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            # Several processes may start at once; the first one migrates.
+            await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         present = await connection.run_sync(_present_revision)
         if present == head_revision():
             return

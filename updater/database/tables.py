@@ -166,7 +166,7 @@ rollup = Table(
     "rollup",
     metadata,
     Column("application_id", ForeignKey("application.id", ondelete="CASCADE"), primary_key=True),
-    Column("span", String(4), primary_key=True),
+    Column("span", String(10), primary_key=True),
     Column("measure", String(20), primary_key=True),
     Column("starts_at", UtcTime, primary_key=True),
     Column("label", String(200), primary_key=True),
@@ -268,4 +268,28 @@ deployment_log = Table(
     UniqueConstraint("run", "number"),
     Index(None, "update_id", "id"),
     Index(None, "deployment", "id"),
+)
+
+# One row: how many announced changes were committed. See `Database.announce`.
+revision = Table(
+    "revision",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+)
+
+change = Table(
+    "change",
+    metadata,
+    Column("topic", String(120), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
+# Who does the work that one process at a time does, and until when.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("holder", String(50), nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
 )

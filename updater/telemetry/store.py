@@ -220,7 +220,8 @@ class TelemetryStore:
 
     async def _cut_back(self, connection: AsyncConnection, place: Place) -> None:
         lies_here = [rollup.c[name] == value for name, value in place._asdict().items()]
-        rows = await connection.execute(select(rollup.c.label, rollup.c.amount).where(*lies_here))
+        here = select(rollup.c.label, rollup.c.amount).where(*lies_here).with_for_update()
+        rows = await connection.execute(here)
         labels = {row.label: row.amount for row in rows}
         known: set[str] = set()
         if place.measure in LABELLED_BY_VERSION:

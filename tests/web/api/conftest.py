@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from aiohttp import ClientResponse
+from sqlalchemy import text
 
 from tests.conftest import Service, StartService
 from tests.web.api.description import Description
@@ -38,12 +38,11 @@ class DescribedService(Service):
             self.description.hold(method, asked, response.status, response.content_type, body)
         return response, body
 
-    def stored(self) -> dict[str, int]:
+    async def stored(self) -> dict[str, int]:
         """Count what is kept: rows, and files of the store."""
         root = Path(self.services.settings.storage.root)
-        with sqlite3.connect(f"file:{root / 'updater.db'}?mode=ro", uri=True) as connection:
-            counts = {name: connection.execute(f"select count(*) from {name}").fetchone()[0] for name in TABLES}
-        connection.close()
+        async with self.services.catalog._database.read() as connection:
+            counts = {name: await connection.scalar(text(f"select count(*) from {name}")) or 0 for name in TABLES}
         counts["files"] = sum(
             each.is_file() for folder in ("blobs", "incoming") for each in (root / folder).rglob("*") if each.exists()
         )

@@ -122,7 +122,7 @@ async def test_deleted_with_all_it_has(service: Any) -> None:
     response, body = await service.exchange("DELETE", ONE, key="admin", status=204)
     assert body == b""
     assert "Content-Type" not in response.headers
-    left = service.stored()
+    left = await service.stored()
     assert (left["application"], left["release"], left["build"], left["report"]) == (0, 0, 0, 0)
     assert (await service.call("DELETE", ONE, key="admin", status=404))["code"] == "APPLICATION_NOT_FOUND"
     await service.application()

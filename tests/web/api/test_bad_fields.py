@@ -196,12 +196,12 @@ async def refused(service: Any, method: str, path: str, key: str | None, body: A
 @pytest.mark.parametrize("endpoint", FIELDS)
 async def test_each_field_of_each_body(service: Any, endpoint: str) -> None:
     method, path, key, good, fields = FIELDS[endpoint]
-    before = service.stored()
+    before = await service.stored()
     shown = await service.call("GET", "/api/v1/applications/my-app", key="read")
     for field, values in fields.items():
         for value in values:
             await refused(service, method, path, key, {**good, field: value}, field)
-    assert service.stored() == before
+    assert await service.stored() == before
     assert await service.call("GET", "/api/v1/applications/my-app", key="read") == shown
 
 
@@ -217,7 +217,7 @@ async def test_each_field_of_config(service: Any) -> None:
                 answer = await service.call(method, path, key="admin", data=data, headers=headers, status=422)
                 assert list(answer["errors"]) == [f"config.{field}"], (value, answer)
     assert await service.call("GET", "/api/v1/applications/my-app", key="read") == before
-    assert service.stored()["application"] == 1
+    assert (await service.stored())["application"] == 1
 
 
 async def test_list_items_are_named(service: Any) -> None:
@@ -310,7 +310,7 @@ async def test_each_field_of_the_upload_form(service: Any) -> None:
             form.add_field("file", b"bytes", filename="a.bin")
             answer = await service.call("POST", "/api/v1/updates/my-app/upload", key="write", data=form, status=422)
             assert list(answer["errors"]) == [field], (value, answer)
-    assert not any(count for name, count in service.stored().items() if name != "application")
+    assert not any(count for name, count in (await service.stored()).items() if name != "application")
 
 
 async def test_each_parameter_of_the_raw_upload(service: Any) -> None:
@@ -322,7 +322,7 @@ async def test_each_parameter_of_the_raw_upload(service: Any) -> None:
             answer = await service.call("PUT", path, key="write", data=b"x", params={field: value}, status=422)
             assert list(answer["errors"]) == [field], (value, answer)
     await service.call("PUT", path, key="write", data=b"x", params={"requird": "1"}, status=422)
-    assert not any(count for name, count in service.stored().items() if name != "application")
+    assert not any(count for name, count in (await service.stored()).items() if name != "application")
 
 
 @pytest.mark.parametrize(
@@ -358,4 +358,4 @@ async def test_each_part_of_a_path(service: Any, text: str) -> None:
     )
     async with service.session.get(url) as response:
         assert (response.status, (await response.json())["code"]) == (404, "APPLICATION_NOT_FOUND")
-    assert service.stored()["build"] == 0
+    assert (await service.stored())["build"] == 0

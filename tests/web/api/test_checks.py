@@ -321,4 +321,4 @@ async def test_many_writers_one_row(service: Any) -> None:
 
     statuses = sorted(await asyncio.gather(*(one() for _ in range(20))))
     assert statuses == [201] + 19 * [409]
-    assert service.stored()["build"] == 1
+    assert (await service.stored())["build"] == 1

@@ -156,7 +156,7 @@ async def test_odd_forms(logged_service: Any) -> None:
         started = time.perf_counter()
         hold(await send(logged_service.url, request("POST", UPLOAD, ADMIN, *lines, body=body)), *statuses)
         assert time.perf_counter() - started < 5
-        stored = logged_service.stored()
+        stored = await logged_service.stored()
         assert (stored["build"], stored["blob"], stored["files"]) == (0, 0, 0), lines
 
 
@@ -197,7 +197,7 @@ async def test_encoded_bodies_are_refused(logged_service: Any, encoding: str) ->
         answer = await send(logged_service.url, request(method, path, ADMIN, kind, line, body=bomb))
         hold(answer, 415)
         assert time.perf_counter() - started < 5
-    assert logged_service.stored()["files"] == 0
+    assert (await logged_service.stored())["files"] == 0
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_a_silent_client_gets_408(
         hold(answer, 408)
         assert time.perf_counter() - started < 5
         assert answer.headers["connection"] == "close"
-    assert logged_service.stored()["files"] == 0
+    assert (await logged_service.stored())["files"] == 0
 
 
 def test_silence_ends_within_35_seconds() -> None:
@@ -245,7 +245,7 @@ async def test_a_body_that_breaks_in_the_middle(logged_service: Any, monkeypatch
             status = int((await reader.readline()).split()[1])
         writer.transport.abort()
         assert status in (400, 408)
-    assert logged_service.stored()["files"] == 0
+    assert (await logged_service.stored())["files"] == 0
 
 
 async def test_tiny_pieces(logged_service: Any) -> None:
@@ -278,7 +278,7 @@ async def test_an_upload_that_is_too_large(start_service: Any) -> None:
         answer = await send(service.url, data)
         hold(answer, 413)
         assert answer.json["code"] == "BAD_REQUEST"
-    assert service.stored()["files"] == 0
+    assert (await service.stored())["files"] == 0
     exactly = request("PUT", BUILD, ADMIN, body=b"x" * 100_000)
     hold(await send(service.url, exactly), 201)
 

@@ -116,7 +116,7 @@ async def test_content_type_with_parameters(service: Any) -> None:
 )
 async def test_what_is_no_json_object(service: Any, body: bytes) -> None:
     """Decision 10: 400 INVALID_REQUEST: not parsable, ambiguous, or not an object."""
-    before = service.stored()
+    before = await service.stored()
     headers = {"Content-Type": "application/json"}
     for method, path, key in (
         ("POST", "/api/v1/check", None),
@@ -127,7 +127,7 @@ async def test_what_is_no_json_object(service: Any, body: bytes) -> None:
     ):
         answer = await service.call(method, path, key=key, data=body, headers=headers, status=400)
         assert answer["code"] == "INVALID_REQUEST"
-    assert service.stored() == before
+    assert await service.stored() == before
 
 
 async def test_too_large(service: Any) -> None:

@@ -127,7 +127,7 @@ async def test_the_same_again_is_a_conflict(service: Any) -> None:
     await register(service, "1.0.0")
     answer = await service.call("POST", REGISTER, key="write", json=registration("1.0.0"), status=409)
     assert answer["code"] == "CONFLICT"
-    assert service.stored()["build"] == 1
+    assert (await service.stored())["build"] == 1
 
 
 async def test_the_application_of_the_body_must_be_that_of_the_path(service: Any) -> None:
@@ -144,7 +144,7 @@ async def test_a_platform_that_the_application_does_not_list(service: Any) -> No
     assert answer["code"] == "INVALID_REQUEST"
     path = "/api/v1/updates/my-app/builds/1.0.0/android/arm"
     assert (await service.call("PUT", path, key="write", data=b"x", status=400))["code"] == "INVALID_REQUEST"
-    assert service.stored()["files"] == 0
+    assert (await service.stored())["files"] == 0
 
 
 @pytest.mark.parametrize("kind", ["sha256", "sha512", "sha1", "md5"])

@@ -11,7 +11,7 @@ def upgrade() -> None:
     op.create_table(
         "rollup",
         sa.Column("application_id", sa.String(length=100), nullable=False),
-        sa.Column("span", sa.String(length=4), nullable=False),
+        sa.Column("span", sa.String(length=10), nullable=False),
         sa.Column("measure", sa.String(length=20), nullable=False),
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("label", sa.String(length=200), nullable=False),

@@ -1,0 +1,214 @@
+"""Several processes on one PostgreSQL: what one acknowledged, all obey within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.conftest import Service
+from tests.servers.postgres import Postgres
+from updater.database.leases import Leases
+from updater.database.opening import open_database
+from updater.database.postgres import driver_url
+from updater.database.tables import metadata
+from updater.errors import Unavailable
+
+ASK = "/api/v1/updates/my-app/check?platform=linux&architecture=amd64&current_version=0.1.0"
+
+
+@pytest.fixture
+async def database_url(postgres: Postgres) -> str:
+    return await postgres.create_database()
+
+
+@pytest.fixture
+async def pair(start_service: Any) -> tuple[Service, Service]:
+    first = await start_service()
+    await first.application()
+    return first, await start_service()
+
+
+async def within(seconds: float, condition: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    while True:
+        found = condition()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return time.monotonic() - started
+        assert time.monotonic() - started < seconds, "too late"
+        await asyncio.sleep(0.01)
+
+
+async def test_the_tables_are_the_migrations(database_url: str, tmp_path: Path) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    async with open_database(database_url, tmp_path):
+        engine = create_async_engine(driver_url(database_url))
+        async with engine.connect() as connection:
+            drift = await connection.run_sync(
+                lambda raw: compare_metadata(
+                    MigrationContext.configure(raw, opts={"compare_type": True, "compare_server_default": True}),
+                    metadata,
+                )
+            )
+        await engine.dispose()
+    assert drift == []
+
+
+async def test_a_release_is_offered_by_all_and_a_deletion_obeyed(pair: tuple[Service, Service]) -> None:
+    first, second = pair
+    await first.publish(b"x", "1.0.0")
+
+    async def offered() -> bool:
+        return bool((await second.call("GET", ASK))["update_available"])
+
+    assert await within(1, offered) < 1
+    await first.call("DELETE", "/api/v1/updates/my-app/releases/1.0.0/linux/amd64", key="admin", status=200)
+
+    async def gone() -> bool:
+        return not (await second.call("GET", ASK))["update_available"]
+
+    assert await within(1, gone) < 1
+
+
+async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) -> None:
+    first, second = pair
+    key, text = await first.services.access.create_key("new", "read")
+
+    async def known() -> bool:
+        response, _ = await second.exchange("GET", "/api/v1/applications", key=text)
+        return response.status == 200
+
+    await within(1, known)
+    assert key.id is not None
+    await first.services.access.revoke_key(key.id)
+
+    async def unknown() -> bool:
+        response, _ = await second.exchange("GET", "/api/v1/applications", key=text)
+        return response.status == 401
+
+    await within(1, unknown)
+
+
+async def test_changes_arrive_when_nobody_could_listen(
+    pair: tuple[Service, Service], postgres: Postgres, database_url: str
+) -> None:
+    """The connection that listens is cut; what is said before it is back is found by its revision."""
+    import asyncpg
+
+    first, second = pair
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    killer = await asyncpg.connect(postgres.url("postgres"))
+    await killer.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'LISTEN%'", name
+    )
+    await killer.close()
+    await first.publish(b"x", "1.0.0")
+
+    async def offered() -> bool:
+        return bool((await second.call("GET", ASK))["update_available"])
+
+    assert await within(1, offered) < 1
+
+
+async def test_without_the_database_clients_are_served_and_writes_wait(
+    pair: tuple[Service, Service], postgres: Postgres
+) -> None:
+    first, second = pair
+    await first.publish(b"the bytes", "1.0.0")
+    path = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
+    postgres.stop()
+    try:
+        assert (await first.call("GET", ASK, status=200))["update_available"]
+        _, body = await first.exchange("GET", path, status=200)
+        assert body == b"the bytes"
+        assert (await first.call("GET", "/health", status=200))["status"] == "degraded"
+        refused, _ = await first.exchange(
+            "PUT", "/api/v1/updates/my-app/builds/1.1.0/linux/amd64", key="write", data=b"new", status=503
+        )
+        assert "Retry-After" in refused.headers
+        report = {
+            "current_version": "0.1.0",
+            "target_version": "1.0.0",
+            "platform": "linux",
+            "architecture": "amd64",
+            "status": "completed",
+        }
+        await first.call("POST", "/api/v1/updates/my-app/status", json=report, status=503)
+    finally:
+        postgres.start()
+
+    async def writes() -> bool:
+        response, _ = await first.exchange(
+            "PUT", "/api/v1/updates/my-app/builds/1.2.0/linux/amd64", key="write", data=b"newer"
+        )
+        return response.status in (201, 409)
+
+    assert await within(2, writes) < 2
+
+    async def offered() -> bool:
+        return (await second.call("GET", ASK)).get("latest_version") == "1.2.0"
+
+    await within(2, offered)
+
+
+async def test_one_coordinate_is_taken_once_by_many_processes(pair: tuple[Service, Service]) -> None:
+    path = "/api/v1/updates/my-app/builds/1.0.0/linux/amd64"
+
+    async def put(number: int) -> int:
+        response, _ = await pair[number % 2].exchange("PUT", path, key="write", data=b"bytes %d" % number)
+        return response.status
+
+    statuses = await asyncio.gather(*(put(number) for number in range(16)))
+    assert sorted(statuses) == [201] + [409] * 15
+
+
+async def test_siblings_of_a_release_are_published_at_once(pair: tuple[Service, Service]) -> None:
+    """A build matrix publishes all targets of one version at the same time: none may be refused for it."""
+
+    async def put(number: int, platform: str, version: str) -> int:
+        path = f"/api/v1/updates/my-app/builds/{version}/{platform}/amd64"
+        response, _ = await pair[number % 2].exchange("PUT", path, key="write", data=b"bytes")
+        return response.status
+
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        platforms = ("linux", "windows", "darwin")
+        statuses = await asyncio.gather(*(put(n, platform, version) for n, platform in enumerate(platforms)))
+        assert statuses == [201, 201, 201]
+
+
+async def test_a_build_is_not_lost_to_the_deletion_of_its_sibling(pair: tuple[Service, Service]) -> None:
+    first, second = pair
+    for number in range(10):
+        version = f"1.0.{number}"
+        await first.publish(b"x", version)
+        delete = first.exchange("DELETE", f"/api/v1/updates/my-app/releases/{version}/linux/amd64", key="admin")
+        put = second.exchange("PUT", f"/api/v1/updates/my-app/builds/{version}/windows/amd64", key="write", data=b"y")
+        (deleted, _), (made, _) = await asyncio.gather(delete, put)
+        assert (deleted.status, made.status) == (200, 201)
+        found = await first.call("GET", f"/api/v1/updates/my-app/releases?version={version}", key="read")
+        assert [each["platform"] for each in found["releases"]] == ["windows"]
+
+
+async def test_a_lease_has_one_holder(database_url: str, tmp_path: Path) -> None:
+    async with open_database(database_url, tmp_path) as database:
+        mine, yours = Leases(database, "a"), Leases(database, "b")
+        assert await mine.take("work", for_s=60)
+        assert not await yours.take("work", for_s=60)
+        assert await mine.take("work", for_s=-1)
+        assert await yours.take("work", for_s=60)
+
+
+async def test_no_server_is_a_clear_failure(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable):
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(open_database("postgresql://127.0.0.1:1/none", tmp_path))

@@ -1,0 +1,92 @@
+"""What other processes changed: a shared database tells, and is asked twice a second in case it could not.
+
+NOTIFY makes a change known at once; the revision number catches what was said while nobody could listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from sqlalchemy import select
+
+from updater.database.engine import CHANNEL, Database
+from updater.database.tables import change, revision
+from updater.errors import Failure
+
+ASK_EVERY_S = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class ChangeWatcher:
+    """Calls `on_change` with the topics that changed, until cancelled. One for each process."""
+
+    def __init__(self, database: Database, url: str, on_change: Callable[[set[str]], Awaitable[None]]) -> None:
+        self._database = database
+        self._url = url
+        self._on_change = on_change
+        self._heard = asyncio.Event()
+        self._seen = 0
+
+    async def start(self) -> None:
+        """Note where the database stands. Call before reading what `on_change` will refresh. Raises Unavailable."""
+        self._seen, _ = await self._changes(None)
+
+    async def run(self) -> None:
+        """Watch. A database that is away is asked again until it is back."""
+        listener = asyncio.create_task(self._listen())
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ASK_EVERY_S):
+                        await self._heard.wait()
+                self._heard.clear()
+                await self._ask()
+        finally:
+            listener.cancel()
+
+    async def _ask(self) -> None:
+        try:
+            value, topics = await self._changes(self._seen)
+            if topics:
+                await self._on_change(topics)
+            self._seen = value
+        except Failure:
+            return  # asked again soon, from the same revision
+        except Exception as error:
+            _log.error("changes.failed", exc_info=error)
+
+    async def _changes(self, since: int | None) -> tuple[int, set[str]]:
+        async with self._database.read() as connection:
+            value = int(await connection.scalar(select(revision.c.value)) or 0)
+            if since is None or value == since:
+                return value, set()
+            # A lower value than seen: another database stands there now, so everything may have changed.
+            newer = select(change.c.topic).where(change.c.revision > (since if value > since else -1))
+            return value, set(await connection.scalars(newer))
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._connection() as lost:
+                    self._heard.set()
+                    await lost.wait()
+            except Exception as error:
+                _log.warning("changes.not_listening", cause=type(error).__name__)
+            await asyncio.sleep(ASK_EVERY_S)
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncio.Event]:
+        """Listen on a connection of our own for the block; the event is set when it is lost."""
+        import asyncpg
+
+        connection = await asyncpg.connect(self._url, timeout=5)
+        lost = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._heard.set())
+            yield lost
+        finally:
+            connection.terminate()

@@ -1,0 +1,34 @@
+"""Open the database that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from updater.database.engine import Database
+from updater.database.sqlite import sqlite_database
+
+FILE_NAME = "updater.db"
+
+
+@asynccontextmanager
+async def open_database(url: str | None, root: Path) -> AsyncIterator[Database]:
+    """Open PostgreSQL at `url`, or without one the SQLite file in `root`, migrated to the present schema.
+
+    Raises:
+        ConfigurationError: it was written by a newer version of this program, or the extra is missing.
+        StorageFull, Unavailable: it cannot be opened or migrated now.
+    """
+    if url is None:
+        database = sqlite_database(root / FILE_NAME)
+    else:
+        # Only who uses PostgreSQL pays for its driver.
+        from updater.database.postgres import postgres_database
+
+        database = postgres_database(url)
+    try:
+        await database.migrate()
+        yield database
+    finally:
+        await database.close()
