@@ -22,7 +22,7 @@ from updater.backups.make import make_backup
 from updater.catalog.retention import RetentionPolicy
 from updater.clock import utc_now
 from updater.deployments.model import Level
-from updater.errors import ConfigurationError, Invalid
+from updater.errors import ConfigurationError, Conflict, Invalid
 from updater.services import Services
 
 Event = dict[str, Any]
@@ -178,6 +178,9 @@ async def backup(services: Services, *, folder: str) -> AsyncIterator[Event]:
     """Back everything up into a folder of this machine, named by its absolute path."""
     if not Path(folder).is_absolute():
         raise Invalid({"folder": "expected an absolute path"})
+    if services.settings.storage.database_url is not None:
+        # A database file that lies there from before would otherwise be taken for the present one.
+        raise Conflict("Only the embedded database is backed up; use pg_dump for PostgreSQL, and copy the stored files")
     await services.telemetry.flush_checks()
     root = Path(services.settings.storage.root)
     step = None

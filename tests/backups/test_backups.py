@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import os
@@ -154,6 +155,15 @@ async def test_folders_that_do_not_fit_are_refused(service: Any, tmp_path: Path,
     (folder / "secret").write_bytes(b"of another installation")
     with pytest.raises(Conflict, match="another installation"):
         await back_up(service, folder)
+
+
+async def test_only_the_embedded_database_is_backed_up(service: Any, tmp_path: Path) -> None:
+    storage = dataclasses.replace(service.services.settings.storage, database_url="postgresql://db.example.com/updater")
+    settings = dataclasses.replace(service.services.settings, storage=storage)
+    elsewhere = dataclasses.replace(service.services, settings=settings)
+    with pytest.raises(Conflict, match="pg_dump"):
+        [event async for event in OPERATIONS["backup"](elsewhere, folder=str(tmp_path / "backup"))]
+    assert not (tmp_path / "backup").exists()
 
 
 async def test_only_one_at_a_time(service: Any, tmp_path: Path) -> None:

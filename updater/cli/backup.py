@@ -72,10 +72,13 @@ async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dic
     from updater.artifacts.opening import open_blobs
     from updater.backups.restore import restore_backup
     from updater.config import load
+    from updater.errors import Conflict
     from updater.folder import hold_folder
 
     storage = load(config).storage
     root, files = Path(storage.root), 0
+    if storage.database_url is not None:
+        raise Conflict("A backup is restored into the embedded database only; storage.database_url is set")
     with hold_folder(root), open_blobs(storage.blob_url, root) as target:
         async for done, files in restore_backup(folder, root, target):
             on_progress({"done": done, "total": files})
