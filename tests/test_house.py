@@ -14,11 +14,12 @@ ROOT = Path(updater.__file__).parent
 FLOORS = (
     ("__main__",),
     ("cli",),
+    ("serving", "supervisor"),
     ("app", "logs"),
-    ("web",),
+    ("web", "background"),
     ("operations",),
     ("services",),
-    ("health", "backups", "folder"),
+    ("health", "backups", "folder", "listening", "workers"),
     ("catalog", "artifacts", "telemetry", "access", "deployments", "tasks"),
     ("database",),
     ("config", "clock", "errors"),
@@ -94,8 +95,8 @@ def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
     imports = all_imports(path)
     room = name.split(".")[0]
     # deployments.probes asks what is deployed whether it is well: aiohttp's client, not its server.
-    if room not in ("web", "app", "client", "cli") and name != "deployments.probes":
-        assert not any(each.split(".")[0] == "aiohttp" for each in imports), "aiohttp belongs in web/ and app.py"
+    if room not in ("web", "app", "serving", "client", "cli") and name != "deployments.probes":
+        assert not any(each.split(".")[0] == "aiohttp" for each in imports), "aiohttp belongs in web/, app, serving"
     if not (name.endswith(".store") or room == "database"):
         assert not any(each.split(".")[0] == "sqlalchemy" for each in imports), "SQL belongs in */store.py"
     if name != "config":

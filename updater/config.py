@@ -129,6 +129,7 @@ class ServerSettings:
     public_url: str | None = _setting(fields.String(allow_none=True, validate=_http_url), None)
     trusted_proxies: tuple[str, ...] = _setting(fields.List(fields.String(validate=_network)), ())
     drain_s: int = _setting(_whole(0, 3600), 30)
+    workers: int = _setting(_whole(1, 256), 1)
 
 
 @dataclass(frozen=True)
@@ -433,7 +434,23 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
         for name, kind in SECTIONS.items()
     }
     _require_apart(sections["desktop"])
+    if sections["server"].workers > 1 and sections["storage"].database_url is None:
+        raise ConfigurationError(
+            "server.workers: several processes need PostgreSQL (storage.database_url): "
+            "SQLite can be damaged by more than one writing process"
+        )
     return Settings(**sections)
+
+
+def inherited_descriptors() -> list[int]:
+    """Return the listening sockets that systemd opened for this very process.
+
+    Source: sd_listen_fds(3): LISTEN_PID names the process, the descriptors are LISTEN_FDS from 3 on.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = os.environ.get("LISTEN_FDS", "")
+    return list(range(3, 3 + int(count))) if count.isdecimal() else []
 
 
 def pick_environment(names: Iterable[str]) -> dict[str, str]:

@@ -36,7 +36,7 @@ def claim_folder(settings: StorageSettings) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def hold_folder(root: Path) -> Iterator[None]:
+def hold_folder(root: Path, lock_file: str = LOCK_FILE) -> Iterator[None]:
     """Make the data folder and hold it: the embedded database and store have one process.
 
     Raises:
@@ -44,7 +44,7 @@ def hold_folder(root: Path) -> Iterator[None]:
     """
     try:
         _make_durable(root)
-        descriptor = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(root / lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigurationError(f"storage.root: {error.filename or root} cannot be used: {error.strerror}") from None
     try:

@@ -16,10 +16,15 @@ import orjson
 import structlog
 
 
-def configure_logs(level: str) -> None:
-    """Send structlog's and the standard library's loggers to standard output."""
+def configure_logs(level: str, *, worker: int | None = None) -> None:
+    """Send structlog's and the standard library's loggers to standard output; a worker's lines bear its number."""
+
+    def number(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.setdefault("worker", worker)
+        return event
+
     structlog.configure(
-        processors=list(PROCESSORS),
+        processors=[*([] if worker is None else [number]), *PROCESSORS],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _Lenient(sys.stdout.buffer))),
         cache_logger_on_first_use=True,

@@ -34,7 +34,7 @@ from updater.errors import ConfigurationError, Conflict, DigestMismatch, NotFoun
 
 RESTORING = "restoring"
 # What a folder may hold that nothing was ever stored in.
-_FURNITURE = frozenset({"lock", ".gitignore", "control.sock", "lost+found"})
+_FURNITURE = frozenset({"lock", ".gitignore", "control.sock", "workers.lock", "lost+found"})
 _BATCH_BYTES = 1 << 20
 
 

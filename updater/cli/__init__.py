@@ -24,6 +24,7 @@ class Target(NamedTuple):
 
 COMMANDS = {
     "serve": Target("updater.cli.serve:serve", "Run the service until SIGTERM or Ctrl-C."),
+    "restart": Target("updater.cli.serve:restart", "Exchange the workers of a service, losing no request."),
     "publish": Target("updater.cli.publish:publish", "Upload a file as one build of a release."),
     "check": Target("updater.cli.check:check", "Ask whether there is a newer release."),
     "fetch": Target("updater.cli.fetch:fetch", "Download a release: resumes, verifies."),

@@ -60,6 +60,11 @@ async def _operate(
         return await _result(_run_there(root, operation, given), on_progress)
 
 
+def run_events(events: AsyncGenerator[Event], on_progress: Callable[[Event], None]) -> Any:
+    """Go through events to the result; a failure ends the command with one line."""
+    return asyncio.run(_result(events, on_progress))
+
+
 async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], None]) -> Any:
     # Closed here, in this task: left to the end of the loop, what the generator holds open would be torn down at once.
     async with aclosing(events):

@@ -1,31 +1,84 @@
-"""`updater serve`: run the service."""
+"""`updater serve` and `updater restart`: run the service, and exchange its workers."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import click
 
-from updater.cli.operate import config_option
+from updater.cli.operate import Event, config_option, run_events
 
 
 @click.command()
 @config_option
-def serve(config: Path | None) -> None:
+@click.option("--worker", type=(int, int, str), hidden=True)
+def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Without a configuration file it keeps everything in ./storage, listens on 127.0.0.1:8080 and prints an admin
-    key on its first start. SIGHUP reads keys and limits again.
+    key on its first start. SIGHUP reads keys and limits again; with several workers it is a rolling restart.
     """
-    from updater.app import serve as run
     from updater.config import load
     from updater.errors import ConfigurationError, Failure
     from updater.logs import configure_logs
 
     try:
         settings = load(config)
-        configure_logs(settings.logging.level)
-        asyncio.run(run(settings, reload=lambda: load(config), announce=lambda line: click.echo(line, err=True)))
+        configure_logs(settings.logging.level, worker=None if worker is None else worker[0])
+        if worker is None and settings.server.workers > 1:
+            from updater.supervisor import supervise
+
+            asyncio.run(supervise(settings, announce=_announce))
+            return
+        from updater.serving import serve as run
+        from updater.workers import Place
+
+        place = None if worker is None else Place.from_words(*worker)
+        asyncio.run(run(settings, reload=lambda: load(config), announce=_announce, place=place))
     except (ConfigurationError, Failure) as error:
         raise click.ClickException(str(error)) from None
+
+
+@click.command()
+@config_option
+def restart(config: Path | None) -> None:
+    """Exchange the workers of a service, losing no request.
+
+    One by one: a new worker answers before the one it replaces retires.
+    """
+    from updater.config import load
+    from updater.errors import ConfigurationError
+
+    try:
+        root = Path(load(config).storage.root)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    result = run_events(_ask(root), lambda event: click.echo(f"worker {event['worker']}: now process {event['pid']}"))
+    click.echo(f"{result['replaced']} workers exchanged")
+
+
+def _announce(line: str) -> None:
+    click.echo(line, err=True)
+
+
+async def _ask(root: Path) -> AsyncGenerator[Event]:
+    from updater.folder import short_path
+    from updater.workers import CONTROL_SOCKET
+
+    try:
+        with short_path(root / CONTROL_SOCKET) as path:
+            reader, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        raise click.ClickException(
+            f"no workers are at work in {root}; a service of one process is restarted by who started it "
+            "(systemctl restart updater; with updater.socket that refuses nobody)"
+        ) from None
+    try:
+        writer.write(b"restart\n")
+        async for line in reader:
+            yield json.loads(line)
+    finally:
+        writer.close()

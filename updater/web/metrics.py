@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
@@ -13,10 +15,23 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DURATION_BUCKETS_S = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
 
+class Family(NamedTuple):
+    """What was counted under one name, as plain values. `samples` are name, labels and value."""
+
+    name: str
+    text: str
+    kind: str
+    samples: Sequence[tuple[str, dict[str, str], float]]
+
+
 class Metrics:
-    """All counters of one process. `gauges` are read at each scrape: name -> (help, reader)."""
+    """All counters of one process. `gauges` are read at each scrape: name -> (help, reader).
+
+    `ask_all` gives those of all workers by their number, where there are several.
+    """
 
     def __init__(self) -> None:
+        self.ask_all: Callable[[], Awaitable[Mapping[int, list[Family]]]] | None = None
         self.registry = CollectorRegistry()
         self._requests = _Requests()
         self.registry.register(self._requests)
@@ -30,8 +45,40 @@ class Metrics:
         self.registry.register(_Gauge(name, text, read))
 
     def render(self) -> bytes:
-        """Return everything in the text format of Prometheus."""
+        """Return everything of this process in the text format of Prometheus."""
         return generate_latest(self.registry)
+
+    async def render_all(self) -> bytes:
+        """Return everything of all workers."""
+        if self.ask_all is None:
+            return self.render()
+        # It only collects, so anything with a `collect` is a registry to it.
+        return generate_latest(_Merged(await self.ask_all()))
+
+    def families(self) -> list[Family]:
+        """Return everything as plain values."""
+        return [
+            Family(each.name, each.documentation, each.type, [sample[:3] for sample in each.samples])
+            for each in self.registry.collect()
+        ]
+
+
+class _Merged:
+    """The figures of several workers, each with its number."""
+
+    def __init__(self, by_worker: Mapping[int, list[Family]]) -> None:
+        self._by_worker = by_worker
+
+    def collect(self) -> Iterable[Metric]:
+        """Give each name once, with what all workers say of it."""
+        merged: dict[str, Metric] = {}
+        for number, families in sorted(self._by_worker.items()):
+            for family in families:
+                metric = merged.setdefault(family.name, Metric(family.name, family.text, family.kind))
+                for name, labels, value in family.samples:
+                    metric.add_sample(name, {"worker": str(number), **labels}, value)
+        workers = GaugeMetricFamily("updater_workers", "Workers whose figures these are", value=len(self._by_worker))
+        return (workers, *merged.values())
 
 
 class _Tally:
@@ -98,3 +145,6 @@ class _Gauge:
     def collect(self) -> Iterable[Metric]:
         """Read the figure. Source: the custom collector interface of prometheus-client."""
         yield GaugeMetricFamily(self._name, self._text, value=self._read())
+
+
+METRICS = web.AppKey("metrics", Metrics)

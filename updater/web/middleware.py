@@ -32,7 +32,7 @@ _log = structlog.get_logger("updater.request")
 _CREDENTIAL_HEADERS = tuple(istr(name) for name in ("Authorization", "X-API-Key", "Content-Length"))
 _SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
 _LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
-_FORWARDED_FOR = istr("X-Forwarded-For")
+_FORWARDED_FOR, _CONNECTION = istr("X-Forwarded-For"), istr("Connection")
 _UNMATCHED = "unmatched"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 # What the log says of requests that no status ended; the first as nginx has it.
@@ -92,6 +92,8 @@ class Gate:
         self._surfaces = tuple(surfaces)
         self._places: dict[web.AbstractRoute, _Place] = {}
         self._fallback = fallback
+        # From now on every connection ends with its next answer.
+        self.draining = False
         self._id_prefix = f"req_{secrets.token_hex(4)}"
         self._count = 0
         self._shares_limits = parts.limits is not None and parts.limits.shared is not None
@@ -135,6 +137,9 @@ class Gate:
 
     async def complete_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add what every answer carries (`on_response_prepare`)."""
+        if self.draining:
+            response.force_close()
+            response.headers[_CONNECTION] = "close"
         visit = request.get(VISIT)
         if visit is None:
             return
@@ -242,6 +247,9 @@ class Gate:
                     "agent_platform": agent.platform,
                 }
             )
+
+
+GATE = web.AppKey("gate", Gate)
 
 
 def _is_wrong(visit: Visit, presented: str | None) -> bool:

@@ -70,7 +70,7 @@ class Operations:
     @endpoint(Contract("Metrics for Prometheus", answers={200: None}, media_types=("text/plain",)))
     async def get_metrics(self, request: web.Request) -> web.Response:
         """Return all figures in the text format of Prometheus."""
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await self._metrics.render_all(), headers={"Content-Type": CONTENT_TYPE})
 
     @endpoint(Contract("This document", answers={200: None}, media_types=("application/json",)))
     async def get_document(self, request: web.Request) -> web.Response:

@@ -6,8 +6,10 @@ quotes the input, and log a traceback. The same goes for an unknown `Expect`.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Coroutine
+import socket
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -20,8 +22,45 @@ from updater.web.errors import Answer, answer_for, unexpected, write_api
 _log = structlog.get_logger("updater.request")
 
 
+_POLL_S = 0.05
+
+
 class Runner(web.AppRunner):
-    """An `AppRunner` whose connections answer in the error shape of the REST document."""
+    """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently."""
+
+    _listening: Sequence[socket.socket] = ()
+
+    async def listen(self, sockets: Sequence[socket.socket], *, at_once: int) -> None:
+        """Answer on these sockets, accepting at most so many connections in one turn of the event loop."""
+        self._listening = sockets
+        for each in sockets:
+            await web.SockSite(self, each, backlog=at_once).start()
+
+    async def drain(self, *, linger_s: float, patience: asyncio.Future[None]) -> None:
+        """Accept no more, and return when every answer under way is sent, or when `patience` is over.
+
+        For `linger_s` connections stay open without anything new being accepted: who uses one hears with its next
+        answer that it ends, and nobody's request meets a closing connection.
+
+        Source: measured, with clients that keep connections and clients that do not; stopping at once loses some.
+        """
+        if self.server is None:
+            return
+        if linger_s:
+            for listening in self._listening:
+                asyncio.get_running_loop().remove_reader(listening.fileno())
+            await asyncio.sleep(linger_s)
+        for site in list(self.sites):
+            await site.stop()
+        while not patience.done():
+            # aiohttp's own shutdown would stop reading the uploads that are under way.
+            busy = [each for each in self.server.connections if not _is_idle(each)]
+            for each in self.server.connections:
+                if _is_idle(each):
+                    each.close()
+            if not busy:
+                return
+            await asyncio.wait({patience}, timeout=_POLL_S)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
@@ -64,6 +103,12 @@ class _Connection(RequestHandler):
         """Send an answer; the gate makes plain responses of all errors, so an exception comes from before it."""
         answer = answer_for(resp) if isinstance(resp, web.HTTPException) else None
         return super().finish_response(request, resp if answer is None else _write(answer), start_time)
+
+
+def _is_idle(connection: RequestHandler) -> bool:
+    """Tell whether a connection waits for a request; anything else is about to end by itself, or is an answer."""
+    waiter = connection._waiter
+    return waiter is not None and not waiter.done() and not connection._messages
 
 
 def _unreadable(error: BaseException | None) -> Answer:

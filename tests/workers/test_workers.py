@@ -1,0 +1,168 @@
+"""Several workers on one port: replaced one by one under load, or when they die, without anybody noticing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.durability.conftest import is_gone
+from tests.servers.postgres import Postgres
+from tests.workers.load import Load, download
+from tests.workers.processes import Started, serving, wait_until
+from updater.cli.exits import Exit
+
+CHECK = "/api/v1/updates/my-app/check?current_version=0.9.0&platform=linux&architecture=amd64"
+Start = Callable[..., AbstractContextManager[Started]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Start]:
+    """Return a function that runs two workers on a database of their own."""
+    url = await postgres.create_database()
+
+    def workers(**more: Any) -> AbstractContextManager[Started]:
+        more.setdefault("server", {"workers": 2, "drain_s": 10})
+        return serving(tmp_path / "data", storage={"root": str(tmp_path / "data"), "database_url": url}, **more)
+
+    yield workers
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("how", ["signal", "command"])
+async def test_a_rolling_restart_fails_no_request_and_cuts_no_download(start: Start, how: str) -> None:
+    content = random.Random(1).randbytes(20 << 20)
+    digest = hashlib.sha256(content).hexdigest()
+    with start() as parent:
+        path = await asyncio.to_thread(parent.publish, content)
+        before = parent.workers()
+        async with Load(parent.url, CHECK) as load:
+            await load.until(500)
+            downloads = [asyncio.create_task(download(parent.url, path, digest, took_s=20)) for _ in range(6)]
+            if how == "signal":
+                parent.process.send_signal(signal.SIGHUP)
+            else:
+                said = await asyncio.to_thread(parent.command, "restart")
+                assert said.returncode == 0, said.stderr
+                assert said.stdout.endswith("2 workers exchanged\n")
+                assert all(f"now process {pid}\n" in said.stdout for pid in parent.workers().values())
+            await asyncio.to_thread(wait_until, lambda: len(parent.events("worker.replaced")) == 2, "the restart")
+            await load.until(max(3_000, load.answered + 500))
+            assert await asyncio.gather(*downloads) == [None] * 6
+        assert load.failures == {}
+        after = parent.workers()
+        assert set(before) == set(after) == {1, 2}
+        assert not set(before.values()) & set(after.values())
+        await asyncio.to_thread(wait_until, lambda: all(is_gone(pid) for pid in before.values()), "the old ones' end")
+        assert parent.stop() == 0
+        assert all(is_gone(pid) for pid in after.values())
+
+
+async def test_without_draining_requests_are_lost(start: Start) -> None:
+    """The control of the test above: workers that are ended at once do fail requests."""
+    with start(server={"workers": 2, "drain_s": 0}) as parent:
+        await asyncio.to_thread(parent.publish, b"bytes")
+        async with Load(parent.url, CHECK) as load:
+            await load.until(200)
+            for pid in parent.workers().values():
+                os.kill(pid, signal.SIGKILL)
+            await load.until(load.answered + 200)
+        assert load.failures
+
+
+async def test_a_worker_that_dies_is_replaced_while_the_others_go_on(start: Start) -> None:
+    with start() as parent:
+        await asyncio.to_thread(parent.publish, b"bytes")
+        first, second = parent.workers()[1], parent.workers()[2]
+        os.kill(first, signal.SIGKILL)
+        async with Load(parent.url, CHECK, clients=4) as load:
+            await asyncio.to_thread(wait_until, lambda: parent.workers()[1] != first, "the replacement")
+        assert load.answered > 0
+        assert load.failures.total() <= 4, "at most what the dead one had accepted"
+        assert parent.workers()[2] == second
+        assert [(each["worker"], each["status"]) for each in parent.events("worker.died")] == [(1, -9)]
+
+
+async def test_a_worker_that_cannot_start_ends_the_restart_and_the_others_stay(tmp_path: Path, start: Start) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("rate_limit: {anonymous_per_minute: 5}")
+    with start(words=("--config", str(settings))) as parent:
+        before = parent.workers()
+        settings.write_text("rate_limit: {anonymous_per_minute: no}")
+        said = await asyncio.to_thread(parent.command, "restart")
+        assert said.returncode == Exit.UNAVAILABLE
+        assert "worker 1 did not start; the service's log says why" in said.stderr
+        assert "rate_limit.anonymous_per_minute" in parent.said()
+        assert b"healthy" in parent.call("GET", "/health")
+        assert parent.workers() == before
+        settings.write_text("rate_limit: {anonymous_per_minute: 6}")
+        assert (await asyncio.to_thread(parent.command, "restart")).returncode == 0
+
+
+async def test_workers_end_with_their_parent(start: Start) -> None:
+    with start() as parent:
+        workers = parent.workers().values()
+        parent.process.kill()
+        await asyncio.to_thread(wait_until, lambda: all(is_gone(pid) for pid in workers), "the workers' end")
+
+
+async def test_a_second_parent_is_refused(start: Start) -> None:
+    with start() as parent:
+        said = await asyncio.to_thread(parent.command, "serve")
+        assert said.returncode == 1
+        assert "is in use by another process" in said.stderr
+        assert said.stderr.count("\n") == 1
+
+
+async def test_metrics_are_those_of_all_workers(start: Start) -> None:
+    with start() as parent:
+        for _ in range(20):
+            await asyncio.to_thread(parent.call, "GET", "/health")
+        text = (await asyncio.to_thread(parent.call, "GET", "/metrics")).decode()
+        found = re.findall(r'^updater_requests_total\{.*route="/health".*worker="(\d)".*\} (\S+)$', text, re.MULTILINE)
+        assert sum(float(count) for _, count in found) == 20
+        assert "\nupdater_workers 2.0\n" in text
+        assert {each[0] for each in re.findall(r'process_start_time_seconds\{worker="(\d)"\}', text)} == {"1", "2"}
+        assert text.count("# TYPE updater_requests_total counter") == 1
+        os.kill(parent.workers()[1], signal.SIGSTOP)
+        try:
+            text = (await asyncio.to_thread(parent.call, "GET", "/metrics")).decode()
+            assert "\nupdater_workers 1.0\n" in text
+        finally:
+            os.kill(parent.workers()[1], signal.SIGCONT)
+
+
+def test_sqlite_has_one_process_and_the_start_says_why(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", server={"workers": 2}) as started:
+        assert started.process.wait(60) == 1
+        (line,) = started.said().splitlines()
+        assert "server.workers: several processes need PostgreSQL (storage.database_url)" in line
+        assert "SQLite" in line
+
+
+def test_restart_needs_workers(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as started:
+        said = started.command("restart")
+        assert (said.returncode, said.stdout) == (1, "")
+        assert "no workers are at work" in said.stderr
+        assert started.stop() == 0
+
+
+async def test_the_port_of_a_parent_is_taken(start: Start, tmp_path: Path) -> None:
+    with start() as parent:
+        port = parent.url.rpartition(":")[2]
+        environment = {**parent.environment, "UPDATER_SERVER__PORT": port, "UPDATER_STORAGE__ROOT": str(tmp_path / "b")}
+        command = [*parent.process.args]  # type: ignore[misc]
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert said.returncode == 1
+        assert said.stderr == f"Error: server.port: cannot listen on 127.0.0.1:{port}: Address already in use\n"

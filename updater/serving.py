@@ -1,0 +1,239 @@
+"""One process that serves: what it listens on, which signals it obeys, and the order in which it starts and ends.
+
+Alone it opens its sockets, or takes those of systemd. As a worker it takes those of its parent (see `supervisor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+from aiohttp import http_parser, web
+
+from updater.access.limits import RateLimits, open_limits
+from updater.app import build_app, make_runner, open_services
+from updater.background import background
+from updater.config import Settings
+from updater.errors import ConfigurationError, Failure
+from updater.folder import CONTROL_SOCKET, claim_folder, short_path
+from updater.listening import BACKLOG, HandedSocket, address_of, open_sockets, take_sockets
+from updater.services import Services
+from updater.web.control import build_control
+from updater.web.metrics import METRICS
+from updater.web.middleware import GATE
+from updater.web.siblings import share_metrics
+from updater.workers import READY, RETIRE, Place, remove
+
+# Source: measured; in so long, clients that keep their connections have heard that those end.
+LINGER_S = 1.0
+# A worker that was replaced serves its running downloads to the end, within reason.
+RETIREMENT_S = 3600.0
+_log = structlog.get_logger(__name__)
+
+
+class _Ending:
+    """When to stop, and how patiently with what is under way."""
+
+    def __init__(self, drain_s: float) -> None:
+        self.wanted = asyncio.Event()
+        self.patience_s = RETIREMENT_S
+        self._drain_s = drain_s
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def stop(self) -> None:
+        """Stop within `server.drain_s`."""
+        self._within(self._drain_s)
+
+    def retire(self) -> None:
+        """Stop when nothing is under way any more."""
+        self._within(RETIREMENT_S)
+
+    def _within(self, patience_s: float) -> None:
+        if self.wanted.is_set() and patience_s >= self.patience_s:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self.patience_s = patience_s
+        self._timer = asyncio.get_running_loop().call_later(patience_s, self._run_out)
+        self.wanted.set()
+
+    def _run_out(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
+
+    @property
+    def patience(self) -> asyncio.Future[None]:
+        """Return what is done when patience is over."""
+        return self._over
+
+
+async def serve(
+    settings: Settings,
+    *,
+    reload: Callable[[], Settings],
+    announce: Callable[[str], None],
+    place: Place | None = None,
+) -> None:
+    """Run the service until SIGTERM or SIGINT. SIGHUP reads keys and limits again, through `reload`.
+
+    `announce` is told lines for the person who started it: the address, and the first admin key, once. `place` is
+    a worker's; its parent says when it is over.
+
+    Raises:
+        ConfigurationError: the service cannot start with these settings.
+    """
+    require_platform()
+    root = Path(settings.storage.root)
+    ending, rereading = _Ending(settings.server.drain_s), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # Before anything slow: an unhandled SIGHUP would end the process, and SIGTERM would not drain.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.stop)
+    loop.add_signal_handler(signal.SIGHUP, rereading.set)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(claim_folder(settings.storage))
+        services = await stack.enter_async_context(open_services(settings))
+        limits = await stack.enter_async_context(open_limits(settings.rate_limit))
+        await _first_key(services, announce)
+        application = build_app(services, limits)
+        runner = make_runner(application, settings)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        sockets = take_sockets(place.listening) if place is not None else open_sockets(settings.server)
+        handed = any(isinstance(each, HandedSocket) for each in sockets)
+        # Workers take connections one by one, so that none of them takes all that come at once.
+        await runner.listen(sockets, at_once=1 if place is not None else BACKLOG)
+        if settings.storage.database_url is None:  # else commands open the shared database themselves
+            await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
+        if place is None:
+            for each in sockets:
+                announce(f"listening on {address_of(each)}")
+        else:
+            await stack.enter_async_context(share_metrics(application[METRICS], root, place.number))
+            await stack.enter_async_context(_obey(place, ending))
+        async with background(services), _reread_on(rereading, services, limits, reload):
+            await ending.wanted.wait()
+        application[GATE].draining = True
+        services.deployments.runs.release()
+        _log.info("server.draining", seconds=ending.patience_s)
+        await runner.drain(linger_s=LINGER_S if handed else 0, patience=ending.patience)
+
+
+def require_platform() -> None:
+    """Refuse to start where known bugs would bite. Raises ConfigurationError."""
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise ConfigurationError("aiohttp runs without its C parser; install a built wheel of aiohttp")
+    if sys.flags.optimize:
+        raise ConfigurationError("python -O switches checks off; start without -O")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < min(hard, 65_536):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
+
+
+@asynccontextmanager
+async def _obey(place: Place, ending: _Ending) -> AsyncIterator[None]:
+    """Tell the parent that this worker is ready, and do as it says, for the block. Without a parent, end."""
+
+    async def listen() -> None:
+        while True:
+            try:
+                word = await loop.sock_recv(channel, 1)
+            except OSError:
+                word = b""
+            if word != RETIRE:
+                ending.stop()
+                return
+            ending.retire()
+
+    loop = asyncio.get_running_loop()
+    with socket.socket(fileno=place.channel) as channel:
+        channel.setblocking(False)
+        await loop.sock_sendall(channel, READY)
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _control(services: Services, path: Path) -> AsyncIterator[None]:
+    """Open the control socket. Only the holder of the folder gets here, so an old socket is a dead one."""
+    remove(path)
+    runner = web.AppRunner(build_control(services), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    with short_path(path) as short:
+        mask = os.umask(0o177)
+        try:
+            await web.UnixSite(runner, short).start()
+        finally:
+            os.umask(mask)
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+            remove(path)
+
+
+async def _first_key(services: Services, announce: Callable[[str], None]) -> None:
+    """Make an admin key when nobody could sign in otherwise."""
+    access = services.settings.access
+    if not access.enabled or access.api_keys or await services.access.list_keys():
+        return
+    _, text = await services.access.create_key("first admin", "admin")
+    announce(f"admin key (shown only now): {text}")
+
+
+@asynccontextmanager
+async def _reread_on(
+    rereading: asyncio.Event, services: Services, limits: RateLimits | None, reload: Callable[[], Settings]
+) -> AsyncIterator[None]:
+    """Read keys and limits again whenever the event is set, for the block."""
+
+    async def reread() -> None:
+        while True:
+            await rereading.wait()
+            rereading.clear()
+            await _reread(services, limits, reload)
+
+    task = asyncio.create_task(reread())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _reread(services: Services, limits: RateLimits | None, reload: Callable[[], Settings]) -> None:
+    try:
+        fresh = reload()
+        services.tokens.configure(fresh.access.jwt)
+    except ConfigurationError as error:
+        _log.error("server.reload_refused", reason=str(error))
+        return
+    services.people.configure(fresh.access)
+    services.access.configure(fresh.access)
+    try:
+        await services.access.load()
+    except Failure as failure:
+        _log.error("server.reload_failed", reason=failure.message)
+        return
+    if limits is not None:
+        limits.configure(
+            anonymous=fresh.rate_limit.anonymous_per_minute,
+            authenticated=fresh.rate_limit.authenticated_per_minute,
+            sign_in=fresh.rate_limit.sign_in_per_minute,
+        )
+    _log.info("server.reloaded")

@@ -1,0 +1,252 @@
+"""The parent of several workers: it opens the sockets, starts the workers, and replaces those that die.
+
+A rolling restart (SIGHUP, or `updater restart`) starts a new worker for each, waits until it answers, and only then
+lets the old one retire. The parent itself serves nobody and imports little: what a new version of the program changes
+in the workers comes with a rolling restart, what it changes here with a full one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from updater.config import Settings
+from updater.errors import Unavailable
+from updater.folder import hold_folder, short_path
+from updater.listening import address_of, close_sockets, open_sockets
+from updater.workers import CONTROL_SOCKET, LOCK_FILE, READY, RETIRE, Place, find_metrics_sockets, remove
+
+START_S = 120.0
+# Beyond server.drain_s: what ending takes when nobody is served any more.
+_ENDING_S = 15.0
+_FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 30.0
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """One process that serves, and our end of the channel to it."""
+
+    def __init__(self, number: int, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+        self.number = number
+        self.process = process
+        self.started_s = time.monotonic()
+        self._channel = channel
+
+    async def is_ready(self) -> bool:
+        """Wait until it answers; False when it ended or took too long."""
+        try:
+            async with asyncio.timeout(START_S):
+                return await asyncio.get_running_loop().sock_recv(self._channel, 1) == READY
+        except (TimeoutError, OSError):
+            return False
+
+    def retire(self) -> None:
+        """Let it serve what is under way, and end."""
+        with contextlib.suppress(OSError):
+            self._channel.send(RETIRE)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Wait for its end; return its exit status."""
+        try:
+            return await self.process.wait()
+        finally:
+            if self.process.returncode is not None:
+                self._channel.close()
+
+
+class Team:
+    """The workers of one service: one for each number, and those that retire."""
+
+    def __init__(self, command: Sequence[str], listening: Sequence[socket.socket], size: int) -> None:
+        self._command = tuple(command)
+        self._listening = tuple(each.fileno() for each in listening)
+        self._size = size
+        self._present: dict[int, Worker] = {}
+        self._alive: dict[Worker, asyncio.Task[None]] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        # Held by who exchanges a worker: a rolling restart, or the keeper of one that died.
+        self._exchange = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Start them one after the other: the first one brings the database up to date and makes the first key.
+
+        Raises:
+            Unavailable: one does not start; it has said why.
+        """
+        for number in range(1, self._size + 1):
+            self._present[number] = await self._hire(number)
+        self._keepers = [asyncio.create_task(self._keep(number)) for number in self._present]
+
+    async def restart(self) -> AsyncIterator[dict[str, int]]:
+        """Exchange one after the other, and tell of each.
+
+        Raises:
+            Unavailable: a new worker does not start; it has said why. Those not yet exchanged go on.
+        """
+        for number in list(self._present):
+            async with self._exchange:
+                fresh = await self._hire(number)
+                old, self._present[number] = self._present[number], fresh
+            old.retire()
+            _log.info("worker.replaced", worker=number, pid=fresh.process.pid, retiring=old.process.pid)
+            yield {"worker": number, "pid": fresh.process.pid}
+
+    async def stop(self, within_s: float) -> None:
+        """End all of them, kindly first."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for worker in list(self._alive):
+            worker.signal(signal.SIGTERM)
+        if self._alive:
+            _, late = await asyncio.wait(self._alive.values(), timeout=within_s)
+            for worker in list(self._alive) if late else ():
+                worker.signal(signal.SIGKILL)
+            await asyncio.gather(*self._alive.values())
+
+    async def _hire(self, number: int) -> Worker:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            words = Place(number, theirs.fileno(), self._listening).words()
+            process = await asyncio.create_subprocess_exec(
+                *self._command, *words, pass_fds=(*self._listening, theirs.fileno()), stdin=asyncio.subprocess.DEVNULL
+            )
+        worker = Worker(number, process, ours)
+        attending = self._alive[worker] = asyncio.create_task(self._attend(worker))
+        ready = False
+        try:
+            ready = await worker.is_ready()
+        finally:
+            if not ready:
+                worker.signal(signal.SIGKILL)
+        if not ready:
+            await attending
+            raise Unavailable(f"worker {number} did not start")
+        _log.info("worker.started", worker=number, pid=process.pid)
+        return worker
+
+    async def _attend(self, worker: Worker) -> None:
+        status = await worker.wait()
+        self._alive.pop(worker, None)
+        _log.info("worker.ended", worker=worker.number, pid=worker.process.pid, status=status)
+
+    async def _keep(self, number: int) -> None:
+        """Replace the worker of this number whenever it dies, at once at first, and slower when that does not help."""
+        delay_s = _FIRST_DELAY_S
+        while True:
+            worker = self._present[number]
+            await worker.process.wait()
+            if self._present[number] is not worker:
+                continue
+            lived_s = time.monotonic() - worker.started_s
+            delay_s = _FIRST_DELAY_S if lived_s > _STEADY_S else min(2 * delay_s, _LONGEST_DELAY_S)
+            _log.error("worker.died", worker=number, pid=worker.process.pid, status=worker.process.returncode)
+            await asyncio.sleep(delay_s)
+            async with self._exchange:
+                if self._present[number] is worker:
+                    with contextlib.suppress(Unavailable):
+                        self._present[number] = await self._hire(number)
+
+
+async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Run `server.workers` processes until SIGTERM or SIGINT. SIGHUP is a rolling restart.
+
+    Raises:
+        FolderInUse: another parent has this data folder. ConfigurationError: it, or the address, cannot be used.
+        Unavailable: a worker does not start; it has said why.
+    """
+    stopping, restarting = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, restarting.set)
+    root = Path(settings.storage.root)
+    with hold_folder(root, LOCK_FILE):
+        sockets = open_sockets(settings.server)
+        # The command this process was started with, so that a worker is the same program, found the same way.
+        team = Team([sys.executable, *sys.orig_argv[1:]], sockets, settings.server.workers)
+        try:
+            starting = asyncio.create_task(_run(team, root, restarting, lambda: _say_where(sockets, announce)))
+            stopped = asyncio.create_task(stopping.wait())
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+        finally:
+            # From here on systemd, or nobody, takes new connections.
+            await team.stop(settings.server.drain_s + _ENDING_S)
+            close_sockets(sockets)
+            for path in find_metrics_sockets(root).values():
+                remove(path)
+
+
+async def _run(team: Team, root: Path, restarting: asyncio.Event, started: Callable[[], None]) -> None:
+    await team.start()
+    started()
+    async with _control(team, root / CONTROL_SOCKET):
+        while True:
+            await restarting.wait()
+            restarting.clear()
+            try:
+                async for _ in team.restart():
+                    pass
+            except Unavailable as error:
+                _log.error("restart.failed", reason=error.message)
+
+
+def _say_where(sockets: Sequence[socket.socket], announce: Callable[[str], None]) -> None:
+    for each in sockets:
+        announce(f"listening on {address_of(each)}")
+
+
+@contextlib.asynccontextmanager
+async def _control(team: Team, path: Path) -> AsyncIterator[None]:
+    """Take `restart` on a Unix socket that only the owner can open, for the block: one JSON object a line back."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def say(event: dict[str, Any]) -> None:
+            writer.write(json.dumps(event).encode() + b"\n")
+
+        with contextlib.suppress(OSError):
+            if (await reader.readline()).strip() == b"restart":
+                try:
+                    replaced = 0
+                    async for event in team.restart():
+                        say(event)
+                        replaced += 1
+                    say({"result": {"replaced": replaced}})
+                except Unavailable as error:
+                    say({"failure": type(error).__name__, "message": f"{error.message}; the service's log says why"})
+            writer.close()
+            await writer.wait_closed()
+
+    remove(path)
+    with short_path(path) as short:
+        mask = os.umask(0o177)
+        try:
+            server = await asyncio.start_unix_server(answer, short)
+        finally:
+            os.umask(mask)
+        try:
+            yield
+        finally:
+            server.close()
+            remove(path)

@@ -1,0 +1,44 @@
+"""What a parent and its workers agree on: where a worker stands, and the words on the channel between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# A worker says that it answers, its parent that another one took its place. The channel ends with the parent.
+READY, RETIRE = b"+", b"-"
+LOCK_FILE, CONTROL_SOCKET = "workers.lock", "workers.sock"
+
+
+def remove(path: Path) -> None:
+    """Remove a socket, or what is left of one, if it is there."""
+    path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A worker's: its number from 1 on, and the descriptors it was handed: of the channel, and listening ones."""
+
+    number: int
+    channel: int
+    listening: tuple[int, ...]
+
+    def words(self) -> list[str]:
+        """Return it as arguments of the hidden option `--worker`."""
+        return ["--worker", str(self.number), str(self.channel), ",".join(map(str, self.listening))]
+
+    @classmethod
+    def from_words(cls, number: int, channel: int, listening: str) -> Place:
+        """Read what `words` wrote."""
+        return cls(number, channel, tuple(int(each) for each in listening.split(",")))
+
+
+def metrics_socket(root: Path, number: int) -> Path:
+    """Return where a worker tells its siblings what it counted."""
+    return root / f"worker-{number}.sock"
+
+
+def find_metrics_sockets(root: Path) -> dict[int, Path]:
+    """Return the sockets that are there, by the workers' numbers; behind some there may be nobody."""
+    found = {path.stem.removeprefix("worker-"): path for path in root.glob("worker-*.sock")}
+    return {int(number): path for number, path in sorted(found.items()) if number.isdecimal()}
