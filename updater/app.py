@@ -169,7 +169,6 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
     application[GATE], application[METRICS] = gate, metrics
     application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
-    application.on_response_prepare.append(gate.complete_headers)
     dashboard.prepare(application)
     if access_log is not None:
         application.on_cleanup.append(access_log.close)

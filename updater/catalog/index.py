@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from updater.catalog.model import Application, Build, Release
 from updater.catalog.platforms import Target
@@ -45,7 +46,7 @@ class ApplicationIndex:
     builds: Mapping[tuple[str, Target], Build] = field(repr=False)
     # Those with a three-number version that some desktop client could be offered, newest first.
     releases: tuple[Release, ...] = ()
-    answers: dict[str, bytes] = field(default_factory=dict, repr=False)
+    answers: dict[str, Any] = field(default_factory=dict, repr=False)
     downloads: dict[str, tuple[Build, str]] = field(default_factory=dict, repr=False)
 
     def ladder(self, target: Target, *, allow_prerelease: bool) -> Ladder:

@@ -10,7 +10,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.catalog.platforms import DESKTOP_TARGETS
 
@@ -38,4 +38,4 @@ def read_agent(text: str) -> Agent:
 
 def agent_of(request: web.Request) -> Agent:
     """Return what the client of a request says of itself."""
-    return read_agent(request.headers.get("User-Agent", "")[:MAX_AGENT_CHARACTERS])
+    return read_agent(request.headers.get(hdrs.USER_AGENT, "")[:MAX_AGENT_CHARACTERS])

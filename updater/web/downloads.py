@@ -11,8 +11,8 @@ from updater.catalog.model import Build
 from updater.errors import NotFound
 from updater.services import Services
 from updater.web.delivery import DELIVERY
-from updater.web.middleware import VISIT
 from updater.web.transfer import IMMUTABLE, Download, Ending
+from updater.web.visit import VISIT
 
 
 async def send_build(

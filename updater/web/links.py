@@ -6,7 +6,7 @@ import re
 from typing import ClassVar
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.catalog.model import Build
 from updater.errors import Malformed
@@ -43,7 +43,7 @@ class Links:
 
     def origin_key(self, request: web.Request) -> str:
         """Return what tells one `download_origin` of this process from another: cheaper, for keys of caches."""
-        return "" if self._cdn_url or self._public_url else request.headers.get("Host", "")
+        return "" if self._cdn_url or self._public_url else request.headers.get(hdrs.HOST, "")
 
     def download_url(self, build: Build, origin: str) -> str:
         """Return where the bytes are: the external address, or our own on the CDN, else on `origin`."""

@@ -10,63 +10,33 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import istr
 
 from updater.access.addresses import AddressReader
-from updater.access.limits import Allowance, RateLimits, client_of
-from updater.access.principals import EVERYBODY, Principal
+from updater.access.limits import RateLimits, client_of
+from updater.access.principals import EVERYBODY
 from updater.access.service import AccessService
 from updater.errors import Malformed, RateLimited
 from updater.web.access_log import AccessLog
 from updater.web.agents import agent_of
 from updater.web.errors import Answer, answer_for, unexpected
 from updater.web.metrics import Metrics
-from updater.web.routing import Contract, Surface, contract_of
+from updater.web.routing import Surface, contract_of
+from updater.web.visit import VISIT, Place, Visit
 
 _log = structlog.get_logger("updater.request")
 # Each of these is looked up for every request: an `istr` is folded once.
-_CREDENTIAL_HEADERS = tuple(istr(name) for name in ("Authorization", "X-API-Key", "Content-Length"))
-_SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
-_LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
-_FORWARDED_FOR, _CONNECTION = istr("X-Forwarded-For"), istr("Connection")
+_API_KEY = istr("X-API-Key")
+_CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, _API_KEY, hdrs.CONTENT_LENGTH)
+_FORWARDED_FOR = istr("X-Forwarded-For")
 _UNMATCHED = "unmatched"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 # What the log says of requests that no status ended; the first as nginx has it.
 CLIENT_GONE, ANSWER_CUT = 499, 599
-
-
-class _Place(NamedTuple):
-    """Where a request went: the surface that answers, what its handler promised, and the route for figures."""
-
-    surface: Surface
-    contract: Contract | None
-    route: str
-
-
-class Visit:
-    """What the gate knows of one request."""
-
-    __slots__ = ("address", "allowance", "application_id", "begun", "id", "outcome", "place", "principal", "sent_bytes")
-
-    def __init__(self, request_id: str, place: _Place, application_id: str | None) -> None:
-        self.id = request_id
-        self.place = place
-        self.application_id = application_id
-        # What came of it, in a word for the access log: a handler's own, or the code of a refusal.
-        self.outcome = "ok"
-        self.principal: Principal | None = None
-        self.allowance: Allowance | None = None
-        self.begun = False
-        # Only once somebody needed it: reading it through proxies costs microseconds.
-        self.address: str | None = None
-        self.sent_bytes = 0
-
-
-VISIT = web.RequestKey("visit", Visit)
 
 
 @dataclass(frozen=True)
@@ -82,7 +52,7 @@ class GateParts:
 
 
 class Gate:
-    """The middleware, and the hook that completes every answer's headers.
+    """The middleware.
 
     The first surface whose prefix fits has a path; `fallback` answers for paths that nobody has.
     """
@@ -90,7 +60,7 @@ class Gate:
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
-        self._places: dict[web.AbstractRoute, _Place] = {}
+        self._places: dict[web.AbstractRoute, Place] = {}
         self._fallback = fallback
         # From now on every connection ends with its next answer.
         self.draining = False
@@ -107,6 +77,7 @@ class Gate:
         surface = place.surface
         application_id = request.match_info.get("app_id", surface.application)
         visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}", place, application_id)
+        visit.closing = self.draining
         try:
             presented = surface.credential(request)
             if surface.identify is None:
@@ -130,28 +101,13 @@ class Gate:
             answer = _answer(error, visit, request)
             visit.outcome = answer.code
             response = surface.write_error(answer, visit.id)
+        if not visit.begun:
+            visit.closing = self.draining
+            visit.begin(response)
         body = getattr(response, "body", None)
         sent = len(body) if isinstance(body, bytes) else visit.sent_bytes
         self._record(request, visit, response.status, sent, started)
         return response
-
-    async def complete_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Add what every answer carries (`on_response_prepare`)."""
-        if self.draining:
-            response.force_close()
-            response.headers[_CONNECTION] = "close"
-        visit = request.get(VISIT)
-        if visit is None:
-            return
-        visit.begun = True
-        headers = response.headers
-        headers[_SERVER] = "updater"
-        headers[_REQUEST_ID] = visit.id
-        allowance = visit.allowance
-        if allowance is not None:
-            headers[_LIMIT] = str(allowance.limit)
-            headers[_REMAINING] = str(allowance.remaining)
-            headers[_RESET] = str(allowance.reset_at)
 
     def _admit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
         """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
@@ -205,7 +161,7 @@ class Gate:
             visit.address = address
         return visit.address
 
-    def _place_of(self, request: web.Request) -> _Place:
+    def _place_of(self, request: web.Request) -> Place:
         """Return where a request went; for a known route it is worked out once."""
         route = request.match_info.route
         place = self._places.get(route)
@@ -213,11 +169,11 @@ class Gate:
             return place
         if route.resource is not None:
             path = route.resource.canonical
-            place = self._places[route] = _Place(self._surface_of(path), contract_of(route.handler), path)
+            place = self._places[route] = Place(self._surface_of(path), contract_of(route.handler), path)
             return place
         # An unknown route belongs to nobody, wherever it lies.
         unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
-        return _Place(self._fallback if unknown else self._surface_of(request.path), None, _UNMATCHED)
+        return Place(self._fallback if unknown else self._surface_of(request.path), None, _UNMATCHED)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)
@@ -236,7 +192,7 @@ class Gate:
                     "method": request.method,
                     "path": request.path[:300],
                     "status": status,
-                    "ms": round(duration_s * 1000, 3),
+                    "ms": int(duration_s * 1_000_000) / 1000,
                     "bytes": sent,
                     "application": visit.application_id,
                     "outcome": visit.outcome,
@@ -291,12 +247,12 @@ def _method_label(method: str) -> str:
 
 def api_key(request: web.Request) -> str | None:
     """Return what the header X-API-Key holds."""
-    return request.headers.get("X-API-Key")
+    return request.headers.get(_API_KEY)
 
 
 def bearer(request: web.Request) -> str | None:
     """Return what follows `Bearer` in the Authorization header; an empty text when the header is something else."""
-    header = request.headers.get("Authorization")
+    header = request.headers.get(hdrs.AUTHORIZATION)
     if header is None:
         return None
     scheme, _, token = header.partition(" ")

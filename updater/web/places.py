@@ -6,7 +6,7 @@ from aiohttp import web
 
 from updater.access.addresses import AddressReader
 from updater.config import Settings
-from updater.web.middleware import VISIT
+from updater.web.visit import VISIT
 
 
 class Places:

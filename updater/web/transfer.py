@@ -28,6 +28,7 @@ from aiohttp import web
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
 from updater.web.sources import Source, open_source
+from updater.web.visit import begin
 from updater.web.wire import READ_BYTES, SourceBroken, Wire
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -146,6 +147,7 @@ async def send_file(
     response.content_length = body.size_bytes  # removed again from a 304 by aiohttp
     response.headers["Cache-Control"] = cache_control if plan.status in (200, 206, 304) else "no-store"
     if not plan.ranges:
+        begin(request, response)
         await response.prepare(request)
         return response
     wanted = () if request.method == "HEAD" else plan.ranges
@@ -188,6 +190,7 @@ async def _deliver(
     request: web.Request, response: DownloadResponse, body: _Body, source: Source, stall_s: float
 ) -> Sent:
     try:
+        begin(request, response)
         await response.prepare(request)
     except ConnectionError:
         return Sent(Ending.LEFT)

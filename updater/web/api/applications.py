@@ -13,9 +13,9 @@ from updater.catalog.service import CatalogService
 from updater.errors import Forbidden
 from updater.web.answers import json_answer
 from updater.web.api.rendering import application_item, page_keys, stats_keys
-from updater.web.middleware import VISIT
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339
+from updater.web.visit import VISIT
 
 
 class Applications:

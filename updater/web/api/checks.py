@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 import updater.web.api.schemas as schemas
 from updater.catalog.decision import NoUpdate, Question
@@ -24,6 +25,7 @@ from updater.web.routing import Contract, endpoint
 MAX_CACHED_ANSWERS = 4_096
 MAX_CACHED_QUERY_CHARACTERS = 300
 _CHECK_QUERY = schemas.CheckQuery()
+_JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
 
 
 class Checks:
@@ -34,7 +36,6 @@ class Checks:
         self._links = links
         self._counter = counter
         self._places = places
-        self._asked: dict[tuple[str, str], Asked] = {}
 
     @endpoint(
         Contract(
@@ -49,20 +50,16 @@ class Checks:
         """Answer a check; the same query gets the same bytes until the application changes."""
         application_id = request.match_info["app_id"]
         answers = self._catalog.index_of(application_id).answers
-        origin = self._links.origin(request)
-        key = f"{origin}?{request.rel_url.raw_query_string}"
-        body = answers.get(key)
-        asked = self._asked.get((application_id, key))
-        if body is None or asked is None:
+        key = f"{self._links.origin_key(request)}?{request.rel_url.raw_query_string}"
+        known = answers.get(key)
+        if known is None:
             query = await parse_query(_CHECK_QUERY, request)
-            asked = _asked(application_id, query)
-            body = self._answer(application_id, query, origin)
-            if len(key) <= MAX_CACHED_QUERY_CHARACTERS:
-                self._remember(application_id, key, asked)
-                if len(answers) < MAX_CACHED_ANSWERS:
-                    answers[key] = body
+            body = self._answer(application_id, query, self._links.origin(request))
+            known = (body, _asked(application_id, query))
+            _remember(answers, key, known)
+        body, asked = known
         self._counter.count(asked, self._places.of(request))
-        return web.Response(body=body, content_type=JSON)
+        return web.Response(body=body, headers=_JSON_HEADERS)
 
     @endpoint(
         Contract(
@@ -102,12 +99,6 @@ class Checks:
         """Return the latest version of the application in the query."""
         return self._latest(request, query.get("application_id") or query["app_id"], query)
 
-    def _remember(self, application_id: str, key: str, asked: Asked) -> None:
-        """Keep what a query says, so that the same query is counted without reading it again."""
-        if len(self._asked) >= 2 * MAX_CACHED_ANSWERS:
-            self._asked.clear()
-        self._asked[application_id, key] = asked
-
     def _answer(self, application_id: str, asked: dict[str, Any], origin: str) -> bytes:
         current = self._catalog.parse(application_id, asked["current_version"], "current_version")
         target = Target(asked["platform"], asked["architecture"])
@@ -138,6 +129,14 @@ class Checks:
             "metadata": build.metadata if query["include_metadata"] else {},
         }
         return json_answer(answer)
+
+
+def _remember(answers: dict[str, Any], key: str, known: tuple[bytes, Asked]) -> None:
+    """Keep an answer for the same query. Invented queries cannot fill the place for good: it is emptied when full."""
+    if len(key) <= MAX_CACHED_QUERY_CHARACTERS:
+        if len(answers) >= MAX_CACHED_ANSWERS:
+            answers.clear()
+        answers[key] = known
 
 
 def _asked(application_id: str, asked: dict[str, Any]) -> Asked:

@@ -14,9 +14,9 @@ from updater import __version__
 from updater.clock import utc_now
 from updater.services import Services
 from updater.web.answers import json_answer
-from updater.web.middleware import VISIT
 from updater.web.routing import Contract, endpoint
 from updater.web.times import rfc3339
+from updater.web.visit import VISIT
 
 
 class Health:

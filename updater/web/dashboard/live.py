@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from aiohttp_sse import sse_response
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp_sse import EventSourceResponse, sse_response
 
 from updater.access.principals import Level
 from updater.deployments.model import RunState
@@ -18,6 +19,7 @@ from updater.web.answers import json_answer
 from updater.web.routing import Contract, endpoint
 from updater.web.system.rendering import step_item
 from updater.web.times import rfc3339
+from updater.web.visit import begin
 
 _SHOWN_LINES = 200
 _NUMBER = re.compile(r"[0-9]{1,12}")
@@ -70,7 +72,7 @@ class Live:
         after = request.headers.get("Last-Event-ID") or request.query.get("after", "0")
         if not _NUMBER.fullmatch(after):
             raise Malformed("The last event's id is a whole number")
-        async with sse_response(request) as response:
+        async with sse_response(request, response_cls=_Events) as response:
             await response.send("{}", event="open", retry=_RETRY_MS)
             async with contextlib.aclosing(self._deployments.runs.follow(run, int(after))) as events:
                 async for event in events:
@@ -91,3 +93,12 @@ def _run_item(run: RunState) -> dict[str, Any]:
         "steps": [step_item(each) for each in run.steps],
         "recovery": [step_item(each) for each in run.recovery],
     }
+
+
+class _Events(EventSourceResponse):
+    """An event stream that carries what every answer carries."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        if isinstance(request, web.Request):
+            begin(request, self)
+        return await super().prepare(request)

@@ -10,9 +10,9 @@ from aiohttp import web
 from updater.access.principals import Level
 from updater.deployments.service import DeploymentService
 from updater.web.dashboard.policy import page_headers
-from updater.web.middleware import VISIT
 from updater.web.routing import Contract, endpoint
 from updater.web.sessions import SessionDoor
+from updater.web.visit import VISIT
 
 _STATIC = Path(__file__).parent / "static"
 _ASSETS = {"style.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}

@@ -12,9 +12,9 @@ from updater.catalog.model import Page
 from updater.services import Services
 from updater.web.answers import json_answer
 from updater.web.desktop.rendering import update_item
-from updater.web.middleware import VISIT
 from updater.web.parsing import load_values
 from updater.web.routing import Contract, endpoint
+from updater.web.visit import VISIT
 
 _PATH = schemas.VersionPath()
 

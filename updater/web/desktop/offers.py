@@ -25,10 +25,10 @@ from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import UNKNOWN, Asked
 from updater.web.agents import agent_of
 from updater.web.desktop.rendering import Names, in_word_order
-from updater.web.middleware import VISIT
 from updater.web.parsing import load_values
 from updater.web.places import Places
 from updater.web.routing import Contract, endpoint
+from updater.web.visit import VISIT
 
 MAX_CACHED_ANSWERS = 4_096
 MAX_CACHED_QUERY_CHARACTERS = 300

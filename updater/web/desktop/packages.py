@@ -16,10 +16,10 @@ from updater.web.answers import json_answer
 from updater.web.desktop.rendering import Names, package_hash
 from updater.web.downloads import send_build
 from updater.web.metrics import Metrics
-from updater.web.middleware import VISIT
 from updater.web.parsing import load_values
 from updater.web.routing import Contract, endpoint
 from updater.web.uploads import receive_form, welcome
+from updater.web.visit import VISIT
 
 # A shared cache may keep the bytes, but asks each time, with the client's key: what was deactivated or is not
 # for this client ends at once.

@@ -13,8 +13,8 @@ from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
 from updater.web.answers import json_answer
-from updater.web.middleware import VISIT
 from updater.web.routing import Contract, endpoint
+from updater.web.visit import VISIT
 
 
 class Reports:
