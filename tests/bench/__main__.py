@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import checks, desktop, files, history, objects, reports, startup
+from tests.bench import checks, desktop, files, history, objects, reports, startup, workers
 from tests.bench.rows import Figure, Row, table
 
 ROWS: tuple[Row, ...] = (
@@ -18,6 +18,7 @@ ROWS: tuple[Row, ...] = (
     *reports.ROWS,
     *startup.ROWS,
     *history.ROWS,
+    *workers.ROWS,
 )
 BUILD = Path("build")
 

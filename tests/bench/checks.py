@@ -13,7 +13,7 @@ from tests.bench.seed import seed
 
 CHECK_PATH = "/api/v1/updates/{app_id}/check"
 # Installed clients are of a few versions, so the load asks a few questions in turn.
-_QUESTIONS = [
+QUESTIONS = [
     f"{CHECK_PATH.format(app_id='my-app')}?current_version=1.0.{patch}&platform=linux&architecture=amd64"
     for patch in range(20)
 ]
@@ -33,11 +33,11 @@ end
 
 def against_bare_handler(folder: Path) -> Sequence[Figure]:
     """Compare with a handler that reads the query and returns the same bytes."""
-    script = _script(folder)
+    script = write_script(folder)
     seed(folder, 100)
     with service(folder) as own:
         body = folder / "body.json"
-        body.write_bytes(urllib.request.urlopen(own.url + _QUESTIONS[0]).read())
+        body.write_bytes(urllib.request.urlopen(own.url + QUESTIONS[0]).read())
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
@@ -48,7 +48,7 @@ def against_bare_handler(folder: Path) -> Sequence[Figure]:
 
 def against_few_releases(folder: Path) -> Sequence[Figure]:
     """Compare a catalog of 100,000 releases with one of 100."""
-    script = _script(folder)
+    script = write_script(folder)
     seed(folder / "many", 100_000)
     seed(folder / "few", 100)
     with service(folder / "many") as many, service(folder / "few") as few:
@@ -64,9 +64,10 @@ def per_cpu_s(server: Process, script: Path) -> float:
     return answered / (server.cpu_s() - before_s)
 
 
-def _script(folder: Path) -> Path:
+def write_script(folder: Path) -> Path:
+    """Write what wrk asks for."""
     path = folder / "checks.lua"
-    path.write_text(_SCRIPT % ", ".join(f'"{each}"' for each in _QUESTIONS))
+    path.write_text(_SCRIPT % ", ".join(f'"{each}"' for each in QUESTIONS))
     return path
 
 
