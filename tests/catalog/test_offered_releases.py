@@ -14,9 +14,9 @@ from sqlalchemy import insert
 
 import updater.catalog.decision as decision
 from updater.catalog.decision import Hindrance, Standing
+from updater.catalog.index_store import IndexStore
 from updater.catalog.model import CONFIG_DEFAULTS
 from updater.catalog.platforms import DESKTOP_TARGETS, Target
-from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Scheme, Version, is_three_numbers, parse_version
 from updater.database.engine import Database
 from updater.database.opening import open_database
@@ -127,7 +127,7 @@ async def test_the_few_rows_give_the_naive_answers(database: Database) -> None:
     catalogs = {f"app-{number}": rows_of(chance) for number in range(CATALOGS)}
     for application_id, rows in catalogs.items():
         await fill(database, application_id, rows)
-    indexes = await CatalogStore(database).load_index()
+    indexes = await IndexStore(database).load()
     kept = offered = 0
     for application_id, rows in catalogs.items():
         index = indexes[application_id]
@@ -147,10 +147,10 @@ async def test_the_index_of_one_application_is_as_in_all(database: Database) -> 
     chance = random.Random(7)
     for number in range(4):
         await fill(database, f"app-{number}", rows_of(chance))
-    store = CatalogStore(database)
-    every = await store.load_index()
+    store = IndexStore(database)
+    every = await store.load()
     for application_id, index in every.items():
-        assert (await store.load_index(application_id))[application_id].releases == index.releases
+        assert (await store.load(application_id))[application_id].releases == index.releases
 
 
 SEMVER = ("1.2.3", "0.0.0", "10.20.30", "1.2.3-a", "1.2.3-1", "1.2.3+b", "1.2.3-a+b.c")
@@ -165,7 +165,7 @@ async def test_the_database_knows_three_numbers_as_we_do(
     for number, text in enumerate(texts):
         version = parse_version(text, scheme)
         await fill(database, f"app-{number}", [Row(version, target, None, active=True, quarantined=False)], scheme)
-        index = (await CatalogStore(database).load_index(f"app-{number}"))[f"app-{number}"]
+        index = (await IndexStore(database).load(f"app-{number}"))[f"app-{number}"]
         wanted = not version.prerelease and is_three_numbers(version)
         assert [each.version.text for each in index.releases] == ([version.text] if wanted else []), text
 
@@ -174,7 +174,7 @@ async def test_standings(database: Database) -> None:
     old = Row(parse_version("1.0.0"), TARGETS[0], None, active=True, quarantined=False)
     new = Row(parse_version("3.0.0"), TARGETS[0], parse_version("2.5.0"), active=True, quarantined=False)
     await fill(database, "app", [old, new])
-    index = (await CatalogStore(database).load_index())["app"]
+    index = (await IndexStore(database).load())["app"]
     standings = {
         text: decision.judge(index, parse_version(text)).standing
         for text in ("0.9.0", "1.0.0", "1.0.1", "2.5.0", "3.0.0", "3.0.1")

@@ -31,7 +31,8 @@ from updater.catalog.model import (
 )
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate, RetentionPolicy, expendable
-from updater.catalog.store import ACTIVE, CatalogStore
+from updater.catalog.rows_store import ACTIVE
+from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Scheme, Version, parse_version
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
@@ -56,7 +57,7 @@ class CatalogService:
 
     async def load(self) -> None:
         """Read the whole index."""
-        self._index = await self._store.load_index()
+        self._index = await self._store.index.load()
 
     # -- the read path: memory only
 
@@ -324,7 +325,7 @@ class CatalogService:
 
     async def _expendable(self, connection: Any, application_id: str, policy: RetentionPolicy) -> list[Candidate]:
         candidates = await self._store.list_candidates(connection, application_id)
-        offered = await self._store.offered_release_ids(connection, application_id)
+        offered = await self._store.index.offered_release_ids(connection, application_id)
         return expendable(candidates, offered, policy, self._clock())
 
     async def announce_all(self) -> None:
@@ -336,7 +337,7 @@ class CatalogService:
     async def reload_all(self) -> None:
         """Read the whole index again, after something changed serving states in bulk."""
         async with self._reloading:
-            self._index = await self._store.load_index()
+            self._index = await self._store.index.load()
 
     async def _publish(
         self, application_id: str, draft: Draft, file: ExternalFile | HostedFile, staged: Staged | None = None
@@ -385,7 +386,7 @@ class CatalogService:
     async def _reload(self, application_id: str) -> None:
         """Swap one application's snapshot. One at a time, so that an older reading never wins."""
         async with self._reloading:
-            fresh = (await self._store.load_index(application_id)).get(application_id)
+            fresh = (await self._store.index.load(application_id)).get(application_id)
             index = dict(self._index)
             if fresh is None:
                 index.pop(application_id, None)

@@ -15,7 +15,7 @@ from marshmallow import Schema, fields
 import updater.web.fields as own
 from updater import __version__
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
-from updater.web.api.schemas import ErrorAnswer
+from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.ops import ASSETS
 from updater.web.routing import Contract, contract_of
 

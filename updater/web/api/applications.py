@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.catalog.model import Page
@@ -29,7 +30,7 @@ class Applications:
             "List applications",
             Level.READ,
             query=schemas.PageQuery(),
-            answers={200: schemas.ApplicationsAnswer()},
+            answers={200: answers.ApplicationsAnswer()},
             failures=(422,),
         )
     )
@@ -45,7 +46,7 @@ class Applications:
             "Create an application",
             Level.WRITE,
             body=schemas.ApplicationBody(),
-            answers={201: schemas.Created()},
+            answers={201: answers.Created()},
             failures=(400, 409, 413, 415, 422),
         )
     )
@@ -64,7 +65,7 @@ class Applications:
         }
         return json_answer(answer, 201)
 
-    @endpoint(Contract("Show an application", Level.READ, answers={200: schemas.ApplicationAnswer()}, failures=(404,)))
+    @endpoint(Contract("Show an application", Level.READ, answers={200: answers.ApplicationAnswer()}, failures=(404,)))
     async def get_application(self, request: web.Request) -> web.Response:
         """Return an application with its configuration and counts."""
         found = self._catalog.get_application(request.match_info["app_id"])
@@ -81,7 +82,7 @@ class Applications:
             "Change an application",
             Level.ADMIN,
             body=schemas.ApplicationChanges(),
-            answers={200: schemas.Changed()},
+            answers={200: answers.Changed()},
             failures=(400, 404, 413, 415, 422),
         )
     )

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
+import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.artifacts.blobs import Staged
@@ -45,7 +46,7 @@ class Builds:
             "Upload a build (form)",
             Level.WRITE,
             raw_body={"multipart/form-data": schemas.UploadForm()},
-            answers={201: schemas.Uploaded()},
+            answers={201: answers.Uploaded()},
             failures=_UPLOAD_FAILURES,
         )
     )
@@ -63,7 +64,7 @@ class Builds:
             query=schemas.UploadQuery(),
             parses_itself=True,
             raw_body={"application/octet-stream": {"type": "string", "format": "binary"}},
-            answers={201: schemas.Uploaded()},
+            answers={201: answers.Uploaded()},
             failures=_UPLOAD_FAILURES,
         )
     )

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
+import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.catalog.decision import NoUpdate, Question
 from updater.catalog.platforms import Target
@@ -42,7 +43,7 @@ class Checks:
             "Check for updates",
             query=_CHECK_QUERY,
             parses_itself=True,
-            answers={200: schemas.CheckAnswer()},
+            answers={200: answers.CheckAnswer()},
             failures=(404, 422),
         )
     )
@@ -65,7 +66,7 @@ class Checks:
         Contract(
             "Check for updates (JSON body)",
             body=schemas.CheckBody(),
-            answers={200: schemas.CheckAnswer()},
+            answers={200: answers.CheckAnswer()},
             failures=(400, 404, 413, 415, 422),
         )
     )
@@ -79,7 +80,7 @@ class Checks:
         Contract(
             "Latest version",
             query=schemas.LatestQuery(),
-            answers={200: schemas.LatestAnswer()},
+            answers={200: answers.LatestAnswer()},
             failures=(404, 422),
         )
     )
@@ -91,7 +92,7 @@ class Checks:
         Contract(
             "Latest version (application in the query)",
             query=schemas.LatestByIdQuery(),
-            answers={200: schemas.LatestAnswer()},
+            answers={200: answers.LatestAnswer()},
             failures=(404, 422),
         )
     )

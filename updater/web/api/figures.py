@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.telemetry.service import TelemetryService
@@ -25,7 +26,7 @@ class ApplicationFigures:
             "Figures of an application",
             Level.READ,
             query=schemas.FiguresQuery(),
-            answers={200: schemas.FiguresAnswer()},
+            answers={200: answers.FiguresAnswer()},
             failures=(404, 422, 503),
         )
     )

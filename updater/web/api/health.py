@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-import updater.web.api.schemas as schemas
+import updater.web.api.answer_schemas as answers
 from updater import __version__
 from updater.clock import utc_now
 from updater.services import Services
@@ -25,7 +25,7 @@ class Health:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint(Contract("Health", answers={200: schemas.HealthAnswer(), 503: schemas.HealthAnswer()}))
+    @endpoint(Contract("Health", answers={200: answers.HealthAnswer(), 503: answers.HealthAnswer()}))
     async def get_health(self, request: web.Request) -> web.Response:
         """Tell how the parts do; 503 when the service cannot do its work."""
         now = utc_now()

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Level
 from updater.catalog.model import BuildQuery, Checksum, Draft, ExternalFile, Page
@@ -32,7 +33,7 @@ class Releases:
             "List releases",
             Level.READ,
             query=schemas.ReleasesQuery(),
-            answers={200: schemas.ReleasesAnswer()},
+            answers={200: answers.ReleasesAnswer()},
             failures=(404, 422),
         )
     )
@@ -59,7 +60,7 @@ class Releases:
             "Register an external release",
             Level.WRITE,
             body=schemas.RegisterBody(),
-            answers={201: schemas.Created()},
+            answers={201: answers.Created()},
             failures=(400, 404, 409, 413, 415, 422),
         )
     )
@@ -80,7 +81,7 @@ class Releases:
         }
         return json_answer(answer, 201)
 
-    @endpoint(Contract("Delete a release", Level.ADMIN, answers={200: schemas.Deleted()}, failures=(404, 422)))
+    @endpoint(Contract("Delete a release", Level.ADMIN, answers={200: answers.Deleted()}, failures=(404, 422)))
     async def delete_release(self, request: web.Request) -> web.Response:
         """Delete one release."""
         application_id = request.match_info["app_id"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.catalog.service import CatalogService
 from updater.clock import utc_now
@@ -26,7 +27,7 @@ class Reports:
         Contract(
             "Report an installation",
             body=schemas.ReportBody(),
-            answers={200: schemas.Recorded()},
+            answers={200: answers.Recorded()},
             failures=(400, 404, 413, 415, 422, 503),
         )
     )
