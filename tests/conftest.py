@@ -18,9 +18,10 @@ from tests.servers.postgres import Postgres, run_postgres
 from updater.access.limits import open_limits
 from updater.app import build_app, make_runner, open_services
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
-from updater.config import Settings, load
+from updater.config import load
 from updater.folder import claim_folder
 from updater.services import Services
+from updater.settings import Settings
 
 LINUX = Machine("linux", "amd64")
 QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, longest_delay_s=0.02)

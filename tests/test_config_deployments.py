@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from updater.config import STEP_COMMANDS, DeploymentSettings, as_tree, deployment_from_tree, load
+from updater.config import as_tree, deployment_from_tree, load
 from updater.errors import ConfigurationError
+from updater.settings import STEP_COMMANDS, DeploymentSettings
 
 
 def deployments(*records: Any) -> tuple[DeploymentSettings, ...]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from updater.config import DesktopSettings, load
+from updater.config import load
 from updater.errors import ConfigurationError
+from updater.settings import DesktopSettings
 
 
 def desktop(value: Any) -> tuple[DesktopSettings, ...]:

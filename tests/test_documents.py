@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from updater.cli import COMMANDS, main
-from updater.config import SECTIONS, as_tree, load
+from updater.config import as_tree, load
+from updater.settings import SECTIONS
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "config.example.yaml"

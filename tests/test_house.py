@@ -22,9 +22,9 @@ FLOORS = (
     ("health", "backups", "folder", "listening", "workers"),
     ("catalog", "artifacts", "telemetry", "access", "deployments", "tasks"),
     ("database",),
-    ("config", "clock", "errors"),
+    ("config", "settings", "clock", "errors"),
 )
-CORRIDORS = {("catalog", "artifacts"), ("config", "errors")}
+CORRIDORS = {("catalog", "artifacts"), ("config", "errors"), ("config", "settings")}
 # The client stands beside the house: an application imports it alone.
 APART = "client"
 

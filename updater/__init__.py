@@ -10,7 +10,7 @@ The rooms of the house, from the door inwards:
 * `telemetry`  reports in, figures out
 * `access`     who is asking, and what may they do
 * `database`   the engine, the tables and their migrations
-* `config`, `errors`  settings and the kinds of failure
+* `settings`, `config`, `errors`  what can be set, reading it, the kinds of failure
 * `client`     a small async client, independent of the rooms above
 
 Imports point downwards; `tests/test_house.py` holds them to it.

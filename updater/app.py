@@ -29,7 +29,6 @@ from updater.catalog.platforms import DESKTOP_PLATFORMS
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import utc_now
-from updater.config import Settings
 from updater.database.changes import ChangeWatcher
 from updater.database.engine import Database
 from updater.database.leases import Leases
@@ -38,6 +37,7 @@ from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
 from updater.health import HealthService
 from updater.services import Services
+from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.tasks.store import TaskStore
 from updater.telemetry.geo import open_locator

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 
-from updater.config import RetentionSettings
 from updater.errors import Failure
 from updater.operations import collect, retain
 from updater.services import Services
+from updater.settings import RetentionSettings
 
 _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from updater.artifacts.local import sync_folder
-from updater.config import StorageSettings
 from updater.errors import ConfigurationError
+from updater.settings import StorageSettings
 
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 _SOCKET_PATH_BYTES = 108

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 
-from updater.config import ServerSettings, inherited_descriptors
+from updater.config import inherited_descriptors
 from updater.errors import ConfigurationError
+from updater.settings import ServerSettings
 
 BACKLOG = 1024
 

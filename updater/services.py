@@ -10,10 +10,10 @@ from updater.access.service import AccessService
 from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.catalog.service import CatalogService
-from updater.config import Settings
 from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.health import HealthService
+from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
 

@@ -23,11 +23,11 @@ from aiohttp import http_parser, web
 from updater.access.limits import RateLimits, open_limits
 from updater.app import build_app, make_runner, open_services
 from updater.background import background
-from updater.config import Settings
 from updater.errors import ConfigurationError, Failure
 from updater.folder import CONTROL_SOCKET, claim_folder, short_path
 from updater.listening import BACKLOG, HandedSocket, address_of, open_sockets, take_sockets
 from updater.services import Services
+from updater.settings import Settings
 from updater.web.control import build_control
 from updater.web.metrics import METRICS
 from updater.web.middleware import GATE

@@ -21,10 +21,10 @@ from typing import Any
 
 import structlog
 
-from updater.config import Settings
 from updater.errors import Unavailable
 from updater.folder import hold_folder, short_path
 from updater.listening import address_of, close_sockets, open_sockets
+from updater.settings import Settings
 from updater.workers import CONTROL_SOCKET, LOCK_FILE, READY, RETIRE, Place, find_metrics_sockets, remove
 
 START_S = 120.0

@@ -13,10 +13,10 @@ from sqlalchemy import text
 from updater.access.people import PeopleService
 from updater.access.store import PeopleStore
 from updater.access.users import Role
-from updater.config import AccessSettings
 from updater.database.engine import Database
 from updater.database.opening import open_database
 from updater.errors import Conflict, Invalid, NotFound, Unauthenticated
+from updater.settings import AccessSettings
 
 PASSWORD = "correct horse battery"
 

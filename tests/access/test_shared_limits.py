@@ -16,8 +16,8 @@ from tests.servers.redis import Redis, redis_server  # noqa: F401 - a fixture
 from updater.access import shared
 from updater.access.limits import Allowance, RateLimits, open_limits
 from updater.access.shared import SharedWindows
-from updater.config import RateLimitSettings
 from updater.errors import ConfigurationError
+from updater.settings import RateLimitSettings
 
 LIMIT = 300
 SHIPPED_ANSWER_S, ANSWER_S = shared.ANSWER_S, 1.0

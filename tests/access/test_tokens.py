@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.web.updates.tokens import SECRET, token
 from updater.access.tokens import MAX_TOKEN_CHARACTERS, TokenReader
-from updater.config import JwtSettings, load
+from updater.config import load
 from updater.errors import ConfigurationError
+from updater.settings import JwtSettings
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from updater.config import DeploymentSettings
 from updater.deployments.journal import Journal, RunFolder, follow, is_running, list_runs, new_run_id, prune, take_lock
 from updater.deployments.model import Kind, Level, Outcome, Plan, RunState
+from updater.settings import DeploymentSettings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from updater.config import DeploymentSettings, RestartSettings
 from updater.deployments.model import (
     TRANSITIONS,
     Event,
@@ -23,6 +22,7 @@ from updater.deployments.model import (
     next_status,
 )
 from updater.errors import Conflict
+from updater.settings import DeploymentSettings, RestartSettings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
 PENDING, BUSY, DONE, FAILED = UpdateStatus

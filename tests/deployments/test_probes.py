@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from updater.config import BusySettings, HealthSettings
 from updater.deployments.probes import is_busy, wait_until_well
 from updater.errors import Unavailable
+from updater.settings import BusySettings, HealthSettings
 
 
 class Answers:

@@ -13,7 +13,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 
 from updater.access.shared import Need, SharedWindows
 from updater.access.windows import WindowStorage
-from updater.config import RateLimitSettings
+from updater.settings import RateLimitSettings
 
 # Making a key costs more than counting, and few clients send most of the requests.
 _KEPT_KEYS = 4_096

@@ -16,8 +16,8 @@ from updater.access.sessions import (
 from updater.access.store import PeopleStore
 from updater.access.users import Passwords, User, check_password, check_user, clean_name
 from updater.clock import Clock, utc_now
-from updater.config import AccessSettings
 from updater.errors import Conflict, Failure, Invalid, NotFound, Unauthenticated
+from updater.settings import AccessSettings
 
 # A session's last use is written down this often at most: a write on each request would cost a flush.
 _NOTE_EVERY_S = 60

@@ -8,8 +8,8 @@ from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
 from updater.access.principals import EVERYBODY, Level, Principal
 from updater.access.store import AccessStore
 from updater.clock import Clock, utc_now
-from updater.config import AccessSettings, ApiKeySettings
 from updater.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from updater.settings import AccessSettings, ApiKeySettings
 
 
 class AccessService:

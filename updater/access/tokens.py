@@ -11,8 +11,8 @@ import re
 from typing import Any
 
 from updater.access.principals import Level, Principal
-from updater.config import JwtSettings
 from updater.errors import ConfigurationError
+from updater.settings import JwtSettings
 
 # Far more than any claims that are of use here; nothing longer is worth a signature check.
 MAX_TOKEN_CHARACTERS = 8192

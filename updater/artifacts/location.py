@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from updater.config import OBJECT_STORE_SCHEMES, pick_environment
+from updater.config import pick_environment
+from updater.settings import OBJECT_STORE_SCHEMES
 
 LOCAL = "local"
 # Only these variables are handed on; the values win over nothing but the provider's defaults.

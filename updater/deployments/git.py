@@ -15,10 +15,10 @@ from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 
-from updater.config import DeploymentSettings
 from updater.deployments.model import Commit
 from updater.deployments.steps import Answer, Command, capture, readable
 from updater.errors import Conflict, Invalid, Unavailable
+from updater.settings import DeploymentSettings
 
 MAX_COMMITS = 500
 _HASH = re.compile(r"\A[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from updater.config import DeploymentSettings, as_tree, deployment_from_tree
+from updater.config import as_tree, deployment_from_tree
 from updater.errors import Conflict
+from updater.settings import DeploymentSettings
 
 
 class UpdateStatus(StrEnum):

@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
-from updater.config import BusySettings, HealthSettings
 from updater.deployments.steps import Command, capture
 from updater.errors import Unavailable
+from updater.settings import BusySettings, HealthSettings
 
 MAX_BODY_BYTES = 1 << 20
 _PAUSE_S = 0.25

@@ -12,7 +12,7 @@ import structlog
 
 import updater
 from updater.clock import utc_now
-from updater.config import DeploymentSettings, pick_environment
+from updater.config import pick_environment
 from updater.deployments import imports, journal, runner
 from updater.deployments.git import Git
 from updater.deployments.model import Event, Kind, Plan, RunState, Turn, UpdateStatus
@@ -20,6 +20,7 @@ from updater.deployments.steps import BASE_ENVIRONMENT, Command, capture
 from updater.deployments.store import DeploymentStore
 from updater.deployments.work import environment_names
 from updater.errors import ConfigurationError, Conflict, Failure, NotFound, Unavailable
+from updater.settings import DeploymentSettings
 
 KEPT_RUNS = 10
 MAX_LAUNCHES = 12

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from updater.clock import utc_now
-from updater.config import DeploymentSettings, pick_environment
+from updater.config import pick_environment
 from updater.deployments import imports, journal
 from updater.deployments.git import Git
 from updater.deployments.model import (
@@ -39,6 +39,7 @@ from updater.deployments.runs import Runs, git_of
 from updater.deployments.steps import BASE_ENVIRONMENT, capture
 from updater.deployments.store import DeploymentStore
 from updater.errors import Conflict, Invalid, NotFound, Unavailable
+from updater.settings import DeploymentSettings
 
 BUSY = "Active renders in progress"
 KEPT_RUNS = 10

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 
-from updater.config import DeploymentSettings, HealthSettings, RestartSettings, StepSettings, pick_environment
+from updater.config import pick_environment
 from updater.deployments.git import Git
 from updater.deployments.model import Kind, Level, Plan
 from updater.deployments.probes import wait_until_well
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
 from updater.errors import Failure, Invalid
+from updater.settings import DeploymentSettings, HealthSettings, RestartSettings, StepSettings
 
 Question = Callable[[], Awaitable[None]]
 

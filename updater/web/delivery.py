@@ -18,7 +18,7 @@ from updater.access.addresses import AddressReader
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.remote import RemoteBlobStore
-from updater.config import Settings
+from updater.settings import Settings
 from updater.web.transfer import Download, DownloadResponse, Ending, Sent, prepare_offload, send_file
 
 ACCEL_PREFIX: Final = "/_blobs/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from updater.access.addresses import AddressReader
-from updater.config import Settings
+from updater.settings import Settings
 from updater.web.visit import VISIT
 
 

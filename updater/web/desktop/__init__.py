@@ -6,8 +6,8 @@ import dataclasses
 
 from aiohttp import web
 
-from updater.config import DesktopSettings
 from updater.services import Services
+from updater.settings import DesktopSettings
 from updater.web.desktop.management import Management
 from updater.web.desktop.offers import Offers
 from updater.web.desktop.packages import Packages

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from updater.catalog.model import Build, Release
 from updater.catalog.platforms import DESKTOP_WORDS
-from updater.config import DesktopSettings
+from updater.settings import DesktopSettings
 from updater.web.links import Links, safe_name
 from updater.web.times import rfc3339
 
