@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -67,6 +68,28 @@ async def test_a_rolling_restart_fails_no_request_and_cuts_no_download(start: St
         await asyncio.to_thread(wait_until, lambda: all(is_gone(pid) for pid in before.values()), "the old ones' end")
         assert parent.stop() == 0
         assert all(is_gone(pid) for pid in after.values())
+
+
+async def test_an_idle_connection_is_closed_while_a_download_goes_on(start: Start) -> None:
+    content = random.Random(2).randbytes(20 << 20)
+    with start() as parent:
+        path = await asyncio.to_thread(parent.publish, content)
+        place = urlsplit(parent.url)
+        idle = [await asyncio.open_connection(place.hostname, place.port) for _ in range(8)]
+        for reader, writer in idle:
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"}")
+        digest = hashlib.sha256(content).hexdigest()
+        downloads = [asyncio.create_task(download(parent.url, path, digest, took_s=25)) for _ in range(4)]
+        await asyncio.sleep(1)
+        assert (await asyncio.to_thread(parent.command, "restart")).returncode == 0
+        # Sooner than by their own keep-alive, which is 15 s.
+        async with asyncio.timeout(6):
+            assert [await reader.read() for reader, _ in idle] == [b""] * 8
+        assert not any(each.done() for each in downloads), "the old workers are still at it"
+        assert await asyncio.gather(*downloads) == [None] * 4
+        for _, writer in idle:
+            writer.close()
 
 
 async def test_without_draining_requests_are_lost(start: Start) -> None:

@@ -57,7 +57,8 @@ class Runner(web.AppRunner):
             busy = [each for each in self.server.connections if not _is_idle(each)]
             for each in self.server.connections:
                 if _is_idle(each):
-                    each.close()
+                    # Its `close` would leave the connection open and deaf until the very end.
+                    each.force_close()
             if not busy:
                 return
             await asyncio.wait({patience}, timeout=_POLL_S)
