@@ -164,6 +164,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         metrics=metrics,
         access_log=access_log,
         require_application=services.catalog.index_of,
+        look_again=None if settings.storage.database_url is None else services.catalog.look_again,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)

@@ -80,6 +80,15 @@ async def test_a_release_is_offered_by_all_and_a_deletion_obeyed(pair: tuple[Ser
     assert await within(1, gone) < 1
 
 
+async def test_an_application_is_there_for_whoever_is_asked_next(pair: tuple[Service, Service]) -> None:
+    """A build machine creates an application and uploads at once, and may meet another process."""
+    for number in range(10):
+        await pair[number % 2].application(f"app-{number}")
+        path = f"/api/v1/updates/app-{number}/builds/1.0.0/linux/amd64"
+        await pair[1 - number % 2].call("PUT", path, key="write", data=b"x", status=201)
+    await pair[0].call("GET", "/api/v1/updates/none/releases", key="read", status=404)
+
+
 async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) -> None:
     first, second = pair
     key, text = await first.services.access.create_key("new", "read")

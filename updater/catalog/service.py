@@ -289,6 +289,10 @@ class CatalogService:
             if not await self._store.deactivate_release(connection, application_id, version.text):
                 raise NotFound("release", f"Release not found: {version.text}")
 
+    async def look_again(self, application_id: str) -> None:
+        """Read an application again: another process may have made it before it could tell."""
+        await self._reload(application_id)
+
     async def refresh(self, topics: set[str]) -> None:
         """Read again what other processes changed: ids of applications, or `EVERYTHING`."""
         if EVERYTHING in topics:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits, client_of
 from updater.access.principals import EVERYBODY
 from updater.access.service import AccessService
-from updater.errors import Malformed, RateLimited
+from updater.errors import Malformed, NotFound, RateLimited
 from updater.web.access_log import AccessLog
 from updater.web.agents import agent_of
 from updater.web.errors import Answer, answer_for, unexpected
@@ -49,6 +49,8 @@ class GateParts:
     metrics: Metrics
     access_log: AccessLog | None
     require_application: Callable[[str], Any]
+    # Where several processes share a database.
+    look_again: Callable[[str], Awaitable[None]] | None = None
 
 
 class Gate:
@@ -86,7 +88,10 @@ class Gate:
                 visit.principal = await surface.identify(presented)
             if self._shares_limits:
                 await self._ready_to_limit(request, visit, presented)
-            self._admit(request, visit, presented)
+            try:
+                self._admit(request, visit, presented)
+            except NotFound:
+                await self._look_again(application_id)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
             # Nobody is there to read an answer; aiohttp knows and stays quiet.
@@ -126,6 +131,16 @@ class Gate:
             parts.access.authorize(principal, contract.level, application_id)
         if application_id is not None:
             parts.require_application(application_id)
+
+    async def _look_again(self, application_id: str | None) -> None:
+        """Ask the database for an application another process may just have made: the last thing `_admit` asks.
+
+        Raises NotFound when it is not there either, or when nobody else could have made it.
+        """
+        look_again = self._parts.look_again
+        if look_again is not None and application_id is not None:
+            await look_again(application_id)
+        self._parts.require_application(application_id or "")
 
     async def _ready_to_limit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
         """Ask for what `_limit` is about to count, where processes count together."""
