@@ -18,6 +18,8 @@ from updater.telemetry.model import Event
 
 # Bounds the time one transaction holds the write lock.
 BATCH_EVENTS = 1_000
+# How long events gather that nobody waits for: thousands of redirects a second would else be a transaction each few.
+GATHER_S = 0.2
 # An entry without an event only waits for those before it.
 Entry = tuple[Event | None, asyncio.Future[None] | None]
 Batch = list[Entry]
@@ -33,6 +35,9 @@ class Recorder:
         self._waiting: deque[Entry] = deque()
         self.dropped = 0
         self._wake = asyncio.Event()
+        # How many in the queue somebody waits for, and what is set when there is no time to gather.
+        self._awaited = 0
+        self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -49,6 +54,7 @@ class Recorder:
         """Write what waits, then end."""
         self._stopping = True
         self._wake.set()
+        self._hurry.set()
         if self._task is not None:
             await self._task
 
@@ -73,16 +79,21 @@ class Recorder:
         """Return once every event queued before has been written or given up."""
         if self._task is not None and not self._stopping:
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append((None, future))
-            self._wake.set()
+            self._append(None, future)
             with contextlib.suppress(Failure):
                 await future
 
     def _put(self, event: Event, future: asyncio.Future[None] | None) -> None:
         if self._stopping or len(self._waiting) >= self._queue_size:
             raise Unavailable("Too many reports are waiting; send it again later", retry_after_s=2)
+        self._append(event, future)
+
+    def _append(self, event: Event | None, future: asyncio.Future[None] | None) -> None:
         self._waiting.append((event, future))
+        self._awaited += future is not None
         self._wake.set()
+        if future is not None or len(self._waiting) >= BATCH_EVENTS:
+            self._hurry.set()
 
     async def _run(self) -> None:
         while self._waiting or not self._stopping:
@@ -90,8 +101,19 @@ class Recorder:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            await self._gather()
             batch = [self._waiting.popleft() for _ in range(min(BATCH_EVENTS, len(self._waiting)))]
+            self._awaited -= sum(future is not None for _, future in batch)
             await self._flush(batch)
+
+    async def _gather(self) -> None:
+        """Let more events come, unless somebody waits for one or a batch is full."""
+        self._hurry.clear()
+        if self._awaited or self._stopping or len(self._waiting) >= BATCH_EVENTS:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                await self._hurry.wait()
 
     async def _flush(self, batch: Batch) -> None:
         try:

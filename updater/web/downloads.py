@@ -47,7 +47,7 @@ async def send_build(
         # A download starts with the first byte and ends with the last one, in however many requests. What somebody
         # else sends counts as sent.
         whole = "Range" not in request.headers if handed_over else response.status == 200
-        started = whole or "bytes=0-" in request.headers.get("Range", "").replace(" ", "")
+        started = whole or "bytes=0-" in request.headers.get("Range", "").replace(" ", "").lower()
         services.telemetry.count_download(
             build.id,
             started=started,
