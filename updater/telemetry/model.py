@@ -29,8 +29,7 @@ class Report:
     key_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """One response with a build's bytes: did it hold the first byte, and did the last one leave.
 
     `sent_bytes` and `duration_s` tell the throughput; they are 0 for a response that was cut off.

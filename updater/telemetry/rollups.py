@@ -91,9 +91,9 @@ class Tally:
         """Count a report."""
         self._add(report.application_id, report.received_at, _of_report(report))
 
-    def add_download(self, download: Download, application_id: str, version: str) -> None:
-        """Count a response with a build's bytes; the build is that of `version`."""
-        self._add(application_id, download.ended_at, _of_download(download, version))
+    def add_download(self, download: Download, application_id: str, version: str, amount: int = 1) -> None:
+        """Count responses with a build's bytes that are all alike; the build is that of `version`."""
+        self._add(application_id, download.ended_at, _of_download(download, version), amount)
 
     def add_checks(self, asked: Asked, at: datetime, amount: int) -> None:
         """Count update checks of clients that say the same of themselves."""
