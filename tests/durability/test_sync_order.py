@@ -14,7 +14,7 @@ CALLS = "openat,write,pwrite64,fsync,fdatasync,rename,mkdir,sendto,writev,sendms
 WITHOUT_FSYNC = ("-c", "import os; os.fsync = lambda _: None; from updater.cli import main; main()")
 WITHOUT_FULL = (
     "-c",
-    "import importlib.util as u, sys; s = u.find_spec('updater.database.engine'); m = u.module_from_spec(s);"
+    "import importlib.util as u, sys; s = u.find_spec('updater.database.sqlite'); m = u.module_from_spec(s);"
     "sys.modules[s.name] = m; text = open(s.origin).read(); assert 'synchronous=FULL' in text;"
     "exec(compile(text.replace('synchronous=FULL', 'synchronous=NORMAL'), s.origin, 'exec'), m.__dict__);"
     "from updater.cli import main; main()",
