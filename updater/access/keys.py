@@ -97,7 +97,7 @@ class KeyRing:
         self._by_prefix: dict[str, list[tuple[ApiKey, Principal]]] = {}
         for key in keys:
             self._by_prefix.setdefault(key.digest[:16], []).append((key, key.principal()))
-        self._quick_secret = secrets.token_bytes(32)
+        self._quick = hashlib.blake2b(digest_size=32, key=secrets.token_bytes(32))
         self._met: dict[bytes, tuple[ApiKey, Principal]] = {}
 
     def recognise(self, presented: str, now: datetime) -> Principal | None:
@@ -105,7 +105,9 @@ class KeyRing:
         if len(presented) > MAX_KEY_CHARACTERS:
             return None
         raw = presented.encode("utf-8", "surrogatepass")
-        quick = hashlib.blake2b(raw, digest_size=32, key=self._quick_secret).digest()
+        hashed = self._quick.copy()
+        hashed.update(raw)
+        quick = hashed.digest()
         found = self._met.get(quick)
         if found is None:
             found = self._find(presented)

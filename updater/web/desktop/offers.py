@@ -11,7 +11,7 @@ import hashlib
 from typing import Any, NamedTuple
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 import updater.web.desktop.schemas as schemas
@@ -117,14 +117,14 @@ class Offers:
     def _answer(self, request: web.Request, found: Rendered) -> web.Response:
         self._counter.count(found.asked, self._places.of(request))
         visit = request[VISIT]
-        known = request.headers.get("If-None-Match")
+        known = request.headers.get(hdrs.IF_NONE_MATCH)
         if known is not None and _names(known, found.headers["ETag"]):
             visit.outcome = "not_modified"
             headers = found.headers.copy()
             del headers["Content-Type"]
             return web.Response(status=304, headers=headers)
         visit.outcome = found.outcome
-        return web.Response(body=found.body, headers=found.headers.copy())
+        return web.Response(body=found.body, headers=found.headers)
 
     def _render_latest(self, request: web.Request, current: str | None) -> Rendered:
         origin = self._names.links.download_origin(request)
