@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import orjson
 
 from tests.web.test_gate import until
+from updater.logs import _render
 from updater.web.access_log import GATHER_LINES, GATHER_S, AccessLog
 
 PROGRAM = """
 import asyncio, logging, structlog
-from updater.logs import configure_logs
+from updater.logs import _render, configure_logs
 from updater.web.access_log import AccessLog
 configure_logs('info')
 async def main():
@@ -69,3 +71,15 @@ async def test_many_lines_do_not_wait() -> None:
     access.flush()
     access.flush()
     assert spy.batches == [GATHER_LINES, GATHER_LINES, 1]
+
+
+def test_no_text_of_a_client_breaks_a_batch_into_other_lines() -> None:
+    hostile = ['},{"id":', '},{\\"id\\":"x', '"},{"id":"', "},{", "\n", "}\n{", "\udcff", "\\", '\\"},{"id":1']
+    lines = [{"id": str(number), "agent": text} for number, text in enumerate(hostile)]
+    for batch in (lines, [line for line in lines if line["agent"] != "\udcff"]):
+        rendered = _render(None, "info", {"event": "request", "lines": [dict(line) for line in batch]})
+        read = [json.loads(line) for line in rendered.split(b"\n")]
+        assert [(line["id"], line["event"]) for line in read] == [(line["id"], "request") for line in batch]
+        assert [line["agent"] for line in read if "\udcff" not in line["agent"]] == [
+            line["agent"] for line in batch if "\udcff" not in line["agent"]
+        ]

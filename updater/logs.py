@@ -64,13 +64,16 @@ def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> byte
     lines = event.pop("lines", None)
     if lines is None:
         return _dumps(event)
-    # Into one buffer: keeping a list of the rendered lines cost ten times as much, all of it memory.
-    rendered = bytearray()
     for line in lines:
         line.update(event)
-        rendered += _dumps(line)
-        rendered += b"\n"
-    return bytes(rendered[:-1])
+    try:
+        rendered = orjson.dumps(lines, default=repr, option=orjson.OPT_UTC_Z)
+    except TypeError:
+        return b"\n".join([_dumps(line) for line in lines])
+    # One call for all costs half of one for each. All lines begin with the same key, and a key in quotes behind `},{`
+    # is in no string, where quotes are escaped.
+    first = f'{{"{next(iter(lines[0]))}":'.encode()
+    return rendered[1:-1].replace(b"}," + first, b"}\n" + first)
 
 
 def _dumps(value: Any) -> bytes:
