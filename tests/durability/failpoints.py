@@ -34,16 +34,21 @@ class Steps:
         os.open = self._open
         os.write = self._write
         connect = sqlite3.connect
+        sqlite3.connect = lambda *given, **named: connect(
+            *given, **{**named, "factory": self._connection(named.get("factory", sqlite3.Connection))}
+        )
+
+    def _connection(self, base: type[sqlite3.Connection]) -> type[sqlite3.Connection]:
         steps = self
 
-        class Connection(sqlite3.Connection):
+        class Connection(base):  # type: ignore[valid-type,misc]
             def commit(self) -> None:
                 if self.in_transaction:
                     steps.pass_by("commit")
                     super().commit()
                     steps.pass_by("committed")
 
-        sqlite3.connect = lambda *given, **named: connect(*given, **{"factory": Connection, **named})
+        return Connection
 
     def pass_by(self, name: str, halfway: Callable[[], Any] | None = None) -> None:
         with self._lock:

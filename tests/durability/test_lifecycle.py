@@ -240,7 +240,8 @@ def test_a_second_service_on_the_folder_is_refused(server: Server) -> None:
     "obstacle", ["damaged database", "damaged secret", "file in the way", "newer schema", "locked"]
 )
 def test_a_start_that_cannot_work_says_so_in_one_line(warm: Warm, root: Path, obstacle: str) -> None:
-    warm.start(root).stop()
+    assert warm.start(root).stop() == 0
+    assert not list(root.glob("updater.db-*")), "a service that stopped leaves its whole database in one file"
     holder = None
     if obstacle == "damaged database":
         (root / "updater.db").write_bytes(b"no database " * 1000)

@@ -6,8 +6,10 @@ since a read that later becomes a write silently loses updates.
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.dialects import sqlite
@@ -21,12 +23,44 @@ _READERS = 4
 
 def sqlite_database(path: Path) -> Database:
     """Return the database in the file, which is made when missing; connections open with their first use."""
-    url = f"sqlite+aiosqlite:///{path}"
-    writer = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
-    reader = create_async_engine(url, pool_size=_READERS, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+    writer, reader = _engine(path, connections=1), _engine(path, connections=_READERS)
     _prepare(writer, "BEGIN IMMEDIATE")
     _prepare(reader, "BEGIN")
     return Database(reader, writer, insert=sqlite.insert, shared=False)
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that ends when it is closed, also when somebody still holds one of its cursors.
+
+    SQLite ends a closed connection with its last statement, and keeps its locks and its transaction until then. The
+    cursor of a cancelled statement stays in the traceback of the cancellation, until the garbage collector comes by.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+
+    def cursor(self, *given: Any, **named: Any) -> Any:
+        """Return a cursor that is closed with the connection."""
+        cursor = super().cursor(*given, **named)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Take back what was not committed, and let the file go."""
+        for cursor in tuple(self._cursors):
+            cursor.close()
+        super().close()
+
+
+def _engine(path: Path, *, connections: int) -> AsyncEngine:
+    return create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        connect_args={"factory": _Connection},
+    )
 
 
 def _prepare(engine: AsyncEngine, begin: str) -> None:
