@@ -13,6 +13,8 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
+from tests.servers.azurite import azurite  # noqa: F401 - a fixture
+from tests.servers.buckets import buckets  # noqa: F401 - a fixture
 from tests.servers.ceph import ceph  # noqa: F401 - a fixture
 from tests.servers.postgres import Postgres, run_postgres
 from updater.access.limits import open_limits

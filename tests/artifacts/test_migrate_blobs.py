@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Service, StartService
+from tests.conftest import Service
 from tests.faults import CutRequest, FaultProxy
-from tests.servers.ceph import Ceph
+from tests.servers.buckets import Buckets
 from updater.artifacts.local import LocalBlobStore
 from updater.artifacts.location import parse_location
 from updater.artifacts.remote import RemoteBlobStore
@@ -36,8 +36,8 @@ async def contents(store: LocalBlobStore | RemoteBlobStore) -> list[bytes]:
     return sorted([b"".join([piece async for piece in store.read(info.digest)]) async for info in store.scan()])
 
 
-async def test_a_bucket_and_back(filled: Service, ceph: Ceph, start_service: StartService, tmp_path: Path) -> None:
-    url = ceph.url(ceph.make_bucket(), "apps")
+async def test_a_bucket_and_back(filled: Service, buckets: Buckets, tmp_path: Path) -> None:
+    url = buckets.url(buckets.make_bucket(), "apps")
     progress, result = await migrate(filled, "local", url)
     assert result == {"copied": 9, "bad": []}
     assert [event["done"] for event in progress] == list(range(1, 10))
@@ -52,30 +52,32 @@ async def test_a_bucket_and_back(filled: Service, ceph: Ceph, start_service: Sta
         assert (await filled.exchange("GET", path, status=200))[1] == content
 
 
-async def test_an_interrupted_migration_goes_on(filled: Service, ceph: Ceph) -> None:
-    bucket = ceph.make_bucket()
-    async with FaultProxy(ceph.port, [CutRequest(200_000)]) as proxy:
+async def test_an_interrupted_migration_goes_on(filled: Service, buckets: Buckets) -> None:
+    bucket = buckets.make_bucket()
+    async with FaultProxy(buckets.port, [CutRequest(200_000)]) as proxy:
         proxy.standing = CutRequest(0)
         with pytest.raises(Unavailable):
-            await migrate(filled, "local", ceph.url(bucket, port=proxy.port))
-    there = len(await contents(RemoteBlobStore(parse_location(ceph.url(bucket)))))
+            await migrate(filled, "local", buckets.url(bucket, port=proxy.port))
+    there = len(await contents(RemoteBlobStore(parse_location(buckets.url(bucket)))))
     assert there < 9
-    assert (await migrate(filled, "local", ceph.url(bucket)))[1] == {"copied": 9 - there, "bad": []}
-    assert await contents(RemoteBlobStore(parse_location(ceph.url(bucket)))) == sorted(CONTENTS.values())
+    assert (await migrate(filled, "local", buckets.url(bucket)))[1] == {"copied": 9 - there, "bad": []}
+    assert await contents(RemoteBlobStore(parse_location(buckets.url(bucket)))) == sorted(CONTENTS.values())
 
 
-async def test_damaged_and_missing_files_are_named_and_not_copied(filled: Service, ceph: Ceph, tmp_path: Path) -> None:
+async def test_damaged_and_missing_files_are_named_and_not_copied(
+    filled: Service, buckets: Buckets, tmp_path: Path
+) -> None:
     files = sorted(path for path in (tmp_path / "storage" / "blobs").rglob("*") if path.is_file())
     files[0].write_bytes(b"x" * files[0].stat().st_size)
     files[1].unlink()
-    url = ceph.url(ceph.make_bucket())
+    url = buckets.url(buckets.make_bucket())
     _, result = await migrate(filled, "local", url)
     assert (result["copied"], sorted(result["bad"])) == (7, [files[0].name, files[1].name])
     assert len(await contents(RemoteBlobStore(parse_location(url)))) == 7
 
 
-async def test_what_is_published_meanwhile_is_copied_too(filled: Service, ceph: Ceph) -> None:
-    url, late = ceph.url(ceph.make_bucket()), b"published while files were copied"
+async def test_what_is_published_meanwhile_is_copied_too(filled: Service, buckets: Buckets) -> None:
+    url, late = buckets.url(buckets.make_bucket()), b"published while files were copied"
     async for event in OPERATIONS["blobs.migrate"](filled.services, source="local", target=url):
         if event.get("done") == 1:
             await filled.publish(late, "2.0.0")

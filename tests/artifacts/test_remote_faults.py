@@ -21,7 +21,7 @@ import pytest
 import updater.artifacts.remote as remote
 from tests.conftest import KEYS, Service, StartService
 from tests.faults import CutAnswer, CutRequest, Delay, EndAnswer, Fault, FaultProxy, LoseAnswer, Refuse, Swallow
-from tests.servers.ceph import Ceph
+from tests.servers.buckets import Buckets
 from updater.artifacts.remote import Patience
 
 SIZE_BYTES = remote.PART_BYTES + 300_000  # two parts
@@ -37,7 +37,7 @@ _DOWNLOAD = "/api/v1/updates/my-app/download/{}/linux/amd64"
 class Rig:
     """A service, its store behind a proxy, and what the service has acknowledged."""
 
-    ceph: Ceph
+    buckets: Buckets
     bucket: str
     proxy: FaultProxy
     service: Service
@@ -88,19 +88,26 @@ class Rig:
         await blobs.sweep(_far_future())
         found = sorted([info.digest async for info in blobs.scan()])
         assert found == sorted(hashlib.sha256(content).hexdigest() for content in self.published.values())
-        objects = [key for key in self.ceph.keys(self.bucket) if "_multipart_" not in key]
+        objects = [key for key in self.buckets.keys(self.bucket) if "_multipart_" not in key]
         assert len(objects) == len(self.published), objects
 
 
+# What differs between the protocols is how bytes get in. The rest is tried on one of them, for time's sake.
+on_each_store = pytest.mark.parametrize("rig", ["ceph", "azurite"], indirect=True)
+
+
 @pytest.fixture
-async def rig(ceph: Ceph, start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+async def rig(
+    request: pytest.FixtureRequest, start_service: StartService, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Rig]:
+    buckets: Buckets = request.getfixturevalue(getattr(request, "param", "ceph"))
     monkeypatch.setattr(remote, "PATIENCE", PATIENCE)
-    bucket = ceph.make_bucket()
-    async with FaultProxy(ceph.port) as proxy:
-        url = ceph.url(bucket, "apps", port=proxy.port)
+    bucket = buckets.make_bucket()
+    async with FaultProxy(buckets.port) as proxy:
+        url = buckets.url(bucket, "apps", port=proxy.port)
         service = await start_service(storage={"blob_url": url, "remote_downloads": "stream"})
         await service.application()
-        yield Rig(ceph, bucket, proxy, service)
+        yield Rig(buckets, bucket, proxy, service)
 
 
 def cut_points(size_bytes: int) -> list[int]:
@@ -108,6 +115,7 @@ def cut_points(size_bytes: int) -> list[int]:
     return sorted({0, 1, 100, 400, 700, *(size_bytes * number // 14 for number in range(1, 15)), size_bytes + 250})
 
 
+@on_each_store
 async def test_uploads_cut_once_at_twenty_points(rig: Rig) -> None:
     """One broken connection is repaired by a retry, or the upload is refused; nothing in between."""
     points = cut_points(remote.PART_BYTES)
@@ -136,6 +144,7 @@ async def test_uploads_cut_again_and_again_at_twenty_points(rig: Rig) -> None:
     await rig.hold()
 
 
+@on_each_store
 async def test_answers_cut_at_twenty_points_of_an_upload(rig: Rig) -> None:
     """The store did it, and we never learn: the answer to a begin, a part, the completion or the copy is lost."""
     for number, point in enumerate(range(0, 1400, 70)):
@@ -203,6 +212,7 @@ async def test_a_store_that_is_down_costs_bounded_time(rig: Rig, fault: Fault) -
     await rig.hold()
 
 
+@on_each_store
 async def test_a_slow_store_is_waited_for(rig: Rig) -> None:
     rig.spoil(standing=Delay(0.3))
     assert await rig.upload("1.0.0") == 201
@@ -220,9 +230,9 @@ async def test_downloads_of_a_silent_store_end_before_the_client_is_blamed(
     await rig.hold()
 
 
-async def test_a_bucket_that_is_not_there_damages_nothing(ceph: Ceph, start_service: StartService) -> None:
+async def test_a_bucket_that_is_not_there_damages_nothing(buckets: Buckets, start_service: StartService) -> None:
     """Verification must not take a misspelt bucket for missing files."""
-    service = await start_service(storage={"blob_url": ceph.url("no-such-bucket")})
+    service = await start_service(storage={"blob_url": buckets.url("no-such-bucket")})
     blobs = service.services.artifacts.blobs
     with pytest.raises(remote.Unavailable):
         await anext(aiter(blobs.read("0" * 64)))

