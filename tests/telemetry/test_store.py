@@ -14,9 +14,10 @@ from updater.database.engine import Database
 from updater.database.opening import open_database
 from updater.database.tables import application, release, report, rollup
 from updater.telemetry.model import Asked, Download, Report
+from updater.telemetry.rollup_store import crowded_places
 from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Measure, Tally
 from updater.telemetry.spans import Span, Window
-from updater.telemetry.store import TelemetryStore, crowded_places
+from updater.telemetry.store import TelemetryStore
 
 AT = datetime(2026, 2, 28, 23, 30, tzinfo=UTC)
 DAYS = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC), Span.DAY)

@@ -172,8 +172,8 @@ class CatalogService:
             updated_at=now,
         )
         _require_config(made)
-        async with self._changing(application_id) as connection:
-            if await self._store.find_application(connection, application_id) is not None:
+        async with self._changing(application_id) as (connection, known):
+            if known is not None:
                 raise Conflict(f"Application exists already: {application_id}")
             await self._store.insert_application(connection, made)
         return made
@@ -196,8 +196,7 @@ class CatalogService:
         Raises:
             NotFound: no such application. Invalid: a version in `config` does not parse.
         """
-        async with self._changing(application_id) as connection:
-            known = await self._store.find_application(connection, application_id)
+        async with self._changing(application_id) as (connection, known):
             if known is None:
                 raise NotFound("application", "Application not found")
             given = {key: changes[key] for key in ("name", "description") if key in changes}
@@ -212,9 +211,10 @@ class CatalogService:
 
     async def delete_application(self, application_id: str) -> None:
         """Remove an application and all it has. Raises NotFound."""
-        async with self._changing(application_id) as connection:
-            if not await self._store.delete_application(connection, application_id):
+        async with self._changing(application_id) as (connection, known):
+            if known is None:
                 raise NotFound("application", "Application not found")
+            await self._store.delete_application(connection, application_id)
 
     # -- builds
 
@@ -262,7 +262,7 @@ class CatalogService:
     async def delete_build(self, application_id: str, version: Version, target: Target) -> Build:
         """Remove a build; its address stays bound to its bytes. Raises NotFound."""
         self.index_of(application_id)
-        async with self._changing(application_id) as connection:
+        async with self._changing(application_id) as (connection, _):
             found = await self._store.find_build_in(connection, application_id, version.text, target)
             if found is None:
                 raise _no_release(version, target)
@@ -285,7 +285,7 @@ class CatalogService:
             NotFound: no such release.
         """
         self.index_of(application_id)
-        async with self._changing(application_id) as connection:
+        async with self._changing(application_id) as (connection, _):
             if not await self._store.deactivate_release(connection, application_id, version.text):
                 raise NotFound("release", f"Release not found: {version.text}")
 
@@ -302,10 +302,10 @@ class CatalogService:
             await self._reload(application_id)
 
     @asynccontextmanager
-    async def _changing(self, application_id: str) -> AsyncIterator[Connection]:
-        """Give a write transaction; behind it, everybody's index of the application is or becomes new."""
+    async def _changing(self, application_id: str) -> AsyncIterator[tuple[Connection, Application | None]]:
+        """Give a write transaction, and the application, held; behind it, everybody's index of it is or becomes new."""
         async with self._database.write() as connection:
-            yield connection
+            yield connection, await self._store.hold_application(connection, application_id)
             await self._database.announce(connection, application_id)
         await self._reload(application_id)
 
@@ -321,7 +321,7 @@ class CatalogService:
         async with self._database.read() as connection:
             gone = await self._expendable(connection, application_id, policy)
         if gone and not dry_run:
-            async with self._changing(application_id) as connection:
+            async with self._changing(application_id) as (connection, _):
                 # Again: a deactivation in between may have made one of them the latest.
                 gone = await self._expendable(connection, application_id, policy)
                 await self._store.delete_releases(connection, [each.release_id for each in gone])
@@ -348,7 +348,7 @@ class CatalogService:
     ) -> Build:
         now = self._clock()
         async with self._database.write() as connection:
-            known = await self._store.find_application(connection, application_id)
+            known = await self._store.hold_application(connection, application_id)
             _require_platform(known, application_id, draft.target)
             release_id, status = await self._store.ensure_release(connection, application_id, draft.version, now)
             if status != ACTIVE:

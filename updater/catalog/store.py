@@ -51,7 +51,11 @@ _SORT_COLUMNS = {
 
 
 class CatalogStore:
-    """Reads and writes the catalog. Methods that take a connection run in the caller's transaction."""
+    """Reads and writes the catalog.
+
+    Methods that take a connection run in the caller's transaction. Those that change something rely on it that the
+    application is held (`hold_application`).
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -68,14 +72,16 @@ class CatalogStore:
         statement = update(application).where(application.c.id == each.id)
         await connection.execute(statement.values(**application_values(each)))
 
-    async def delete_application(self, connection: AsyncConnection, application_id: str) -> bool:
-        """Remove an application with its releases, builds and reports; return whether it was there."""
-        gone = await connection.execute(delete(application).where(application.c.id == application_id))
-        return gone.rowcount > 0
+    async def delete_application(self, connection: AsyncConnection, application_id: str) -> None:
+        """Remove an application with its releases, builds and reports."""
+        await connection.execute(delete(application).where(application.c.id == application_id))
 
-    async def find_application(self, connection: AsyncConnection, application_id: str) -> Application | None:
-        """Return one application; its row is the caller's until the transaction ends."""
-        wanted = select(application).where(application.c.id == application_id).with_for_update()
+    async def hold_application(self, connection: AsyncConnection, application_id: str) -> Application | None:
+        """Return one application; who else changes it or what belongs to it waits until the transaction ends.
+
+        Reports and counts, which only refer to it, do not wait (`FOR NO KEY UPDATE`).
+        """
+        wanted = select(application).where(application.c.id == application_id).with_for_update(key_share=True)
         row = (await connection.execute(wanted)).first()
         return None if row is None else application_of(row._mapping)
 
@@ -179,18 +185,12 @@ class CatalogStore:
             "status": ACTIVE,
             "created_at": now,
         }
-        # Locked, because another process may be publishing its sibling or deleting its last build: then it is
-        # gone when the lock is ours, and is made again.
-        known = (
-            select(release.c.id, release.c.status)
-            .where(release.c.application_id == application_id, release.c.version == version.text)
-            .with_for_update()
+        known = select(release.c.id, release.c.status).where(
+            release.c.application_id == application_id, release.c.version == version.text
         )
-        while True:
-            await connection.execute(self._database.upsert(release).values(values).on_conflict_do_nothing())
-            row = (await connection.execute(known)).first()
-            if row is not None:
-                return int(row.id), str(row.status)
+        await connection.execute(self._database.upsert(release).values(values).on_conflict_do_nothing())
+        row = (await connection.execute(known)).one()
+        return int(row.id), str(row.status)
 
     async def insert_build(
         self,
@@ -218,8 +218,6 @@ class CatalogStore:
 
     async def delete_build(self, connection: AsyncConnection, each: Build) -> None:
         """Remove a build, and its release when that was the last one."""
-        # The lock first: a sibling that another process publishes now must be seen by the statement after it.
-        await connection.execute(select(release.c.id).where(release.c.id == each.release_id).with_for_update())
         await connection.execute(delete(build).where(build.c.id == each.id))
         left = select(build.c.id).where(build.c.release_id == each.release_id).exists()
         await connection.execute(delete(release).where(release.c.id == each.release_id, ~left))

@@ -6,31 +6,20 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, delete, func, select, union_all
+from sqlalchemy import delete, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import application, build, download_count, release, report, rollup
 from updater.telemetry.figures import Series
 from updater.telemetry.model import Download, Event, Report
-from updater.telemetry.rollups import (
-    KEPT_LABELS,
-    LABELLED_BY_VERSION,
-    OTHER,
-    SLACK_LABELS,
-    Key,
-    Measure,
-    Place,
-    Tally,
-    overflowing,
-)
+from updater.telemetry.rollup_store import RollupStore
+from updater.telemetry.rollups import Measure, Tally
 from updater.telemetry.spans import Window, pieces
 
 # So that nobody waits long for the write lock while old reports go.
 _REPORTS_A_TRANSACTION = 5_000
-_MAX_SEEN = 50_000
 
 
 class TelemetryStore:
@@ -38,8 +27,7 @@ class TelemetryStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Counts this process has written before: their labels are known to have a row.
-        self._seen: set[Key] = set()
+        self._rollups = RollupStore(database)
 
     async def write(self, events: Sequence[Event]) -> None:
         """Write a batch; it is durable when this returns. A report sent twice is written, and counted, once."""
@@ -52,17 +40,17 @@ class TelemetryStore:
             if downloads:
                 await self._write_downloads(connection, downloads, tally)
             counts = tally.counts()
-            await self._add(connection, counts)
-        self._remember(counts)
+            await self._rollups.add(connection, counts)
+        await self._rollups.bound(counts)
 
     async def add_counts(self, tally: Tally) -> None:
         """Write counts that belong to no stored event."""
         counts = tally.counts()
         async with self._database.write() as connection:
-            there = await self._present(connection, {key.application_id for key in counts})
+            there = await self._hold(connection, {key.application_id for key in counts})
             counts = {key: amount for key, amount in counts.items() if key.application_id in there}
-            await self._add(connection, counts)
-        self._remember(counts)
+            await self._rollups.add(connection, counts)
+        await self._rollups.bound(counts)
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
         """Return how often a build's download was started and finished."""
@@ -152,7 +140,7 @@ class TelemetryStore:
 
     async def _write_reports(self, connection: AsyncConnection, reports: Sequence[Report], tally: Tally) -> None:
         # An application may have been deleted since its report was queued; that must not fail the batch.
-        there = await self._present(connection, {each.application_id for each in reports})
+        there = await self._hold(connection, {each.application_id for each in reports})
         mine = [each for each in reports if each.application_id in there]
         anonymous = [each for each in mine if each.report_id is None]
         # The first of those with one id counts; the database says which ids it had not seen before.
@@ -162,7 +150,8 @@ class TelemetryStore:
             await connection.execute(insert, [dataclasses.asdict(each) for each in anonymous])
         fresh: Iterable[Report] = ()
         if named:
-            rows = [dataclasses.asdict(each) for each in named.values()]
+            # In one order everywhere, so that two writers of the same reports never wait for each other.
+            rows = [dataclasses.asdict(named[key]) for key in sorted(named)]
             written = await connection.execute(insert.returning(report.c.application_id, report.c.report_id), rows)
             fresh = [named[row.application_id, row.report_id] for row in written]
         for each in (*anonymous, *fresh):
@@ -175,6 +164,8 @@ class TelemetryStore:
             .join(release, release.c.id == build.c.release_id)
             .where(build.c.id.in_(ids))
         )
+        await self._hold(connection, {row.application_id for row in await connection.execute(known)})
+        known = known.with_for_update(read=True, key_share=True, of=build)
         owners = {row.id: (row.application_id, row.version) for row in await connection.execute(known)}
         sums: dict[int, list[int]] = {}
         for each, amount in Counter(map(_without_moment, downloads)).items():
@@ -191,78 +182,14 @@ class TelemetryStore:
                 statement.on_conflict_do_update(index_elements=[download_count.c.build_id], set_=added), rows
             )
 
-    async def _present(self, connection: AsyncConnection, application_ids: Iterable[str]) -> set[str]:
+    async def _hold(self, connection: AsyncConnection, application_ids: Iterable[str]) -> set[str]:
+        """Return which applications there are; who would delete one waits until the transaction ends.
+
+        Before anything else that belongs to them: whoever deletes one begins with it, too, and a deletion in the
+        middle would fail the batch.
+        """
         wanted = select(application.c.id).where(application.c.id.in_(list(application_ids)))
-        return set(await connection.scalars(wanted))
-
-    # -- counts
-
-    async def _add(self, connection: AsyncConnection, counts: Mapping[Key, int]) -> None:
-        """Add to the counts, and cut back where clients have sent too many labels."""
-        if not counts:
-            return
-        # In one order everywhere, so that two writers never wait for each other.
-        rows = [{**key._asdict(), "amount": counts[key]} for key in sorted(counts)]
-        statement = self._database.upsert(rollup)
-        added = {"amount": rollup.c.amount + statement.excluded.amount}
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=list(rollup.primary_key), set_=added), rows
-        )
-        grown = {key.place for key in counts.keys() - self._seen if key.measure in KEPT_LABELS}
-        for place in await self._crowded(connection, grown):
-            await self._cut_back(connection, place)
-
-    async def _crowded(self, connection: AsyncConnection, places: Iterable[Place]) -> list[Place]:
-        by_value = {tuple(place): place for place in places}
-        if not by_value:
-            return []
-        rows = await connection.execute(crowded_places(by_value.values()))
-        return [by_value[tuple(row)] for row in rows if tuple(row) in by_value]
-
-    async def _cut_back(self, connection: AsyncConnection, place: Place) -> None:
-        lies_here = [rollup.c[name] == value for name, value in place._asdict().items()]
-        here = select(rollup.c.label, rollup.c.amount).where(*lies_here).with_for_update()
-        rows = await connection.execute(here)
-        labels = {row.label: row.amount for row in rows}
-        known: set[str] = set()
-        if place.measure in LABELLED_BY_VERSION:
-            published = select(release.c.version).where(
-                release.c.application_id == place.application_id, release.c.version.in_(list(labels))
-            )
-            known = set(await connection.scalars(published))
-        surplus = overflowing(place, labels, known)
-        if not surplus:
-            return
-        await connection.execute(delete(rollup).where(*lies_here, rollup.c.label.in_(surplus)))
-        rest = labels.get(OTHER, 0) + sum(labels[label] for label in surplus)
-        row = {**place._asdict(), "label": OTHER, "amount": rest}
-        statement = self._database.upsert(rollup).values(row)
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(rollup.primary_key), set_={"amount": statement.excluded.amount}
-            )
-        )
-        self._seen = {key for key in self._seen if key.place != place}
-
-    def _remember(self, counts: Mapping[Key, int]) -> None:
-        if len(self._seen) > _MAX_SEEN:
-            self._seen = set()
-        self._seen.update(counts)
-
-
-def crowded_places(places: Iterable[Place]) -> Select[Any]:
-    """Select the places, and maybe others, that hold more labels than any may keep.
-
-    Column by column: SQLite reads the whole table for a list of tuples, but by the key for several lists.
-    """
-    columns = [rollup.c[name] for name in Place._fields]
-    wanted = [sorted(set(values)) for values in zip(*places, strict=True)]
-    return (
-        select(*columns)
-        .where(*(column.in_(values) for column, values in zip(columns, wanted, strict=True)))
-        .group_by(*columns)
-        .having(func.count() > min(KEPT_LABELS.values()) + SLACK_LABELS)
-    )
+        return set(await connection.scalars(wanted.with_for_update(read=True, key_share=True)))
 
 
 def _without_moment(download: Download) -> Download:
