@@ -17,7 +17,7 @@ from typing import Any
 
 from updater.access.keys import ApiKey
 from updater.access.users import User
-from updater.artifacts.opening import open_blobs
+from updater.artifacts.opening import open_blobs, require_usable
 from updater.backups.make import make_backup
 from updater.catalog.retention import RetentionPolicy
 from updater.clock import utc_now
@@ -202,6 +202,7 @@ async def migrate_blobs(services: Services, *, source: str, target: str) -> Asyn
         for name, where in (("source", source), ("target", target)):
             try:
                 stores.append(stack.enter_context(open_blobs(where, root)))
+                await require_usable(stores[-1], signs=False)
             except ConfigurationError as error:
                 raise Invalid({name: str(error)}) from None
         async for each in services.artifacts.migrate(*stores):

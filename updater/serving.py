@@ -22,6 +22,7 @@ from aiohttp import http_parser, web
 
 from updater.access.limits import RateLimits, open_limits
 from updater.app import build_app, make_runner, open_services
+from updater.artifacts.opening import require_usable
 from updater.background import background
 from updater.errors import ConfigurationError, Failure
 from updater.folder import CONTROL_SOCKET, claim_folder, short_path
@@ -104,6 +105,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.enter_context(claim_folder(settings.storage))
         services = await stack.enter_async_context(open_services(settings))
+        await require_usable(services.artifacts.blobs, signs=settings.storage.remote_downloads == "redirect")
         limits = await stack.enter_async_context(open_limits(settings.rate_limit))
         await _first_key(services, announce)
         application = build_app(services, limits)

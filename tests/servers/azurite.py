@@ -60,6 +60,14 @@ class Azurite:
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in named.items())
         return f"az://{bucket}/{prefix}?{query}"
 
+    def url_with_sas(self, bucket: str) -> str:
+        """Return the address with a shared access signature instead of the key. Source: "Create an account SAS"."""
+        fields = {"sv": _API_VERSION, "ss": "b", "srt": "sco", "sp": "rwdl", "se": "2099-01-01T00:00:00Z"}
+        order = (fields["sp"], fields["ss"], fields["srt"], "", fields["se"], "", "", fields["sv"], "", "")
+        signature = self._sign("\n".join((_ACCOUNT, *order)))
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in {**fields, "sig": signature}.items())
+        return self.url(bucket, sas_key=query).replace(f"&account_key={quote(self.account_key, safe='')}", "")
+
     def keys(self, bucket: str) -> list[str]:
         """List what is in the container; blobs of which only blocks came are left out."""
         listed = self._request("GET", bucket, comp="list", restype="container")
@@ -70,12 +78,16 @@ class Azurite:
         headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": _API_VERSION}
         signed = [method, *[""] * 11, *(f"{name}:{value}" for name, value in headers.items())]
         signed += [f"/{_ACCOUNT}/{_ACCOUNT}/{container}", *(f"{name}:{query[name]}" for name in sorted(query))]
-        mac = hmac.new(base64.b64decode(self.account_key), "\n".join(signed).encode(), hashlib.sha256)
-        headers["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(mac.digest()).decode()}"
+        text = "\n".join(signed)
+        headers["Authorization"] = f"SharedKey {_ACCOUNT}:{self._sign(text)}"
         named = "&".join(f"{name}={value}" for name, value in query.items())
         address = f"http://127.0.0.1:{self.port}/{_ACCOUNT}/{container}?{named}"
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers, method=method)) as answer:
             return bytes(answer.read())
+
+    def _sign(self, text: str) -> str:
+        mac = hmac.new(base64.b64decode(self.account_key), text.encode(), hashlib.sha256)
+        return base64.b64encode(mac.digest()).decode()
 
 
 @contextmanager

@@ -37,6 +37,8 @@ _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+_ADDRESSES = ("endpoint", "endpoint_url", "base_url")
+
 
 @dataclass(frozen=True, slots=True)
 class Location:
@@ -56,7 +58,7 @@ def parse_location(url: str) -> Location:
     """Read the address of an object store, with what its query leaves out taken from the environment.
 
     Raises:
-        ValueError: not such an address, or an option twice.
+        ValueError: not such an address, an option twice, or one that is no address and should be.
     """
     parts = urlsplit(url)
     if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
@@ -64,7 +66,11 @@ def parse_location(url: str) -> Location:
     given = _query(parts.query)
     names = _ENVIRONMENT[parts.scheme]
     usual = {names[name]: value for name, value in pick_environment(names).items()}
-    return Location(parts.scheme, parts.netloc, parts.path.strip("/"), {**usual, **given})
+    options = {**usual, **given}
+    for name, value in options.items():
+        if name.endswith(_ADDRESSES) and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError(f"the option {name} expects an address such as https://store.example.com")
+    return Location(parts.scheme, parts.netloc, parts.path.strip("/"), options)
 
 
 def _query(text: str) -> dict[str, str]:

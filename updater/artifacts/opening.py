@@ -1,4 +1,4 @@
-"""Open the blob store that a text names."""
+"""Open the blob store that a text names, and ask it whether it takes us."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from updater.artifacts.blobs import BlobStore
 from updater.artifacts.local import LocalBlobStore
 from updater.artifacts.location import LOCAL, parse_location
 from updater.errors import ConfigurationError
+
+
+async def require_usable(blobs: BlobStore, *, signs: bool) -> None:
+    """Raise ConfigurationError when an object store refuses us for good; `signs`: or cannot sign addresses."""
+    if not isinstance(blobs, LocalBlobStore):
+        from updater.artifacts.remote import RemoteBlobStore
+
+        if isinstance(blobs, RemoteBlobStore):
+            await blobs.require_usable(signs=signs)
 
 
 @contextmanager

@@ -18,67 +18,43 @@ import contextlib
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
 from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
+from updater.artifacts.connecting import PATIENCE, Patience, find_refusal, may_pass, open_store, translated
 from updater.artifacts.digests import is_digest
 from updater.artifacts.location import Location
 from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
-    from obstore.store import AzureStore, GCSStore, S3Store
-
-    Store = S3Store | GCSStore | AzureStore
 
 PART_BYTES: Final = 8 << 20
 _PARTS_AT_ONCE: Final = 4  # 32 MiB of buffers an upload
 _PROBED_FOR_S: Final = 5.0
+_ASKED_FOR_S: Final = 5.0
+_COPY_ASKED_EVERY_S: Final = 0.5
 # What a browser gets from a signed address is saved, never shown.
 _ATTRIBUTES: Final = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
-_FULL: Final = ("QuotaExceeded", "InsufficientStorage", "507 ", "EntityTooLarge")
-_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
-
-_MAY_BE_ABSENT: Final = ("read", "delete")
 
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long one request may take, and how often it is tried again, `retry_s` after its first try at the latest.
-
-    Copying inside the store gets `copy_s`: some stores move gigabytes for it.
-    """
-
-    connect_s: float = 3
-    request_s: float = 20
-    copy_s: float = 120
-    retries: int = 2
-    retry_s: float = 15
-
-    @property
-    def total_s(self) -> float:
-        """How long a call takes at most, retries included."""
-        return self.request_s + self.retry_s
-
-
-PATIENCE: Final = Patience()
-
-
 class RemoteBlobStore:
     """A `BlobStore` in a bucket. Raises ConfigurationError when it cannot be reached with these options at all."""
 
     def __init__(self, location: Location, patience: Patience | None = None) -> None:
+        self._location = location
         self._patience = patience = patience or PATIENCE
+        # Azure may answer before it has copied: what is there until then is empty.
+        # Source: Microsoft, "Copy Blob", x-ms-copy-status.
+        self._copies_later = location.scheme == "az"
         self._store = open_store(location, patience, patience.request_s)
         self._copier = open_store(location, patience, patience.copy_s)
         self._probed_at_s = -_PROBED_FOR_S
@@ -142,6 +118,33 @@ class RemoteBlobStore:
             break
         self._probed_at_s = time.monotonic()
 
+    async def require_usable(self, *, signs: bool) -> None:
+        """Ask the store whether it takes us, and with `signs` whether addresses can be signed.
+
+        A store that does not answer now may answer later, so that is no reason not to start.
+        Raises ConfigurationError: it refuses us for good.
+        """
+        try:
+            async with asyncio.timeout(_ASKED_FOR_S):
+                async for _ in self._list("incoming"):
+                    break
+        except (Unavailable, TimeoutError) as error:
+            refusal = find_refusal(error.__cause__)
+            if refusal is not None:
+                raise ConfigurationError(f"storage.blob_url: {self._location}: {refusal}") from None
+            _log.warning("blobs.silent_at_start", store=str(self._location))
+            return
+        try:
+            if signs:
+                await self.sign("0" * 64, 60)
+        except Unavailable as error:
+            if may_pass(error.__cause__):
+                return
+            raise ConfigurationError(
+                f"storage.blob_url: {self._location}: these credentials cannot sign addresses; "
+                "set storage.remote_downloads to stream, or give a key that can"
+            ) from None
+
     async def sweep(self, before: datetime) -> int:
         """See `BlobStore.sweep`."""
         left = [each["path"] async for each in self._list("incoming") if each["last_modified"] < before]
@@ -157,12 +160,14 @@ class RemoteBlobStore:
             obstore.sign_async(self._store, "GET", _key(digest), timedelta(seconds=lifetime_s)), "sign"
         )
 
-    async def copy(self, key: str, digest: str) -> None:
+    async def copy(self, key: str, digest: str, size_bytes: int) -> None:
         """Make the object at a temporary key visible under its digest. Raises StorageFull, Unavailable."""
         import obstore
 
         limit_s = self._patience.copy_s + self._patience.retry_s
         await self.call(obstore.copy_async(self._copier, key, _key(digest)), "copy", limit_s)
+        if self._copies_later and size_bytes:
+            await self._wait_for(digest, size_bytes)
 
     async def remove(self, key: str) -> None:
         """Delete an object; one that is not there is fine. Raises Unavailable."""
@@ -182,9 +187,22 @@ class RemoteBlobStore:
 
     async def call(self, request: Awaitable[T], doing: str, limit_s: float | None = None) -> T:
         """Wait for one request, in bounded time and with the store's errors as ours."""
-        with _translated(doing):
+        with translated(doing):
             async with asyncio.timeout(self._patience.total_s if limit_s is None else limit_s):
                 return await request
+
+    async def _wait_for(self, digest: str, size_bytes: int) -> None:
+        """Wait until an object's last byte can be read. Raises Unavailable."""
+        import obstore
+
+        with translated("copy"):
+            async with asyncio.timeout(self._patience.copy_s):
+                while True:
+                    last = obstore.get_range_async(self._store, _key(digest), start=size_bytes - 1, length=1)
+                    with contextlib.suppress(NotFound, Unavailable):
+                        await self.call(last, "read")
+                        return
+                    await asyncio.sleep(_COPY_ASKED_EVERY_S)
 
     async def _give_up(self, writer: AsyncWritableFile, key: str, error: BaseException) -> None:
         """Give a multipart upload up; the object may be there all the same, when the store's last answer got lost."""
@@ -236,7 +254,7 @@ class StagedObject:
 
     async def place(self) -> None:
         """See `Staged.place`. The temporary object stays until `discard`: nobody waits for its removal here."""
-        await self._store.copy(self._key, self.digest)
+        await self._store.copy(self._key, self.digest, self.size_bytes)
 
     async def discard(self) -> None:
         """See `Staged.discard`."""
@@ -245,72 +263,7 @@ class StagedObject:
             await asyncio.shield(asyncio.ensure_future(self._store.forget(self._key)))
 
 
-def open_store(location: Location, patience: Patience, request_s: float) -> Store:
-    """Return a client for the bucket. Nothing is sent yet.
-
-    Raises:
-        ConfigurationError: obstore is not installed, or it does not take an option.
-    """
-    try:
-        from obstore.store import AzureStore, GCSStore, S3Store
-    except ImportError:
-        raise ConfigurationError(
-            "storage.blob_url: object stores need the extra 's3': pip install updater[s3]"
-        ) from None
-    kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
-    options = dict(location.options)
-    if location.scheme == "s3":
-        # One DELETE a key: the bulk request is not everywhere, and nothing here deletes in bulk.
-        options = {"virtual_hosted_style_request": "false", "disable_bulk_delete": "true", **options}
-    allow_http = any(value.startswith("http://") for value in options.values())
-    try:
-        opened: Store = kinds[location.scheme](
-            location.bucket,
-            prefix=location.prefix or None,
-            config=options,
-            client_options={
-                "allow_http": allow_http,
-                "connect_timeout": timedelta(seconds=patience.connect_s),
-                "timeout": timedelta(seconds=request_s),
-            },
-            retry_config={
-                "max_retries": patience.retries,
-                "retry_timeout": timedelta(seconds=patience.retry_s),
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=100),
-                    "max_backoff": timedelta(seconds=2),
-                    "base": 2,
-                },
-            },
-        )
-    except Exception as error:
-        # The library's text may show the options.
-        raise ConfigurationError(
-            f"storage.blob_url: an option of {location} does not fit ({type(error).__name__})"
-        ) from None
-    return opened
-
-
 def _key(digest: str) -> str:
     if not is_digest(digest):
         raise ValueError("not a digest")
     return f"blobs/{digest[:2]}/{digest[2:4]}/{digest}"
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Turn the library's errors into ours; what it said goes to the log."""
-    from obstore.exceptions import BaseError
-
-    try:
-        yield
-    except (BaseError, OSError) as error:  # TimeoutError is an OSError
-        said = str(error)
-        # What is missing while we write is no blob: an upload whose end was already answered, to nobody.
-        absent = doing in _MAY_BE_ABSENT and isinstance(error, FileNotFoundError)
-        if absent and not any(word in said for word in _NO_BUCKET):
-            raise NotFound("blob", "No such blob") from error
-        _log.warning("blobs.request_failed", doing=doing, kind=type(error).__name__, said=said[:300])
-        if any(word in said for word in _FULL):
-            raise StorageFull("No room left in the object store to store this") from error
-        raise Unavailable("The object store does not answer as it should") from error

@@ -69,7 +69,7 @@ def restore(folder: Path, as_json: bool, config: Path | None) -> None:
 
 
 async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dict[str, Any]], None]) -> int:
-    from updater.artifacts.opening import open_blobs
+    from updater.artifacts.opening import open_blobs, require_usable
     from updater.backups.restore import restore_backup
     from updater.config import load
     from updater.errors import Conflict
@@ -80,6 +80,7 @@ async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dic
     if storage.database_url is not None:
         raise Conflict("A backup is restored into the embedded database only; storage.database_url is set")
     with hold_folder(root), open_blobs(storage.blob_url, root) as target:
+        await require_usable(target, signs=False)
         async for done, files in restore_backup(folder, root, target):
             on_progress({"done": done, "total": files})
     return files

@@ -1,0 +1,143 @@
+"""Clients of object stores: made from a location, in bounded time, with their errors as ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from updater.artifacts.location import Location
+from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
+
+if TYPE_CHECKING:
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    Store = S3Store | GCSStore | AzureStore
+
+_FULL: Final = ("QuotaExceeded", "InsufficientStorage", "507 ", "EntityTooLarge")
+_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
+_MAY_BE_ABSENT: Final = ("read", "delete")
+_STATUS: Final = re.compile(r"status code: ([0-9]{3})")
+_CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,80})</Code>")
+_PASSING: Final = (408, 429)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one request may take, and how often it is tried again, `retry_s` after its first try at the latest.
+
+    Copying inside the store gets `copy_s`: some stores move gigabytes for it.
+    """
+
+    connect_s: float = 3
+    request_s: float = 20
+    copy_s: float = 120
+    retries: int = 2
+    retry_s: float = 15
+
+    @property
+    def total_s(self) -> float:
+        """How long a call takes at most, retries included."""
+        return self.request_s + self.retry_s
+
+
+PATIENCE: Final = Patience()
+
+
+def open_store(location: Location, patience: Patience, request_s: float) -> Store:
+    """Return a client for the bucket. Nothing is sent yet.
+
+    Raises:
+        ConfigurationError: obstore is not installed, or it does not take an option.
+    """
+    try:
+        from obstore.store import AzureStore, GCSStore, S3Store
+    except ImportError:
+        raise ConfigurationError(
+            "storage.blob_url: object stores need the extra 's3': pip install updater[s3]"
+        ) from None
+    kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+    options = dict(location.options)
+    if location.scheme == "s3":
+        # One DELETE a key: the bulk request is not everywhere, and nothing here deletes in bulk.
+        options = {"virtual_hosted_style_request": "false", "disable_bulk_delete": "true", **options}
+    try:
+        opened: Store = kinds[location.scheme](
+            location.bucket,
+            prefix=location.prefix or None,
+            config=options,
+            client_options={
+                "allow_http": any(value.startswith("http://") for value in options.values()),
+                "connect_timeout": timedelta(seconds=patience.connect_s),
+                "timeout": timedelta(seconds=request_s),
+            },
+            retry_config={
+                "max_retries": patience.retries,
+                "retry_timeout": timedelta(seconds=patience.retry_s),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=100),
+                    "max_backoff": timedelta(seconds=2),
+                    "base": 2,
+                },
+            },
+        )
+    except Exception as error:
+        raise ConfigurationError(f"storage.blob_url: {location}: {_reason(error, location.options)}") from None
+    return opened
+
+
+def _reason(error: Exception, options: Mapping[str, str]) -> str:
+    """Return the library's reason on one line, without the values of options: they may be secrets."""
+    reason = re.sub(r"^Generic \w+ error: ", "", str(error).partition("\n")[0])
+    for value in filter(None, options.values()):
+        reason = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "...", reason)
+    return reason
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the library's errors into ours; what it said goes to the log."""
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, OSError) as error:  # TimeoutError is an OSError
+        said = str(error)
+        # What is missing while we write is no blob: an upload whose end was already answered, to nobody.
+        absent = doing in _MAY_BE_ABSENT and isinstance(error, FileNotFoundError)
+        if absent and not any(word in said for word in _NO_BUCKET):
+            raise NotFound("blob", "No such blob") from error
+        _log.warning("blobs.request_failed", doing=doing, kind=type(error).__name__, said=said[:300])
+        if any(word in said for word in _FULL):
+            raise StorageFull("No room left in the object store to store this") from error
+        raise Unavailable("The object store does not answer as it should") from error
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Tell whether a failure may be over when the store is asked again."""
+    said = str(error or "")
+    status = _STATUS.search(said)
+    if status is not None:
+        return int(status[1]) >= 500 or int(status[1]) in _PASSING
+    return isinstance(error, OSError) or "HTTP error" in said
+
+
+def find_refusal(error: BaseException | None) -> str | None:
+    """Say why a store refused a listing, if it did for good."""
+    said = str(error or "")
+    status, code = _STATUS.search(said), _CODE.search(said)
+    if status is None or may_pass(error):
+        return None
+    named = " ".join(found[1] for found in (status, code) if found is not None)
+    if code is not None and code[1] in _NO_BUCKET:
+        return f"there is no such bucket ({named})"
+    if status[1] in ("401", "403"):
+        return f"these credentials are refused ({named})"
+    return f"a listing is refused ({named})"
