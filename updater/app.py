@@ -52,6 +52,7 @@ from updater.web.metrics import METRICS, Metrics
 from updater.web.middleware import GATE, Gate, GateParts
 from updater.web.openapi import build_document
 from updater.web.origins import Origins
+from updater.web.pace import MIN_BYTES_PER_S
 from updater.web.routing import Surface
 from updater.web.runner import Runner
 from updater.web.sessions import SessionDoor
@@ -170,6 +171,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
     application[GATE], application[METRICS] = gate, metrics
     application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
+    application[MIN_BYTES_PER_S] = settings.server.min_bytes_per_s
     dashboard.prepare(application)
     if access_log is not None:
         application.on_cleanup.append(access_log.close)
@@ -193,6 +195,7 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
     """
     return Runner(
         application,
+        min_bytes_per_s=settings.server.min_bytes_per_s,
         access_log=None,
         keepalive_timeout=15,
         max_line_size=8190,

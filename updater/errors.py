@@ -67,7 +67,7 @@ class TooLarge(Failure):
 
 
 class TooSlow(Failure):
-    """The client stopped sending in the middle of its request."""
+    """The client stopped sending in the middle of its request, or sends too slowly."""
 
 
 class RateLimited(Failure):

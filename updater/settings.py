@@ -119,6 +119,8 @@ class ServerSettings:
     public_url: str | None = _setting(fields.String(allow_none=True, validate=_http_url), None)
     trusted_proxies: tuple[str, ...] = _setting(fields.List(fields.String(validate=_network)), ())
     drain_s: int = _setting(_whole(0, 3600), 30)
+    # Averaged over a minute, for bodies in both directions; 0: no minimum.
+    min_bytes_per_s: int = _setting(_whole(0, 1_000_000), 1024)
     workers: int = _setting(_whole(1, 256), 1)
 
 

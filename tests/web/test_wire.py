@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.web.exchange import request_bytes
 from updater.artifacts.ranges import ByteRange
+from updater.web.pace import Pace
 from updater.web.wire import Wire
 
 FILE_BYTES = 64 * 1024 * 1024
@@ -86,7 +87,7 @@ async def test_a_stall_before_a_sendfile_can_start_breaks_nothing(connected, cap
             await wire.send_file(file, ByteRange(0, FILE_BYTES))
 
         try:
-            await wire.watch(body(), 0.3)
+            await wire.watch(body(), 0.3, Pace(0))
         finally:
             stalled = wire.stalled
             wire.abort()
@@ -107,7 +108,7 @@ async def test_a_sendfile_notices_that_its_connection_was_closed(connected):
         asyncio.get_running_loop().call_later(0.2, transport.close)
         began_s = time.monotonic()
         try:
-            await wire.watch(body(), 8)
+            await wire.watch(body(), 8, Pace(0))
         except TimeoutError:
             return time.monotonic() - began_s, wire.stalled
 

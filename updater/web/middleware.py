@@ -106,6 +106,8 @@ class Gate:
             answer = _answer(error, visit, request)
             visit.outcome = answer.code
             response = surface.write_error(answer, visit.id)
+            if hdrs.CONNECTION in answer.headers:
+                response.force_close()  # the header alone would let a client that goes on sending go on
         if not visit.begun:
             visit.closing = self.draining
             visit.begin(response)

@@ -6,7 +6,6 @@ Invalid and names each field.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
@@ -20,10 +19,9 @@ from webargs.aiohttpparser import AIOHTTPParser
 
 from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
 from updater.web.fields import shown
+from updater.web.pace import Arrival
 
 MAX_JSON_BYTES = 1 << 20
-# A client may be slow, but not silent: no byte for this long ends the request with 408.
-SILENCE_S = 30.0
 
 
 class StrictParser(AIOHTTPParser):
@@ -73,18 +71,28 @@ async def read_json(request: web.Request) -> dict[str, Any]:
 
     Raises:
         UnsupportedContent: another Content-Type, or an encoded body. Malformed: not an object, duplicate keys,
-        NaN, bad UTF-8. TooLarge. TooSlow: the client fell silent.
+        NaN, bad UTF-8. TooLarge. TooSlow: the client fell silent, or sent too little for too long.
     """
     require_identity(request)
     if request.content_type != "application/json":
         raise UnsupportedContent("Content-Type must be application/json")
-    try:
-        with reading():
-            async with asyncio.timeout(SILENCE_S):
-                raw = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise TooLarge(f"The request body is larger than {MAX_JSON_BYTES} bytes") from None
+    with reading():
+        raw = await _read_small(request)
     return load_object(raw)
+
+
+async def _read_small(request: web.Request) -> bytes:
+    """Return a body of at most `MAX_JSON_BYTES`. Raises TooLarge; TimeoutError when it comes too slowly."""
+    content, raw = request.content, bytearray()
+    if content.is_eof():  # most bodies come with their head, and then there is nothing to wait for
+        raw += content.read_nowait()
+    else:
+        arrival = Arrival(request)
+        while len(raw) <= MAX_JSON_BYTES and (piece := await arrival.wait(content.readany)):
+            raw += piece
+    if len(raw) > MAX_JSON_BYTES:
+        raise TooLarge(f"The request body is larger than {MAX_JSON_BYTES} bytes")
+    return bytes(raw)
 
 
 @contextlib.contextmanager

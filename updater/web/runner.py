@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from updater.web.errors import Answer, answer_for, unexpected, write_api
+from updater.web.outflow import Outflow, is_idle
 
 _log = structlog.get_logger("updater.request")
 
@@ -26,9 +27,16 @@ _POLL_S = 0.05
 
 
 class Runner(web.AppRunner):
-    """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently."""
+    """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently.
 
-    _listening: Sequence[socket.socket] = ()
+    `min_bytes_per_s` is what a client must take of an answer.
+    """
+
+    def __init__(self, application: web.Application, *, min_bytes_per_s: int, **kwargs: Any) -> None:
+        super().__init__(application, **kwargs)
+        self._min_bytes_per_s = min_bytes_per_s
+        self._outflow: Outflow | None = None
+        self._listening: Sequence[socket.socket] = ()
 
     async def listen(self, sockets: Sequence[socket.socket], *, at_once: int) -> None:
         """Answer on these sockets, accepting at most so many connections in one turn of the event loop."""
@@ -54,9 +62,9 @@ class Runner(web.AppRunner):
             await site.stop()
         while not patience.done():
             # aiohttp's own shutdown would stop reading the uploads that are under way.
-            busy = [each for each in self.server.connections if not _is_idle(each)]
+            busy = [each for each in self.server.connections if not is_idle(each)]
             for each in self.server.connections:
-                if _is_idle(each):
+                if is_idle(each):
                     # Its `close` would leave the connection open and deaf until the very end.
                     each.force_close()
             if not busy:
@@ -66,7 +74,15 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = _Server
+        self._outflow = Outflow(server._connections, self._min_bytes_per_s)
+        self._outflow.start()
         return server
+
+    async def cleanup(self) -> None:
+        """End all that is left."""
+        if self._outflow is not None:
+            self._outflow.stop()
+        await super().cleanup()
 
 
 class _Server(web.Server):
@@ -104,12 +120,6 @@ class _Connection(RequestHandler):
         """Send an answer; the gate makes plain responses of all errors, so an exception comes from before it."""
         answer = answer_for(resp) if isinstance(resp, web.HTTPException) else None
         return super().finish_response(request, resp if answer is None else _write(answer), start_time)
-
-
-def _is_idle(connection: RequestHandler) -> bool:
-    """Tell whether a connection waits for a request; anything else is about to end by itself, or is an answer."""
-    waiter = connection._waiter
-    return waiter is not None and not waiter.done() and not connection._messages
 
 
 def _unreadable(error: BaseException | None) -> Answer:

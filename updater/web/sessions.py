@@ -18,7 +18,8 @@ from updater.access.sessions import Session
 from updater.clock import utc_now
 from updater.errors import Forbidden, Malformed, TooLarge
 from updater.web.origins import Origins
-from updater.web.parsing import SILENCE_S, reading, require_identity
+from updater.web.pace import SILENCE_S
+from updater.web.parsing import reading, require_identity
 
 COOKIE = "sessionid"
 TOKEN_FIELD, TOKEN_HEADER = "csrf_token", "X-CSRF-Token"

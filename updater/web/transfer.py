@@ -27,6 +27,7 @@ from aiohttp import web
 
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
+from updater.web.pace import MIN_BYTES_PER_S, Pace
 from updater.web.sources import Source, open_source
 from updater.web.visit import begin
 from updater.web.wire import READ_BYTES, SourceBroken, Wire
@@ -78,6 +79,7 @@ class Ending(StrEnum):
     COMPLETE = "complete"  # the kernel has every byte of the body
     LEFT = "left"  # the client went away
     STALLED = "stalled"  # the client accepted nothing for too long and was cut off
+    SLOW = "slow"  # the client fell below the minimum rate and was cut off
     HANDED_OVER = "handed_over"  # somebody else sends the body
     BROKEN = "broken"  # the file could not be read to its end, and the client was cut off
 
@@ -136,7 +138,7 @@ async def send_file(
     """Answer a GET or HEAD for `download`; return when the body has left, or never will.
 
     The handler returns the result as it is. `headers` go with 200 and 206; those set here win. A client that
-    leaves or stalls raises nothing: see `DownloadResponse.sent`.
+    leaves, stalls or creeps raises nothing: see `DownloadResponse.sent`.
     Raises Unavailable, before anything was sent, when the file is missing, no regular file, or of another
     size.
     """
@@ -200,7 +202,7 @@ async def _deliver(
         return Sent(Ending.LEFT)
     wire = Wire(request, response, request.transport)
     try:
-        await wire.watch(_pour(body, source, wire), stall_s)
+        await wire.watch(_pour(body, source, wire), stall_s, Pace(request.app.get(MIN_BYTES_PER_S, 0)))
     except BaseException as error:
         handed_bytes = min(wire.handed_bytes(), body.size_bytes)
         ending = _ending(error, wire)
@@ -219,7 +221,7 @@ def _ending(error: BaseException, wire: Wire) -> Ending | None:
         return Ending.BROKEN
     if isinstance(error, OSError):  # TimeoutError too: the watch's, or the kernel's ETIMEDOUT
         if wire.stalled:
-            return Ending.STALLED
+            return Ending.SLOW if wire.crept else Ending.STALLED
         gone = isinstance(error, ConnectionError | TimeoutError) or error.errno in _NETWORK_GONE
         return Ending.LEFT if gone else Ending.BROKEN
     return None

@@ -1,25 +1,26 @@
 """Streamed uploads: a multipart form or a raw body, straight into the content store.
 
-aiohttp bounds neither the parts nor the bytes of a multipart body and has no timeout for a body, so all of that is
-counted here.
+aiohttp bounds neither the parts nor the bytes of a multipart body, so both are counted here; how long it may take
+is `updater.web.pace`'s.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from updater.artifacts.blobs import Staged
 from updater.artifacts.service import ArtifactService
 from updater.errors import Invalid, Malformed, TooLarge, UnsupportedContent
 from updater.web.fields import shown
-from updater.web.parsing import SILENCE_S, reading, require_identity
+from updater.web.pace import Arrival
+from updater.web.parsing import reading, require_identity
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -82,14 +83,21 @@ async def receive_form(
         raise UnsupportedContent("Content-Type must be multipart/form-data")
     _require_size(request, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
     async with AsyncExitStack() as stack:
-        form = Form()
+        form, arrival = Form(), Arrival(request)
         with reading():
             reader = await request.multipart()
             for _ in range(MAX_PARTS + 1):
-                part = await _next_part(reader.next)
+                part = _require_plain(await arrival.wait(reader.next))
                 if part is None:
                     break
-                await _take(part, form, artifacts, allowed, count, stack)
+                if part.name != "file":
+                    await _take_field(part, form, allowed, arrival)
+                    continue
+                if form.staged is not None:
+                    raise Invalid({"file": "given more than once"})
+                form.file_name = part.filename or ""
+                chunks = _chunks(arrival, partial(part.read_chunk, READ_BYTES), count)
+                form.staged = await stack.enter_async_context(artifacts.receive(chunks))
             else:
                 raise Malformed(f"The form has more than {MAX_PARTS} parts")
         yield form
@@ -108,49 +116,29 @@ async def receive_body(
     _require_size(request, artifacts.max_bytes)
     async with AsyncExitStack() as stack:
         with reading():
-            chunks = _chunks(lambda: request.content.readany(), count)
+            chunks = _chunks(Arrival(request), request.content.readany, count)
             staged = await stack.enter_async_context(artifacts.receive(chunks))
         yield staged
 
 
-async def _take(
-    part: BodyPartReader,
-    form: Form,
-    artifacts: ArtifactService,
-    allowed: Collection[str],
-    count: Callable[[int], None],
-    stack: AsyncExitStack,
-) -> None:
+async def _take_field(part: BodyPartReader, form: Form, allowed: Collection[str], arrival: Arrival) -> None:
     name = part.name or ""
-    if name == "file":
-        if form.staged is not None:
-            raise Invalid({"file": "given more than once"})
-        form.file_name = part.filename or ""
-        chunks = _chunks(lambda: part.read_chunk(READ_BYTES), count)
-        form.staged = await stack.enter_async_context(artifacts.receive(chunks))
-    elif name not in allowed:
+    if name not in allowed:
         raise Invalid({shown(name) or "form": f"unknown field; expected file, {', '.join(sorted(allowed))}"})
-    elif name in form.fields:
+    if name in form.fields:
         raise Invalid({name: "given more than once"})
-    else:
-        form.fields[name] = await _read_field(part, name)
-
-
-async def _read_field(part: BodyPartReader, name: str) -> str:
     raw = bytearray()
-    async for chunk in _chunks(lambda: part.read_chunk(READ_BYTES), lambda _: None):
+    async for chunk in _chunks(arrival, partial(part.read_chunk, READ_BYTES)):
         raw += chunk
         if len(raw) > MAX_FIELD_BYTES:
             raise Invalid({name: f"longer than {MAX_FIELD_BYTES} bytes"})
     try:
-        return raw.decode()
+        form.fields[name] = raw.decode()
     except UnicodeDecodeError:
         raise Invalid({name: "not valid UTF-8"}) from None
 
 
-async def _next_part(read: Callable[[], object]) -> BodyPartReader | None:
-    async with asyncio.timeout(SILENCE_S):
-        part = await read()  # type: ignore[misc]
+def _require_plain(part: MultipartReader | BodyPartReader | None) -> BodyPartReader | None:
     if part is None:
         return None
     if not isinstance(part, BodyPartReader):
@@ -164,13 +152,11 @@ async def _next_part(read: Callable[[], object]) -> BodyPartReader | None:
     return part
 
 
-async def _chunks(read: Callable[[], object], count: Callable[[int], None]) -> AsyncIterator[bytes]:
-    """Yield what arrives until nothing more does; a silent client ends in TooSlow."""
-    while True:
-        async with asyncio.timeout(SILENCE_S):
-            chunk: bytes = await read()  # type: ignore[misc]
-        if not chunk:
-            return
+async def _chunks(
+    arrival: Arrival, read: Callable[[], Awaitable[bytes]], count: Callable[[int], None] = lambda _: None
+) -> AsyncIterator[bytes]:
+    """Yield what arrives until nothing more does. Raises TimeoutError: the client is silent, or too slow."""
+    while chunk := await arrival.wait(read):
         count(len(chunk))
         yield chunk
 

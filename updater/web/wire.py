@@ -1,8 +1,8 @@
 """Let the bytes of a stored file leave through an HTTP connection.
 
 Owns the open file (`FileSource`) and the connection while a body leaves (`Wire`): sendfile where the kernel
-can, plain reads elsewhere, and the watch for clients that accept nothing. A source has `read`, `send` and
-`close`; which bytes and which headers are decided in `web.transfer`.
+can, plain reads elsewhere, and the watch for clients that accept nothing, or next to nothing. A source has
+`read`, `send` and `close`; which bytes and which headers are decided in `web.transfer`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aiohttp import web
 
 from updater.artifacts.ranges import ByteRange
 from updater.errors import Unavailable
+from updater.web.pace import Acceptance, Pace
 
 READ_BYTES: Final = 256 * 1024
 """Size of one plain read, and of one sendfile on a connection whose progress the kernel does not tell."""
@@ -117,7 +118,9 @@ class Wire:
         self._counted_bytes = 0
         self._mark: tuple[int | None, int] | None = None
         self._next_look: asyncio.TimerHandle | None = None
+        self._acceptance: Acceptance | None = None
         self.stalled = False
+        self.crept = False
         position = self._find_position()
         self._start = None
         if position is not None and not self._encrypted:
@@ -160,16 +163,16 @@ class Wire:
         if self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
 
-    async def watch(self, body: Coroutine[Any, Any, None], stall_s: float) -> None:
-        """Run `body`; end it with TimeoutError when the client accepts nothing for `stall_s`.
+    async def watch(self, body: Coroutine[Any, Any, None], stall_s: float, pace: Pace) -> None:
+        """Run `body`; end it with TimeoutError when the client accepts nothing for `stall_s`, or falls below `pace`.
 
-        Then `stalled` is set, unless the connection was closed meanwhile. What counts is what the client
-        acknowledged, not what the kernel buffered: behind a buffer of megabytes a slow client would look
-        stalled, and a stalled one alive. Checked at least once a second.
+        Then `stalled` is set, unless the connection was closed meanwhile, and `crept` when it was for the pace. What
+        counts is what the client acknowledged, not what the kernel buffered: behind a buffer of megabytes a slow
+        client would look stalled, and a stalled one alive. Checked at least once a second.
         """
         try:
             async with asyncio.timeout(stall_s) as deadline:
-                self._look(deadline, stall_s)
+                self._look(deadline, stall_s, pace)
                 await body
         except TimeoutError:
             self.stalled = deadline.expired() and not self._transport.is_closing()
@@ -178,7 +181,7 @@ class Wire:
             if self._next_look is not None:
                 self._next_look.cancel()
 
-    def _look(self, deadline: asyncio.Timeout, stall_s: float) -> None:
+    def _look(self, deadline: asyncio.Timeout, stall_s: float, pace: Pace) -> None:
         now_s = self._loop.time()
         if deadline.expired():
             return
@@ -186,11 +189,20 @@ class Wire:
         mark = (position and position[0], self._counted_bytes)
         if self._transport.is_closing():
             deadline.reschedule(now_s)  # a sendfile under way would not notice that its socket is closed
+        elif position is not None and not self._keeps(pace, now_s, *position):
+            self.crept = True
+            deadline.reschedule(now_s)
         elif mark != self._mark:
             self._mark = mark
             deadline.reschedule(now_s + stall_s)
         pause_s = min(stall_s / _LOOKS_PER_STALL, _LONGEST_LOOK_S)
-        self._next_look = self._loop.call_later(pause_s, self._look, deadline, stall_s)
+        self._next_look = self._loop.call_later(pause_s, self._look, deadline, stall_s, pace)
+
+    def _keeps(self, pace: Pace, now_s: float, acked: int, taken: int) -> bool:
+        offered = taken + self._transport.get_write_buffer_size()
+        if self._acceptance is None:
+            self._acceptance = Acceptance(pace, now_s, acked, offered)
+        return self._acceptance.keeps(now_s, acked, offered)
 
     def handed_bytes(self) -> int:
         """Return how many bytes of the body the kernel took; behind TLS, how many were written."""
@@ -200,22 +212,31 @@ class Wire:
         return max(position[1] - self._start, 0)
 
     def abort(self) -> None:
-        """Cut the connection; to a stalled client with a reset, so that the kernel frees its buffer."""
+        """Cut the connection; to a client that is too slow with a reset, so that the kernel frees its buffer."""
         if self.stalled:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self._socket)
         self._response.force_close()
         self._transport.abort()
 
     def _find_position(self) -> tuple[int, int] | None:
-        """Return how many bytes of the connection the client acknowledged and the kernel took, ever.
+        return find_position(self._socket)
 
-        None where the system does not tell: no Linux, no TCP, socket closed.
-        Source: tcp(7) TCP_INFO and SIOCOUTQ; their sum equals the bytes written, measured on Linux 6.18.
-        """
-        try:
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-            queued = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
-            acked: int = struct.unpack_from("=Q", info, _BYTES_ACKED_OFFSET)[0]
-        except (AttributeError, OSError, ValueError, struct.error):
-            return None
-        return acked, acked + int(struct.unpack("=i", queued)[0])
+
+def find_position(connection: socket.socket) -> tuple[int, int] | None:
+    """Return how many bytes of a connection the client acknowledged and the kernel took, ever.
+
+    None where the system does not tell: no Linux, no TCP, socket closed.
+    Source: tcp(7) TCP_INFO and SIOCOUTQ; their sum equals the bytes written, measured on Linux 6.18.
+    """
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+        acked: int = struct.unpack_from("=Q", info, _BYTES_ACKED_OFFSET)[0]
+    except (AttributeError, OSError, ValueError, struct.error):
+        return None
+    return acked, acked + int(struct.unpack("=i", queued)[0])
+
+
+def reset_on_close(connection: socket.socket) -> None:
+    """Let the kernel free its buffer when this is closed, instead of trying to deliver what is in it."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
