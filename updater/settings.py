@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from string import Formatter
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import ValidationError, fields, validate
 
@@ -41,26 +41,33 @@ def _setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> An
     return field(default=default, metadata={"check": check})
 
 
+def _split(value: str) -> SplitResult:
+    try:
+        return urlsplit(value)
+    except ValueError:  # brackets that hold no IPv6 address
+        raise ValidationError("expected a URL") from None
+
+
 def _http_url(value: str) -> None:
-    parts = urlsplit(value)
+    parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
 
 
 def _database_url(value: str) -> None:
-    parts = urlsplit(value)
+    parts = _split(value)
     if parts.scheme not in ("postgresql", "postgres") or parts.fragment:
-        raise ValidationError("expected postgresql://user:password@host/database")
+        raise ValidationError("expected postgresql://user:password@host/database, special characters percent-encoded")
 
 
 def _blob_url(value: str) -> None:
-    parts = urlsplit(value)
+    parts = _split(value)
     if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
         raise ValidationError("expected s3://bucket/prefix?endpoint=..., gs://bucket/... or az://container/...")
 
 
 def _redis_url(value: str) -> None:
-    parts = urlsplit(value)
+    parts = _split(value)
     place = parts.path if parts.scheme == "unix" else parts.hostname
     if parts.scheme not in ("redis", "rediss", "unix") or not place or parts.fragment:
         raise ValidationError("expected redis://host:6379/0, rediss://... (TLS) or unix:///path/of/the.sock")
@@ -247,7 +254,7 @@ def _switch() -> fields.Boolean:
 
 
 def _probe_url(value: str) -> None:
-    parts = urlsplit(value)
+    parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise ValidationError("expected an absolute http(s) URL such as http://127.0.0.1:3000/health")
 

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.conftest import Service
 from tests.servers.postgres import Postgres
 from updater.database.leases import Leases
 from updater.database.opening import open_database
-from updater.database.postgres import driver_url
+from updater.database.postgres import postgres_engine
 from updater.database.tables import metadata
-from updater.errors import Unavailable
+from updater.errors import ConfigurationError, Unavailable
 
 ASK = "/api/v1/updates/my-app/check?platform=linux&architecture=amd64&current_version=0.1.0"
 
@@ -52,7 +52,7 @@ async def test_the_tables_are_the_migrations(database_url: str, tmp_path: Path) 
     from alembic.migration import MigrationContext
 
     async with open_database(database_url, tmp_path):
-        engine = create_async_engine(driver_url(database_url))
+        engine = postgres_engine(database_url)
         async with engine.connect() as connection:
             drift = await connection.run_sync(
                 lambda raw: compare_metadata(
@@ -115,11 +115,15 @@ async def test_changes_arrive_when_nobody_could_listen(
     import asyncpg
 
     first, second = pair
-    name = database_url.rpartition("/")[2].partition("?")[0]
+    name = urlsplit(database_url).path[1:]
     killer = await asyncpg.connect(postgres.url("postgres"))
-    await killer.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'LISTEN%'", name
-    )
+    listening = "FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'LISTEN%'"
+
+    async def both_listen() -> bool:
+        return bool(await killer.fetchval(f"SELECT count(*) = 2 {listening}", name))
+
+    await within(5, both_listen)
+    await killer.execute(f"SELECT pg_terminate_backend(pid) {listening}", name)
     await killer.close()
     await first.publish(b"x", "1.0.0")
 
@@ -217,7 +221,71 @@ async def test_a_lease_has_one_holder(database_url: str, tmp_path: Path) -> None
         assert await yours.take("work", for_s=60)
 
 
-async def test_no_server_is_a_clear_failure(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+async def opening_fails(url: str, folder: Path) -> ConfigurationError | Unavailable:
+    with pytest.raises((ConfigurationError, Unavailable)) as caught:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(open_database("postgresql://127.0.0.1:1/none", tmp_path))
+            await stack.enter_async_context(open_database(url, folder))
+    text = str(caught.value)
+    assert text.startswith("storage.database_url: ")
+    assert "sesame" not in text
+    assert "\n" not in text
+    assert isinstance(caught.value, (ConfigurationError, Unavailable))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("u:sesame@127.0.0.1:1/none", "127.0.0.1:1/none does not answer: "),
+        ("u:sesame@no-such-host.invalid/none", "no-such-host.invalid/none does not answer: "),
+    ],
+)
+async def test_no_server_is_a_clear_failure(tmp_path: Path, place: str, said: str) -> None:
+    failure = await opening_fails(f"postgresql://{place}", tmp_path)
+    assert isinstance(failure, Unavailable)
+    assert said in str(failure)
+
+
+@pytest.mark.parametrize("place", ["u:sesame@127.0.0.1:port/none", "u:sesame@127.0.0.1/none?sslmode=perhaps"])
+async def test_an_address_that_cannot_be_read_is_a_wrong_setting(tmp_path: Path, place: str) -> None:
+    assert isinstance(await opening_fails(f"postgresql://{place}", tmp_path), ConfigurationError)
+
+
+async def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres, tmp_path: Path) -> None:
+    """Who, which database, an option nobody knows, and the right to make tables, which nobody else's role has."""
+    import asyncpg
+
+    url = await postgres.create_database()
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE ROLE guest LOGIN PASSWORD 'sesame'")
+    await connection.close()
+    name = urlsplit(url).path[1:]
+    for address, said in (
+        (url.replace("postgres:@", "nobody:sesame@"), 'role "nobody" does not exist'),
+        (url.replace(f"/{name}?", "/none?"), 'database "none" does not exist'),
+        (f"{url}&sslmod=require", 'unrecognized configuration parameter "sslmod"'),
+        (url.replace("postgres:@", "guest:sesame@"), "permission denied for schema public"),
+    ):
+        failure = await opening_fails(address, tmp_path)
+        assert isinstance(failure, ConfigurationError)
+        assert said in str(failure)
+
+
+async def test_the_address_takes_the_options_of_libpq(database_url: str, tmp_path: Path) -> None:
+    """Every provider's address has `sslmode`."""
+    async with open_database(f"{database_url}&sslmode=prefer", tmp_path) as database:
+        await database.ping()
+
+
+async def test_a_database_that_is_gone_is_no_error_of_ours(postgres: Postgres, tmp_path: Path) -> None:
+    """Dropped, as here, or with another password, or failed over to a standby: 503, not 500."""
+    import asyncpg
+
+    url = await postgres.create_database()
+    name = urlsplit(url).path[1:]
+    async with open_database(url, tmp_path) as database:
+        keeper = await asyncpg.connect(postgres.url("postgres"))
+        await keeper.execute(f"DROP DATABASE {name} (FORCE)")
+        with pytest.raises(Unavailable):
+            await database.ping()
+        await keeper.close()

@@ -77,5 +77,5 @@ def test_a_database_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
 
 def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "maxminddb", None)
-    with pytest.raises(ConfigurationError, match=r"updater\[geo\]"):
+    with pytest.raises(ConfigurationError, match=r"maxminddb; run \./scripts/setup extras"):
         open_locator(str(tmp_path / "geo.mmdb"))

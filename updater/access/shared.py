@@ -77,7 +77,7 @@ class SharedWindows:
             from redis.backoff import NoBackoff
         except ModuleNotFoundError:
             raise ConfigurationError(
-                "rate_limit.storage_url: Redis needs the extra: pip install 'updater[redis]'"
+                "rate_limit.storage_url: Redis needs the package redis; run ./scripts/setup extras"
             ) from None
         self._redis = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0))
         self._script = self._redis.register_script(_SCRIPT)

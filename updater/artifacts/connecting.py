@@ -61,7 +61,7 @@ def open_store(location: Location, patience: Patience, request_s: float) -> Stor
         from obstore.store import AzureStore, GCSStore, S3Store
     except ImportError:
         raise ConfigurationError(
-            "storage.blob_url: object stores need the extra 's3': pip install updater[s3]"
+            "storage.blob_url: object stores need the package obstore; run ./scripts/setup extras"
         ) from None
     kinds: dict[str, Any] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
     options = dict(location.options)

@@ -29,7 +29,10 @@ _NO_ANSWER = (
     *("locked", "busy", "unable to open", "disk i/o", "closed", "readonly"),
     *("malformed", "not a database", "out of memory"),
 )
-
+# Source: PostgreSQL appendix A: class 08 connection, 40 rollback (deadlock), 53 resources, 55 not in the needed state
+# (lock timeout), 57 operator intervention (shutdown, timeout), 58 and XX failures of the system below. And what changes
+# under a running service: 25006 a standby that only reads, 28 the password, 3D the database is gone, 42501 rights.
+_AWAY_STATES = ("08", "25006", "28", "3D", "40", "42501", "53", "55", "57", "58", "XX")
 
 Connection = AsyncConnection
 
@@ -136,21 +139,18 @@ def _is_full(error: DBAPIError) -> bool:
     return (
         "disk is full" in str(error.orig).lower()
         or getattr(error.orig, "errno", None) == errno.ENOSPC
-        or _state(error) == "53100"
+        or state_of(error) == "53100"
     )
 
 
 def _is_away(error: DBAPIError) -> bool:
-    """Tell a database that cannot answer now from a statement it refuses.
-
-    Source: PostgreSQL appendix A: class 08 connection, 40 rollback (deadlock), 53 resources, 55 not in the needed
-    state (lock timeout), 57 operator intervention (shutdown, timeout).
-    """
-    if error.connection_invalidated or _state(error)[:2] in ("08", "40", "53", "55", "57"):
+    """Tell a database that cannot answer now from a statement it refuses."""
+    if error.connection_invalidated or state_of(error).startswith(_AWAY_STATES):
         return True
     said = str(error.orig).lower()
     return any(words in said for words in _NO_ANSWER)
 
 
-def _state(error: DBAPIError) -> str:
+def state_of(error: DBAPIError) -> str:
+    """Return PostgreSQL's code for an error, or an empty text."""
     return str(getattr(error.orig, "sqlstate", None) or "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
 from updater.database.engine import Database
@@ -17,18 +17,20 @@ async def open_database(url: str | None, root: Path) -> AsyncIterator[Database]:
     """Open PostgreSQL at `url`, or without one the SQLite file in `root`, migrated to the present schema.
 
     Raises:
-        ConfigurationError: it was written by a newer version of this program, or the extra is missing.
+        ConfigurationError: it was written by a newer version of this program, refuses us, or the extra is missing.
         StorageFull, Unavailable: it cannot be opened or migrated now.
     """
+    explaining: AbstractContextManager[None] = nullcontext()
     if url is None:
         database = sqlite_database(root / FILE_NAME)
     else:
         # Only who uses PostgreSQL pays for its driver.
-        from updater.database.postgres import postgres_database
+        from updater.database.postgres import explained, postgres_database
 
-        database = postgres_database(url)
+        database, explaining = postgres_database(url), explained(url)
     try:
-        await database.migrate()
+        with explaining:
+            await database.migrate()
         yield database
     finally:
         await database.close()

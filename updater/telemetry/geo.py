@@ -48,7 +48,9 @@ def _open(path: Path) -> Any:
     try:
         import maxminddb
     except ImportError:
-        raise ConfigurationError("telemetry.geoip_database: maxminddb is not installed; install updater[geo]") from None
+        raise ConfigurationError(
+            "telemetry.geoip_database: it needs the package maxminddb; run ./scripts/setup extras"
+        ) from None
     try:
         return maxminddb.open_database(path)
     except OSError as error:
