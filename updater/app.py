@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import socket
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ from updater.web.middleware import GATE, Gate, GateParts
 from updater.web.openapi import build_document
 from updater.web.origins import Origins
 from updater.web.pace import MIN_BYTES_PER_S
+from updater.web.router import Router
 from updater.web.routing import Surface
 from updater.web.runner import Runner
 from updater.web.sessions import SessionDoor
@@ -88,6 +90,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         recorder.start()
         telemetry = TelemetryService(telemetry_store, recorder, locate=locate)
         stack.push_async_callback(recorder.stop)
+        stack.callback(telemetry.flush_downloads)
         stack.push_async_callback(quietly, telemetry.flush_checks)
         stack.push_async_callback(quietly, access.flush_used)
         deployments = DeploymentService(settings.deployments, root, DeploymentStore(database))
@@ -168,7 +171,10 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         look_again=None if settings.storage.database_url is None else services.catalog.look_again,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
-    application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20)
+    with warnings.catch_warnings():
+        # The argument goes with aiohttp 4; there the class of `application.router` is what remains.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=Router())
     application[GATE], application[METRICS] = gate, metrics
     application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
     application[MIN_BYTES_PER_S] = settings.server.min_bytes_per_s

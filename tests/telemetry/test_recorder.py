@@ -77,9 +77,14 @@ async def test_a_full_queue_refuses_and_keeps_what_it_took(disk: Disk) -> None:
 async def test_a_failing_database_refuses_and_recovers(disk: Disk) -> None:
     recorder = Recorder(disk.write, queue_size=100)
     recorder.start()
-    disk.failing = [Unavailable("locked")]
+    disk.failing = [Unavailable("locked"), Unavailable("locked")]
+    disk.gate.clear()
     recorder.note(Download(1, True, True, utc_now()))
-    outcomes = await asyncio.gather(*(recorder.record(report(str(n))) for n in range(3)), return_exceptions=True)
+    await asyncio.sleep(0)
+    waiting = asyncio.gather(*(recorder.record(report(str(n))) for n in range(3)), return_exceptions=True)
+    await asyncio.sleep(0)
+    disk.gate.set()
+    outcomes = await waiting
     assert {type(each) for each in outcomes} == {Unavailable}
     assert recorder.dropped == 1
     assert disk.kept == []

@@ -17,6 +17,7 @@ from updater.telemetry.rollups import (
     Place,
     Tally,
     overflowing,
+    rate_of,
 )
 from updater.telemetry.spans import Span, floor
 
@@ -65,12 +66,14 @@ def test_every_count_is_in_its_hour_day_and_month() -> None:
 
 def test_only_whole_large_bodies_tell_the_throughput() -> None:
     tally = Tally()
-    tally.add_download(Download(1, True, True, AT, sent_bytes=1 << 21, duration_s=2.0), "my-app", "1.0.0")
-    tally.add_download(Download(1, True, False, AT), "my-app", "1.0.0")
-    tally.add_download(Download(1, False, True, AT, sent_bytes=1000, duration_s=0.001), "my-app", "1.0.0")
+    assert rate_of(1000, 0.001) is None
+    assert rate_of(1 << 21, 0.0) is None
+    tally.add_download(Download(1, True, True, AT, rate_of(1 << 21, 2.0)), "my-app", "1.0.0")
+    tally.add_download(Download(1, True, False, AT, amount=4), "my-app", "1.0.0")
+    tally.add_download(Download(1, False, True, AT), "my-app", "1.0.0")
     found = labels_of(tally)
     assert found["throughput"] == {"81": 1}
-    assert (found["download_start"], found["download_end"]) == ({"1.0.0": 2}, {"1.0.0": 2})
+    assert (found["download_start"], found["download_end"]) == ({"1.0.0": 5}, {"1.0.0": 2})
 
 
 def test_checks_count_by_version_target_and_country() -> None:

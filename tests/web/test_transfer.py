@@ -13,7 +13,7 @@ import ssl
 import struct
 import subprocess
 from base64 import b64decode
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
@@ -212,7 +212,7 @@ async def test_a_resumed_download_never_splices_two_builds(server):
 
 
 async def test_a_date_of_the_file(server):
-    server.download = replace(server.download, modified_at=datetime(2026, 3, 1, tzinfo=UTC))
+    server.download = server.download._replace(modified_at=datetime(2026, 3, 1, tzinfo=UTC))
     assert (await server.get()).headers["Last-Modified"] == "Sun, 01 Mar 2026 00:00:00 GMT"
     assert (await server.get(If_Modified_Since="Sun, 01 Mar 2026 00:00:00 GMT")).status == 304
 
@@ -477,7 +477,7 @@ def offered_name(disposition: str) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_hostile_file_name_stays_a_name(server, name):
-    server.download = replace(server.download, file_name=name)
+    server.download = server.download._replace(file_name=name)
     answer = await server.get("HEAD")
     assert answer.status == 200
     assert "X-Evil" not in answer.headers

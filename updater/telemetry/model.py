@@ -30,17 +30,17 @@ class Report:
 
 
 class Download(NamedTuple):
-    """One response with a build's bytes: did it hold the first byte, and did the last one leave.
+    """Responses with a build's bytes that count alike: did they hold the first byte, and did the last one leave.
 
-    `sent_bytes` and `duration_s` tell the throughput; they are 0 for a response that was cut off.
+    `rate` is the bucket of their throughput (`histograms.bucket_of`), None where it tells nothing.
     """
 
     build_id: int
     started: bool
     finished: bool
     ended_at: datetime
-    sent_bytes: int = 0
-    duration_s: float = 0.0
+    rate: int | None = None
+    amount: int = 1
 
 
 Event = Report | Download

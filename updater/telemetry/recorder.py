@@ -14,12 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from updater.errors import Failure, StorageFull, Unavailable
-from updater.telemetry.model import Event
+from updater.telemetry.model import Download, Event
 
 # Bounds the time one transaction holds the write lock.
 BATCH_EVENTS = 1_000
-# How long events gather that nobody waits for: thousands of redirects a second would else be a transaction each few.
-GATHER_S = 0.2
 # An entry without an event only waits for those before it.
 Entry = tuple[Event | None, asyncio.Future[None] | None]
 Batch = list[Entry]
@@ -35,9 +33,6 @@ class Recorder:
         self._waiting: deque[Entry] = deque()
         self.dropped = 0
         self._wake = asyncio.Event()
-        # How many in the queue somebody waits for, and what is set when there is no time to gather.
-        self._awaited = 0
-        self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -54,7 +49,6 @@ class Recorder:
         """Write what waits, then end."""
         self._stopping = True
         self._wake.set()
-        self._hurry.set()
         if self._task is not None:
             await self._task
 
@@ -68,12 +62,12 @@ class Recorder:
         self._put(event, future)
         await future
 
-    def note(self, event: Event) -> None:
-        """Queue an event that nobody waits for; counted in `dropped` when it is not kept."""
+    def note(self, downloads: Download) -> None:
+        """Queue counts that nobody waits for; `dropped` tells how many were not kept."""
         try:
-            self._put(event, None)
+            self._put(downloads, None)
         except Unavailable:
-            self.dropped += 1
+            self.dropped += downloads.amount
 
     async def settle(self) -> None:
         """Return once every event queued before has been written or given up."""
@@ -90,10 +84,7 @@ class Recorder:
 
     def _append(self, event: Event | None, future: asyncio.Future[None] | None) -> None:
         self._waiting.append((event, future))
-        self._awaited += future is not None
         self._wake.set()
-        if future is not None or len(self._waiting) >= BATCH_EVENTS:
-            self._hurry.set()
 
     async def _run(self) -> None:
         while self._waiting or not self._stopping:
@@ -101,19 +92,8 @@ class Recorder:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._gather()
             batch = [self._waiting.popleft() for _ in range(min(BATCH_EVENTS, len(self._waiting)))]
-            self._awaited -= sum(future is not None for _, future in batch)
             await self._flush(batch)
-
-    async def _gather(self) -> None:
-        """Let more events come, unless somebody waits for one or a batch is full."""
-        self._hurry.clear()
-        if self._awaited or self._stopping or len(self._waiting) >= BATCH_EVENTS:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_S):
-                await self._hurry.wait()
 
     async def _flush(self, batch: Batch) -> None:
         try:
@@ -140,8 +120,8 @@ class Recorder:
                 future.set_result(None)
 
     def _refuse(self, batch: Batch, failure: Failure) -> None:
-        for _, future in batch:
-            if future is None:
-                self.dropped += 1
-            elif not future.done():
+        for event, future in batch:
+            if isinstance(event, Download):
+                self.dropped += event.amount
+            elif future is not None and not future.done():
                 future.set_exception(failure)

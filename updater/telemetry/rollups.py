@@ -91,9 +91,9 @@ class Tally:
         """Count a report."""
         self._add(report.application_id, report.received_at, _of_report(report))
 
-    def add_download(self, download: Download, application_id: str, version: str, amount: int = 1) -> None:
-        """Count responses with a build's bytes that are all alike; the build is that of `version`."""
-        self._add(application_id, download.ended_at, _of_download(download, version), amount)
+    def add_download(self, download: Download, application_id: str, version: str) -> None:
+        """Count responses with the bytes of a build; the build is that of `version`."""
+        self._add(application_id, download.ended_at, _of_download(download, version), download.amount)
 
     def add_checks(self, asked: Asked, at: datetime, amount: int) -> None:
         """Count update checks of clients that say the same of themselves."""
@@ -116,6 +116,12 @@ class Tally:
         hour = floor(at, Span.HOUR)
         for measure, label in labels:
             self._hours[application_id, hour, measure, label] += amount
+
+
+def rate_of(sent_bytes: int, duration_s: float) -> int | None:
+    """Return the bucket of a body's throughput; None when it is too small to tell one."""
+    timed = sent_bytes >= LEAST_TIMED_BYTES and duration_s > 0
+    return bucket_of(sent_bytes / duration_s) if timed else None
 
 
 def overflowing(place: Place, labels: Mapping[str, int], known: Collection[str] = ()) -> list[str]:
@@ -149,5 +155,5 @@ def _of_download(download: Download, version: str) -> Iterator[tuple[Measure, st
         yield Measure.DOWNLOAD_START, version
     if download.finished:
         yield Measure.DOWNLOAD_END, version
-    if download.sent_bytes >= LEAST_TIMED_BYTES and download.duration_s > 0:
-        yield Measure.THROUGHPUT, str(bucket_of(download.sent_bytes / download.duration_s))
+    if download.rate is not None:
+        yield Measure.THROUGHPUT, str(download.rate)

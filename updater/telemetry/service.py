@@ -8,17 +8,18 @@ from datetime import datetime, timedelta
 
 from updater.clock import Clock, utc_now
 from updater.telemetry.checks import CheckCounter
+from updater.telemetry.downloads import DownloadCounter
 from updater.telemetry.figures import Figures, assemble, series_labels
 from updater.telemetry.geo import Locate, open_locator
-from updater.telemetry.model import Download, Report
+from updater.telemetry.model import Report
 from updater.telemetry.recorder import Recorder
-from updater.telemetry.rollups import Tally
+from updater.telemetry.rollups import Tally, rate_of
 from updater.telemetry.spans import Span, Window, window
 from updater.telemetry.store import TelemetryStore
 
 
 class TelemetryService:
-    """Reports and counts. Reports and downloads go through one recorder, checks through one counter."""
+    """Reports and counts. Reports and gathered downloads go through one recorder, checks through one counter."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class TelemetryService:
         self.checks = CheckCounter()
         self._store = store
         self._recorder = recorder
+        self._downloads = DownloadCounter(recorder.note, clock)
         self._locate = locate or open_locator(None)
         self._clock = clock
         self._flushing = asyncio.Lock()
@@ -56,17 +58,23 @@ class TelemetryService:
 
         `sent_bytes` and `duration_s` are of a body that left completely, else 0.
         """
-        if started or finished or sent_bytes:
-            self._recorder.note(Download(build_id, started, finished, self._clock(), sent_bytes, duration_s))
+        rate = rate_of(sent_bytes, duration_s) if sent_bytes else None
+        if started or finished or rate is not None:
+            self._downloads.count(build_id, started, finished, rate)
 
     async def finished_downloads(self, build_ids: Iterable[int]) -> dict[int, int]:
         """Return how often builds were downloaded to the end, for those that ever were; up to this moment."""
-        await self._recorder.settle()
+        await self._settle()
         return await self._store.finished_downloads(build_ids)
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
-        """Return how often a build's download was started and finished."""
+        """Return how often a build's download was started and finished; up to this moment."""
+        await self._settle()
         return await self._store.download_counts(build_id)
+
+    def flush_downloads(self) -> None:
+        """Hand the downloads that were counted in memory over to be written."""
+        self._downloads.flush()
 
     async def flush_checks(self) -> None:
         """Write the checks that were counted in memory. Raises Unavailable, StorageFull: they stay counted."""
@@ -89,7 +97,7 @@ class TelemetryService:
             Invalid: the window is empty or too long. Unavailable.
         """
         wanted = window(first, last, Span(bucket), self._clock())
-        await self._recorder.settle()
+        await self._settle()
         await self.flush_checks()
         totals = await self._store.totals(application_id, wanted)
         series = await self._store.series(application_id, wanted, series_labels(totals))
@@ -98,6 +106,10 @@ class TelemetryService:
     async def forget_reports(self, *, keep_days: int) -> int:
         """Delete reports older than so many days; return how many. Figures stay as they are."""
         return await self._store.forget_reports(self._clock() - timedelta(days=keep_days))
+
+    async def _settle(self) -> None:
+        self._downloads.flush()
+        await self._recorder.settle()
 
     async def _tally(self, taken: CheckCounter) -> Tally:
         now = self._clock()

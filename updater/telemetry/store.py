@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -168,12 +167,12 @@ class TelemetryStore:
         known = known.with_for_update(read=True, key_share=True, of=build)
         owners = {row.id: (row.application_id, row.version) for row in await connection.execute(known)}
         sums: dict[int, list[int]] = {}
-        for each, amount in Counter(map(_without_moment, downloads)).items():
+        for each in downloads:
             if each.build_id in owners:
                 both = sums.setdefault(each.build_id, [0, 0])
-                both[0] += each.started * amount
-                both[1] += each.finished * amount
-                tally.add_download(each, *owners[each.build_id], amount)
+                both[0] += each.started * each.amount
+                both[1] += each.finished * each.amount
+                tally.add_download(each, *owners[each.build_id])
         rows = [{"build_id": id_, "started": sums[id_][0], "finished": sums[id_][1]} for id_ in sorted(sums)]
         statement = self._database.upsert(download_count)
         added = {name: download_count.c[name] + statement.excluded[name] for name in ("started", "finished")}
@@ -190,9 +189,3 @@ class TelemetryStore:
         """
         wanted = select(application.c.id).where(application.c.id.in_(list(application_ids)))
         return set(await connection.scalars(wanted.with_for_update(read=True, key_share=True)))
-
-
-def _without_moment(download: Download) -> Download:
-    """Make downloads alike that are counted alike: most are, when somebody else sends the bytes."""
-    hour = download.ended_at.replace(minute=0, second=0, microsecond=0)
-    return download._replace(ended_at=hour, duration_s=download.duration_s if download.sent_bytes else 0.0)

@@ -30,6 +30,7 @@ ACCEL_PREFIX: Final = "/_blobs/"
 _CONDITIONS: Final = (hdrs.IF_NONE_MATCH, hdrs.IF_MATCH, hdrs.IF_RANGE)
 _PLAIN_RANGE: Final = re.compile(r"bytes=[0-9]+-[0-9]*")
 _KEPT_ADDRESSES: Final = 4096
+_HANDED_OVER: Final = Sent(Ending.HANDED_OVER, 0, reached_end=True)
 
 Sign = Callable[[str, int], Awaitable[str]]
 
@@ -54,8 +55,10 @@ class Delivery:
         self, request: web.Request, download: Download, *, cache_control: str, headers: Mapping[str, str] | None
     ) -> DownloadResponse:
         """Answer a GET or HEAD. See `transfer.send_file`; Unavailable also when no address can be signed."""
-        if self._addresses is not None and _is_plain(request, download.etag):
-            return await self._redirect(request, download, self._addresses, headers or {})
+        addresses = self._addresses
+        if addresses is not None and _is_plain(request, download.digest):
+            address = addresses.find(download.digest) or await addresses.make(download.digest)
+            return _redirect(request, download, address, headers)
         if self._offloads and self._proxies.believes(request.remote or "") and isinstance(download.place, Path):
             offloaded = prepare_offload(
                 request, download, ACCEL_PREFIX + _inner_path(download.place), cache_control, headers or {}
@@ -63,21 +66,6 @@ class Delivery:
             if offloaded is not None:
                 return offloaded
         return await send_file(request, download, cache_control=cache_control, headers=headers)
-
-    async def _redirect(
-        self, request: web.Request, download: Download, addresses: SignedAddresses, headers: Mapping[str, str]
-    ) -> DownloadResponse:
-        response = DownloadResponse(status=302, headers=headers)
-        # A signed address ends, so nobody keeps the way to it.
-        response.headers[hdrs.CACHE_CONTROL] = "no-store"
-        response.headers[hdrs.LOCATION] = addresses.find(download.digest) or await addresses.make(download.digest)
-        response.headers[hdrs.CONTENT_LENGTH] = "0"
-        reached_end = True
-        if hdrs.RANGE in request.headers:
-            plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
-            reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
-        response.sent = Sent(Ending.HANDED_OVER, 0, reached_end)
-        return response
 
 
 class SignedAddresses:
@@ -104,7 +92,24 @@ class SignedAddresses:
         return address
 
 
-def _is_plain(request: web.Request, etag: str) -> bool:
+def _redirect(
+    request: web.Request, download: Download, address: str, headers: Mapping[str, str] | None
+) -> DownloadResponse:
+    response = DownloadResponse(status=302, headers=headers)
+    # A signed address ends, so nobody keeps the way to it.
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    response.headers[hdrs.LOCATION] = address
+    response.headers[hdrs.CONTENT_LENGTH] = "0"
+    if hdrs.RANGE not in request.headers:
+        response.sent = _HANDED_OVER
+        return response
+    plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
+    reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
+    response.sent = _HANDED_OVER._replace(reached_end=reached_end)
+    return response
+
+
+def _is_plain(request: web.Request, digest: str) -> bool:
     """Tell whether the object store gives the answer that this process would give."""
     headers = request.headers
     if request.method != "GET":
@@ -114,7 +119,7 @@ def _is_plain(request: web.Request, etag: str) -> bool:
         return False
     for name in _CONDITIONS:
         value = headers.get(name)
-        if value is not None and (etag in value or "*" in value):
+        if value is not None and (digest in value or "*" in value):
             return False
     return True
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from aiohttp import web
@@ -51,8 +51,7 @@ _ATTRIBUTE_CHARACTERS: Final = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside 
 _LONGEST_NAME: Final = 180
 
 
-@dataclass(frozen=True, slots=True)
-class Download:
+class Download(NamedTuple):
     """A stored file and the name it is offered under.
 
     `place` is the file itself, or the store that has the blob. `digest` is the lower-case hex SHA-256 of its
@@ -84,8 +83,7 @@ class Ending(StrEnum):
     BROKEN = "broken"  # the file could not be read to its end, and the client was cut off
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What became of an answer.
 
     `body_bytes` counts the bytes of the body, multipart framing included, that the kernel took; of a body
