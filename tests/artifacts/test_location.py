@@ -34,7 +34,18 @@ def test_a_location_shows_no_secret() -> None:
     assert "hidden" not in repr(found)
 
 
-@pytest.mark.parametrize("url", ["bucket", "s4://bucket", "s3:///prefix", "s3://me:secret@bucket", "s3://b?a=1&a=2"])
+@pytest.mark.parametrize("prefix", ["a", "a/b", "updates/v1.0_x-y~z", "...", "/a/"])
+def test_a_prefix_is_taken(prefix: str) -> None:
+    assert parse_location(f"az://container/{prefix}").prefix == prefix.strip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("bucket", "s4://bucket", "s3:///prefix", "s3://me:secret@bucket", "s3://b?a=1&a=2"),
+        *("s3://b/a b", "az://c/a%20b", "gs://b/\u00fc", "az://c/a//b", "az://c/../b", "s3://b/a/.", "s3://b/a+b"),
+    ],
+)
 def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"storage\.blob_url"), open_blobs(url, tmp_path):
         pass

@@ -6,21 +6,27 @@ import asyncio
 import hashlib
 import io
 import random
-from collections.abc import Mapping
-from datetime import datetime
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import ClientResponse
+from playwright.async_api import Browser, async_playwright
 from yarl import URL
 
 from tests.conftest import LINUX, QUICK, Service, StartService
 from tests.servers.buckets import Buckets
+from updater.artifacts import naming
+from updater.artifacts.location import parse_location
+from updater.artifacts.naming import Naming, Signed
 from updater.artifacts.remote import RemoteBlobStore
 from updater.client import UpdateClient
 from updater.web.delivery import SignedAddresses
+from updater.web.transfer import Download, content_disposition
 
 DATA = random.Random(9).randbytes(3_000_017)
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -38,10 +44,14 @@ async def remote(buckets: Buckets, start_service: StartService, tmp_path: Path) 
         blob_url, root = buckets.url(buckets.make_bucket(), "apps"), str(tmp_path / f"{len(list(tmp_path.iterdir()))}")
         service = await start_service(storage={"blob_url": blob_url, "root": root, **storage})
         await service.application()
-        await service.publish(io.BytesIO(DATA))
+        await service.publish(io.BytesIO(DATA), file_name="my-app.AppImage")
         return service
 
     return start
+
+
+async def in_one_piece() -> AsyncIterator[bytes]:
+    yield DATA
 
 
 async def get(service: Service, method: str = "GET", **headers: str) -> tuple[ClientResponse, bytes]:
@@ -122,12 +132,94 @@ async def test_a_download_is_redirected_to_a_signed_address(remote: Any) -> None
     assert lifetime_s(location) == 600
     status, headers, body = await follow(service, location)
     assert (status, body) == (200, DATA)
-    assert headers["Content-Disposition"] == "attachment"
+    assert headers["Content-Disposition"] == content_disposition("my-app-1.0.0-linux-amd64.AppImage")
     assert headers["Content-Type"] == "application/octet-stream"
     # A second client gets the same address, and a changed one is refused by the store.
     assert (await get(service))[0].headers["Location"] == location
-    other = location.replace(DIGEST[:8], "0" * 8)
-    assert (await follow(service, other))[0] == 403
+    for part, other in ((DIGEST[:8], "0" * 8), ("my-app", "not-my-app")):
+        assert (await follow(service, location.replace(part, other)))[0] == 403
+
+
+@pytest.mark.parametrize("name", ["setup.exe", 'My "App" (x64)+1 & co; 100%.exe', "Größe 安装.exe", "安" * 180])
+async def test_a_store_answers_with_the_name_that_was_signed(buckets: Buckets, service: Service, name: str) -> None:
+    store = RemoteBlobStore(parse_location(buckets.url(buckets.make_bucket(), "a/prefix")))
+    staged = await store.receive(in_one_piece())
+    await staged.place()
+    signed = await store.sign(DIGEST, 60, content_disposition(name))
+    assert signed.names_file
+    for headers in ({}, {"Range": "bytes=0-9"}):
+        status, answered, body = await follow(service, signed.address, **headers)
+        assert (status, body) == ((206, DATA[:10]) if headers else (200, DATA))
+        assert answered["Content-Disposition"] == content_disposition(name)
+
+
+async def test_a_signed_address_ends(buckets: Buckets, service: Service) -> None:
+    store = RemoteBlobStore(parse_location(buckets.url(buckets.make_bucket())))
+    await (await store.receive(in_one_piece())).place()
+    signed = await store.sign(DIGEST, 2, "attachment")
+    assert (await follow(service, signed.address))[0] == 200
+    await asyncio.sleep(3)
+    assert (await follow(service, signed.address))[0] == 403
+
+
+def test_an_address_that_somebody_else_signed_is_left_alone() -> None:
+    """The role of a machine signs with another key than the one in the options, or with none of ours."""
+    import obstore
+    from obstore.store import S3Store
+
+    key = "s3://b?access_key_id=a&secret_access_key="
+    address = obstore.sign(S3Store("b", access_key_id="a", secret_access_key="one"), "GET", "k", timedelta(seconds=60))
+    assert Naming(parse_location(f"{key}one")).name(address, "x").names_file
+    for other in (f"{key}two", "s3://b", "az://b?account_name=a&account_key=b25l", "gs://b"):
+        assert Naming(parse_location(other)).name(address, "x") == (address, False)
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    async with async_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = await playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        await browser.close()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
+async def test_a_browser_saves_the_file_under_its_name(
+    remote: Any, browser: Browser, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not named:  # as with the role of a machine
+        monkeypatch.setattr(naming, "_find_scheme", lambda _: None)
+    service = await remote()
+    page = await browser.new_page()
+    for link in (f'<a href="{PATH}">get</a>', f'<a href="{PATH}" download>get</a>'):
+        await page.goto(f"{service.url}/health")
+        await page.set_content(link)
+        async with page.expect_download() as started:
+            await page.click("a")
+        download = await started.value
+        assert download.suggested_filename == "my-app-1.0.0-linux-amd64.AppImage"
+        assert Path(await download.path()).read_bytes() == DATA
+        assert download.url.startswith(service.url) is not named
+    # What installers and scripts fetch is redirected in any case.
+    assert (await get(service))[0].status == 302
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
+async def test_curl_follows(remote: Any, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not named:
+        monkeypatch.setattr(naming, "_find_scheme", lambda _: None)
+    service = await remote()
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    child = await asyncio.create_subprocess_exec("curl", "-fsSLOJ", service.url + PATH, cwd=folder)
+    assert await child.wait() == 0
+    [file] = folder.iterdir()
+    assert file.read_bytes() == DATA
+    if named:
+        assert file.name == "my-app-1.0.0-linux-amd64.AppImage"
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-99", "bytes=2999999-"])
@@ -196,20 +288,24 @@ async def test_a_missing_object_is_503_before_anything_is_sent(remote: Any) -> N
 
 
 async def test_a_signed_address_is_handed_out_for_half_of_its_life() -> None:
-    now_s, signed = 0.0, 0
+    now_s, count = 0.0, 0
 
-    async def sign(digest: str, lifetime_s: int) -> str:
-        nonlocal signed
-        signed += 1
-        return f"{digest}-{lifetime_s}-{signed}"
+    async def sign(digest: str, lifetime_s: int, disposition: str) -> Signed:
+        nonlocal count
+        count += 1
+        return Signed(f"{digest}-{lifetime_s}-{count}-{disposition.split(';')[1]}", names_file=True)
 
     addresses = SignedAddresses(sign, 100, lambda: now_s)
-    assert addresses.find("a") is None
-    assert await addresses.make("a") == "a-100-1"
+    one, other = (Download(Path(), "a", 1, f"{name}.exe") for name in ("one", "other"))
+    assert addresses.find(one) is None
+    first = await addresses.make(one)
+    assert first.address == 'a-100-1- filename="one.exe"'
     now_s = 49
-    assert addresses.find("a") == "a-100-1"
-    assert addresses.find("b") is None
+    assert addresses.find(one) == first
+    assert addresses.find(other) is None
+    assert (await addresses.make(other)).address == 'a-100-2- filename="other.exe"'
     now_s = 50
-    assert addresses.find("a") is None
-    assert await addresses.make("a") == "a-100-2"
-    assert addresses.find("a") == "a-100-2"
+    assert addresses.find(one) is None
+    again = await addresses.make(one)
+    assert again.address == 'a-100-3- filename="one.exe"'
+    assert addresses.find(one) == again

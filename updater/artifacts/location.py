@@ -6,6 +6,7 @@ them); what is not in the query comes from the provider's usual environment vari
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -37,6 +38,8 @@ _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+# Other characters are signed in different ways by the library and by Azure.
+_PREFIX = re.compile(r"((?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+(?:/(?!$)|$))+")
 _ADDRESSES = ("endpoint", "endpoint_url", "base_url")
 
 
@@ -58,11 +61,14 @@ def parse_location(url: str) -> Location:
     """Read the address of an object store, with what its query leaves out taken from the environment.
 
     Raises:
-        ValueError: not such an address, an option twice, or one that is no address and should be.
+        ValueError: not such an address, an option twice, or an option or prefix that does not fit.
     """
     parts = urlsplit(url)
     if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
         raise ValueError("expected s3://bucket/prefix?..., gs://... or az://...")
+    prefix = parts.path.strip("/")
+    if prefix and _PREFIX.fullmatch(prefix) is None:
+        raise ValueError(f"the prefix {prefix!r} may hold letters, digits and -._~ between slashes")
     given = _query(parts.query)
     names = _ENVIRONMENT[parts.scheme]
     usual = {names[name]: value for name, value in pick_environment(names).items()}
@@ -70,7 +76,7 @@ def parse_location(url: str) -> Location:
     for name, value in options.items():
         if name.endswith(_ADDRESSES) and urlsplit(value).scheme not in ("http", "https"):
             raise ValueError(f"the option {name} expects an address such as https://store.example.com")
-    return Location(parts.scheme, parts.netloc, parts.path.strip("/"), options)
+    return Location(parts.scheme, parts.netloc, prefix, options)
 
 
 def _query(text: str) -> dict[str, str]:

@@ -28,6 +28,7 @@ from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
 from updater.artifacts.connecting import PATIENCE, Patience, find_refusal, may_pass, open_store, translated
 from updater.artifacts.digests import is_digest
 from updater.artifacts.location import Location
+from updater.artifacts.naming import Naming, Signed
 from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class RemoteBlobStore:
         # Azure may answer before it has copied: what is there until then is empty.
         # Source: Microsoft, "Copy Blob", x-ms-copy-status.
         self._copies_later = location.scheme == "az"
+        self._naming = Naming(location)
         self._store = open_store(location, patience, patience.request_s)
         self._copier = open_store(location, patience, patience.copy_s)
         self._probed_at_s = -_PROBED_FOR_S
@@ -136,7 +138,7 @@ class RemoteBlobStore:
             return
         try:
             if signs:
-                await self.sign("0" * 64, 60)
+                await self.sign("0" * 64, 60, "attachment")
         except Unavailable as error:
             if may_pass(error.__cause__):
                 return
@@ -152,13 +154,17 @@ class RemoteBlobStore:
             await self.remove(key)
         return len(left)
 
-    async def sign(self, digest: str, lifetime_s: int) -> str:
-        """Return an address that anybody may GET for `lifetime_s` seconds. Raises Unavailable."""
+    async def sign(self, digest: str, lifetime_s: int, disposition: str) -> Signed:
+        """Return an address that anybody may GET for `lifetime_s` seconds.
+
+        The answer's `Content-Disposition` is `disposition` where that can be signed too, else it names no file.
+        Raises Unavailable.
+        """
         import obstore
 
-        return await self.call(
-            obstore.sign_async(self._store, "GET", _key(digest), timedelta(seconds=lifetime_s)), "sign"
-        )
+        lifetime = timedelta(seconds=lifetime_s)
+        address = await self.call(obstore.sign_async(self._store, "GET", _key(digest), lifetime), "sign")
+        return self._naming.name(address, disposition)
 
     async def copy(self, key: str, digest: str, size_bytes: int) -> None:
         """Make the object at a temporary key visible under its digest. Raises StorageFull, Unavailable."""

@@ -5,6 +5,9 @@ answers: nginx gets no request whose ranges are to be ignored, and the object st
 tag, which it does not know, asks for several ranges or the last n bytes, which not every store serves, or for
 the headers alone. Stores pass over If-Range; with a tag that is not ours that does no harm, since an address is
 bound to its bytes for ever.
+
+A browser saves a download under the name that comes with the bytes. Where the store cannot be told it, browsers get
+them from this process.
 """
 
 from __future__ import annotations
@@ -20,9 +23,18 @@ from aiohttp import hdrs, web
 from updater.access.addresses import AddressReader
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
+from updater.artifacts.naming import Signed
 from updater.artifacts.remote import RemoteBlobStore
 from updater.settings import Settings
-from updater.web.transfer import Download, DownloadResponse, Ending, Sent, prepare_offload, send_file
+from updater.web.transfer import (
+    Download,
+    DownloadResponse,
+    Ending,
+    Sent,
+    content_disposition,
+    prepare_offload,
+    send_file,
+)
 
 ACCEL_PREFIX: Final = "/_blobs/"
 """The internal location of nginx that serves the folder `blobs`; scripts/nginx.conf has it."""
@@ -32,7 +44,7 @@ _PLAIN_RANGE: Final = re.compile(r"bytes=[0-9]+-[0-9]*")
 _KEPT_ADDRESSES: Final = 4096
 _HANDED_OVER: Final = Sent(Ending.HANDED_OVER, 0, reached_end=True)
 
-Sign = Callable[[str, int], Awaitable[str]]
+Sign = Callable[[str, int, str], Awaitable[Signed]]
 
 
 class Delivery:
@@ -57,8 +69,9 @@ class Delivery:
         """Answer a GET or HEAD. See `transfer.send_file`; Unavailable also when no address can be signed."""
         addresses = self._addresses
         if addresses is not None and _is_plain(request, download.digest):
-            address = addresses.find(download.digest) or await addresses.make(download.digest)
-            return _redirect(request, download, address, headers)
+            signed = addresses.find(download) or await addresses.make(download)
+            if signed.names_file or not _is_navigation(request):
+                return _redirect(request, download, signed.address, headers)
         if self._offloads and self._proxies.believes(request.remote or "") and isinstance(download.place, Path):
             offloaded = prepare_offload(
                 request, download, ACCEL_PREFIX + _inner_path(download.place), cache_control, headers or {}
@@ -69,27 +82,33 @@ class Delivery:
 
 
 class SignedAddresses:
-    """Signed addresses by digest. One is handed out again until half of its life is over."""
+    """Signed addresses by digest and file name. One is handed out again until half of its life is over."""
 
     def __init__(self, sign: Sign, lifetime_s: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._sign = sign
         self._lifetime_s = lifetime_s
         self._clock = clock
-        self._kept: dict[str, tuple[float, str]] = {}
+        self._kept: dict[tuple[str, str], tuple[float, Signed]] = {}
 
-    def find(self, digest: str) -> str | None:
+    def find(self, download: Download) -> Signed | None:
         """Return an address that works for at least half of the lifetime, when one is kept."""
-        kept = self._kept.get(digest)
+        kept = self._kept.get((download.digest, download.file_name))
         return kept[1] if kept is not None and self._clock() < kept[0] else None
 
-    async def make(self, digest: str) -> str:
+    async def make(self, download: Download) -> Signed:
         """Sign a new address, and keep it. Raises Unavailable."""
         now_s = self._clock()
-        address = await self._sign(digest, self._lifetime_s)
+        signed = await self._sign(download.digest, self._lifetime_s, content_disposition(download.file_name))
         if len(self._kept) >= _KEPT_ADDRESSES:
             self._kept.clear()
-        self._kept[digest] = now_s + self._lifetime_s / 2, address
-        return address
+        self._kept[download.digest, download.file_name] = now_s + self._lifetime_s / 2, signed
+        return signed
+
+
+def _is_navigation(request: web.Request) -> bool:
+    """Tell whether a browser follows a link. What a script or an installer fetches, it names itself."""
+    headers = request.headers
+    return headers.get("Sec-Fetch-Mode") == "navigate" or "text/html" in headers.get(hdrs.ACCEPT, "")
 
 
 def _redirect(

@@ -1,0 +1,102 @@
+"""Signed addresses that also tell the object store under which name its answer is to be saved.
+
+obstore signs a GET of an object and nothing with it, so a browser would save the answer under the object's key, a
+digest. Where the options hold the secret itself, the address that obstore made is signed again here, with the header
+that the store shall send. Other credentials, such as the role of a machine, stay inside the library.
+
+An address is only touched when our signature of it equals the library's: another key or scheme than we think leaves
+it as it is.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import hmac
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, NamedTuple
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
+
+from updater.artifacts.location import Location
+
+Query = dict[str, str]
+_UNRESERVED: Final = "-_.~"
+
+
+class Signed(NamedTuple):
+    """An address that works for anybody for a while; with `names_file` the answer says under which name to save it."""
+
+    address: str
+    names_file: bool
+
+
+class _Scheme(NamedTuple):
+    """How one provider signs: the parameter with the signature, that of the header, and the signature of an address."""
+
+    signature: str
+    disposition: str
+    sign: Callable[[SplitResult, Query], str]
+
+
+class Naming:
+    """Adds a `Content-Disposition` to signed addresses of one location, where it can."""
+
+    def __init__(self, location: Location) -> None:
+        self._scheme = _find_scheme(location)
+
+    def name(self, address: str, disposition: str) -> Signed:
+        """Return the address with the header for its answer, or as it is."""
+        if self._scheme is None:
+            return Signed(address, names_file=False)
+        parts = urlsplit(address)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        given = query.pop(self._scheme.signature, "")
+        try:
+            known = hmac.compare_digest(self._scheme.sign(parts, query), given)
+        except (KeyError, binascii.Error):
+            known = False
+        if not known:
+            return Signed(address, names_file=False)
+        query[self._scheme.disposition] = disposition
+        query[self._scheme.signature] = self._scheme.sign(parts, query)
+        return Signed(urlunsplit(parts._replace(query=_encode(query.items()))), names_file=True)
+
+
+def _find_scheme(location: Location) -> _Scheme | None:
+    options = {re.sub("^(aws|azure_storage)_", "", name): value for name, value in location.options.items()}
+    secret, key = options.get("secret_access_key"), options.get("account_key")
+    if location.scheme == "s3" and secret is not None:
+        return _Scheme("X-Amz-Signature", "response-content-disposition", partial(_sign_s3, secret))
+    if location.scheme == "az" and key is not None:
+        account = options.get("account_name", "")
+        return _Scheme("sig", "rscd", partial(_sign_azure, account, key))
+    return None
+
+
+def _sign_s3(secret: str, parts: SplitResult, query: Query) -> str:
+    """Source: Amazon S3, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"."""
+    encoded = _encode(sorted(query.items()))
+    request = "\n".join(("GET", parts.path, encoded, f"host:{parts.netloc}", "", "host", "UNSIGNED-PAYLOAD"))
+    scope = query["X-Amz-Credential"].split("/")[1:]
+    digest = hashlib.sha256(request.encode()).hexdigest()
+    key = f"AWS4{secret}".encode()
+    for part in scope:
+        key = hmac.digest(key, part.encode(), "sha256")
+    text = "\n".join(("AWS4-HMAC-SHA256", query["X-Amz-Date"], "/".join(scope), digest))
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def _sign_azure(account: str, key: str, parts: SplitResult, query: Query) -> str:
+    """Source: Microsoft, "Create a service SAS", version 2020-12-06 and later."""
+    in_path = parts.path.startswith(f"/{account}/")
+    resource = f"/blob{parts.path}" if in_path else f"/blob/{account}{parts.path}"
+    before = [query["sp"], query["st"], query["se"], resource, "", "", "", query["sv"], query["sr"], "", ""]
+    text = "\n".join((*before, "", query.get("rscd", ""), "", "", ""))
+    return b64encode(hmac.digest(b64decode(key), text.encode(), "sha256")).decode("ascii")
+
+
+def _encode(pairs: Iterable[tuple[str, str]]) -> str:
+    return "&".join(f"{quote(name, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}" for name, value in pairs)
