@@ -59,6 +59,12 @@ from updater.web.routing import Surface
 from updater.web.runner import Runner
 from updater.web.sessions import SessionDoor
 
+CUT_S = 1.0
+"""What requests that outlast `server.drain_s` get to end by themselves, and then as long again to clear up.
+
+Uploads to an object store take back there what they have sent.
+"""
+
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
@@ -208,7 +214,7 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
         max_field_size=32768,
         tcp_keepalive=True,
         handler_cancellation=False,
-        shutdown_timeout=settings.server.drain_s,
+        shutdown_timeout=CUT_S,
     )
 
 

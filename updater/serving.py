@@ -168,7 +168,8 @@ async def _obey(place: Place, ending: _Ending) -> AsyncIterator[None]:
             ending.retire()
 
     loop = asyncio.get_running_loop()
-    with socket.socket(fileno=place.channel) as channel:
+    # A duplicate: the number itself stays ours, whatever else is opened after this block.
+    with socket.socket(fileno=os.dup(place.channel)) as channel:
         channel.setblocking(False)
         await loop.sock_sendall(channel, READY)
         listening = asyncio.create_task(listen())

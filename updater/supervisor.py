@@ -25,11 +25,23 @@ from updater.errors import Unavailable
 from updater.folder import hold_folder, short_path
 from updater.listening import address_of, close_sockets, open_sockets
 from updater.settings import Settings
-from updater.workers import CONTROL_SOCKET, LOCK_FILE, READY, RETIRE, Place, find_metrics_sockets, remove
+from updater.workers import (
+    CONTROL_SOCKET,
+    FAILED,
+    LOCK_FILE,
+    READY,
+    REASON_BYTES,
+    RETIRE,
+    Place,
+    find_metrics_sockets,
+    remove,
+)
 
 START_S = 120.0
 # Beyond server.drain_s: what ending takes when nobody is served any more.
 _ENDING_S = 15.0
+# What a worker that has said why it does not start takes to end.
+_GOING_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 30.0
 _log = structlog.get_logger(__name__)
 
@@ -43,13 +55,20 @@ class Worker:
         self.started_s = time.monotonic()
         self._channel = channel
 
-    async def is_ready(self) -> bool:
-        """Wait until it answers; False when it ended or took too long."""
-        try:
+    async def wait_ready(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            Unavailable: it ended, for the reason it gave if it did, or took too long.
+        """
+        said = b""
+        with contextlib.suppress(OSError):  # TimeoutError is one
             async with asyncio.timeout(START_S):
-                return await asyncio.get_running_loop().sock_recv(self._channel, 1) == READY
-        except (TimeoutError, OSError):
-            return False
+                said = await asyncio.get_running_loop().sock_recv(self._channel, len(FAILED) + REASON_BYTES)
+        if said == READY:
+            return
+        reason = said.removeprefix(FAILED).decode(errors="replace") or "the service's log says why"
+        raise Unavailable(f"worker {self.number} did not start: {reason}")
 
     def retire(self) -> None:
         """Let it serve what is under way, and end."""
@@ -87,7 +106,7 @@ class Team:
         """Start them one after the other: the first one brings the database up to date and makes the first key.
 
         Raises:
-            Unavailable: one does not start; it has said why.
+            Unavailable: one does not start, with its reason.
         """
         for number in range(1, self._size + 1):
             self._present[number] = await self._hire(number)
@@ -97,7 +116,7 @@ class Team:
         """Exchange one after the other, and tell of each.
 
         Raises:
-            Unavailable: a new worker does not start; it has said why. Those not yet exchanged go on.
+            Unavailable: a new worker does not start, with its reason. Those not yet exchanged go on.
         """
         for number in list(self._present):
             async with self._exchange:
@@ -132,13 +151,15 @@ class Team:
         attending = self._alive[worker] = asyncio.create_task(self._attend(worker))
         ready = False
         try:
-            ready = await worker.is_ready()
+            await worker.wait_ready()
+            ready = True
+        except Unavailable:
+            # Most end by themselves; of one that a signal meets just then, asyncio would lose the exit status.
+            await asyncio.wait({attending}, timeout=_GOING_S)
+            raise
         finally:
-            if not ready:
+            if not ready and not attending.done():
                 worker.signal(signal.SIGKILL)
-        if not ready:
-            await attending
-            raise Unavailable(f"worker {number} did not start")
         _log.info("worker.started", worker=number, pid=process.pid)
         return worker
 
@@ -161,8 +182,10 @@ class Team:
             await asyncio.sleep(delay_s)
             async with self._exchange:
                 if self._present[number] is worker:
-                    with contextlib.suppress(Unavailable):
+                    try:
                         self._present[number] = await self._hire(number)
+                    except Unavailable as error:
+                        _log.error("worker.not_replaced", worker=number, reason=error.message)
 
 
 async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> None:
@@ -170,7 +193,7 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
 
     Raises:
         FolderInUse: another parent has this data folder. ConfigurationError: it, or the address, cannot be used.
-        Unavailable: a worker does not start; it has said why.
+        Unavailable: a worker does not start, with its reason.
     """
     stopping, restarting = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -234,7 +257,8 @@ async def _control(team: Team, path: Path) -> AsyncIterator[None]:
                         replaced += 1
                     say({"result": {"replaced": replaced}})
                 except Unavailable as error:
-                    say({"failure": type(error).__name__, "message": f"{error.message}; the service's log says why"})
+                    _log.error("restart.failed", reason=error.message)
+                    say({"failure": type(error).__name__, "message": error.message})
             writer.close()
             await writer.wait_closed()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# A worker says that it answers, its parent that another one took its place. The channel ends with the parent.
-READY, RETIRE = b"+", b"-"
+# A worker says that it answers, or why it does not start; its parent, that another one took its place. The channel ends
+# with either of them.
+READY, FAILED, RETIRE = b"+", b"!", b"-"
+REASON_BYTES = 1000
 LOCK_FILE, CONTROL_SOCKET = "workers.lock", "workers.sock"
 
 
@@ -31,6 +34,15 @@ class Place:
     def from_words(cls, number: int, channel: int, listening: str) -> Place:
         """Read what `words` wrote."""
         return cls(number, channel, tuple(int(each) for each in listening.split(",")))
+
+
+def tell_failure(channel: int, reason: str) -> bool:
+    """Say to the parent why this worker does not start; return whether it can know now. Nothing else uses it then."""
+    try:
+        with socket.socket(fileno=channel) as ours:
+            return ours.send(FAILED + reason.encode()[:REASON_BYTES]) > 0
+    except OSError:
+        return False
 
 
 def metrics_socket(root: Path, number: int) -> Path:

@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import KEYS
 from tests.durability.conftest import PROJECT, Launch, Server, Warm, environment_of
+from updater.app import CUT_S
 from updater.cli import main
 
 MIB = 1 << 20
@@ -95,6 +96,15 @@ def test_a_slow_download_is_cut_at_the_deadline(server: Server) -> None:
         assert read_to_end(client) < 30 * MIB
     except ConnectionResetError:
         client.close()
+
+
+def test_cutting_does_not_wait_as_long_again(warm: Warm, root: Path) -> None:
+    """`drain_s` is all the time there is: who set the limit of a supervisor beside it counted on that."""
+    server = warm.start(root, server={"drain_s": 8})
+    server.create_application()
+    assert server.publish(bytes(30 * MIB), "1.0.0") == 201
+    with ask(server):
+        assert 8 <= stop_s(server) < 8 + 2 * CUT_S + IDLE_STOP_S
 
 
 def test_a_stalled_upload_is_cut_and_leaves_nothing(server: Server) -> None:

@@ -117,20 +117,63 @@ async def test_a_worker_that_dies_is_replaced_while_the_others_go_on(start: Star
         assert [(each["worker"], each["status"]) for each in parent.events("worker.died")] == [(1, -9)]
 
 
-async def test_a_worker_that_cannot_start_ends_the_restart_and_the_others_stay(tmp_path: Path, start: Start) -> None:
+@pytest.mark.parametrize("how", ["signal", "command"])
+async def test_a_worker_that_cannot_start_ends_the_restart_and_the_others_stay(
+    tmp_path: Path, start: Start, how: str
+) -> None:
+    """Whoever asked hears why: the command, and in any case the log."""
     settings = tmp_path / "settings.yaml"
     settings.write_text("rate_limit: {anonymous_per_minute: 5}")
+    reason = "worker 1 did not start: rate_limit.anonymous_per_minute: 'many' does not fit; Not a valid integer."
     with start(words=("--config", str(settings))) as parent:
         before = parent.workers()
-        settings.write_text("rate_limit: {anonymous_per_minute: no}")
-        said = await asyncio.to_thread(parent.command, "restart")
-        assert said.returncode == Exit.UNAVAILABLE
-        assert "worker 1 did not start; the service's log says why" in said.stderr
-        assert "rate_limit.anonymous_per_minute" in parent.said()
+        settings.write_text("rate_limit: {anonymous_per_minute: many}")
+        if how == "command":
+            said = await asyncio.to_thread(parent.command, "restart")
+            assert (said.returncode, said.stdout, said.stderr) == (Exit.UNAVAILABLE, "", f"Error: {reason}\n")
+        else:
+            parent.process.send_signal(signal.SIGHUP)
+        await asyncio.to_thread(wait_until, lambda: parent.events("restart.failed"), "the line in the log")
+        assert [each["reason"] for each in parent.events("restart.failed")] == [reason]
+        assert [each["status"] for each in parent.events("worker.ended")] == [Exit.FAILURE]
+        assert "Error" not in parent.said()
         assert b"healthy" in parent.call("GET", "/health")
         assert parent.workers() == before
-        settings.write_text("rate_limit: {anonymous_per_minute: 6}")
-        assert (await asyncio.to_thread(parent.command, "restart")).returncode == 0
+        settings.write_text("rate_limit: {anonymous_per_minute: 6}\nserver: {drain_s: 5}")
+        again = await asyncio.to_thread(parent.command, "restart")
+        assert (again.returncode, again.stderr) == (0, "")
+
+
+async def test_a_replacement_that_cannot_start_says_why(tmp_path: Path, start: Start) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("logging: {level: info}")
+    with start(words=("--config", str(settings))) as parent:
+        settings.write_text("logging: {level: loud}")
+        os.kill(parent.workers()[1], signal.SIGKILL)
+        await asyncio.to_thread(wait_until, lambda: parent.events("worker.not_replaced"), "the line in the log")
+        assert "logging.level: 'loud' does not fit" in parent.events("worker.not_replaced")[0]["reason"]
+        settings.write_text("logging: {level: info}")
+        await asyncio.to_thread(wait_until, lambda: len(parent.events("worker.started")) == 3, "the replacement")
+
+
+async def test_a_start_that_fails_is_one_line(tmp_path: Path) -> None:
+    storage = {"root": str(tmp_path / "data"), "database_url": "postgresql://u:sesame@127.0.0.1:1/none"}
+    with serving(tmp_path / "data", storage=storage, server={"workers": 2}) as started:
+        assert started.process.wait(60) == 1
+        (said,) = [line for line in started.said().splitlines() if not line.startswith("{")]
+        assert said.startswith(
+            "Error: worker 1 did not start: storage.database_url: 127.0.0.1:1/none does not answer: "
+        )
+
+
+async def test_a_restart_says_what_it_cannot_change(tmp_path: Path, start: Start) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("server: {workers: 3}")
+    with start() as parent:
+        del parent.environment["UPDATER_SERVER__WORKERS"]
+        said = await asyncio.to_thread(parent.command, "restart", "--config", str(settings))
+        assert said.stdout.endswith("2 workers exchanged\n")
+        assert said.stderr == "server.workers is 3 now: that takes a full restart\n"
 
 
 async def test_workers_end_with_their_parent(start: Start) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from updater.cli.exits import Exit
 from updater.cli.operate import Event, config_option, run_events
 
 
@@ -39,6 +40,8 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
         place = None if worker is None else Place.from_words(*worker)
         asyncio.run(run(settings, reload=lambda: load(config), announce=_announce, place=place))
     except (ConfigurationError, Failure) as error:
+        if worker is not None and _tell_parent(worker[1], str(error)):
+            raise SystemExit(Exit.FAILURE) from None
         raise click.ClickException(str(error)) from None
 
 
@@ -53,11 +56,21 @@ def restart(config: Path | None) -> None:
     from updater.errors import ConfigurationError
 
     try:
-        root = Path(load(config).storage.root)
+        settings = load(config)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
-    result = run_events(_ask(root), lambda event: click.echo(f"worker {event['worker']}: now process {event['pid']}"))
+    events = _ask(Path(settings.storage.root))
+    result = run_events(events, lambda event: click.echo(f"worker {event['worker']}: now process {event['pid']}"))
     click.echo(f"{result['replaced']} workers exchanged")
+    wanted = settings.server.workers
+    if config is not None and wanted != result["replaced"]:
+        click.echo(f"server.workers is {wanted} now: that takes a full restart", err=True)
+
+
+def _tell_parent(channel: int, reason: str) -> bool:
+    from updater.workers import tell_failure
+
+    return tell_failure(channel, reason)
 
 
 def _announce(line: str) -> None:
