@@ -8,9 +8,11 @@ import sys
 from typing import Any
 
 import orjson
+import pytest
+import structlog
 
 from tests.web.test_gate import until
-from updater.logs import _render
+from updater.logs import Bound, _render
 from updater.web.access_log import GATHER_LINES, GATHER_S, AccessLog
 
 PROGRAM = """
@@ -83,3 +85,49 @@ def test_no_text_of_a_client_breaks_a_batch_into_other_lines() -> None:
         assert [line["agent"] for line in read if "\udcff" not in line["agent"]] == [
             line["agent"] for line in batch if "\udcff" not in line["agent"]
         ]
+
+
+def test_an_outage_does_not_flood_the_log() -> None:
+    now_s = 0.0
+    bound = Bound(clock=lambda: now_s)
+
+    def written(number: int, **event: Any) -> list[dict[str, Any]]:
+        found = []
+        for _ in range(number):
+            try:
+                found.append(dict(bound(None, "warning", dict(event))))
+            except structlog.DropEvent:
+                continue
+        return found
+
+    refused = {"event": "request.unavailable", "cause": "ConnectionRefusedError(111)"}
+    assert written(1000, **refused) == [refused] * Bound.AT_ONCE
+    # Neither what else happens meanwhile, nor the access log.
+    assert written(1, event="request.unavailable", cause="TimeoutError()") != []
+    assert written(1, event="other") != []
+    assert all(bound(None, "info", {"event": "request"}) for _ in range(1000))
+    now_s = Bound.WITHIN_S
+    assert written(2, **refused) == [{**refused, "left_out": 1000 - Bound.AT_ONCE}, refused]
+
+
+def test_kinds_of_lines_cannot_fill_the_memory() -> None:
+    bound = Bound(clock=lambda: 0.0)
+    for number in range(10_000):
+        bound(None, "error", {"event": "failed", "cause": str(number)})
+    assert len(bound._kinds) <= Bound._KINDS
+
+
+FLOOD = """
+import structlog
+from updater.logs import configure_logs
+configure_logs('info')
+for _ in range(500):
+    structlog.get_logger('x').warning('request.unavailable', cause='ConnectionRefusedError()')
+"""
+
+
+@pytest.mark.parametrize("worker", ["", ", worker=1"])
+def test_the_bound_is_in_the_log_of_a_service(worker: str) -> None:
+    program = FLOOD.replace("'info'", f"'info'{worker}")
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
+    assert len(said.splitlines()) == Bound.AT_ONCE

@@ -103,6 +103,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(deployments.runs.stop)
         if not database.shared:  # else whoever holds the lease does
             await deployments.runs.start()
+        health = HealthService(database, artifacts, elsewhere=settings.storage.blob_url is not None)
+        stack.push_async_callback(health.close)
         yield Services(
             settings=settings,
             started_at=utc_now(),
@@ -114,7 +116,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catalog=catalog,
             deployments=deployments,
             telemetry=telemetry,
-            health=HealthService(database, artifacts),
+            health=health,
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
         )
 
@@ -226,5 +228,8 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
     telemetry = services.telemetry
     metrics.add_gauge("updater_report_queue_depth", "Events waiting to be written", lambda: telemetry.queue_depth)
     metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
+    for name in ("database", "storage"):
+        healthy = functools.partial(services.health.is_healthy, name)
+        metrics.add_gauge(f"updater_{name}_healthy", f"1 while health finds nothing wrong with the {name}", healthy)
     metrics.add_gauge("updater_blobs", "Blobs in the store", lambda: services.artifacts.totals.blobs)
     metrics.add_gauge("updater_blob_bytes", "Bytes in the store", lambda: services.artifacts.totals.size_bytes)

@@ -20,6 +20,7 @@ from updater.settings import RetentionSettings
 
 _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
+_WATCHING_S = 10.0
 _DAY_S = 86_400.0
 # A lease outlives two missed renewals; then another process takes over.
 LEASE_S, RENEWAL_S = 60.0, 20.0
@@ -29,7 +30,7 @@ _log = structlog.get_logger(__name__)
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
     """Do it all for the block."""
-    jobs = (keep_house, count_checks, keep_bounds, tend_deployments)
+    jobs = (keep_house, watch_health, count_checks, keep_bounds, tend_deployments)
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
         yield
@@ -45,6 +46,13 @@ async def keep_house(services: Services) -> None:
         await quietly(services.artifacts.refresh_totals)
         await quietly(services.access.flush_used)
         await asyncio.sleep(_HOUSEKEEPING_S)
+
+
+async def watch_health(services: Services) -> None:
+    """Ask the parts now and then, so that log and metrics tell of an outage that no request has met."""
+    while True:
+        await services.health.check()
+        await asyncio.sleep(_WATCHING_S)
 
 
 async def count_checks(services: Services) -> None:

@@ -9,7 +9,9 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 import orjson
@@ -24,7 +26,7 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
         return event
 
     structlog.configure(
-        processors=[*([] if worker is None else [number]), *PROCESSORS],
+        processors=[Bound(), *([] if worker is None else [number]), *PROCESSORS],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _Lenient(sys.stdout.buffer))),
         cache_logger_on_first_use=True,
@@ -32,6 +34,49 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
     logging.basicConfig(handlers=[_Bridge()], level=level.upper(), force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class Bound:
+    """Leaves out warnings and errors that say the same again and again: an outage must not fill the disk too.
+
+    Of one kind, which is the event and the beginning of its cause, `AT_ONCE` lines are written in `WITHIN_S` seconds.
+    The next one after that says how many were left out. The access log is not meant: it has one line for each request.
+    """
+
+    AT_ONCE, WITHIN_S = 20, 10.0
+    _KINDS = 500
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+
+    def __call__(self, _logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Let a line pass. Raises structlog.DropEvent. A processor of structlog."""
+        if method in ("debug", "info"):
+            return event
+        now_s = self._clock()
+        of = (str(event.get("event")), str(event.get("cause") or event.get("exc_info"))[:60])
+        kind = self._kinds.get(of)
+        if kind is None:
+            if len(self._kinds) >= self._KINDS:
+                self._kinds.clear()
+            kind = self._kinds[of] = _Kind(now_s)
+        elif now_s - kind.since_s >= self.WITHIN_S:
+            if kind.left_out:
+                event["left_out"] = kind.left_out
+            kind.since_s, kind.written, kind.left_out = now_s, 0, 0
+        if kind.written >= self.AT_ONCE:
+            kind.left_out += 1
+            raise structlog.DropEvent
+        kind.written += 1
+        return event
+
+
+@dataclass(slots=True)
+class _Kind:
+    since_s: float
+    written: int = 0
+    left_out: int = 0
 
 
 class _Lenient:

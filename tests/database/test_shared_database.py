@@ -19,6 +19,7 @@ from updater.database.opening import open_database
 from updater.database.postgres import postgres_engine
 from updater.database.tables import metadata
 from updater.errors import ConfigurationError, Unavailable
+from updater.health import ANSWER_S
 
 ASK = "/api/v1/updates/my-app/check?platform=linux&architecture=amd64&current_version=0.1.0"
 
@@ -172,6 +173,27 @@ async def test_without_the_database_clients_are_served_and_writes_wait(
         return (await second.call("GET", ASK)).get("latest_version") == "1.2.0"
 
     await within(2, offered)
+
+
+async def test_health_is_told_in_time_when_the_database_is_silent(start_service: Any, postgres: Postgres) -> None:
+    """A balancer asks with a limit of seconds, again and again, and each question could hold a connection."""
+    service = await start_service()
+    assert b"\nupdater_database_healthy 1.0\n" in (await service.exchange("GET", "/metrics"))[1]
+    postgres.freeze()
+    try:
+        began_s = time.monotonic()
+        answers = await asyncio.gather(*(service.call("GET", "/health", status=200) for _ in range(30)))
+        assert time.monotonic() - began_s < 2 * ANSWER_S
+        assert {each["status"] for each in answers} == {"degraded"}
+        assert service.services.health._database._reader.pool.checkedout() <= 2  # the watcher of changes has one
+        assert b"\nupdater_database_healthy 0.0\n" in (await service.exchange("GET", "/metrics"))[1]
+    finally:
+        postgres.thaw()
+
+    async def healthy() -> bool:
+        return bool((await service.call("GET", "/health"))["status"] == "healthy")
+
+    assert await within(5, healthy) < 5
 
 
 async def test_one_coordinate_is_taken_once_by_many_processes(pair: tuple[Service, Service]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import subprocess
 import tempfile
 import warnings
@@ -45,6 +47,19 @@ class Postgres:
         """Start again; returns when it answers."""
         folder = parse_qs(urlsplit(self.url("postgres")).query)["host"][0]
         self._control("start", "-o", f'-h "" -k {folder}')
+
+    def freeze(self) -> None:
+        """Let it keep its connections and answer nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        parent = Path(self._server.pgdata, "postmaster.pid").read_text().split()[0]
+        for each in (parent, *Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
+            os.kill(int(each), number)
 
     def _control(self, *words: str) -> None:
         command = [str(self._server.bin_path / "pg_ctl"), "-D", str(self._server.pgdata), "-w", *words]
