@@ -160,14 +160,11 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         )
     links = Links(settings.server.public_url, settings.storage.cdn_url)
     api_surface = api.build(services, links, metrics)
-    updates_surface = updates.build(services)
-    described = (api_surface, updates_surface)
-    ops_surface = ops.build(
-        metrics, lambda: build_document([route for each in (*described, ops_surface) for route in each.routes])
-    )
+    ops_surface = ops.build(metrics, lambda: build_document(surfaces))
     desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
     people = _people_surfaces(services, addresses, limits)
-    surfaces = (*desktops, ops_surface, api_surface, *people, updates_surface)
+    # The first one that has a path answers for it.
+    surfaces = (*desktops, ops_surface, api_surface, *people, updates.build(services))
     access_log = AccessLog() if settings.logging.access else None
     parts = GateParts(
         access=services.access,

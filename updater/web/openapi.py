@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
@@ -17,12 +17,19 @@ from updater import __version__
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.ops import ASSETS
-from updater.web.routing import Contract, contract_of
+from updater.web.routing import Contract, Surface, contract_of
+from updater.web.sessions import COOKIE
 
 _DESCRIPTION = (
-    "Publish, check, download, report. Errors always have the same six keys. HEAD is answered wherever GET is; "
+    "Publish, check, download, report. Errors have one shape in each interface. HEAD is answered wherever GET is; "
     "a method that a path does not have is 405 with `Allow`."
 )
+_CREDENTIALS = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "desktop-key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
 # Any request may be malformed, limited or unlucky; a body may also stall.
 _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -39,9 +46,9 @@ _PATH_TEXTS: dict[str, dict[str, Any]] = {
 }
 
 
-def build_document(routes: Iterable[web.RouteDef]) -> dict[str, Any]:
-    """Describe every route that has a contract."""
-    plugin = MarshmallowPlugin()
+def build_document(surfaces: Sequence[Surface]) -> dict[str, Any]:
+    """Describe every route of the interfaces. A desktop API that is mounted twice is there twice."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_name_of)
     spec = APISpec(
         title="updater",
         version=__version__,
@@ -50,21 +57,44 @@ def build_document(routes: Iterable[web.RouteDef]) -> dict[str, Any]:
         info={"description": _DESCRIPTION},
     )
     plugin.converter.add_attribute_function(_own_attributes)  # type: ignore[union-attr]
-    spec.components.security_scheme("key", {"type": "http", "scheme": "bearer"})
-    spec.components.security_scheme("token", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
-    for route in routes:
-        contract = contract_of(route.handler)
-        if contract is not None:
-            path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path)
-            spec.path(path=path, operations={route.method.lower(): _operation(path, contract, route.handler)})
+    for name, scheme in _CREDENTIALS.items():
+        spec.components.security_scheme(name, scheme)
+    taken: set[str] = set()
+    for surface in sorted(surfaces, key=lambda each: each.name != "api"):
+        for route in surface.routes if surface.described else ():
+            contract = contract_of(route.handler)
+            if contract is not None:
+                path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path)
+                operation = _operation(path, contract, route.handler, surface)
+                operation["operationId"] = _unique(surface.name, route.handler.__name__, taken)
+                spec.path(path=path, operations={route.method.lower(): operation})
     document: dict[str, Any] = spec.to_dict()
     return document
 
 
-def _operation(path: str, contract: Contract, handler: Any) -> dict[str, Any]:
+def _name_of(schema: Any) -> str:
+    """Name a schema for the document; those of other interfaces than the REST document's say whose they are."""
+    kind = schema if isinstance(schema, type) else type(schema)
+    place = kind.__module__.removeprefix("updater.web.").partition(".")[0]
+    return kind.__name__ if place == "api" else f"{place.title()}{kind.__name__}"
+
+
+def _unique(surface: str, name: str, taken: set[str]) -> str:
+    """Name an operation: the handler's name, with the surface's before it outside the REST document."""
+    own_name = name if surface == "api" else f"{surface}_{name}"
+    numbered = (f"{own_name}_{number}" for number in itertools.count(2))
+    chosen = own_name if own_name not in taken else next(each for each in numbered if each not in taken)
+    taken.add(chosen)
+    return chosen
+
+
+def _operation(path: str, contract: Contract, handler: Any, surface: Surface) -> dict[str, Any]:
     parameters: list[Any] = [
-        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS[name]} for name in _PARAMETER.findall(path)
+        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS[name]}
+        for name in (_PARAMETER.findall(path) if contract.path is None else ())
     ]
+    if contract.path is not None:
+        parameters.append({"in": "path", "schema": contract.path})
     if contract.query is not None:
         parameters.append({"in": "query", "schema": contract.query})
     failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
@@ -74,17 +104,18 @@ def _operation(path: str, contract: Contract, handler: Any) -> dict[str, Any]:
         failures |= {401, 403}
     operation: dict[str, Any] = {
         "summary": contract.summary,
-        "operationId": handler.__name__,
+        "tags": [surface.name],
         "description": (handler.__doc__ or "").strip(),
         "parameters": parameters,
         "responses": {
             **{str(status): _answer(status, schema, contract) for status, schema in contract.answers.items()},
-            **{str(status): _answer(status, ErrorAnswer(), contract) for status in sorted(failures)},
+            **{str(status): _answer(status, surface.error or ErrorAnswer(), contract) for status in sorted(failures)},
         },
     }
     if contract.level is not None:
-        operation["security"] = [{contract.scheme: []}]
-        needs = f"`{contract.level.word}` permission" if contract.scheme == "key" else f"a {contract.scheme}"
+        operation["security"] = [{surface.scheme: []}]
+        by_key = surface.scheme in ("key", "desktop-key")
+        needs = f"`{contract.level.word}` permission" if by_key else f"a {surface.scheme}"
         operation["description"] += f" Needs {needs}."
     if contract.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}

@@ -12,47 +12,46 @@ from marshmallow import Schema
 
 from updater.access.principals import Level, Principal
 from updater.web.errors import Answer
-from updater.web.parsing import parse_json, parse_query
+from updater.web.parsing import load_values, parse_json, parse_query
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
 class Contract:
-    """What a handler takes and gives. `level` None means public.
-
-    `scheme` is the OpenAPI name of the credential that `level` asks for.
-    """
+    """What a handler takes and gives. `level` None means public."""
 
     summary: str
     level: Level | None = None
+    path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None
     answers: Mapping[int, Schema | None] = field(default_factory=dict)
     failures: tuple[int, ...] = ()
-    # The handler reads the query by itself, because it rarely has to: the check path counts microseconds.
+    # The handler reads path and query by itself, because it rarely has to: the check path counts microseconds.
     parses_itself: bool = False
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
     raw_body: Mapping[str, Any] | None = None
     # Of answers that no schema describes.
     media_types: tuple[str, ...] = ("application/octet-stream",)
-    scheme: str = "key"
 
 
 def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
-    """Parse what the contract names and hand it to the handler: `(self, request[, query][, body])`."""
+    """Parse what the contract names and hand it to the handler: `(self, request[, path][, query][, body])`."""
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
         async def parse_and_call(self: Any, request: web.Request) -> web.StreamResponse:
             arguments = []
+            if contract.path is not None:
+                arguments.append(load_values(contract.path, dict(request.match_info)))
             if contract.query is not None:
                 arguments.append(await parse_query(contract.query, request))
             if contract.body is not None:
                 arguments.append(await parse_json(contract.body, request))
             return await handler(self, request, *arguments)
 
-        nothing_to_parse = contract.parses_itself or (contract.query is None and contract.body is None)
+        nothing_to_parse = contract.parses_itself or (contract.path is contract.query is contract.body is None)
         chosen: Any = handler if nothing_to_parse else parse_and_call
         chosen.contract = contract
         return cast(Handler, chosen)
@@ -83,6 +82,11 @@ class Surface:
     application: str | None = None
     identify: Identify | None = None
     authorize: Authorize | None = None
+    # For the OpenAPI document: the name of the credential that a contract's `level` asks for, and what `write_error`
+    # writes, None where that is the body of the REST document. Pages are no interface, and not described.
+    scheme: str = "key"
+    error: Schema | None = None
+    described: bool = True
 
 
 def contract_of(handler: Any) -> Contract | None:

@@ -43,7 +43,7 @@ CHECKS = (
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("role", ["nobody", "read", "write", "admin"])
 async def test_fuzzed(start_service: Any, tmp_path: Path, role: str) -> None:
-    service = await start_service()
+    service = await start_service(desktop=[{}])
     await service.application()
     await service.publish(b"bytes", "1.0.0")
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
@@ -51,7 +51,7 @@ async def test_fuzzed(start_service: Any, tmp_path: Path, role: str) -> None:
     command += ["--seed", SEED, "--no-color", "--no-shrink", "--suppress-health-check", "all", "--warnings", "off"]
     command += ["--phases", PHASES[role], "--generation-database", "none"]
     if role != "nobody":
-        command += ["--header", f"Authorization: Bearer {KEYS[role]}"]
+        command += ["--header", f"Authorization: Bearer {KEYS[role]}", "--header", f"X-API-Key: {KEYS[role]}"]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

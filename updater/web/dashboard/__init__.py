@@ -6,6 +6,8 @@ for answers in the shape of document 001, whose interface it belongs to.
 
 from __future__ import annotations
 
+import dataclasses
+
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
@@ -52,9 +54,16 @@ def build(
         door.require(request, principal, contract.level, STAFF_REFUSAL, form=True)
 
     return (
-        session_surface("live", "/admin/live/", live_routes, door, STAFF_REFUSAL),
+        dataclasses.replace(session_surface("live", "/admin/live/", live_routes, door, STAFF_REFUSAL), described=False),
         Surface(
-            "pages", "/admin/", page_routes, door.credential, write_page, identify=door.identify, authorize=authorize
+            "pages",
+            "/admin/",
+            page_routes,
+            door.credential,
+            write_page,
+            identify=door.identify,
+            authorize=authorize,
+            described=False,
         ),
     )
 

@@ -33,7 +33,7 @@ class Live:
     def __init__(self, deployments: DeploymentService) -> None:
         self._deployments = deployments
 
-    @endpoint(Contract("How things stand", Level.WRITE, answers={200: None}, failures=(404,), scheme="session"))
+    @endpoint(Contract("How things stand", Level.WRITE, answers={200: None}, failures=(404,)))
     async def get_state(self, request: web.Request) -> web.Response:
         """Say what is known here: the remote is not asked."""
         status = await self._deployments.status()
@@ -58,12 +58,12 @@ class Live:
         }
         return json_answer(answer)
 
-    @endpoint(Contract("Start an update", Level.WRITE, answers={202: None}, failures=(404, 409), scheme="session"))
+    @endpoint(Contract("Start an update", Level.WRITE, answers={202: None}, failures=(404, 409)))
     async def start_update(self, request: web.Request) -> web.Response:
         """Start bringing the deployment to the head of its branch; the answer names the run to follow."""
         return json_answer({"run": await self._deployments.apply()}, 202)
 
-    @endpoint(Contract("Follow a run", Level.WRITE, answers={200: None}, failures=(400, 404), scheme="session"))
+    @endpoint(Contract("Follow a run", Level.WRITE, answers={200: None}, failures=(400, 404)))
     async def follow_run(self, request: web.Request) -> web.StreamResponse:
         """Send a run's events as they come, after the last one this browser has seen, until its end."""
         run = request.query.get("run", "")

@@ -31,7 +31,7 @@ class Pages:
         """Lead to the dashboard."""
         return web.Response(status=303, headers={"Location": "/admin/dashboard/", **page_headers()})
 
-    @endpoint(Contract("The dashboard", Level.WRITE, answers={200: None}, scheme="session", media_types=("text/html",)))
+    @endpoint(Contract("The dashboard", Level.WRITE, answers={200: None}, media_types=("text/html",)))
     async def show_dashboard(self, request: web.Request) -> web.Response:
         """Show the default deployment."""
         principal = request[VISIT].principal

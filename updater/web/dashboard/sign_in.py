@@ -62,7 +62,7 @@ class SignIn:
         response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
         return response
 
-    @endpoint(Contract("Sign out", Level.READ, answers={303: None}, scheme="session", media_types=_HTML))
+    @endpoint(Contract("Sign out", Level.READ, answers={303: None}, media_types=_HTML))
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session."""
         await self._door.require_form(request)

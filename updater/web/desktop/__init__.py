@@ -21,6 +21,9 @@ from updater.web.places import Places
 from updater.web.routing import Surface
 from updater.web.uploads import delay_continue
 
+# Whoever sends DELETE to one of the other paths is told that they have no such method.
+_VERSION = "{version:(?!(?:latest|status|upload)$)[^/]+}"
+
 
 def build(services: Services, links: Links, metrics: Metrics, settings: DesktopSettings) -> Surface:
     """Assemble the surface for one entry of the settings."""
@@ -37,9 +40,11 @@ def build(services: Services, links: Links, metrics: Metrics, settings: DesktopS
         web.post(f"{prefix}/status", reports.report_status),
         web.post(f"{prefix}/upload", packages.upload, expect_handler=delay_continue),
         web.get(f"{prefix}/admin/list", management.list_updates),
-        web.delete(f"{prefix}/{{version}}", management.deactivate_update),
+        web.delete(f"{prefix}/{_VERSION}", management.deactivate_update),
     )
-    return Surface("desktop", f"{prefix}/", routes, api_key, write_error, application=names.application)
+    return Surface(
+        "desktop", f"{prefix}/", routes, api_key, write_error, application=names.application, scheme="desktop-key"
+    )
 
 
 def write_error(answer: Answer, request_id: str) -> web.Response:

@@ -12,11 +12,8 @@ from updater.catalog.model import Page
 from updater.services import Services
 from updater.web.answers import json_answer
 from updater.web.desktop.rendering import update_item
-from updater.web.parsing import load_values
 from updater.web.routing import Contract, endpoint
 from updater.web.visit import VISIT
-
-_PATH = schemas.VersionPath()
 
 
 class Management:
@@ -52,13 +49,14 @@ class Management:
         Contract(
             "Deactivate a version",
             Level.ADMIN,
+            path=schemas.VersionPath(),
             answers={200: schemas.Deactivated()},
             failures=(400, 404),
         )
     )
-    async def deactivate_update(self, request: web.Request) -> web.Response:
+    async def deactivate_update(self, request: web.Request, path: dict[str, Any]) -> web.Response:
         """Take a version back, at once and for every client; its bytes stay. Doing it again changes nothing."""
-        text: str = load_values(_PATH, dict(request.match_info))["version"]
+        text: str = path["version"]
         await self._catalog.deactivate_release(
             self._application, self._catalog.parse(self._application, text, "version")
         )

@@ -87,6 +87,7 @@ class Offers:
         Contract(
             "Compatibility of a version",
             Level.READ,
+            path=_CURRENT,
             query=_PLATFORM_QUERY,
             parses_itself=True,
             answers={200: schemas.CompatibilityAnswer(), 304: None},

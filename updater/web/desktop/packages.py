@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -25,7 +25,6 @@ from updater.web.visit import VISIT
 # for this client ends at once.
 CACHE_CONTROL = "public, no-cache"
 _FIELDS = schemas.UploadFields()
-_PATH = schemas.PackagePath()
 
 
 class Packages:
@@ -43,16 +42,16 @@ class Packages:
         Contract(
             "Download a package",
             Level.READ,
+            path=schemas.PackagePath(),
             answers={200: None, 206: None, 302: None, 304: None},
             failures=(400, 404, 409, 412, 416, 503),
         )
     )
-    async def download(self, request: web.Request) -> web.StreamResponse:
+    async def download(self, request: web.Request, path: dict[str, Any]) -> web.StreamResponse:
         """Send a package, whole or in ranges; not to a client that would move down or across a gap."""
-        asked = load_values(_PATH, dict(request.match_info))
         application = self._names.application
-        version = self._catalog.parse(application, asked["version"], "version")
-        build = await self._catalog.get_build(application, version, DESKTOP_TARGETS[asked["platform"]])
+        version = self._catalog.parse(application, path["version"], "version")
+        build = await self._catalog.get_build(application, version, DESKTOP_TARGETS[path["platform"]])
         current = agent_of(request).version
         if current is not None:
             self._catalog.require_move(build, self._catalog.parse(application, current, "User-Agent"))
@@ -69,7 +68,7 @@ class Packages:
         Contract(
             "Upload a package",
             Level.ADMIN,
-            raw_body={"multipart/form-data": {"type": "string", "format": "binary"}},
+            raw_body={"multipart/form-data": schemas.UploadForm()},
             answers={201: schemas.Uploaded()},
             failures=(400, 404, 408, 409, 413, 507),
         )

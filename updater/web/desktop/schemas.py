@@ -20,6 +20,10 @@ _THREE_NUMBERS = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 class Numbers(own.VersionText):
     """A version of exactly three numbers, each below 10^9; `empty` takes an empty text as none."""
 
+    def __init__(self, *, empty: bool = False, **kwargs: Any) -> None:
+        described = {} if empty else {"pattern": f"^{_THREE_NUMBERS.pattern}$"}
+        super().__init__(empty=empty, metadata=described, **kwargs)
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
         if not text:
@@ -83,6 +87,12 @@ class UploadFields(Schema):
     changelog = own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, load_default="")
     critical = own.QueryTruth(load_default=False)
     minimum_version = Numbers(empty=True, load_default=None)
+
+
+class UploadForm(UploadFields):
+    """The whole form, for the OpenAPI document: the file is streamed past the schema."""
+
+    file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
 
 
 class StatusBody(Lenient):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 
+import updater.web.system.schemas as schemas
 from updater.access.principals import Level, Principal
 from updater.deployments.service import DeploymentService
 from updater.web.errors import Answer
@@ -41,8 +42,18 @@ def session_surface(
     def authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
         door.require(request, principal, contract.level or Level.ADMIN, refusal)
 
-    write = write_system if refusal == ADMIN_REFUSAL else write_admin
-    return Surface(name, prefix, routes, door.credential, write, identify=door.identify, authorize=authorize)
+    is_system = refusal == ADMIN_REFUSAL
+    return Surface(
+        name,
+        prefix,
+        routes,
+        door.credential,
+        write_system if is_system else write_admin,
+        identify=door.identify,
+        authorize=authorize,
+        scheme="session",
+        error=schemas.SystemErrorAnswer() if is_system else schemas.AdminErrorAnswer(),
+    )
 
 
 def write_system(answer: Answer, request_id: str) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+import updater.web.system.schemas as schemas
 from updater.access.principals import Level
 from updater.deployments.service import DeploymentService
 from updater.web.answers import json_answer
@@ -17,7 +18,7 @@ class SystemUpdates:
     def __init__(self, deployments: DeploymentService) -> None:
         self._deployments = deployments
 
-    @endpoint(Contract("Check for updates", Level.ADMIN, answers={200: None}, failures=(404, 503), scheme="session"))
+    @endpoint(Contract("Check for updates", Level.ADMIN, answers={200: schemas.CheckAnswer()}, failures=(404, 503)))
     async def check_updates(self, request: web.Request) -> web.Response:
         """Ask the remote what is incoming, newest commit first."""
         found = await self._deployments.check()
@@ -29,7 +30,7 @@ class SystemUpdates:
         }
         return json_answer(answer)
 
-    @endpoint(Contract("Execute the update", Level.ADMIN, answers={200: None}, failures=(404, 409), scheme="session"))
+    @endpoint(Contract("Execute the update", Level.ADMIN, answers={200: schemas.StartedAnswer()}, failures=(404, 409)))
     async def execute_update(self, request: web.Request) -> web.Response:
         """Start the update and answer at once; the process that carries it out outlives this one."""
         await self._deployments.apply()

@@ -41,7 +41,9 @@ def build(services: Services) -> Surface:
     async def identify(presented: str) -> Principal | None:
         return services.tokens.identify(presented)
 
-    return Surface("updates", PREFIX, routes, bearer, write_updates, identify=identify, authorize=_authorize)
+    return Surface(
+        "updates", PREFIX, routes, bearer, write_updates, identify=identify, authorize=_authorize, scheme="token"
+    )
 
 
 def write_updates(answer: Answer, request_id: str) -> web.Response:

@@ -21,7 +21,7 @@ _ONE = {200: schemas.TaskAnswer()}
 
 
 def _contract(summary: str, **more: Any) -> Contract:
-    return Contract(summary, Level.READ, scheme="token", **more)
+    return Contract(summary, Level.READ, **more)
 
 
 class Tasks:

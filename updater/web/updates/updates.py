@@ -19,7 +19,7 @@ from updater.web.updates.numbers import number_in_path
 
 
 def _contract(summary: str, **more: Any) -> Contract:
-    return Contract(summary, AccessLevel.READ, scheme="token", **more)
+    return Contract(summary, AccessLevel.READ, **more)
 
 
 class Updates:

@@ -10,6 +10,10 @@ import orjson
 
 # What every path may answer without saying so: a wrong method, and what is refused before there is an operation.
 UNSPOKEN = {405, 417}
+# Pages and what their scripts ask are no interface.
+PAGES = "/admin/"
+# Words that begin the paths of other interfaces are no parameters: a user's tasks lie beside them.
+_SEGMENT = "(?!(?:v1|updates|system)/)[^/]+"
 
 
 class Description:
@@ -19,26 +23,26 @@ class Description:
         self.document = document
         self._components = _closed(document["components"])
         self._paths = [
-            (re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))), operations)
+            (re.compile(re.sub(r"\\\{\w+\\\}", _SEGMENT, re.escape(path))), operations)
             for path, operations in document["paths"].items()
         ]
 
-    def find(self, method: str, path: str) -> dict[str, Any] | None:
-        """Return the operation for a request; HEAD is described by GET."""
-        for pattern, operations in self._paths:
-            if pattern.fullmatch(path):
-                return operations.get("get" if method == "HEAD" else method.lower())
-        return None
+    def find(self, method: str, path: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Return the operation for a request, and one of the same path; HEAD is described by GET."""
+        name = "get" if method == "HEAD" else method.lower()
+        fitting = [operations for pattern, operations in self._paths if pattern.fullmatch(path)]
+        beside = next((operation for operations in fitting for operation in operations.values()), None)
+        return next((operations[name] for operations in fitting if name in operations), None), beside
 
     def hold(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
         """Fail unless the document allows this answer."""
-        operation = self.find(method, path)
+        if path.startswith(PAGES) and not self.find(method, path)[1]:
+            return
+        operation, beside = self.find(method, path)
         if operation is None:
             assert status in (404, 405), f"{method} {path} is not described, and answered {status}"
-            self.hold_error(body, method)
-            return
-        if status in UNSPOKEN:
-            self.hold_error(body, method)
+        if operation is None or status in UNSPOKEN:
+            self._hold_error(beside, body, method)
             return
         described = operation["responses"].get(str(status))
         assert described is not None, f"{method} {path}: {status} is not described"
@@ -49,10 +53,13 @@ class Description:
         if media_type == "application/json":
             self._validate(content[media_type]["schema"], orjson.loads(body), f"{method} {path} {status}")
 
-    def hold_error(self, body: bytes, method: str = "GET") -> None:
-        """Fail unless this is the error shape."""
+    def _hold_error(self, operation: dict[str, Any] | None, body: bytes, method: str) -> None:
+        """Fail unless this is the error shape of an operation's interface."""
+        schema = {"$ref": "#/components/schemas/ErrorAnswer"}
+        if operation is not None and "429" in operation["responses"]:
+            schema = operation["responses"]["429"]["content"]["application/json"]["schema"]
         if method != "HEAD":
-            self._validate({"$ref": "#/components/schemas/ErrorAnswer"}, orjson.loads(body), method)
+            self._validate(schema, orjson.loads(body), method)
 
     def _validate(self, schema: dict[str, Any], value: Any, what: str) -> None:
         if schema.get("format") == "binary":
