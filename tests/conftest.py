@@ -25,6 +25,8 @@ from updater.folder import claim_folder
 from updater.services import Services
 from updater.settings import Settings
 
+# Which database the services of tests have: SQLite, or PostgreSQL where TEST_DATABASE says so.
+DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 LINUX = Machine("linux", "amd64")
 QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, longest_delay_s=0.02)
 KEYS = {"read": "reader-key-0123456789", "write": "writer-key-0123456789", "admin": "admin-key-0123456789"}
@@ -112,12 +114,22 @@ def settings_tree(root: Path, **sections: Any) -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is marked `long`, unless LONG_TESTS=1."""
-    if os.environ.get("LONG_TESTS") == "1":
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    items[:] = [item for item in items if item not in long]
-    config.hook.pytest_deselected(items=long)
+    """Leave out what is marked `long`, unless LONG_TESTS=1, and what is marked `sqlite` when TEST_DATABASE=postgres.
+
+    What asks for the database that TEST_DATABASE chooses gets the mark `database`.
+    """
+    if DATABASE not in ("sqlite", "postgres"):
+        raise pytest.UsageError(f"TEST_DATABASE: expected sqlite or postgres, not {DATABASE}")
+    for item in items:
+        if "new_database" in getattr(item, "fixturenames", ()):
+            item.add_marker("database")
+        if any(not mark.args or not isinstance(mark.args[0], str) for mark in item.iter_markers("sqlite")):
+            raise pytest.UsageError(f"{item.nodeid}: the mark sqlite needs its reason")
+    names = {"long"} if os.environ.get("LONG_TESTS") != "1" else set()
+    names |= {"sqlite"} if DATABASE == "postgres" else set()
+    left_out = {item for item in items if names & {mark.name for mark in item.iter_markers()}}
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -134,16 +146,35 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL server."""
     with run_postgres() as server:
+        server.stop_syncing()
         yield server
 
 
+NewDatabase = Callable[[], str | None]
+
+
 @pytest.fixture
-async def database_url(request: pytest.FixtureRequest) -> str | None:
-    """Return the database of this test's services: None for SQLite, an empty one when TEST_DATABASE=postgres."""
-    if os.environ.get("TEST_DATABASE") != "postgres":
-        return None
+def new_database(request: pytest.FixtureRequest) -> Iterator[NewDatabase]:
+    """Return a function that makes an empty database: None for SQLite, its address when TEST_DATABASE=postgres."""
+    if DATABASE == "sqlite":
+        yield lambda: None
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return await server.create_database()
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(server.create_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        server.take_back(url)
+
+
+@pytest.fixture
+def database_url(new_database: NewDatabase) -> str | None:
+    """Return the database of this test's services."""
+    return new_database()
 
 
 @pytest.fixture

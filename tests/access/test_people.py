@@ -40,8 +40,8 @@ def clock() -> Hand:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(None, tmp_path) as opened:
+async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(database_url, tmp_path) as opened:
         yield opened
 
 

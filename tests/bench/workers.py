@@ -103,7 +103,7 @@ def _on_postgres(
     root: Path, postgres: Postgres, *, content: bytes = b"bytes", core: str | None = None, **more: Any
 ) -> Iterator[Process]:
     """Run a service on an empty database, with an application and its first build."""
-    url = asyncio.run(postgres.create_database())
+    url = postgres.create_database()
     with service(root, core=core, storage__database_url=url, **more) as started:
         _wait_until_ready(started)
         create_application(started)

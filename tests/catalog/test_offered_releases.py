@@ -106,8 +106,8 @@ def naive(rows: list[Row], current: Version | None, target: Target | None) -> st
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> Any:
-    async with open_database(None, tmp_path) as opened:
+async def database(database_url: str | None, tmp_path: Path) -> Any:
+    async with open_database(database_url, tmp_path) as opened:
         async with opened.write() as connection:
             blobs = [{"digest": "good", "size_bytes": 1, "created_at": AT, "quarantined_at": None}]
             blobs += [{"digest": "bad", "size_bytes": 1, "created_at": AT, "quarantined_at": AT}]

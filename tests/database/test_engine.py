@@ -7,13 +7,15 @@ import gc
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
+import updater.database.postgres as postgres
 import updater.database.sqlite as sqlite
 from tests.conftest import Service, StartService
 from updater.database.engine import Database
@@ -32,39 +34,55 @@ REPORT = {
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 200)
-    monkeypatch.setattr(sqlite, "POOL_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT_MS", 200)
+    for engine in (sqlite, postgres):
+        monkeypatch.setattr(engine, "POOL_TIMEOUT_S", 0.5)
 
 
 @asynccontextmanager
-async def notes(folder: Path) -> AsyncIterator[Database]:
-    async with open_database(None, folder) as opened:
+async def notes(url: str | None, folder: Path) -> AsyncIterator[Database]:
+    async with open_database(url, folder) as opened:
         async with opened.write() as connection:
             await connection.execute(text("CREATE TABLE note (number INTEGER)"))
         yield opened
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with notes(tmp_path) as opened:
+async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
+    async with notes(database_url, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-async def impatient_database(impatient: None, tmp_path: Path) -> AsyncIterator[Database]:
-    async with notes(tmp_path) as opened:
+async def impatient_database(impatient: None, database_url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
+    async with notes(database_url, tmp_path) as opened:
         yield opened
 
 
-@contextmanager
-def locked(path: Path, how: str = "EXCLUSIVE") -> Iterator[None]:
-    """Hold the write lock, as another process would."""
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute(f"BEGIN {how}")
-    try:
-        yield
-    finally:
-        holder.execute("ROLLBACK")
-        holder.close()
+Locked = Callable[..., AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture
+def locked(database_url: str | None, tmp_path: Path) -> Locked:
+    """Return a block in which nobody else can write, as if another process were at it without end."""
+
+    @asynccontextmanager
+    async def lock(folder: Path = tmp_path) -> AsyncIterator[None]:
+        if database_url is None:
+            with closing(sqlite3.connect(folder / "updater.db", isolation_level=None)) as holder:
+                holder.execute("BEGIN EXCLUSIVE")
+                yield
+            return
+        connection = await asyncpg.connect(database_url)
+        try:
+            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            async with connection.transaction():
+                await connection.execute(f"LOCK TABLE {', '.join(row[0] for row in tables)} IN EXCLUSIVE MODE")
+                yield
+        finally:
+            await connection.close()
+
+    return lock
 
 
 async def note(database: Database, number: int = 1) -> None:
@@ -78,10 +96,10 @@ async def count(database: Database) -> int:
 
 
 async def test_a_lock_makes_writers_fail_in_time_and_readers_go_on(
-    impatient_database: Database, tmp_path: Path
+    impatient_database: Database, locked: Locked
 ) -> None:
     database = impatient_database
-    with locked(tmp_path / "updater.db"):
+    async with locked():
         began_s = time.monotonic()
         outcomes = await asyncio.gather(*(note(database) for _ in range(60)), return_exceptions=True)
         assert {type(each) for each in outcomes} == {Unavailable}
@@ -91,16 +109,16 @@ async def test_a_lock_makes_writers_fail_in_time_and_readers_go_on(
     assert await count(database) == 1
 
 
-async def test_a_lock_that_ends_in_time_is_waited_for(database: Database, tmp_path: Path) -> None:
-    with locked(tmp_path / "updater.db"):
+async def test_a_lock_that_ends_in_time_is_waited_for(database: Database, locked: Locked) -> None:
+    async with locked():
         writing = asyncio.create_task(note(database))
         await asyncio.sleep(0.05)
     await writing
     assert await count(database) == 1
 
 
-async def test_a_lock_does_not_stop_the_event_loop(impatient_database: Database, tmp_path: Path) -> None:
-    with locked(tmp_path / "updater.db"):
+async def test_a_lock_does_not_stop_the_event_loop(impatient_database: Database, locked: Locked) -> None:
+    async with locked():
         writing = asyncio.gather(*(note(impatient_database) for _ in range(3)), return_exceptions=True)
         turns = 0
         while not writing.done():
@@ -109,6 +127,7 @@ async def test_a_lock_does_not_stop_the_event_loop(impatient_database: Database,
     assert turns > 10, "the loop went on while the writers waited"
 
 
+@pytest.mark.sqlite("one writer at a time, whatever it reads; on PostgreSQL it locks what it changes: test_races.py")
 async def test_no_write_is_lost_between_writers(database: Database) -> None:
     async def add_one() -> None:
         async with database.write() as connection:
@@ -169,13 +188,14 @@ CANCELLED = {
 }
 
 
+@pytest.mark.sqlite("about its file, and statements that stay open; PostgreSQL: test_shared_database.py")
 @pytest.mark.parametrize("statement", CANCELLED)
 async def test_a_cancelled_transaction_holds_nothing(impatient: None, tmp_path: Path, statement: str) -> None:
     """Neither the lock that other writers need, nor the file at the end; with no help of the garbage collector."""
     words, writing = CANCELLED[statement]
     gc.disable()
     try:
-        async with notes(tmp_path) as database:
+        async with notes(None, tmp_path) as database:
             await cancel_during(database, words, writing=writing)
             await note(database)
             assert await count(database) == 1
@@ -192,6 +212,7 @@ async def test_a_failed_block_writes_nothing(database: Database) -> None:
     assert await count(database) == 0
 
 
+@pytest.mark.sqlite("its bound on pages makes a database full")
 async def test_a_full_database_is_storage_full(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(text("PRAGMA max_page_count = 1"))
@@ -207,11 +228,11 @@ async def impatient_service(impatient: None, start_service: StartService) -> Ser
     return started
 
 
-async def test_a_locked_database_answers_503_not_500(impatient_service: Service) -> None:
+async def test_a_locked_database_answers_503_not_500(impatient_service: Service, locked: Locked) -> None:
     service = impatient_service
     await service.publish(b"bytes")
     path = "/api/v1/updates/my-app"
-    with locked(Path(service.services.settings.storage.root) / "updater.db"):
+    async with locked(Path(service.services.settings.storage.root)):
         calls = [service.exchange("POST", f"{path}/status", json={**REPORT, "report_id": str(n)}) for n in range(30)]
         calls += [
             service.exchange("PUT", f"{path}/builds/2.0.{n}/linux/amd64", key="write", data=b"x") for n in range(8)

@@ -57,7 +57,7 @@ Processes = tuple[Process, Process]
 
 @pytest.fixture
 async def url(postgres: Postgres) -> str:
-    return await postgres.create_database()
+    return postgres.create_database()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy import Connection, MetaData, Table, text
 
 from updater.database.opening import open_database
 from updater.database.schema import MIGRATIONS, head_revision
@@ -24,8 +24,8 @@ def differences(connection: Connection, declared: MetaData) -> list[Any]:
     return list(compare_metadata(context, declared))
 
 
-async def test_the_migrations_build_the_declared_tables(tmp_path: Path) -> None:
-    async with open_database(None, tmp_path) as database, database.write() as connection:
+async def test_the_migrations_build_the_declared_tables(database_url: str | None, tmp_path: Path) -> None:
+    async with open_database(database_url, tmp_path) as database, database.write() as connection:
         assert await connection.run_sync(differences, metadata) == []
         fewer = MetaData(naming_convention=metadata.naming_convention)
         for table in metadata.tables.values():
@@ -35,6 +35,7 @@ async def test_the_migrations_build_the_declared_tables(tmp_path: Path) -> None:
         assert "remove_table" in {each[0] for each in found}, "the comparison is blind"
 
 
+@pytest.mark.sqlite("what is compared is its file")
 async def test_constraints_and_indexes_are_the_declared_ones(tmp_path: Path) -> None:
     """Read from the file itself, since the comparison leaves some of them out on SQLite."""
     for folder in ("migrated", "declared"):
@@ -75,21 +76,18 @@ def test_revisions_are_one_chain() -> None:
     assert head_revision() == f"{len(names):04}"
 
 
-async def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "updater.db"
-    async with open_database(None, tmp_path):
-        pass
-    with sqlite3.connect(path) as database:
-        database.execute("UPDATE alembic_version SET version_num = '9999'")
-    database.close()
-    before = path.read_bytes()
+async def test_a_newer_schema_is_refused_in_one_line(database_url: str | None, tmp_path: Path) -> None:
+    async with open_database(database_url, tmp_path) as database, database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(ConfigurationError, match=r"schema is 9999.*start the newer version") as caught:
-        async with open_database(None, tmp_path):
+        async with open_database(database_url, tmp_path):
             pass
     assert "\n" not in str(caught.value)
-    assert path.read_bytes() == before
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
+@pytest.mark.sqlite("damages its file")
 @pytest.mark.parametrize(
     "content", [b"this is no database, but a text of some length " * 40, b"SQLite format 3\0" * 300]
 )

@@ -16,8 +16,6 @@ from tests.conftest import Service
 from tests.servers.postgres import Postgres
 from updater.database.leases import Leases
 from updater.database.opening import open_database
-from updater.database.postgres import postgres_engine
-from updater.database.tables import metadata
 from updater.errors import ConfigurationError, Unavailable
 from updater.health import ANSWER_S
 
@@ -26,7 +24,7 @@ ASK = "/api/v1/updates/my-app/check?platform=linux&architecture=amd64&current_ve
 
 @pytest.fixture
 async def database_url(postgres: Postgres) -> str:
-    return await postgres.create_database()
+    return postgres.create_database()
 
 
 @pytest.fixture
@@ -46,23 +44,6 @@ async def within(seconds: float, condition: Callable[[], Any]) -> float:
             return time.monotonic() - started
         assert time.monotonic() - started < seconds, "too late"
         await asyncio.sleep(0.01)
-
-
-async def test_the_tables_are_the_migrations(database_url: str, tmp_path: Path) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    async with open_database(database_url, tmp_path):
-        engine = postgres_engine(database_url)
-        async with engine.connect() as connection:
-            drift = await connection.run_sync(
-                lambda raw: compare_metadata(
-                    MigrationContext.configure(raw, opts={"compare_type": True, "compare_server_default": True}),
-                    metadata,
-                )
-            )
-        await engine.dispose()
-    assert drift == []
 
 
 async def test_a_release_is_offered_by_all_and_a_deletion_obeyed(pair: tuple[Service, Service]) -> None:
@@ -277,7 +258,7 @@ async def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres, tm
     """Who, which database, an option nobody knows, and the right to make tables, which nobody else's role has."""
     import asyncpg
 
-    url = await postgres.create_database()
+    url = postgres.create_database()
     connection = await asyncpg.connect(url)
     await connection.execute("CREATE ROLE guest LOGIN PASSWORD 'sesame'")
     await connection.close()
@@ -303,7 +284,7 @@ async def test_a_database_that_is_gone_is_no_error_of_ours(postgres: Postgres, t
     """Dropped, as here, or with another password, or failed over to a standby: 503, not 500."""
     import asyncpg
 
-    url = await postgres.create_database()
+    url = postgres.create_database()
     name = urlsplit(url).path[1:]
     async with open_database(url, tmp_path) as database:
         keeper = await asyncpg.connect(postgres.url("postgres"))

@@ -48,8 +48,9 @@ echo $! >{pid}
 class Installation:
     """updater in a checkout, looking after itself."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None) -> None:
         self.folder = folder
+        self.database_url = database_url
         self.remote, self.work, self.checkout = folder / "remote.git", folder / "work", folder / "checkout"
         self.pid_file, self.log, self.config = folder / "updater.pid", folder / "updater.log", folder / "updater.yaml"
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -77,7 +78,7 @@ class Installation:
                        " ast.parse(f.read_text())\nprint('every file is Python')"]  # fmt: skip
         settings = {
             "server": {"port": self.port, "drain_s": 5},
-            "storage": {"root": str(self.folder / "storage")},
+            "storage": {"root": str(self.folder / "storage"), "database_url": self.database_url},
             "access": {"api_keys": [{"name": "looker", "key": KEY, "permissions": ["read"]}]},
             "deployments": [
                 {
@@ -149,8 +150,8 @@ class Installation:
 
 
 @pytest.fixture
-async def installation(tmp_path: Path) -> AsyncIterator[Installation]:
-    installation = Installation(tmp_path)
+async def installation(tmp_path: Path, database_url: str | None) -> AsyncIterator[Installation]:
+    installation = Installation(tmp_path, database_url)
     try:
         await installation.start()
         yield installation

@@ -18,7 +18,7 @@ from aiohttp import ClientResponse
 from playwright.async_api import Browser, async_playwright
 from yarl import URL
 
-from tests.conftest import LINUX, QUICK, Service, StartService
+from tests.conftest import LINUX, QUICK, NewDatabase, Service, StartService
 from tests.servers.buckets import Buckets
 from updater.artifacts import naming
 from updater.artifacts.location import parse_location
@@ -37,12 +37,13 @@ _OWN = {"date", "x-request-id", "last-modified"}
 
 
 @pytest.fixture
-async def remote(buckets: Buckets, start_service: StartService, tmp_path: Path) -> Any:
+async def remote(buckets: Buckets, start_service: StartService, new_database: NewDatabase, tmp_path: Path) -> Any:
     """Return a function that starts a service on an object store, with one build, each in its own folder."""
 
     async def start(**storage: Any) -> Service:
         blob_url, root = buckets.url(buckets.make_bucket(), "apps"), str(tmp_path / f"{len(list(tmp_path.iterdir()))}")
-        service = await start_service(storage={"blob_url": blob_url, "root": root, **storage})
+        place = {"blob_url": blob_url, "root": root, "database_url": new_database()}
+        service = await start_service(storage={**place, **storage})
         await service.application()
         await service.publish(io.BytesIO(DATA), file_name="my-app.AppImage")
         return service

@@ -14,7 +14,7 @@ from updater.access.sessions import (
     session_digest,
 )
 from updater.access.store import PeopleStore
-from updater.access.users import Passwords, User, check_password, check_user, clean_name
+from updater.access.users import Passwords, User, check_password, check_user, clean_name, is_name
 from updater.clock import Clock, utc_now
 from updater.errors import Conflict, Failure, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings
@@ -72,7 +72,7 @@ class PeopleService:
 
     async def get_user(self, name: str) -> User:
         """Return somebody by name. Raises NotFound."""
-        found = await self._store.find_user(clean_name(name))
+        found = await self._find(name)
         if found is None:
             raise NotFound("user", "No user has this name")
         return found[0]
@@ -85,7 +85,7 @@ class PeopleService:
         Raises:
             Unauthenticated: unknown name, wrong password, disabled: they all look and last the same.
         """
-        found = await self._store.find_user(clean_name(name))
+        found = await self._find(name)
         user, kept = found if found is not None else (None, None)
         fits = await self._passwords.fits(kept, password)
         if user is None or not fits or user.disabled_at is not None:
@@ -122,6 +122,11 @@ class PeopleService:
         """End the session with this id, if there is one."""
         if is_session_id(presented):
             await self._store.delete_session(session_digest(self._secret, presented))
+
+    async def _find(self, name: str) -> tuple[User, str] | None:
+        cleaned = clean_name(name)
+        # PostgreSQL has no text with a null character in it, and refuses to look for one.
+        return await self._store.find_user(cleaned) if is_name(cleaned) else None
 
     async def _open(self, user: User, now: datetime, expires_at: datetime, idle_s: int | None) -> tuple[str, Session]:
         session_id = new_session_id()

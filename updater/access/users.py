@@ -65,11 +65,16 @@ def clean_name(text: str) -> str:
     return text.strip().lower()
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a text has the form of a name as it is kept; no user has any other."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_user(name: str, role: str, password: str) -> tuple[str, Role]:
     """Return the name and role as they are kept. Raises Invalid with every field that does not fit."""
     problems = {}
     cleaned = clean_name(name)
-    if not _NAME.fullmatch(cleaned):
+    if not is_name(cleaned):
         problems["name"] = "expected 1 to 100 letters, digits and . _ @ + -, beginning with a letter or digit"
     if role not in {each.word for each in Role}:
         problems["role"] = "expected admin, staff or user"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +25,7 @@ CONFIG_DEFAULTS: dict[str, Any] = {
     "custom_fields": {},
 }
 
+APPLICATION_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 CHECKSUM_KINDS = ("sha256", "sha512", "sha1", "md5")
 
 

@@ -18,6 +18,7 @@ from updater.artifacts.store import ArtifactStore
 from updater.catalog.decision import Compatibility, NoUpdate, Offer, Question
 from updater.catalog.index import ApplicationIndex
 from updater.catalog.model import (
+    APPLICATION_ID,
     CONFIG_DEFAULTS,
     Application,
     ApplicationStats,
@@ -291,7 +292,8 @@ class CatalogService:
 
     async def look_again(self, application_id: str) -> None:
         """Read an application again: another process may have made it before it could tell."""
-        await self._reload(application_id)
+        if APPLICATION_ID.fullmatch(application_id):  # else nobody can have made it, and no database need be asked
+            await self._reload(application_id)
 
     async def refresh(self, topics: set[str]) -> None:
         """Read again what other processes changed: ids of applications, or `EVERYTHING`."""

@@ -46,6 +46,7 @@ class ChangeWatcher:
                 await self._ask()
         finally:
             listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
 
     async def _ask(self) -> None:
         try:

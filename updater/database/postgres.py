@@ -20,7 +20,7 @@ from updater.errors import ConfigurationError, Unavailable
 _CONNECTIONS = 8
 _CONNECT_TIMEOUT_S = 5
 _ANSWER_TIMEOUT_S = 10
-_LOCK_TIMEOUT_MS = 5_000
+LOCK_TIMEOUT_MS = 5_000
 # Source: PostgreSQL appendix A: 22 and 42 what is asked is wrong or not allowed (42501: no right to make tables),
 # 28 who asks, 3D which database, 3F no schema, 25006 a standby, which only reads.
 _WRONG_STATES = ("22", "28", "3D", "3F", "42", "25006")
@@ -55,7 +55,7 @@ def postgres_engine(url: str) -> AsyncEngine:
             url,
             timeout=_CONNECT_TIMEOUT_S,
             command_timeout=_ANSWER_TIMEOUT_S,
-            server_settings={"application_name": "updater", "lock_timeout": str(_LOCK_TIMEOUT_MS)},
+            server_settings={"application_name": "updater", "lock_timeout": str(LOCK_TIMEOUT_MS)},
         )
 
     return create_async_engine(

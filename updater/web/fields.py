@@ -12,6 +12,7 @@ import orjson
 from marshmallow import ValidationError, fields, validate
 
 from updater.artifacts.digests import parse_digest
+from updater.catalog.model import APPLICATION_ID
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.catalog.versions import MAX_VERSION_CHARACTERS
 
@@ -25,7 +26,6 @@ MAX_INTEGER = 2**63 - 1
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_APPLICATION_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class Text(fields.String):
@@ -142,7 +142,7 @@ class ApplicationId(fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **kwargs)
-        if not _APPLICATION_ID.fullmatch(text):
+        if not APPLICATION_ID.fullmatch(text):
             raise ValidationError("expected 1 to 100 letters, digits, hyphens and underscores")
         return text
 
