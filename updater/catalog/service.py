@@ -1,4 +1,4 @@
-"""The use cases of the catalog: what surfaces call, and the only owner of the index.
+"""The use cases of the catalog: what surfaces call, and who swaps what is in memory.
 
 Every write commits, then swaps the index of its application, then returns: whoever was answered finds the
 change in the next check.
@@ -6,19 +6,15 @@ change in the next check.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import updater.catalog.decision as decision
 from updater.artifacts.blobs import Staged
 from updater.artifacts.store import ArtifactStore
-from updater.catalog.decision import Compatibility, NoUpdate, Offer, Question
-from updater.catalog.index import ApplicationIndex
+from updater.catalog.memory import EVERYTHING, CatalogMemory
 from updater.catalog.model import (
-    APPLICATION_ID,
     CONFIG_DEFAULTS,
     Application,
     ApplicationStats,
@@ -39,110 +35,20 @@ from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
 
-# A topic of `refresh`; no application id holds an asterisk.
-EVERYTHING = "*"
 
-
-class CatalogService:
-    """Applications, releases and builds. Call `load` once before use."""
+class CatalogService(CatalogMemory):
+    """Applications, releases and builds: what memory answers, and what needs the database."""
 
     def __init__(
         self, store: CatalogStore, artifacts: ArtifactStore, database: Database, *, clock: Clock = utc_now
     ) -> None:
+        super().__init__(store.index)
         self._store = store
         self._artifacts = artifacts
         self._database = database
         self._clock = clock
-        self._index: dict[str, ApplicationIndex] = {}
-        self._reloading = asyncio.Lock()
-
-    async def load(self) -> None:
-        """Read the whole index."""
-        self._index = await self._store.index.load()
-
-    # -- the read path: memory only
-
-    def index_of(self, application_id: str) -> ApplicationIndex:
-        """Return the present snapshot of an application.
-
-        Raises:
-            NotFound: no such application.
-        """
-        found = self._index.get(application_id)
-        if found is None:
-            raise NotFound("application", "Application not found")
-        return found
-
-    def application_ids(self) -> list[str]:
-        """Return the ids of all applications."""
-        return sorted(self._index)
-
-    def check(self, application_id: str, question: Question) -> Offer | NoUpdate:
-        """Decide which build a client gets. Raises NotFound for an unknown application."""
-        return decision.decide(self.index_of(application_id), question)
-
-    def get_latest(self, application_id: str, target: Target, *, allow_prerelease: bool = False) -> Build:
-        """Return the highest active build for a target. Raises NotFound."""
-        found = decision.latest(self.index_of(application_id), target, allow_prerelease=allow_prerelease)
-        if found is None:
-            raise NotFound("release", f"No release for {target.platform}/{target.architecture}")
-        return found
-
-    def judge(self, application_id: str, current: Version, target: Target | None = None) -> Compatibility:
-        """Tell which release a desktop client belongs on. Raises NotFound for an unknown application."""
-        return decision.judge(self.index_of(application_id), current, target)
-
-    def get_newest_release(
-        self, application_id: str, target: Target | None = None, *, current: Version | None = None
-    ) -> Release:
-        """Return the highest active release, or the highest a client on `current` may move to or stay on.
-
-        Raises:
-            NotFound: there is none.
-        """
-        index = self.index_of(application_id)
-        if current is None:
-            found = decision.newest_release(index, target)
-        else:
-            found = decision.judge(index, current, target).release
-        if found is None:
-            raise NotFound("release", f"No release{f' for a client on {current.text}' if current else ''}")
-        return found
-
-    def require_move(self, build: Build, current: Version) -> None:
-        """Hold a download to what its client may install. Raises Conflict."""
-        hindrance = decision.hinders(build, current)
-        if hindrance is None:
-            return
-        raise Conflict(
-            f"Version {build.version.text} is not for a client on {current.text}: {hindrance}",
-            details={
-                "version": build.version.text,
-                "current_version": current.text,
-                "minimum_version": build.minimum.text if build.minimum else None,
-            },
-        )
-
-    def requires_updates(self, application_id: str) -> bool:
-        """Tell whether an application forces all its updates. Raises NotFound."""
-        return bool(self.index_of(application_id).application.config["required_update"])
-
-    def parse(self, application_id: str, text: str, field: str) -> Version:
-        """Parse a version by the application's scheme.
-
-        Raises:
-            NotFound: no such application. Invalid: not a version; names `field`.
-        """
-        try:
-            return parse_version(text, self.index_of(application_id).application.scheme)
-        except ValueError as error:
-            raise Invalid({field: str(error)}) from None
 
     # -- applications
-
-    def get_application(self, application_id: str) -> Application:
-        """Return one application. Raises NotFound."""
-        return self.index_of(application_id).application
 
     async def stats(self, application_id: str) -> ApplicationStats:
         """Count over the builds of an application. Raises NotFound."""
@@ -290,19 +196,6 @@ class CatalogService:
             if not await self._store.deactivate_release(connection, application_id, version.text):
                 raise NotFound("release", f"Release not found: {version.text}")
 
-    async def look_again(self, application_id: str) -> None:
-        """Read an application again: another process may have made it before it could tell."""
-        if APPLICATION_ID.fullmatch(application_id):  # else nobody can have made it, and no database need be asked
-            await self._reload(application_id)
-
-    async def refresh(self, topics: set[str]) -> None:
-        """Read again what other processes changed: ids of applications, or `EVERYTHING`."""
-        if EVERYTHING in topics:
-            await self.reload_all()
-            return
-        for application_id in topics:
-            await self._reload(application_id)
-
     @asynccontextmanager
     async def _changing(self, application_id: str) -> AsyncIterator[tuple[Connection, Application | None]]:
         """Give a write transaction, and the application, held; behind it, everybody's index of it is or becomes new."""
@@ -339,11 +232,6 @@ class CatalogService:
         async with self._database.write() as connection:
             await self._database.announce(connection, EVERYTHING)
         await self.reload_all()
-
-    async def reload_all(self) -> None:
-        """Read the whole index again, after something changed serving states in bulk."""
-        async with self._reloading:
-            self._index = await self._store.index.load()
 
     async def _publish(
         self, application_id: str, draft: Draft, file: ExternalFile | HostedFile, staged: Staged | None = None
@@ -388,17 +276,6 @@ class CatalogService:
                 f"Version {draft.version.text} for {draft.target.platform}/{draft.target.architecture} was published "
                 "before with other bytes, which caches may still hold; publish a new version"
             )
-
-    async def _reload(self, application_id: str) -> None:
-        """Swap one application's snapshot. One at a time, so that an older reading never wins."""
-        async with self._reloading:
-            fresh = (await self._store.index.load(application_id)).get(application_id)
-            index = dict(self._index)
-            if fresh is None:
-                index.pop(application_id, None)
-            else:
-                index[application_id] = fresh
-            self._index = index
 
 
 def _repairs(known: Build, staged: Staged | None) -> bool:
