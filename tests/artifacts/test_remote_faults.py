@@ -89,7 +89,9 @@ class Rig:
         await blobs.sweep(_far_future())
         found = sorted([info.digest async for info in blobs.scan()])
         assert found == sorted(hashlib.sha256(content).hexdigest() for content in self.published.values())
-        objects = [key for key in self.buckets.keys(self.bucket) if "_multipart_" not in key]
+        # Ceph forgets parts whose answer was lost and which came again; no request reaches those.
+        lost = [key for key in self.buckets.keys(self.bucket) if "_multipart_" in key and not key.endswith(".meta")]
+        objects = [key for key in self.buckets.keys(self.bucket) if key not in lost]
         assert len(objects) == len(self.published), objects
 
 
@@ -247,4 +249,4 @@ async def test_a_bucket_that_is_not_there_damages_nothing(buckets: Buckets, star
 def _far_future() -> object:
     from datetime import UTC, datetime, timedelta
 
-    return datetime.now(UTC) + timedelta(days=1)
+    return datetime.now(UTC) + timedelta(days=2)

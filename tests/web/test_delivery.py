@@ -20,10 +20,10 @@ from yarl import URL
 
 from tests.conftest import LINUX, QUICK, NewDatabase, Service, StartService
 from tests.servers.buckets import Buckets
-from updater.artifacts import naming
+from updater.artifacts import signing
 from updater.artifacts.location import parse_location
-from updater.artifacts.naming import Naming, Signed
 from updater.artifacts.remote import RemoteBlobStore
+from updater.artifacts.signing import Signed, Signing
 from updater.client import UpdateClient
 from updater.web.delivery import SignedAddresses
 from updater.web.transfer import Download, content_disposition
@@ -170,9 +170,9 @@ def test_an_address_that_somebody_else_signed_is_left_alone() -> None:
 
     key = "s3://b?access_key_id=a&secret_access_key="
     address = obstore.sign(S3Store("b", access_key_id="a", secret_access_key="one"), "GET", "k", timedelta(seconds=60))
-    assert Naming(parse_location(f"{key}one")).name(address, "x").names_file
+    assert Signing(parse_location(f"{key}one")).name(address, "x").names_file
     for other in (f"{key}two", "s3://b", "az://b?account_name=a&account_key=b25l", "gs://b"):
-        assert Naming(parse_location(other)).name(address, "x") == (address, False)
+        assert Signing(parse_location(other)).name(address, "x") == (address, False)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ async def test_a_browser_saves_the_file_under_its_name(
     remote: Any, browser: Browser, named: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not named:  # as with the role of a machine
-        monkeypatch.setattr(naming, "_find_scheme", lambda _: None)
+        monkeypatch.setattr(signing, "_find_scheme", lambda _: None)
     service = await remote()
     page = await browser.new_page()
     for link in (f'<a href="{PATH}">get</a>', f'<a href="{PATH}" download>get</a>'):
@@ -211,7 +211,7 @@ async def test_a_browser_saves_the_file_under_its_name(
 @pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
 async def test_curl_follows(remote: Any, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not named:
-        monkeypatch.setattr(naming, "_find_scheme", lambda _: None)
+        monkeypatch.setattr(signing, "_find_scheme", lambda _: None)
     service = await remote()
     folder = tmp_path / "downloads"
     folder.mkdir()

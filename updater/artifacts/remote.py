@@ -28,7 +28,8 @@ from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
 from updater.artifacts.connecting import PATIENCE, Patience, find_refusal, may_pass, open_store, translated
 from updater.artifacts.digests import is_digest
 from updater.artifacts.location import Location
-from updater.artifacts.naming import Naming, Signed
+from updater.artifacts.signing import Signed, Signing
+from updater.artifacts.uploads import AbandonedUploads
 from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _PARTS_AT_ONCE: Final = 4  # 32 MiB of buffers an upload
 _PROBED_FOR_S: Final = 5.0
 _ASKED_FOR_S: Final = 5.0
 _COPY_ASKED_EVERY_S: Final = 0.5
+# An upload by a client as slow as `server.min_bytes_per_s` lets it be shows no sign of life for hours.
+_SLOWEST_PART: Final = timedelta(days=1)
 # What a browser gets from a signed address is saved, never shown.
 _ATTRIBUTES: Final = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
 
@@ -56,7 +59,9 @@ class RemoteBlobStore:
         # Azure may answer before it has copied: what is there until then is empty.
         # Source: Microsoft, "Copy Blob", x-ms-copy-status.
         self._copies_later = location.scheme == "az"
-        self._naming = Naming(location)
+        self._signing = Signing(location)
+        lists_uploads = location.scheme == "s3" and self._signing.can
+        self._uploads = AbandonedUploads(location, "incoming", patience) if lists_uploads else None
         self._store = open_store(location, patience, patience.request_s)
         self._copier = open_store(location, patience, patience.copy_s)
         self._probed_at_s = -_PROBED_FOR_S
@@ -75,8 +80,8 @@ class RemoteBlobStore:
             async for batch in batched(chunks):
                 size_bytes += len(batch)
                 hashing = asyncio.to_thread(hasher.update, batch)
-                await asyncio.gather(hashing, self.call(writer.write(batch), "write"))
-            await self.call(writer.__aexit__(None, None, None), "finish")
+                await asyncio.gather(hashing, _to_its_end(self.call(writer.write(batch), "write")))
+            await _to_its_end(self.call(writer.__aexit__(None, None, None), "finish"))
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(self._give_up(writer, key, error)))
             raise
@@ -152,7 +157,10 @@ class RemoteBlobStore:
         left = [each["path"] async for each in self._list("incoming") if each["last_modified"] < before]
         for key in left:
             await self.remove(key)
-        return len(left)
+        ended = 0
+        if self._uploads is not None:
+            ended = await asyncio.to_thread(self._uploads.end, before - _SLOWEST_PART)
+        return len(left) + ended
 
     async def sign(self, digest: str, lifetime_s: int, disposition: str) -> Signed:
         """Return an address that anybody may GET for `lifetime_s` seconds.
@@ -164,7 +172,7 @@ class RemoteBlobStore:
 
         lifetime = timedelta(seconds=lifetime_s)
         address = await self.call(obstore.sign_async(self._store, "GET", _key(digest), lifetime), "sign")
-        return self._naming.name(address, disposition)
+        return self._signing.name(address, disposition)
 
     async def copy(self, key: str, digest: str, size_bytes: int) -> None:
         """Make the object at a temporary key visible under its digest. Raises StorageFull, Unavailable."""
@@ -267,6 +275,18 @@ class StagedObject:
         if self._there:
             self._there = False
             await asyncio.shield(asyncio.ensure_future(self._store.forget(self._key)))
+
+
+async def _to_its_end(request: Awaitable[T]) -> T:
+    """Wait for a request even when we are cancelled: an upload that is begun or ended half-way cannot be given up."""
+    task = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # seen
+        raise
 
 
 def _key(digest: str) -> str:

@@ -23,8 +23,8 @@ from aiohttp import hdrs, web
 from updater.access.addresses import AddressReader
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
-from updater.artifacts.naming import Signed
 from updater.artifacts.remote import RemoteBlobStore
+from updater.artifacts.signing import Signed
 from updater.settings import Settings
 from updater.web.transfer import (
     Download,

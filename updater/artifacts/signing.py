@@ -1,8 +1,9 @@
-"""Signed addresses that also tell the object store under which name its answer is to be saved.
+"""Signed addresses with more in them than the library signs.
 
-obstore signs a GET of an object and nothing with it, so a browser would save the answer under the object's key, a
-digest. Where the options hold the secret itself, the address that obstore made is signed again here, with the header
-that the store shall send. Other credentials, such as the role of a machine, stay inside the library.
+obstore signs a method and an object and nothing with it. So a browser would save an answer under the object's key, a
+digest, and what a bucket alone can be asked cannot be asked. Where the options hold the secret itself, the address
+that obstore made is signed again here, with more parameters. Other credentials, such as the role of a machine, stay
+inside the library.
 
 An address is only touched when our signature of it equals the library's: another key or scheme than we think leaves
 it as it is.
@@ -34,35 +35,45 @@ class Signed(NamedTuple):
 
 
 class _Scheme(NamedTuple):
-    """How one provider signs: the parameter with the signature, that of the header, and the signature of an address."""
+    """How one provider signs: the parameter with the signature, that of a header to answer with, and the signature."""
 
     signature: str
     disposition: str
-    sign: Callable[[SplitResult, Query], str]
+    sign: Callable[[str, SplitResult, Query], str]
 
 
-class Naming:
-    """Adds a `Content-Disposition` to signed addresses of one location, where it can."""
+class Signing:
+    """Adds parameters to the signed addresses of one location, where it can."""
 
     def __init__(self, location: Location) -> None:
         self._scheme = _find_scheme(location)
 
+    @property
+    def can(self) -> bool:
+        """Tell whether the secret is at hand."""
+        return self._scheme is not None
+
     def name(self, address: str, disposition: str) -> Signed:
-        """Return the address with the header for its answer, or as it is."""
+        """Let the answer to a GET carry a `Content-Disposition`, or leave the address as it is."""
+        named = None if self._scheme is None else self.extend("GET", address, {self._scheme.disposition: disposition})
+        return Signed(address, names_file=False) if named is None else Signed(named, names_file=True)
+
+    def extend(self, method: str, address: str, more: Query) -> str | None:
+        """Return the address with more parameters, or None."""
         if self._scheme is None:
-            return Signed(address, names_file=False)
+            return None
         parts = urlsplit(address)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         given = query.pop(self._scheme.signature, "")
         try:
-            known = hmac.compare_digest(self._scheme.sign(parts, query), given)
+            known = hmac.compare_digest(self._scheme.sign(method, parts, query), given)
         except (KeyError, binascii.Error):
             known = False
         if not known:
-            return Signed(address, names_file=False)
-        query[self._scheme.disposition] = disposition
-        query[self._scheme.signature] = self._scheme.sign(parts, query)
-        return Signed(urlunsplit(parts._replace(query=_encode(query.items()))), names_file=True)
+            return None
+        query |= more
+        query[self._scheme.signature] = self._scheme.sign(method, parts, query)
+        return urlunsplit(parts._replace(query=_encode(query.items())))
 
 
 def _find_scheme(location: Location) -> _Scheme | None:
@@ -71,15 +82,14 @@ def _find_scheme(location: Location) -> _Scheme | None:
     if location.scheme == "s3" and secret is not None:
         return _Scheme("X-Amz-Signature", "response-content-disposition", partial(_sign_s3, secret))
     if location.scheme == "az" and key is not None:
-        account = options.get("account_name", "")
-        return _Scheme("sig", "rscd", partial(_sign_azure, account, key))
+        return _Scheme("sig", "rscd", partial(_sign_azure, options.get("account_name", ""), key))
     return None
 
 
-def _sign_s3(secret: str, parts: SplitResult, query: Query) -> str:
+def _sign_s3(secret: str, method: str, parts: SplitResult, query: Query) -> str:
     """Source: Amazon S3, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"."""
     encoded = _encode(sorted(query.items()))
-    request = "\n".join(("GET", parts.path, encoded, f"host:{parts.netloc}", "", "host", "UNSIGNED-PAYLOAD"))
+    request = "\n".join((method, parts.path, encoded, f"host:{parts.netloc}", "", "host", "UNSIGNED-PAYLOAD"))
     scope = query["X-Amz-Credential"].split("/")[1:]
     digest = hashlib.sha256(request.encode()).hexdigest()
     key = f"AWS4{secret}".encode()
@@ -89,8 +99,8 @@ def _sign_s3(secret: str, parts: SplitResult, query: Query) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def _sign_azure(account: str, key: str, parts: SplitResult, query: Query) -> str:
-    """Source: Microsoft, "Create a service SAS", version 2020-12-06 and later."""
+def _sign_azure(account: str, key: str, method: str, parts: SplitResult, query: Query) -> str:
+    """Source: Microsoft, "Create a service SAS", version 2020-12-06 and later. It knows permissions, not methods."""
     in_path = parts.path.startswith(f"/{account}/")
     resource = f"/blob{parts.path}" if in_path else f"/blob/{account}{parts.path}"
     before = [query["sp"], query["st"], query["se"], resource, "", "", "", query["sv"], query["sr"], "", ""]
