@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -34,6 +34,26 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
     logging.basicConfig(handlers=[_Bridge()], level=level.upper(), force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@contextlib.contextmanager
+def warnings_beside() -> Iterator[None]:
+    """Write warnings and errors to standard error for the block: a command's answer is on standard output."""
+
+    def drop(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if method in ("debug", "info"):
+            raise structlog.DropEvent
+        return event
+
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[Bound(), drop, *PROCESSORS],
+        logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _Lenient(sys.stderr.buffer))),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 class Bound:

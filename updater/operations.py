@@ -202,7 +202,7 @@ async def migrate_blobs(services: Services, *, source: str, target: str) -> Asyn
         for name, where in (("source", source), ("target", target)):
             try:
                 stores.append(stack.enter_context(open_blobs(where, root)))
-                await require_usable(stores[-1], signs=False)
+                await require_usable(stores[-1], writes=name == "target")
             except ConfigurationError as error:
                 raise Invalid({name: str(error)}) from None
         async for each in services.artifacts.migrate(*stores):

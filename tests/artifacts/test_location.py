@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from updater.artifacts.location import parse_location
+from updater.artifacts.location import complete, parse_location
 from updater.artifacts.opening import open_blobs
 from updater.config import load
 from updater.errors import ConfigurationError
@@ -21,6 +21,21 @@ def test_the_query_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert found.options["access_key_id"] == "from-query"
     assert found.options["region"] == "eu-central-1"
     assert "account_name" not in found.options
+
+
+def test_a_completed_address_says_all_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a+b/c=&d %")
+    monkeypatch.setenv("AWS_REGION", "mars")
+    said = complete("s3://bucket/apps?region=venus&endpoint=http://127.0.0.1:1")
+    here = parse_location(said)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_REGION", "pluto")
+    assert parse_location(said) == here
+    assert here.options == {
+        "secret_access_key": "a+b/c=&d %",
+        "region": "venus",
+        "endpoint": "http://127.0.0.1:1",
+    }
 
 
 def test_a_secret_is_read_as_it_is() -> None:

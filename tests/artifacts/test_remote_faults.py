@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 import updater.artifacts.remote as remote
 from tests.conftest import KEYS, Service, StartService
@@ -250,3 +251,28 @@ def _far_future() -> object:
     from datetime import UTC, datetime, timedelta
 
     return datetime.now(UTC) + timedelta(days=2)
+
+
+@on_each_store
+async def test_a_slow_client_is_no_fault_of_the_store(rig: Rig) -> None:
+    """However long a download takes, one request reads it, and the log blames nobody."""
+    content = random.Random(7).randbytes(24 << 20)
+    blobs = rig.service.services.artifacts.blobs
+    staged = await blobs.receive(_pieces(content))
+    await staged.place()
+    await staged.discard()
+    rig.spoil()
+    pieces: list[bytes] = []
+    with capture_logs() as logs:
+        async for piece in blobs.read(staged.digest):
+            pieces.append(piece)
+            if len(pieces) in (1, 5):
+                await asyncio.sleep(1.5 * PATIENCE.request_s)
+    assert b"".join(pieces) == content
+    assert rig.proxy.connections == 1
+    assert logs == []
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), 1 << 20):
+        yield content[at : at + (1 << 20)]

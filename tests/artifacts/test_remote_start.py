@@ -22,16 +22,33 @@ from updater.artifacts.remote import RemoteBlobStore
 from updater.errors import ConfigurationError
 
 
-async def refusal(url: str, *, signs: bool = True) -> str:
+async def refusal(url: str, *, signs: bool = True, writes: bool = True) -> str:
     with pytest.raises(ConfigurationError) as caught, open_blobs(url, Path()) as store:
-        await require_usable(store, signs=signs)
+        await require_usable(store, signs=signs, writes=writes)
     said = str(caught.value)
     assert "\n" not in said
     return said
 
 
-async def test_a_good_store_is_taken(buckets: Buckets) -> None:
-    await require_usable(RemoteBlobStore(parse_location(buckets.url(buckets.make_bucket(), "a"))), signs=True)
+async def test_a_good_store_is_taken_and_left_as_it_was(buckets: Buckets) -> None:
+    bucket = buckets.make_bucket()
+    await require_usable(RemoteBlobStore(parse_location(buckets.url(bucket, "a"))), signs=True)
+    assert buckets.keys(bucket) == []
+
+
+async def test_credentials_that_may_only_read_serve_as_a_source(ceph: Ceph) -> None:
+    bucket = ceph.make_bucket()
+    url = ceph.url(bucket)
+    ceph.allow("read")
+    try:
+        said = await refusal(url)
+        assert said == (
+            f"storage.blob_url: s3://{bucket}: writing and deleting: these credentials are refused (403 AccessDenied)"
+        )
+        await require_usable(RemoteBlobStore(parse_location(url)), writes=False)
+    finally:
+        ceph.allow("read,write,delete")
+    await require_usable(RemoteBlobStore(parse_location(url)))
 
 
 async def test_a_missing_bucket_is_named(buckets: Buckets) -> None:

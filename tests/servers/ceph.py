@@ -106,6 +106,10 @@ class Ceph:
         said = self._run("radosgw-admin", "-n", "client.rgw", "bi", "list", f"--bucket={bucket}")
         return [each["idx"] for each in json.loads(said)]
 
+    def allow(self, operations: str) -> None:
+        """Let the credentials do only these: `read`, `write`, `delete`."""
+        self._run("radosgw-admin", "-n", "client.rgw", "user", "modify", "--uid=t", f"--op-mask={operations}")
+
     def _options(self, port: int | None) -> dict[str, str]:
         return {
             "endpoint": f"http://127.0.0.1:{port or self.port}",

@@ -24,6 +24,8 @@ _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 _MAY_BE_ABSENT: Final = ("read", "delete")
 _STATUS: Final = re.compile(r"status code: ([0-9]{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,80})</Code>")
+# For the library, which knows no "never".
+_LONGEST: Final = timedelta(days=2)
 _PASSING: Final = (408, 429)
 
 _log = structlog.get_logger(__name__)
@@ -51,8 +53,10 @@ class Patience:
 PATIENCE: Final = Patience()
 
 
-def open_store(location: Location, patience: Patience, request_s: float) -> Store:
-    """Return a client for the bucket. Nothing is sent yet.
+def open_store(location: Location, patience: Patience, request_s: float, *, reads: bool = False) -> Store:
+    """Return a client for the bucket, whose requests end within `request_s`. Nothing is sent yet.
+
+    With `reads` only the silence of an answer is limited so, not its length: whoever it is for may be slow.
 
     Raises:
         ConfigurationError: obstore is not installed, or it does not take an option.
@@ -76,7 +80,8 @@ def open_store(location: Location, patience: Patience, request_s: float) -> Stor
             client_options={
                 "allow_http": any(value.startswith("http://") for value in options.values()),
                 "connect_timeout": timedelta(seconds=patience.connect_s),
-                "timeout": timedelta(seconds=request_s),
+                "timeout": _LONGEST if reads else timedelta(seconds=request_s),
+                **({"read_timeout": timedelta(seconds=request_s)} if reads else {}),
             },
             retry_config={
                 "max_retries": patience.retries,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from updater.config import pick_environment
 from updater.settings import OBJECT_STORE_SCHEMES
@@ -77,6 +77,17 @@ def parse_location(url: str) -> Location:
         if name.endswith(_ADDRESSES) and urlsplit(value).scheme not in ("http", "https"):
             raise ValueError(f"the option {name} expects an address such as https://store.example.com")
     return Location(parts.scheme, parts.netloc, prefix, options)
+
+
+def complete(url: str) -> str:
+    """Return an address that says all, for another process to read: with what this one's environment adds.
+
+    Raises:
+        ValueError: not such an address, or an option twice.
+    """
+    location = parse_location(url)
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in location.options.items())
+    return f"{location.scheme}://{location.bucket}/{location.prefix}?{query}"
 
 
 def _query(text: str) -> dict[str, str]:

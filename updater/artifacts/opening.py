@@ -12,13 +12,16 @@ from updater.artifacts.location import LOCAL, parse_location
 from updater.errors import ConfigurationError
 
 
-async def require_usable(blobs: BlobStore, *, signs: bool) -> None:
-    """Raise ConfigurationError when an object store refuses us for good; `signs`: or cannot sign addresses."""
+async def require_usable(blobs: BlobStore, *, signs: bool = False, writes: bool = True) -> None:
+    """Raise ConfigurationError when an object store refuses us for good.
+
+    `signs`: or when it cannot sign addresses. `writes`: or when these credentials may not write or delete.
+    """
     if not isinstance(blobs, LocalBlobStore):
         from updater.artifacts.remote import RemoteBlobStore
 
         if isinstance(blobs, RemoteBlobStore):
-            await blobs.require_usable(signs=signs)
+            await blobs.require_usable(signs=signs, writes=writes)
 
 
 @contextmanager

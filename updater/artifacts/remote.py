@@ -63,6 +63,7 @@ class RemoteBlobStore:
         lists_uploads = location.scheme == "s3" and self._signing.can
         self._uploads = AbandonedUploads(location, "incoming", patience) if lists_uploads else None
         self._store = open_store(location, patience, patience.request_s)
+        self._reader = open_store(location, patience, patience.request_s, reads=True)
         self._copier = open_store(location, patience, patience.copy_s)
         self._probed_at_s = -_PROBED_FOR_S
 
@@ -125,25 +126,31 @@ class RemoteBlobStore:
             break
         self._probed_at_s = time.monotonic()
 
-    async def require_usable(self, *, signs: bool) -> None:
-        """Ask the store whether it takes us, and with `signs` whether addresses can be signed.
+    async def require_usable(self, *, signs: bool, writes: bool) -> None:
+        """Ask the store whether it takes us, with `signs` whether addresses can be signed, and with `writes` try that.
 
-        A store that does not answer now may answer later, so that is no reason not to start.
-        Raises ConfigurationError: it refuses us for good.
+        A store that does not answer now may answer later, and one that is full be emptied, so that is no reason not
+        to start. Raises ConfigurationError: it refuses us for good.
         """
+        trying = ""
         try:
             async with asyncio.timeout(_ASKED_FOR_S):
                 async for _ in self._list("incoming"):
                     break
+                if signs:
+                    await self._try_signing()
+                if writes:
+                    trying = "writing and deleting: "
+                    await self._try_writing()
         except (Unavailable, TimeoutError) as error:
             refusal = find_refusal(error.__cause__)
             if refusal is not None:
-                raise ConfigurationError(f"storage.blob_url: {self._location}: {refusal}") from None
+                raise ConfigurationError(f"storage.blob_url: {self._location}: {trying}{refusal}") from None
             _log.warning("blobs.silent_at_start", store=str(self._location))
-            return
+
+    async def _try_signing(self) -> None:
         try:
-            if signs:
-                await self.sign("0" * 64, 60, "attachment")
+            await self.sign("0" * 64, 60, "attachment")
         except Unavailable as error:
             if may_pass(error.__cause__):
                 return
@@ -151,6 +158,14 @@ class RemoteBlobStore:
                 f"storage.blob_url: {self._location}: these credentials cannot sign addresses; "
                 "set storage.remote_downloads to stream, or give a key that can"
             ) from None
+
+    async def _try_writing(self) -> None:
+        import obstore
+
+        key = f"incoming/{uuid.uuid4().hex}"
+        with contextlib.suppress(StorageFull):
+            await self.call(obstore.put_async(self._store, key, b"updater"), "write")
+            await self.remove(key)
 
     async def sweep(self, before: datetime) -> int:
         """See `BlobStore.sweep`."""
@@ -233,7 +248,7 @@ class RemoteBlobStore:
             options = {"range": (start, start + length)}
         elif start:
             options = {"range": {"offset": start}}
-        result = await self.call(obstore.get_async(self._store, _key(digest), options=options), "read")
+        result = await self.call(obstore.get_async(self._reader, _key(digest), options=options), "read")
         pieces = result.stream(min_chunk_size=BATCH_BYTES)
         while True:
             try:

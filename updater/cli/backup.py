@@ -80,7 +80,7 @@ async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dic
     if storage.database_url is not None:
         raise Conflict("A backup is restored into the embedded database only; storage.database_url is set")
     with hold_folder(root), open_blobs(storage.blob_url, root) as target:
-        await require_usable(target, signs=False)
+        await require_usable(target)
         async for done, files in restore_backup(folder, root, target):
             on_progress({"done": done, "total": files})
     return files

@@ -25,6 +25,7 @@ config_option = click.option(
     help="The settings file (also UPDATER_CONFIG); defaults hold without one.",
 )
 Event = dict[str, Any]
+_ENDED = "the service ended before it answered; run the command again when it is back"
 _EXITS = {
     "Invalid": Exit.INVALID,
     "NotFound": Exit.NOT_FOUND,
@@ -74,20 +75,22 @@ async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], 
             if "failure" in event:
                 fail(event)
             on_progress(event)
-    raise click.ClickException("the service ended before it answered")
+    raise click.ClickException(_ENDED)
 
 
 async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
     from updater.app import open_services
+    from updater.logs import warnings_beside
     from updater.operations import OPERATIONS
     from updater.web.control import describe_failure
 
-    try:
-        async with open_services(settings) as services:
-            async for event in OPERATIONS[operation](services, **arguments):
-                yield event
-    except Failure as failure:
-        yield describe_failure(failure)
+    with warnings_beside():
+        try:
+            async with open_services(settings) as services:
+                async for event in OPERATIONS[operation](services, **arguments):
+                    yield event
+        except Failure as failure:
+            yield describe_failure(failure)
 
 
 async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
@@ -104,7 +107,12 @@ async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> A
                 session.post(f"http://service/{operation}", json=arguments) as response,
             ):
                 async for line in response.content:
-                    yield json.loads(line)
+                    event = json.loads(line)
+                    if event.get("failure") == "Unavailable":
+                        event["message"] += "; the service's log says more"
+                    yield event
+    except aiohttp.ClientPayloadError:
+        raise click.ClickException(_ENDED) from None
     except aiohttp.ClientConnectionError:
         raise click.ClickException(
             f"{root} is in use, but its process does not answer on {CONTROL_SOCKET}; is it starting or stopping?"

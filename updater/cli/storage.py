@@ -13,6 +13,8 @@ from updater.cli.exits import Exit
 from updater.cli.operate import config_option, operate
 from updater.cli.output import print_json
 
+CONFIGURED = "configured"
+
 
 @click.command()
 @click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of blobs to check.")
@@ -74,11 +76,13 @@ def retain(dry_run: bool, as_json: bool, config: Path | None) -> None:
 def migrate_blobs(source: str, target: str, as_json: bool, config: Path | None) -> None:
     """Copy stored files to another store, verified.
 
-    Each store is `local` or an address such as s3://bucket/prefix, as in storage.blob_url. Safe while the service
-    runs, and to be run again after an interruption: what is there already is left alone. Then set
+    Each store is `local`, `configured`, which is storage.blob_url of the settings, or an address as it would be
+    there, such as s3://bucket/prefix; what it leaves out comes from this command's environment. Safe while the
+    service runs, and to be run again after an interruption: what is there already is left alone. Then set
     storage.blob_url, restart, and run it once more for what was published in between. Ends with status 9 when a
     stored file is damaged.
     """
+    source, target = (_resolve(each, config) for each in (source, target))
     with counting_bar("copying") as on_progress:
         outcome = operate(config, "blobs.migrate", on_progress=on_progress, source=source, target=target)
     if as_json:
@@ -89,6 +93,22 @@ def migrate_blobs(source: str, target: str, as_json: bool, config: Path | None) 
             click.echo(f"  {digest}: not copied; publish the same file again", err=True)
     if outcome["bad"]:
         raise SystemExit(Exit.DIGEST_MISMATCH)
+
+
+def _resolve(where: str, config: Path | None) -> str:
+    """Return a store's address as the service can use it, whose environment is another one."""
+    from updater.artifacts.location import LOCAL, complete
+    from updater.config import load
+    from updater.errors import ConfigurationError
+
+    try:
+        named = load(config).storage.blob_url or LOCAL if where == CONFIGURED else where
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from None
+    try:
+        return named if named == LOCAL else complete(named)
+    except ValueError:
+        return named  # the operation says what is wrong
 
 
 @contextmanager

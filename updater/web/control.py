@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
 import orjson
 import structlog
 from aiohttp import web
 
 from updater.errors import Failure, Invalid, Malformed
-from updater.operations import OPERATIONS
+from updater.operations import OPERATIONS, Event
 from updater.services import Services
 from updater.web.parsing import load_object
 
@@ -28,8 +32,13 @@ def build_control(services: Services) -> web.Application:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            async for event in operation(services, **load_object(await request.read())):
-                await response.write(orjson.dumps(event) + b"\n")
+            # Closed here: an operation whose command was interrupted holds nothing until somebody collects garbage.
+            events = cast(AsyncGenerator[Event], operation(services, **load_object(await request.read())))
+            async with aclosing(events):
+                async for event in events:
+                    await response.write(orjson.dumps(event) + b"\n")
+        except ConnectionError:
+            _log.info("control.interrupted", operation=request.match_info["operation"])
         except (Failure, TypeError) as error:
             failure = error if isinstance(error, Failure) else Malformed("Wrong arguments for this operation")
             await response.write(orjson.dumps(describe_failure(failure)) + b"\n")
