@@ -37,6 +37,7 @@ from updater.database.opening import open_database
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
 from updater.health import HealthService
+from updater.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
 from updater.tasks.service import TaskService
@@ -47,6 +48,7 @@ from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
 from updater.web import api, dashboard, desktop, ops, system, updates
 from updater.web.access_log import AccessLog
+from updater.web.crowd import Crowd
 from updater.web.delivery import DELIVERY, Delivery
 from updater.web.links import Links
 from updater.web.metrics import METRICS, Metrics
@@ -204,9 +206,14 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
     Source: measured; AppRunner's own keep-alive of an hour would let idle connections pile up, and a Range
     header of a differential updater is up to 11 kB.
     """
+    server, metrics = settings.server, application[METRICS]
+    most = min(server.max_connections or affordable_connections(), affordable_connections())
+    crowd = Crowd(most, server.max_connections_per_address, AddressReader(server.trusted_proxies), metrics)
+    metrics.add_gauge("updater_connections", "Open connections", lambda: len(crowd))
     return Runner(
         application,
-        min_bytes_per_s=settings.server.min_bytes_per_s,
+        crowd=crowd,
+        min_bytes_per_s=server.min_bytes_per_s,
         access_log=None,
         keepalive_timeout=15,
         max_line_size=8190,

@@ -128,6 +128,9 @@ class ServerSettings:
     drain_s: int = _setting(_whole(0, 3600), 30)
     # Averaged over a minute, for bodies in both directions; 0: no minimum.
     min_bytes_per_s: int = _setting(_whole(0, 1_000_000), 1024)
+    # Of one process; 0: no bound but that of its open files.
+    max_connections: int = _setting(_whole(0, 1_000_000), 10_000)
+    max_connections_per_address: int = _setting(_whole(0, 1_000_000), 512)
     workers: int = _setting(_whole(1, 256), 1)
 
 

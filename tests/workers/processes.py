@@ -104,13 +104,21 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 
 @contextmanager
 def serving(
-    root: Path, *, listening: int | None = None, words: tuple[str, ...] = (), **sections: Any
+    root: Path,
+    *,
+    listening: int | None = None,
+    words: tuple[str, ...] = (),
+    under: tuple[str, ...] = (),
+    **sections: Any,
 ) -> Iterator[Started]:
-    """Run `updater serve` for the block. `listening` is a socket's descriptor, handed on as systemd does it."""
+    """Run `updater serve` for the block, `under` a program that becomes it, such as prlimit.
+
+    `listening` is a socket's descriptor, handed on as systemd does it.
+    """
     sections["server"] = {"port": 0, **sections.get("server", {})}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UPDATER_")}
     environment |= settings_tree(root, **sections)
-    command = [sys.executable, "-m", "updater", "serve", *words]
+    command = [*under, sys.executable, "-m", "updater", "serve", *words]
     if listening is not None:
         command = [sys.executable, "-c", _HANDING, str(listening), *command]
     output = root.with_name(f"{root.name}-{time.monotonic_ns()}.log")

@@ -37,6 +37,10 @@ class Metrics:
         self.registry.register(self._requests)
         self.received = Counter("updater_received_bytes", "Bytes of uploaded files received", registry=self.registry)
         self.limited = Counter("updater_rate_limited", "Requests refused by a rate limit", registry=self.registry)
+        refused = "Connections refused: too many of one address, or in all"
+        self.refused = Counter("updater_refused_connections", refused, ("bound",), registry=self.registry)
+        recycled = "Idle connections closed to make room for new ones"
+        self.recycled = Counter("updater_recycled_connections", recycled, registry=self.registry)
         self.observe = self._requests.observe
         ProcessCollector(registry=self.registry)
 

@@ -10,13 +10,14 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from updater.web.crowd import Crowd
 from updater.web.errors import Answer, answer_for, unexpected, write_api
 from updater.web.outflow import Outflow, is_idle
 
@@ -29,11 +30,12 @@ _POLL_S = 0.05
 class Runner(web.AppRunner):
     """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently.
 
-    `min_bytes_per_s` is what a client must take of an answer.
+    `crowd` says which connections there may be; `min_bytes_per_s` is what a client must take of an answer.
     """
 
-    def __init__(self, application: web.Application, *, min_bytes_per_s: int, **kwargs: Any) -> None:
+    def __init__(self, application: web.Application, *, crowd: Crowd, min_bytes_per_s: int, **kwargs: Any) -> None:
         super().__init__(application, **kwargs)
+        self._crowd = crowd
         self._min_bytes_per_s = min_bytes_per_s
         self._outflow: Outflow | None = None
         self._listening: Sequence[socket.socket] = ()
@@ -74,6 +76,7 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = _Server
+        cast(_Server, server).crowd = self._crowd
         self._outflow = Outflow(server._connections, self._min_bytes_per_s)
         self._outflow.start()
         return server
@@ -86,12 +89,25 @@ class Runner(web.AppRunner):
 
 
 class _Server(web.Server):
+    crowd: Crowd
+
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class _Connection(RequestHandler):
     __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, when there is a place."""
+        if cast(_Server, self._manager).crowd.enter(self, cast(asyncio.Transport, transport)):
+            super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End, and give the place up."""
+        if self._manager is not None:
+            cast(_Server, self._manager).crowd.leave(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,

@@ -1,0 +1,119 @@
+"""How many connections there may be at once: of one address, and in all.
+
+Who comes when it is full takes the place of a connection that waits for nothing but its next request, the oldest
+first; only where there is none is it refused, with 503. So an office behind one address and a proxy's pool are not
+refused for what they keep open, and who opens connections to sit on them closes their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from typing import Any, Final
+
+import structlog
+from aiohttp.web_protocol import RequestHandler
+
+from updater.access.addresses import AddressReader
+from updater.access.limits import client_of
+from updater.web.errors import Answer, write_api
+from updater.web.metrics import Metrics
+from updater.web.outflow import is_idle
+
+RETRY_AFTER_S: Final = 5
+_LOG_EVERY_S: Final = 60.0
+# How many busy connections are passed over in the search for an idle one; they are asked last the next time.
+_TRIES: Final = 16
+
+_log = structlog.get_logger(__name__)
+
+Connections = OrderedDict[RequestHandler, str | None]
+
+
+class Crowd:
+    """The open connections of a server. At most `most`, and `most_per_address` of one address; 0: no bound.
+
+    An address is one of IPv4, or a /64 of IPv6. Those that `addresses` believes are proxies: for them only `most`
+    counts, and none of theirs is closed, since they would have to tell their own clients.
+    """
+
+    def __init__(self, most: int, most_per_address: int, addresses: AddressReader, metrics: Metrics) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._addresses = addresses
+        self._metrics = metrics
+        self._all: Connections = OrderedDict()
+        self._by_address: dict[str, Connections] = {}
+        self._unsaid = 0
+        self._say_again_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def enter(self, connection: RequestHandler, transport: asyncio.Transport) -> bool:
+        """Count a new connection in; False when there is no place for it, and then it was told."""
+        peer = transport.get_extra_info("peername")
+        # Behind a Unix socket there is no address.
+        host = peer[0] if isinstance(peer, tuple) else ""
+        address = None if not host or self._addresses.believes(host) else client_of(host)
+        mine = self._by_address.get(address) if address is not None else None
+        if mine is not None and self._is_full(mine, self._most_per_address):
+            self._refuse(transport, "address", host)
+            return False
+        if self._is_full(self._all, self._most):
+            self._refuse(transport, "all", host)
+            return False
+        self._all[connection] = address
+        if address is not None:
+            self._by_address.setdefault(address, OrderedDict())[connection] = address
+        return True
+
+    def leave(self, connection: RequestHandler) -> None:
+        """Count a connection out, if it is in."""
+        address = self._all.pop(connection, None)
+        if address is not None:
+            mine = self._by_address[address]
+            del mine[connection]
+            if not mine:
+                del self._by_address[address]
+
+    def _is_full(self, connections: Connections, most: int) -> bool:
+        return 0 < most <= len(connections) and not self._make_room(connections)
+
+    def _make_room(self, connections: Connections) -> bool:
+        """Close the oldest idle connection, if one is found soon."""
+        for _ in range(min(_TRIES, len(connections))):
+            connection, address = next(iter(connections.items()))
+            transport = connection.transport
+            # What is still in its buffer would keep it open.
+            is_free = is_idle(connection) and transport is not None and not transport.get_write_buffer_size()
+            if is_free and address is not None:
+                self.leave(connection)
+                connection.force_close()
+                self._metrics.recycled.inc()
+                return True
+            connections.move_to_end(connection)
+        return False
+
+    def _refuse(self, transport: asyncio.Transport, bound: str, host: str) -> None:
+        self._metrics.refused.labels(bound).inc()
+        self._unsaid += 1
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._say_again_s:
+            _log.warning("connections.refused", refused=self._unsaid, bound=bound, client=host, open=len(self))
+            self._unsaid, self._say_again_s = 0, now_s + _LOG_EVERY_S
+        transport.write(_refusal())
+        transport.close()
+
+
+def _refusal() -> bytes:
+    answer = Answer(503, "SERVICE_UNAVAILABLE", "There are too many connections at the moment")
+    response: Any = write_api(answer, f"req_{secrets.token_hex(7)}")
+    body: bytes = response.body
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nServer: updater\r\nConnection: close\r\n"
+        f"Retry-After: {RETRY_AFTER_S}\r\nContent-Type: {response.headers['Content-Type']}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
