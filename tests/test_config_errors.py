@@ -29,6 +29,9 @@ WRONG: list[tuple[str, Any]] = [
     ("rate_limit.sign_in_per_minute", None),
     ("telemetry.queue_size", 0),
     ("logging.level", "verbose"),
+    ("server.public_url", "http://[::1"),
+    ("server.public_url", "http://x:port"),
+    ("storage.cdn_url", "https://x:99999"),
     ("server.prot", 8080),
 ]
 
@@ -86,3 +89,27 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     path.write_text("server: {port: 1, drain_s: 2}")
     settings = load(path, {"UPDATER_SERVER__PORT": "3", "UPDATER_KEY": "not a setting", "HOME": "/"})
     assert (settings.server.port, settings.server.drain_s) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("storage.database_url", "mysql://u:canary@h/d"),
+        ("storage.database_url", "postgresql://u:canary@[h/d"),
+        ("storage.blob_url", "https://canary@bucket"),
+        ("rate_limit.storage_url", "memcached://canary@h"),
+        ("rate_limit.storage_url", "redis://:canary@h:port/0"),
+        ("rate_limit.storage_url", "redis://:canary@h/first"),
+    ],
+)
+def test_wrong_addresses_are_named_and_not_shown(tmp_path: Path, name: str, value: str) -> None:
+    section, _, key = name.partition(".")
+    text = refusal(tmp_path, {section: {key: value}})
+    assert text.startswith(f"{name}: the given value does not fit; expected ")
+    assert "canary" not in text
+
+
+def test_several_hosts_of_a_database_fit(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("storage: {database_url: 'postgresql://u@h1:5432,h2:5433/d?target_session_attrs=primary'}")
+    assert load(path, {}).storage.database_url is not None

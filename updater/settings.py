@@ -21,6 +21,7 @@ from marshmallow import ValidationError, fields, validate
 LEVELS = ("read", "write", "admin")
 # What the pattern of a desktop download's file name may hold.
 FILE_NAME_FIELDS = ("application", "version", "platform", "suffix")
+_DATABASE_SCHEMES = ("postgresql", "postgres")
 OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
 # Source: Amazon S3 API, CopyObject; every upload is copied once inside the store.
 COPY_LIMIT_BYTES = 5 * 1024**3
@@ -42,10 +43,14 @@ def _setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> An
 
 
 def _split(value: str) -> SplitResult:
+    """Return the parts of a URL; none, which no setting takes, when brackets or port cannot be read."""
     try:
-        return urlsplit(value)
-    except ValueError:  # brackets that hold no IPv6 address
-        raise ValidationError("expected a URL") from None
+        parts = urlsplit(value)
+        if parts.scheme not in _DATABASE_SCHEMES:  # which take several hosts, each with its port
+            _ = parts.port
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
 
 
 def _http_url(value: str) -> None:
@@ -56,7 +61,7 @@ def _http_url(value: str) -> None:
 
 def _database_url(value: str) -> None:
     parts = _split(value)
-    if parts.scheme not in ("postgresql", "postgres") or parts.fragment:
+    if parts.scheme not in _DATABASE_SCHEMES or parts.fragment:
         raise ValidationError("expected postgresql://user:password@host/database, special characters percent-encoded")
 
 
@@ -69,7 +74,8 @@ def _blob_url(value: str) -> None:
 def _redis_url(value: str) -> None:
     parts = _split(value)
     place = parts.path if parts.scheme == "unix" else parts.hostname
-    if parts.scheme not in ("redis", "rediss", "unix") or not place or parts.fragment:
+    numbered = parts.scheme == "unix" or re.fullmatch(r"/?[0-9]*", parts.path)
+    if parts.scheme not in ("redis", "rediss", "unix") or not place or parts.fragment or not numbered:
         raise ValidationError("expected redis://host:6379/0, rediss://... (TLS) or unix:///path/of/the.sock")
 
 

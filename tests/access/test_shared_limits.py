@@ -188,6 +188,47 @@ def test_a_wrong_address_is_one_line_without_the_address(make_settings: Any, url
     assert "rate_limit.storage_url: the given value does not fit; expected redis://" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        ("//:canary@", "//:sesame@", "refused: invalid username-password pair"),
+        ("//guest:canary@", "//:sesame@", "refused: invalid username-password pair"),
+        ("//", "//:sesame@", "credentials are missing"),
+        ("//:sesame@/99", "//:sesame@", "DB index is out of range"),
+        ("//:sesame@/0?timeot=3", "//:sesame@", "unknown option 'timeot'"),
+    ],
+)
+async def test_a_redis_that_refuses_for_good_stops_the_start(server: Redis, wrong: str, right: str, said: str) -> None:
+    def url(change: str) -> str:
+        login, slash, rest = change.partition("@")
+        return server.url.replace("//", login + slash).replace("/0", rest or "/0")
+
+    from redis.asyncio import Redis as Client
+
+    async with Client.from_url(server.url) as client:
+        await client.config_set("requirepass", "sesame")
+    async with processes(url(right), 1) as (one,):
+        assert windows(one).available
+    with pytest.raises(ConfigurationError) as caught:
+        async with processes(url(wrong), 1):
+            pass
+    text = str(caught.value)
+    assert text.startswith(f"rate_limit.storage_url: 127.0.0.1:{server.port}: ")
+    assert said in text
+    assert "canary" not in text
+    assert "sesame" not in text
+
+
+async def test_the_log_says_why_redis_is_not_asked(server: Redis) -> None:
+    server.stop()
+    with capture_logs() as logs:
+        async with processes(server.url, 1):
+            pass
+    (line,) = [each for each in logs if each["event"] == "rate_limit.alone"]
+    assert line["redis"] == f"127.0.0.1:{server.port}"
+    assert "Connection refused" in line["cause"] or "Connect call failed" in line["cause"]
+
+
 async def commands(server: Redis) -> dict[str, int]:
     """Return what Redis counted of scripts."""
     from redis.asyncio import Redis as Client

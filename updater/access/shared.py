@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -29,6 +31,8 @@ _CONNECT_S = 1.0
 # Of what is left of a window, a process asks for this part ahead: what it holds and nobody fetches is lost to others.
 _AHEAD = 32
 _KEYS_AT_ONCE = 500
+# Source: Redis 7, SELECT.
+_WRONG_DATABASE = ("db index is out of range", "invalid db index")
 _WINDOW_MS = 60_000
 _SCRIPT = """
 local answers = {}
@@ -67,7 +71,7 @@ class SharedWindows:
     """Windows of one minute in Redis. Call `start` before use, `ready` before each `hit`, `close` at the end.
 
     Raises:
-        ConfigurationError: the extra is not installed.
+        ConfigurationError: the package is not installed, or the address has an option that nobody knows.
     """
 
     def __init__(self, url: str) -> None:
@@ -79,7 +83,15 @@ class SharedWindows:
             raise ConfigurationError(
                 "rate_limit.storage_url: Redis needs the package redis; run ./scripts/setup extras"
             ) from None
-        self._redis = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0))
+        self._place = urlsplit(url).netloc.rpartition("@")[2]
+        try:
+            self._redis = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0))
+            pool: Any = self._redis.connection_pool
+            pool.make_connection()  # made, not connected: this is where options are looked at
+        except (TypeError, ValueError) as error:
+            option = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            what = f"unknown option {option[1]!r}" if option is not None else "an option does not fit"
+            raise ConfigurationError(f"rate_limit.storage_url: {self._place}: {what}") from None
         self._script = self._redis.register_script(_SCRIPT)
         self._alone = WindowStorage()
         self._shares: OrderedDict[str, _Share] = OrderedDict()
@@ -87,13 +99,23 @@ class SharedWindows:
         self._waiting: list[asyncio.Future[None]] = []
         self._exchanging: asyncio.Task[None] | None = None
         self._recovering: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
         self.available = False
 
     async def start(self) -> None:
-        """Look whether Redis is there; when it is not, count alone until it is."""
+        """Look whether Redis is there; when it is not, count alone until it is.
+
+        Raises:
+            ConfigurationError: it is, and refuses us for good.
+        """
         self.available = await self._answers(_CONNECT_S)
-        if not self.available:
-            self._lose()
+        if self.available:
+            return
+        refusal = _find_refusal(self._failure)
+        if refusal is not None:
+            await self.close()
+            raise ConfigurationError(f"rate_limit.storage_url: {self._place}: {refusal}")
+        self._lose()
 
     async def close(self) -> None:
         """Let go of Redis and of everybody who waits for it."""
@@ -195,10 +217,10 @@ class SharedWindows:
         if not call.done():
             call.cancel()
             call.add_done_callback(_forget)
+            self._failure = TimeoutError(f"no answer within {within_s * 1000:.0f} ms")
             return None
-        error = call.exception()
-        if error is not None:
-            _log.debug("rate_limit.failed", cause=repr(error))
+        self._failure = call.exception()
+        if self._failure is not None:
             return None
         answers: list[int] = call.result()
         return answers
@@ -208,7 +230,8 @@ class SharedWindows:
         self.available = False
         self._wake(self._waiting)
         self._wanted, self._waiting = {}, []
-        _log.warning("rate_limit.alone", reason="Redis does not answer; each process counts for itself")
+        reason = "Redis does not answer; each process counts for itself"
+        _log.warning("rate_limit.alone", reason=reason, redis=self._place, cause=_line(self._failure))
         if self._recovering is None:
             self._recovering = asyncio.create_task(self._recover())
 
@@ -232,6 +255,23 @@ class SharedWindows:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _find_refusal(error: BaseException | None) -> str | None:
+    """Say what Redis refuses, if asking again does not change it: credentials, rights, the number of the database."""
+    from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, ResponseError
+
+    if isinstance(error, AuthenticationError):
+        return f"credentials are missing or refused: {_line(error)}"
+    for_good = isinstance(error, (AuthorizationError, NoPermissionError))
+    if for_good or (isinstance(error, ResponseError) and str(error).lower().startswith(_WRONG_DATABASE)):
+        return _line(error)
+    return None
+
+
+def _line(error: BaseException | None) -> str:
+    """Return what was said, on one line; the client quotes no secret."""
+    return str(error).partition("\n")[0][:200] or type(error).__name__
 
 
 def _forget(call: asyncio.Future[Any]) -> None:
