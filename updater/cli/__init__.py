@@ -40,6 +40,7 @@ COMMANDS = {
     "backup": Target("updater.cli.backup:backup", "Back everything up into a folder."),
     "restore": Target("updater.cli.backup:restore", "Restore a backup into an empty data folder."),
     "migrate-blobs": Target("updater.cli.storage:migrate_blobs", "Copy stored files to another store, verified."),
+    "migrate-database": Target("updater.cli.database:migrate_database", "Copy the embedded database into PostgreSQL."),
     "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),
 }
 
