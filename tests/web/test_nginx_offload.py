@@ -148,6 +148,8 @@ async def test_offloaded_answers_equal_our_own(front: Front, method: str) -> Non
         theirs, their_body = await front.ask(front.url, method, **named)
         ours, our_body = await _ask_untrusted(front, direct, method, **named)
         assert theirs.status == ours.status, headers
+        names = [name.lower() for name, _ in theirs.raw_headers]
+        assert len(names) == len(set(names)), (headers, names)
         if ours.headers.get("Content-Type", "").startswith("multipart/"):
             assert _parts(theirs, their_body) == _parts(ours, our_body), headers
             continue

@@ -179,6 +179,9 @@ def prepare_offload(
     response = DownloadResponse(status=200)
     _describe(response, ranges.Plan(200, (ranges.ByteRange(0, download.size_bytes),)), download, headers)
     response.headers["Cache-Control"] = cache_control
+    if plan.status == 200:
+        # nginx adds its own to whole files, and keeps ours where it sends ranges.
+        del response.headers["Accept-Ranges"]
     response.headers["X-Accel-Redirect"] = location
     response.content_length = 0
     reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
