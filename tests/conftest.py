@@ -27,6 +27,7 @@ from updater.settings import Settings
 
 # Which database the services of tests have: SQLite, or PostgreSQL where TEST_DATABASE says so.
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
+LONG_TIMEOUT_S = 7200
 LINUX = Machine("linux", "amd64")
 QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, longest_delay_s=0.02)
 KEYS = {"read": "reader-key-0123456789", "write": "writer-key-0123456789", "admin": "admin-key-0123456789"}
@@ -116,13 +117,15 @@ def settings_tree(root: Path, **sections: Any) -> dict[str, str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is marked `long`, unless LONG_TESTS=1, and what is marked `sqlite` when TEST_DATABASE=postgres.
 
-    What asks for the database that TEST_DATABASE chooses gets the mark `database`.
+    What asks for the database that TEST_DATABASE chooses gets the mark `database`, what is long a timeout to match.
     """
     if DATABASE not in ("sqlite", "postgres"):
         raise pytest.UsageError(f"TEST_DATABASE: expected sqlite or postgres, not {DATABASE}")
     for item in items:
         if "new_database" in getattr(item, "fixturenames", ()):
             item.add_marker("database")
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
         if any(not mark.args or not isinstance(mark.args[0], str) for mark in item.iter_markers("sqlite")):
             raise pytest.UsageError(f"{item.nodeid}: the mark sqlite needs its reason")
     names = {"long"} if os.environ.get("LONG_TESTS") != "1" else set()

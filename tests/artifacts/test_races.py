@@ -15,7 +15,6 @@ import pytest
 
 import updater.operations as operations
 from tests.conftest import KEYS, LINUX, Service, StartService
-from tests.long import LONG
 from updater.catalog.model import Draft
 from updater.catalog.platforms import Target
 from updater.errors import Conflict, NotFound
@@ -54,7 +53,7 @@ def incoming(service: Service) -> list[Path]:
     return list((Path(service.services.settings.storage.root) / "incoming").iterdir())
 
 
-@pytest.mark.parametrize("round_", range(100 if LONG else 3))
+@pytest.mark.parametrize("round_", [*range(3), *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 100))])
 async def test_one_address_takes_one_content(service: Service, round_: int) -> None:
     contents = [os.urandom(2000) for _ in range(CLIENTS)]
     statuses = await put_all(service, PATH.format(0), contents)
@@ -153,9 +152,9 @@ class Players:
 
 
 @pytest.mark.timeout(600)
-async def test_nobody_removes_a_blob_in_use(service: Service) -> None:
+@pytest.mark.parametrize("turns", [100, pytest.param(2_000, marks=pytest.mark.long)])
+async def test_nobody_removes_a_blob_in_use(service: Service, turns: int) -> None:
     players = Players(service, random.Random(11))
-    turns = 2_000 if LONG else 100
     await asyncio.gather(*(players.play(turns) for _ in range(6)))
     await players.collect()
     assert await files_of(service) == set(players.there.values())

@@ -15,12 +15,10 @@ import pytest
 
 import updater.operations as operations
 from tests.conftest import LINUX, Service
-from tests.long import LONG
 from updater.artifacts.local import LocalBlobStore
 from updater.catalog.model import Draft
 from updater.catalog.platforms import Target
 
-SCALE = 10 if LONG else 1
 DAMAGED = {"flipped": 30, "truncated": 10, "swapped": 10, "deleted": 10}
 CLEAN = 60
 TARGET = Target(LINUX.platform, LINUX.architecture)
@@ -98,10 +96,11 @@ async def latest(service: Service, application: str = "my-app") -> str | None:
     return found
 
 
-async def test_all_damage_is_found_and_nothing_else(service: Service, publish: Publish) -> None:
+@pytest.mark.parametrize("scale", [1, pytest.param(10, marks=pytest.mark.long)])
+async def test_all_damage_is_found_and_nothing_else(service: Service, publish: Publish, scale: int) -> None:
     chooser = random.Random(7)
-    damaged = {kind: [await publish() for _ in range(count * SCALE)] for kind, count in DAMAGED.items()}
-    clean = [await publish() for _ in range(CLEAN * SCALE)]
+    damaged = {kind: [await publish() for _ in range(count * scale)] for kind, count in DAMAGED.items()}
+    clean = [await publish() for _ in range(CLEAN * scale)]
     assert await verify(service) == {"checked": sum(map(len, damaged.values())) + len(clean), "bad": []}
     for kind, group in damaged.items():
         spoil(kind, group, chooser)

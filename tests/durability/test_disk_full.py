@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from tests.durability.conftest import Launch, Server, require, require_strace
-from tests.long import LONG
 
 MIB = 1 << 20
 REFUSED = {503, 507}
@@ -179,14 +178,17 @@ def test_a_disk_that_fails_to_sync(launch: Launch, tmp_path: Path) -> None:
     writes_work_again(server)
 
 
+EACH = ("fsync", "fdatasync", "pwrite64", "write", "rename")
+
+
 @pytest.mark.parametrize(
-    "calls", ["fsync", "fdatasync", "pwrite64", "write", "rename"] if LONG else ["fsync,fdatasync"]
+    ("calls", "times"), [("fsync,fdatasync", 5), *(pytest.param(each, 24, marks=pytest.mark.long) for each in EACH)]
 )
-def test_every_single_failure(launch: Launch, tmp_path: Path, calls: str) -> None:
+def test_every_single_failure(launch: Launch, tmp_path: Path, calls: str, times: int) -> None:
     """Whatever fails, the answer is an error and nothing is published, or it is done and stays done."""
     server = start(launch, tmp_path, os.urandom(MIB))
     kept = {"1.0.0"}
-    for when in range(1, 25 if LONG else 6):
+    for when in range(1, times + 1):
         version, content = f"3.0.{when}", os.urandom(MIB + when)
         with failing(server, tmp_path / "trace", calls, str(when)):
             with contextlib.suppress(ConnectionError):

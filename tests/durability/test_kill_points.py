@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from tests.durability.conftest import READY_S, EndedEarly, Server, Warm
-from tests.long import LONG
 
 MIB = 1 << 20
 MOST_STEPS = 60
@@ -127,9 +126,10 @@ def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm:
     assert passed >= must_pass
 
 
-def test_killed_at_every_step_of_the_first_start(warm: Warm, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_killed_at_every_step_of_the_first_start(warm: Warm, tmp_path: Path, stride: int) -> None:
     passed: set[str] = set()
-    for step in range(1, MOST_STEPS, 1 if LONG else 3):
+    for step in range(1, MOST_STEPS, stride):
         root = tmp_path / f"storage-{step}"
         try:
             server = warm.start(root, fail_at=step, armed=True)

@@ -1,8 +1,8 @@
 """Schemathesis against the real service, once per role: no 5xx, and nothing the document does not say.
 
-`UPDATER_TEST_FUZZ_EXAMPLES` is the number of cases per operation and phase (by default 4, and not every phase for
-every role); `UPDATER_TEST_FUZZ_SEED` the seed. Control: with 422 taken out of `check_for_update` in the document, or
-an `assert` in a handler, it fails.
+Four cases per operation and phase, and not every phase for every role; the long run has all phases and 100 cases
+(`FUZZ_EXAMPLES` sets another number, `FUZZ_SEED` the seed). Control: with 422 taken out of `check_for_update` in the
+document, or an `assert` in a handler, it fails.
 
 `positive_data_acceptance` is left out: what a version is depends on the application, and a schema cannot say so.
 """
@@ -19,14 +19,11 @@ import pytest
 
 from tests.conftest import KEYS
 
-LONG = "UPDATER_TEST_FUZZ_EXAMPLES" in os.environ
-EXAMPLES = os.environ.get("UPDATER_TEST_FUZZ_EXAMPLES", "4")
-SEED = os.environ.get("UPDATER_TEST_FUZZ_SEED", "20261120")
+FEW, MANY = "4", os.environ.get("FUZZ_EXAMPLES", "100")
+SEED = os.environ.get("FUZZ_SEED", "20261120")
 # Coverage takes most of the time; in a short run the two roles that differ most go through it.
 SHORT, WHOLE = "examples,fuzzing", "examples,coverage,fuzzing,stateful"
 PHASES = {"nobody": "examples,coverage", "read": SHORT, "write": "examples,coverage,fuzzing", "admin": SHORT}
-if LONG:
-    PHASES = dict.fromkeys(PHASES, WHOLE)
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -41,15 +38,21 @@ CHECKS = (
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("role", ["nobody", "read", "write", "admin"])
-async def test_fuzzed(start_service: Any, tmp_path: Path, role: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "phases", "examples"),
+    [
+        *((role, phases, FEW) for role, phases in PHASES.items()),
+        *(pytest.param(role, WHOLE, MANY, marks=pytest.mark.long) for role in PHASES),
+    ],
+)
+async def test_fuzzed(start_service: Any, tmp_path: Path, role: str, phases: str, examples: str) -> None:
     service = await start_service(desktop=[{}])
     await service.application()
     await service.publish(b"bytes", "1.0.0")
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
-    command += [f"{service.url}/api/v1/openapi.json", "--checks", ",".join(CHECKS), "--max-examples", EXAMPLES]
+    command += [f"{service.url}/api/v1/openapi.json", "--checks", ",".join(CHECKS), "--max-examples", examples]
     command += ["--seed", SEED, "--no-color", "--no-shrink", "--suppress-health-check", "all", "--warnings", "off"]
-    command += ["--phases", PHASES[role], "--generation-database", "none"]
+    command += ["--phases", phases, "--generation-database", "none"]
     if role != "nobody":
         command += ["--header", f"Authorization: Bearer {KEYS[role]}", "--header", f"X-API-Key: {KEYS[role]}"]
     process = await asyncio.create_subprocess_exec(
