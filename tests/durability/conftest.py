@@ -65,10 +65,20 @@ class Server:
         self.wait = wait
         self.said = said
 
-    def call(self, method: str, path: str, body: Any = None, key: str = "admin", timeout_s: float = 60) -> Any:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        key: str = "admin",
+        timeout_s: float = 60,
+        content_type: str | None = None,
+    ) -> Any:
         """Send one request; return status, headers and body. A dict goes as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         headers = {"Authorization": f"Bearer {KEYS.get(key, key)}", "Connection": "close"}
+        if content_type is not None:
+            headers["Content-Type"] = content_type
         if isinstance(body, dict):
             headers["Content-Type"] = "application/json"
             body = json.dumps(body).encode()
@@ -181,9 +191,17 @@ class Warm:
         self._running: set[int] = set()
 
     def start(
-        self, root: Path, *, fail_at: int | None = None, armed: bool = False, **sections: dict[str, Any]
+        self,
+        root: Path,
+        *,
+        fail_at: int | None = None,
+        armed: bool = False,
+        log: Path | None = None,
+        begun: Callable[[int], None] = lambda _: None,
+        **sections: dict[str, Any],
     ) -> Server:
-        output, steps = root.with_suffix(".log"), root.with_suffix(".steps")
+        """Start a service; `begun` is called with its process id before it is ready."""
+        output, steps = log or root.with_suffix(".log"), root.with_suffix(".steps")
         output.unlink(missing_ok=True)  # or the port of the service before would be read
         pid = self._ask(
             environment=environment_of(root, **sections),
@@ -193,6 +211,7 @@ class Warm:
             steps="" if fail_at is None else str(steps),
         )["pid"]
         self._running.add(pid)
+        begun(pid)
         said = lambda: output.read_text() if output.exists() else ""  # noqa: E731
         try:
             port = await_port(said, lambda: is_gone(pid))
@@ -200,6 +219,12 @@ class Warm:
             self._wait(pid)  # until its last thread is gone, it holds the folder
             raise
         return Server(root, pid, port, lambda: self._wait(pid), said)
+
+    def end_all(self) -> None:
+        """Kill what a failed test left running, and wait until it is gone."""
+        for pid in tuple(self._running):
+            os.kill(pid, signal.SIGKILL)
+            self._wait(pid)
 
     def close(self) -> None:
         for pid in self._running:
@@ -237,7 +262,7 @@ Launch = Callable[..., Server]
 
 @pytest.fixture
 def launch(root: Path) -> Iterator[Launch]:
-    """Return a function that starts `python -m updater serve`, under `tracer` when given."""
+    """Return a function that starts `python -m updater serve`, under `tracer` when given, in a group of its own."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(
@@ -247,6 +272,7 @@ def launch(root: Path) -> Iterator[Launch]:
         at: Path = root,
         stdout: Path | None = None,
         from_file: tuple[str, ...] = (),
+        preload: str = "",
         **sections: dict[str, Any],
     ) -> Server:
         given = tuple(f"UPDATER_{section}__".upper() for section in from_file)
@@ -258,11 +284,12 @@ def launch(root: Path) -> Iterator[Launch]:
         with errors.open("wb") as stderr, (stdout or Path(os.devnull)).open("wb") as out:
             process = subprocess.Popen(
                 [*tracer, sys.executable, "-W", "error", *program, "serve"],
-                env={**os.environ, **environment},
+                env={**os.environ, **environment, **({"LD_PRELOAD": preload} if preload else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=stderr,
                 cwd=PROJECT,
+                start_new_session=True,
             )
         started.append(process)
         port = await_port(errors.read_text, lambda: process.poll() is not None)
