@@ -86,6 +86,10 @@ def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
         ("gs://b?service_account=/no/hidden", "gs://b: GCP credential error: Unable to open service account file"),
         ("gs://b?service_account_key=hidden", "gs://b: GCP credential error: Unable to decode service account file"),
         ("gs://b?base_url=hidden", "the option base_url expects an address"),
+        ("s3://b?allow_http=hidden", 's3://b: failed to parse "..." as boolean'),
+        ("s3://b?root_certificate=hidden", "s3://b: No certificates found"),
+        ("s3://b?timeout=1s", "s3://b: the option timeout is not taken"),
+        ("az://c?account_name=a&http2_only=true", "az://c: the option http2_only is not taken"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_on_one_line_without_their_values(

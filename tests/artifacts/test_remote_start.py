@@ -19,7 +19,7 @@ from tests.servers.ceph import Ceph
 from updater.artifacts.location import parse_location
 from updater.artifacts.opening import open_blobs, require_usable
 from updater.artifacts.remote import RemoteBlobStore
-from updater.errors import ConfigurationError
+from updater.errors import ConfigurationError, Unavailable
 
 
 async def refusal(url: str, *, signs: bool = True, writes: bool = True) -> str:
@@ -104,6 +104,14 @@ async def test_a_silent_store_does_not_keep_a_service_from_its_start(buckets: Bu
         await require_usable(store, signs=True)
         assert time.monotonic() - began_s < 10
     await require_usable(store, signs=True)  # nobody listens any more
+
+
+async def test_options_of_the_connection_take_effect(buckets: Buckets) -> None:
+    bucket = buckets.make_bucket()
+    await RemoteBlobStore(parse_location(buckets.url(bucket))).probe()
+    for option in ({"proxy_url": "http://127.0.0.1:1"}, {"allow_http": "false"}):
+        with pytest.raises(Unavailable):
+            await RemoteBlobStore(parse_location(buckets.url(bucket, **option))).probe()
 
 
 def test_the_service_says_it_in_one_line_and_ends(buckets: Buckets, tmp_path: Path) -> None:

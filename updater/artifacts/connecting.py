@@ -27,6 +27,15 @@ _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,80})</Code>")
 # For the library, which knows no "never".
 _LONGEST: Final = timedelta(days=2)
 _PASSING: Final = (408, 429)
+# The library takes these among the options of a store and then passes over them, since there are client options too.
+_CLIENT_OPTIONS: Final = (
+    *("allow_http", "allow_invalid_certificates", "root_certificate"),
+    *("proxy_url", "proxy_ca_certificate", "proxy_excludes"),
+)
+_CLIENT_OPTIONS_OF_OURS: Final = (
+    *("connect_timeout", "read_timeout", "timeout", "pool_", "http1_", "http2_"),
+    *("default_content_type", "randomize_addresses", "user_agent"),
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -72,13 +81,19 @@ def open_store(location: Location, patience: Patience, request_s: float, *, read
     if location.scheme == "s3":
         # One DELETE a key: the bulk request is not everywhere, and nothing here deletes in bulk.
         options = {"virtual_hosted_style_request": "false", "disable_bulk_delete": "true", **options}
+    client: dict[str, Any] = {name: options.pop(name) for name in _CLIENT_OPTIONS if name in options}
+    for name in options:
+        if name.startswith(_CLIENT_OPTIONS_OF_OURS):
+            raise ConfigurationError(f"storage.blob_url: {location}: the option {name} is not taken")
+    if any(value.startswith("http://") for value in options.values()):
+        client.setdefault("allow_http", "true")
     try:
         opened: Store = kinds[location.scheme](
             location.bucket,
             prefix=location.prefix or None,
             config=options,
             client_options={
-                "allow_http": any(value.startswith("http://") for value in options.values()),
+                **client,
                 "connect_timeout": timedelta(seconds=patience.connect_s),
                 "timeout": _LONGEST if reads else timedelta(seconds=request_s),
                 **({"read_timeout": timedelta(seconds=request_s)} if reads else {}),
@@ -96,6 +111,11 @@ def open_store(location: Location, patience: Patience, request_s: float, *, read
     except Exception as error:
         raise ConfigurationError(f"storage.blob_url: {location}: {_reason(error, location.options)}") from None
     return opened
+
+
+def goes_directly(location: Location) -> bool:
+    """Tell whether who is not the library reaches the store too: without a proxy or certificates of its own."""
+    return not any(name in location.options for name in _CLIENT_OPTIONS if name != "allow_http")
 
 
 def _reason(error: Exception, options: Mapping[str, str]) -> str:

@@ -25,7 +25,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
-from updater.artifacts.connecting import PATIENCE, Patience, find_refusal, may_pass, open_store, translated
+from updater.artifacts.connecting import (
+    PATIENCE,
+    Patience,
+    find_refusal,
+    goes_directly,
+    may_pass,
+    open_store,
+    translated,
+)
 from updater.artifacts.digests import is_digest
 from updater.artifacts.location import Location
 from updater.artifacts.signing import Signed, Signing
@@ -60,7 +68,7 @@ class RemoteBlobStore:
         # Source: Microsoft, "Copy Blob", x-ms-copy-status.
         self._copies_later = location.scheme == "az"
         self._signing = Signing(location)
-        lists_uploads = location.scheme == "s3" and self._signing.can
+        lists_uploads = location.scheme == "s3" and self._signing.can and goes_directly(location)
         self._uploads = AbandonedUploads(location, "incoming", patience) if lists_uploads else None
         self._store = open_store(location, patience, patience.request_s)
         self._reader = open_store(location, patience, patience.request_s, reads=True)
