@@ -29,7 +29,7 @@ from updater.backups.restore import require_whole
 from updater.catalog.platforms import DESKTOP_PLATFORMS
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
-from updater.clock import utc_now
+from updater.clock import END_OF_TIME, utc_now
 from updater.database.changes import ChangeWatcher
 from updater.database.engine import Database
 from updater.database.leases import Leases
@@ -81,9 +81,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         url = settings.storage.database_url
         database = await stack.enter_async_context(open_database(url, root))
         blobs = stack.enter_context(open_blobs(settings.storage.blob_url, root))
-        # A folder that is ours alone: nobody is receiving yet.
+        # A folder that is ours alone: nobody is receiving yet. After a power cut the clock may have gone back.
         if settings.storage.blob_url is None and not database.shared:
-            await blobs.sweep(utc_now())
+            await blobs.sweep(END_OF_TIME)
         artifact_store = ArtifactStore(database)
         artifacts = ArtifactService(blobs, artifact_store, database, max_bytes=settings.storage.max_upload_bytes)
         catalog = CatalogService(CatalogStore(database), artifact_store, database)

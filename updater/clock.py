@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def utc_now() -> datetime:

@@ -209,6 +209,18 @@ def test_operations_after_a_kill_do_not_mind_the_dead_socket(server: Server, war
     again.stop()
 
 
+def test_a_start_clears_away_what_was_interrupted_whatever_the_clock_says(warm: Warm, root: Path) -> None:
+    """A machine that lost its power may have lost its time, too."""
+    warm.start(root).stop()
+    left = root / "incoming" / "interrupted"
+    left.write_bytes(b"half")
+    tomorrow_s = time.time() + 86_400
+    os.utime(left, (tomorrow_s, tomorrow_s))
+    server = warm.start(root)
+    assert server.incoming() == []
+    server.stop()
+
+
 def test_only_the_owner_may_open_the_socket(server: Server) -> None:
     for name in ("control.sock", "secret", "lock"):
         assert (server.root / name).stat().st_mode & 0o077 == 0

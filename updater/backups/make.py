@@ -33,7 +33,7 @@ from updater.backups.manifest import (
     write_file,
     write_manifest,
 )
-from updater.clock import Clock, utc_now
+from updater.clock import END_OF_TIME, Clock, utc_now
 from updater.database.copies import copy_database, read_revision, read_used_blobs
 from updater.errors import Conflict, Invalid, NotFound, Unavailable
 
@@ -76,7 +76,7 @@ async def make_backup(folder: Path, root: Path, blobs: BlobStore, *, clock: Cloc
 
 async def _fill(folder: Path, root: Path, blobs: BlobStore, store: LocalBlobStore, clock: Clock) -> AsyncIterator[Step]:
     created_at = clock().isoformat(timespec="seconds")
-    await store.sweep(clock())
+    await store.sweep(END_OF_TIME)  # held by us alone; the clock may have gone back
     await asyncio.to_thread(find_manifest, folder)  # a damaged one is looked at by a person, not replaced
     secret_digest = await asyncio.to_thread(_keep_secret, folder, root)
     copy = await asyncio.to_thread(_keep_database, folder, root)
