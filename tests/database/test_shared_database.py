@@ -11,9 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.conftest import Service
 from tests.servers.postgres import Postgres
+from updater.database.changes import ASK_EVERY_S
 from updater.database.leases import Leases
 from updater.database.opening import open_database
 from updater.errors import ConfigurationError, Unavailable
@@ -156,6 +158,18 @@ async def test_without_the_database_clients_are_served_and_writes_wait(
     await within(2, offered)
 
 
+async def test_the_log_is_told_once_that_nobody_listens(start_service: Any, postgres: Postgres) -> None:
+    """An outage may take days; each process tries twice a second."""
+    with capture_logs() as logs:
+        await start_service()
+        postgres.stop()
+        await asyncio.sleep(4 * ASK_EVERY_S)
+        postgres.start()
+        await within(10, lambda: "changes.listening" in [each["event"] for each in logs])
+    said = [each["event"] for each in logs if each["event"].startswith("changes.")]
+    assert said == ["changes.not_listening", "changes.listening"]
+
+
 async def test_health_is_told_in_time_when_the_database_is_silent(start_service: Any, postgres: Postgres) -> None:
     """A balancer asks with a limit of seconds, again and again, and each question could hold a connection."""
     service = await start_service()
@@ -266,6 +280,7 @@ async def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres, tm
     for address, said in (
         (url.replace("postgres:@", "nobody:sesame@"), 'role "nobody" does not exist'),
         (url.replace(f"/{name}?", "/none?"), 'database "none" does not exist'),
+        (f"{url}&ssl=require", 'parameter "ssl" cannot be changed now'),
         (f"{url}&sslmod=require", 'unrecognized configuration parameter "sslmod"'),
         (url.replace("postgres:@", "guest:sesame@"), "permission denied for schema public"),
     ):

@@ -118,6 +118,22 @@ def test_a_stalled_upload_is_cut_and_leaves_nothing(server: Server) -> None:
     assert server.incoming() == []
 
 
+def test_what_a_stop_cuts_is_in_the_access_log(warm: Warm, root: Path) -> None:
+    server = warm.start(root, server={"drain_s": 1}, logging={"access": True})
+    server.create_application()
+    assert server.publish(bytes(30 * MIB), "1.0.0") == 201
+    path = "/api/v1/updates/my-app/builds/1.1.0/linux/amd64"
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\nAuthorization: Bearer {KEYS['write']}\r\n\r\n"
+    with ask(server), socket.create_connection(("127.0.0.1", server.port)) as upload:
+        upload.sendall(head.encode() + bytes(2 * MIB))
+        while not server.incoming():
+            time.sleep(0.01)
+        server.stop()
+    lines = [json.loads(line) for line in server.said().splitlines() if line.startswith('{"id"')]
+    cut = {each["path"].split("/")[5]: each["status"] for each in lines if each["status"] not in (200, 201)}
+    assert cut == {"download": 599, "builds": 599}
+
+
 def test_a_new_client_is_refused_while_draining(warm: Warm, root: Path) -> None:
     server = warm.start(root, server={"drain_s": 20})
     server.create_application()

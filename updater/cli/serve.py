@@ -86,8 +86,8 @@ async def _ask(root: Path) -> AsyncGenerator[Event]:
             reader, writer = await asyncio.open_unix_connection(path)
     except OSError:
         raise click.ClickException(
-            f"no workers are at work in {root}; a service of one process is restarted by who started it "
-            "(systemctl restart updater; with updater.socket that refuses nobody)"
+            f"no workers are at work in {root}, or not all yet; a service of one process is restarted by who started "
+            "it (systemctl restart updater; with updater.socket that refuses nobody)"
         ) from None
     try:
         writer.write(b"restart\n")

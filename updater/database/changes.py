@@ -69,13 +69,20 @@ class ChangeWatcher:
             return value, set(await connection.scalars(newer))
 
     async def _listen(self) -> None:
+        """Listen, again and again. The log is told once when that ends, and once when it goes on."""
+        told = False
         while True:
             try:
                 async with self._connection() as lost:
                     self._heard.set()
+                    if told:
+                        _log.info("changes.listening")
+                    told = False
                     await lost.wait()
             except Exception as error:
-                _log.warning("changes.not_listening", cause=type(error).__name__)
+                if not told:
+                    _log.warning("changes.not_listening", cause=type(error).__name__)
+                told = True
             await asyncio.sleep(ASK_EVERY_S)
 
     @contextlib.asynccontextmanager

@@ -22,8 +22,8 @@ _CONNECT_TIMEOUT_S = 5
 _ANSWER_TIMEOUT_S = 10
 LOCK_TIMEOUT_MS = 5_000
 # Source: PostgreSQL appendix A: 22 and 42 what is asked is wrong or not allowed (42501: no right to make tables),
-# 28 who asks, 3D which database, 3F no schema, 25006 a standby, which only reads.
-_WRONG_STATES = ("22", "28", "3D", "3F", "42", "25006")
+# 28 who asks, 3D which database, 3F no schema, 25006 a standby, which only reads, 55P02 an option nobody may set.
+_WRONG_STATES = ("22", "28", "3D", "3F", "42", "25006", "55P02")
 
 
 def postgres_database(url: str) -> Database:

@@ -6,6 +6,7 @@ access log line and the metrics. It is one function because each further middlew
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -96,6 +97,11 @@ class Gate:
         except ConnectionError:
             # Nobody is there to read an answer; aiohttp knows and stays quiet.
             self._record(request, visit, CLIENT_GONE, visit.sent_bytes, started)
+            raise
+        except asyncio.CancelledError:
+            # The service stops, and this outlasted `server.drain_s`.
+            visit.outcome = "stopped"
+            self._record(request, visit, ANSWER_CUT, visit.sent_bytes, started)
             raise
         except Exception as error:
             if visit.begun:
