@@ -16,7 +16,6 @@ import structlog
 from updater.errors import Failure
 from updater.operations import collect, retain
 from updater.services import Services
-from updater.settings import RetentionSettings
 
 _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
@@ -68,6 +67,7 @@ async def keep_bounds(services: Services) -> None:
     async for _ in _while_leased(services, "bounds"):
         if time.monotonic() >= due_s:
             await quietly(functools.partial(_forget_reports, services))
+            await quietly(functools.partial(_forget_runs, services))
             await quietly(functools.partial(_retire_releases, services))
             due_s = time.monotonic() + _DAY_S
 
@@ -108,9 +108,16 @@ async def _forget_reports(services: Services) -> None:
         _log.info("telemetry.reports_removed", reports=gone)
 
 
+async def _forget_runs(services: Services) -> None:
+    rules = services.settings.retention
+    gone = await services.deployments.forget(keep_days=rules.deployment_days, keep_runs=rules.deployment_runs)
+    if any(gone):
+        _log.info("deployments.forgotten", lines=gone.lines, updates=gone.updates)
+
+
 async def _retire_releases(services: Services) -> None:
     """Apply the rules for releases, and then remove the bytes that nothing uses any more."""
-    for operation in (retain, collect) if services.settings.retention != RetentionSettings() else ():
+    for operation in (retain, collect) if services.settings.retention.concerns_releases else ():
         async for event in operation(services):
             if event.get("result", {}).get("removed"):
                 _log.info(f"retention.{operation.__name__}", removed=len(event["result"]["removed"]))

@@ -361,10 +361,21 @@ class DeploymentSettings:
 
 @dataclass(frozen=True)
 class RetentionSettings:
-    """Which releases are removed each day: none, unless a rule is set; then those that no set rule keeps."""
+    """What is removed each day.
+
+    Of releases none, unless a rule is set; then those that no set rule keeps. Of a deployment's past what is older than
+    `deployment_days` and not of its last `deployment_runs` runs.
+    """
 
     keep_releases: int | None = _setting(_whole_or_none(1, 1_000_000), None)
     keep_days: int | None = _setting(_whole_or_none(1, 36_500), None)
+    deployment_days: int = _setting(_whole(1, 36_500), 400)
+    deployment_runs: int = _setting(_whole(1, 10_000), 100)
+
+    @property
+    def concerns_releases(self) -> bool:
+        """Tell whether any rule for releases is set."""
+        return self.keep_releases is not None or self.keep_days is not None
 
 
 @dataclass(frozen=True)

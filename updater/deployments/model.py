@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from updater.config import as_tree, deployment_from_tree
 from updater.errors import Conflict
@@ -172,6 +172,13 @@ class LogPage:
     total_count: int
     limit: int
     offset: int
+
+
+class Forgotten(NamedTuple):
+    """How much was removed because of its age."""
+
+    lines: int
+    updates: int
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Runs:
                         await self._pick_up(deployment, folder)
                 except (Failure, ConfigurationError, OSError, ValueError, KeyError) as error:
                     _log.error("deployment.unreadable", run=folder.run, reason=str(error))
+            await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
 
     async def recover(self) -> None:
         """Bring runs to their end whose process was killed; from now on that happens by itself.
@@ -133,6 +134,10 @@ class Runs:
             if state is not None and not state.finished:
                 return folder
         return None
+
+    def list_unfinished(self, deployment_id: str) -> set[str]:
+        """Return the runs on disk that the database may not have whole, also of a deployment that is no more."""
+        return {folder.run for folder in journal.list_runs(self._root / deployment_id) if not folder.imported}
 
     async def begin(self, plan: Plan) -> str:
         """Write the plan down, mark the update, start the process; return the run's name.

@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from updater.clock import utc_now
 from updater.config import pick_environment
@@ -25,6 +24,7 @@ from updater.deployments.git import Git
 from updater.deployments.model import (
     Check,
     DeploymentStatus,
+    Forgotten,
     Kind,
     Level,
     LogPage,
@@ -42,11 +42,6 @@ from updater.errors import Conflict, Invalid, NotFound, Unavailable
 from updater.settings import DeploymentSettings
 
 BUSY = "Active renders in progress"
-KEPT_RUNS = 10
-MAX_LAUNCHES = 12
-_START_S = 30
-_POLL_S = 0.1
-_log = structlog.get_logger(__name__)
 
 
 class DeploymentService:
@@ -201,6 +196,19 @@ class DeploymentService:
             return await self._store.insert(
                 _pending(deployment.id, version, title, description, ref=ref, rollback_possible=not irreversible)
             )
+
+    async def forget(self, *, keep_days: int, keep_runs: int) -> Forgotten:
+        """Remove log lines and finished updates that are older than so many days, of all deployments there ever were.
+
+        What belongs to the last `keep_runs` runs of a deployment stays, and so does what is not finished: updates that
+        are pending or in progress, and runs that the database may not have whole yet.
+        """
+        before, gone = utc_now() - timedelta(days=keep_days), Forgotten(0, 0)
+        for deployment_id in await self._store.list_deployments():
+            unfinished = await asyncio.to_thread(self.runs.list_unfinished, deployment_id)
+            more = await self._store.forget(deployment_id, before, keep_runs=keep_runs, unfinished=unfinished)
+            gone = Forgotten(gone.lines + more.lines, gone.updates + more.updates)
+        return gone
 
     async def list_updates(self, deployment_id: str | None = None) -> list[Update]:
         """Return a deployment's updates, newest first."""

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Row, Select, delete, exists, func, insert, select, union, update
 
 from updater.database.engine import Database
 from updater.database.tables import deployment_log, deployment_update
-from updater.deployments.model import Event, Level, LogLine, LogPage, Turn, Update, UpdateStatus, next_status
+from updater.deployments.model import (
+    Event,
+    Forgotten,
+    Level,
+    LogLine,
+    LogPage,
+    Turn,
+    Update,
+    UpdateStatus,
+    next_status,
+)
 from updater.errors import NotFound
+
+_LINES_A_TRANSACTION = 2_000
 
 
 class DeploymentStore:
@@ -110,6 +122,60 @@ class DeploymentStore:
         """Return a deployment's log over all its runs, newest first."""
         return await self._logs(deployment_log.c.deployment == deployment, level, limit, offset)
 
+    async def list_deployments(self) -> list[str]:
+        """Return the ids of all deployments that anything is kept of."""
+        ids = union(select(deployment_log.c.deployment), select(deployment_update.c.deployment))
+        async with self._database.read() as connection:
+            return sorted(await connection.scalars(ids))
+
+    async def forget(
+        self, deployment: str, before: datetime, *, keep_runs: int, unfinished: Collection[str]
+    ) -> Forgotten:
+        """Delete log lines and finished updates from before a time, a few at a time.
+
+        The newest `keep_runs` runs stay, the `unfinished` ones, those of updates in progress, and the update that was
+        applied last.
+        """
+        log, turned = deployment_log.c, deployment_update.c
+        mine = select(log.run, func.max(log.at).label("ended_at")).where(log.deployment == deployment).group_by(log.run)
+        named = select(turned.run, turned.status).where(turned.deployment == deployment, turned.run.is_not(None))
+        async with self._database.read() as connection:
+            ended = {row.run: row.ended_at for row in await connection.execute(mine)}
+            updates = list(await connection.execute(named))
+            in_place = await connection.scalar(_newest_applied(deployment, turned.run))
+        # Names of runs begin with the time.
+        kept = set(sorted({*ended, *(row.run for row in updates)})[-keep_runs:])
+        kept |= {row.run for row in updates if row.status == UpdateStatus.IN_PROGRESS}
+        kept |= {in_place or "", *unfinished}
+        lines = 0
+        for run in [run for run, at in ended.items() if run not in kept and at < before]:
+            lines += await self._forget_lines(run)
+        return Forgotten(lines, await self._forget_updates(deployment, before, kept))
+
+    async def _forget_lines(self, run: str) -> int:
+        some = select(deployment_log.c.id).where(deployment_log.c.run == run).limit(_LINES_A_TRANSACTION)
+        statement = delete(deployment_log).where(deployment_log.c.id.in_(some))
+        gone, deleted = 0, _LINES_A_TRANSACTION
+        while deleted == _LINES_A_TRANSACTION:
+            async with self._database.write() as connection:
+                deleted = (await connection.execute(statement)).rowcount
+            gone += deleted
+        return gone
+
+    async def _forget_updates(self, deployment: str, before: datetime, kept: Collection[str]) -> int:
+        """Delete finished updates that no kept run is about."""
+        turned = deployment_update.c
+        statement = delete(deployment_update).where(
+            turned.deployment == deployment,
+            turned.status.in_((UpdateStatus.COMPLETED, UpdateStatus.FAILED)),
+            turned.updated_at < before,
+            turned.run.is_(None) | turned.run.not_in(kept),
+            turned.id != func.coalesce(_newest_applied(deployment, turned.id).scalar_subquery(), 0),
+            ~exists().where(deployment_log.c.update_id == turned.id),
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount
+
     async def _logs(self, where: ColumnElement[bool], level: Level | None, limit: int, offset: int) -> LogPage:
         if level is not None:
             where = where & (deployment_log.c.level == level)
@@ -124,6 +190,13 @@ class DeploymentStore:
         statement = select(deployment_update).where(*where).order_by(deployment_update.c.id.desc())
         async with self._database.read() as connection:
             return [_update(row) for row in await connection.execute(statement)]
+
+
+def _newest_applied(deployment: str, column: Column[Any]) -> Select[Any]:
+    other = deployment_update.alias()
+    last = func.coalesce(other.c.applied_at, other.c.created_at).desc()
+    applied = (other.c.deployment == deployment) & (other.c.status == UpdateStatus.COMPLETED)
+    return select(other.c[column.name]).where(applied).order_by(last, other.c.id.desc()).limit(1)
 
 
 def _update(row: Row[Any]) -> Update:
