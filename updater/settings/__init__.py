@@ -1,0 +1,57 @@
+"""The settings: a frozen dataclass for each section, each setting declared once.
+
+A declaration holds the default and the marshmallow field that checks a given value. Where values come from is
+`updater.config`'s business.
+"""
+
+from updater.settings.checks import (
+    OBJECT_STORE_SCHEMES,
+)
+from updater.settings.deployments import (
+    STEP_COMMANDS,
+    BusySettings,
+    DeploymentSettings,
+    HealthSettings,
+    RestartSettings,
+    StepSettings,
+)
+from updater.settings.sections import (
+    LISTS,
+    RECORDS,
+    SECTIONS,
+    AccessSettings,
+    ApiKeySettings,
+    DesktopSettings,
+    JwtSettings,
+    LoggingSettings,
+    RateLimitSettings,
+    RetentionSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+    TelemetrySettings,
+)
+
+__all__ = [
+    "LISTS",
+    "OBJECT_STORE_SCHEMES",
+    "RECORDS",
+    "SECTIONS",
+    "STEP_COMMANDS",
+    "AccessSettings",
+    "ApiKeySettings",
+    "BusySettings",
+    "DeploymentSettings",
+    "DesktopSettings",
+    "HealthSettings",
+    "JwtSettings",
+    "LoggingSettings",
+    "RateLimitSettings",
+    "RestartSettings",
+    "RetentionSettings",
+    "ServerSettings",
+    "Settings",
+    "StepSettings",
+    "StorageSettings",
+    "TelemetrySettings",
+]

@@ -1,0 +1,206 @@
+"""The sections: a frozen dataclass for each, each setting declared once, with its default and what fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from marshmallow import fields, validate
+
+import updater.settings.checks as checks
+from updater.settings.checks import setting
+from updater.settings.deployments import (
+    BusySettings,
+    DeploymentSettings,
+    HealthSettings,
+    RestartSettings,
+    StepSettings,
+)
+
+LEVELS = ("read", "write", "admin")
+# Source: Amazon S3 API, CopyObject; every upload is copied once inside the store.
+COPY_LIMIT_BYTES = 5 * 1024**3
+_APPLICATION = r"[A-Za-z0-9_-]{1,100}\Z"
+_APPLICATION_ERROR = "expected 1 to 100 letters, digits, hyphens and underscores"
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Where the service listens and how it names itself."""
+
+    host: str = setting(checks.text(validate.Length(min=1)), "127.0.0.1")
+    port: int = setting(checks.whole(0, 65535), 8080)
+    public_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None)
+    trusted_proxies: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.network)), ())
+    drain_s: int = setting(checks.whole(0, 3600), 30)
+    # Averaged over a minute, for bodies in both directions; 0: no minimum.
+    min_bytes_per_s: int = setting(checks.whole(0, 1_000_000), 1024)
+    # Of one process; 0: no bound but that of its open files.
+    max_connections: int = setting(checks.whole(0, 1_000_000), 10_000)
+    max_connections_per_address: int = setting(checks.whole(0, 1_000_000), 512)
+    workers: int = setting(checks.whole(1, 256), 1)
+
+
+@dataclass(frozen=True)
+class StorageSettings:
+    """Where rows and bytes live."""
+
+    root: str = setting(checks.text(validate.Length(min=1)), "storage")
+    database_url: str | None = setting(fields.String(allow_none=True, validate=checks.database_url), None)
+    blob_url: str | None = setting(fields.String(allow_none=True, validate=checks.blob_url), None)
+    remote_downloads: str = setting(checks.text(validate.OneOf(("redirect", "stream"))), "redirect")
+    signed_url_s: int = setting(checks.whole(60, 604_800), 3600)
+    offload: str | None = setting(fields.String(allow_none=True, validate=validate.OneOf(("x-accel",))), None)
+    max_upload_bytes: int = setting(checks.whole(1), 2_147_483_648)
+    cdn_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None)
+    collect_grace_s: int = setting(checks.whole(0), 86_400)
+
+    def __post_init__(self) -> None:
+        if self.offload and self.blob_url:
+            raise ValueError("offload sends local files; with blob_url there are none")
+        if self.blob_url and self.max_upload_bytes > COPY_LIMIT_BYTES:
+            raise ValueError(f"max_upload_bytes: object stores copy at most {COPY_LIMIT_BYTES} bytes, 5 GiB, at once")
+
+
+@dataclass(frozen=True)
+class ApiKeySettings:
+    """A key that lives in the settings, beside those made with `updater key create`."""
+
+    name: str = setting(checks.text(validate.Length(min=1, max=100)))
+    key: str = setting(checks.text(validate.Length(min=16, max=200)))
+    permissions: tuple[str, ...] = setting(
+        fields.List(fields.String(validate=validate.OneOf(LEVELS)), validate=validate.Length(min=1))
+    )
+    application: str | None = setting(fields.String(allow_none=True), None)
+    enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    expires_at: datetime | None = setting(fields.AwareDateTime(allow_none=True), None)
+
+
+@dataclass(frozen=True)
+class JwtSettings:
+    """The tokens of front ends: one algorithm, with its one key. Without a key no token is taken."""
+
+    algorithm: str = setting(checks.text(validate.OneOf(("HS256", "RS256", "ES256", "EdDSA"))), "HS256")
+    secret: str | None = setting(fields.String(allow_none=True, validate=checks.long_secret), None)
+    public_key: str | None = setting(fields.String(allow_none=True, validate=checks.public_pem), None)
+    audience: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
+    issuer: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
+
+    def __post_init__(self) -> None:
+        if self.algorithm == "HS256" and self.public_key is not None:
+            raise ValueError("HS256 takes a secret, not a public_key")
+        if self.algorithm != "HS256" and self.secret is not None:
+            raise ValueError(f"{self.algorithm} takes a public_key, not a secret")
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """Who may do what. `enabled: false` opens every endpoint that asks for an API key, as the /api/v1 document says.
+
+    What asks for a session or a token stays closed: it changes this machine, or belongs to one person.
+    """
+
+    enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    api_keys: tuple[ApiKeySettings, ...] = setting(fields.List(fields.Raw()), ())
+    jwt: JwtSettings = setting(fields.Dict(), JwtSettings())
+    session_idle_minutes: int = setting(checks.whole(1, 60 * 24 * 30), 60)
+    session_hours: int = setting(checks.whole(1, 24 * 365), 12)
+
+
+@dataclass(frozen=True)
+class RateLimitSettings:
+    """How many requests a client may send."""
+
+    enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    anonymous_per_minute: int = setting(checks.whole(1), 300)
+    authenticated_per_minute: int = setting(checks.whole(1), 1200)
+    sign_in_per_minute: int = setting(checks.whole(1), 10)
+    storage_url: str | None = setting(fields.String(allow_none=True, validate=checks.redis_url), None)
+
+
+@dataclass(frozen=True)
+class TelemetrySettings:
+    """How reports are taken in and kept, and what tells the country of an update request."""
+
+    queue_size: int = setting(checks.whole(1, 1_000_000), 10_000)
+    # Counts are kept for ever, raw reports so long.
+    retention_days: int = setting(checks.whole(1, 36_500), 400)
+    # Set by a proxy that overwrites what clients send, such as CF-IPCountry.
+    country_header: str | None = setting(fields.String(allow_none=True, validate=checks.header_name), None)
+    geoip_database: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
+
+
+@dataclass(frozen=True)
+class RetentionSettings:
+    """What is removed each day.
+
+    Of releases none, unless a rule is set; then those that no set rule keeps. Of a deployment's past what is older than
+    `deployment_days` and not of its last `deployment_runs` runs.
+    """
+
+    keep_releases: int | None = setting(checks.whole_or_none(1, 1_000_000), None)
+    keep_days: int | None = setting(checks.whole_or_none(1, 36_500), None)
+    deployment_days: int = setting(checks.whole(1, 36_500), 400)
+    deployment_runs: int = setting(checks.whole(1, 10_000), 100)
+
+    @property
+    def concerns_releases(self) -> bool:
+        """Tell whether any rule for releases is set."""
+        return self.keep_releases is not None or self.keep_days is not None
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """What is written to standard output, one JSON object a line."""
+
+    level: str = setting(checks.text(validate.OneOf(("debug", "info", "warning", "error"))), "info")
+    access: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
+
+
+@dataclass(frozen=True)
+class DesktopSettings:
+    """One mounted desktop API: where, for which application, and how downloads are named."""
+
+    prefix: str = setting(fields.String(validate=checks.prefix), "/wp-json/bkgt/v1/updates")
+    application: str = setting(checks.text(validate.Regexp(_APPLICATION, error=_APPLICATION_ERROR)), "bkgt-manager")
+    file_name: str = setting(fields.String(validate=checks.file_name), "BKGT-Manager-{version}-{platform}{suffix}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, one attribute a section. Build with `load`, or directly in tests."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+    rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    deployments: tuple[DeploymentSettings, ...] = ()
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+    desktop: tuple[DesktopSettings, ...] = ()
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "server": ServerSettings,
+    "storage": StorageSettings,
+    "access": AccessSettings,
+    "rate_limit": RateLimitSettings,
+    "telemetry": TelemetrySettings,
+    "retention": RetentionSettings,
+    "deployments": DeploymentSettings,
+    "logging": LoggingSettings,
+    "desktop": DesktopSettings,
+}
+# Sections that are a list of records; where they have an `id`, it must differ.
+LISTS = frozenset({"deployments", "desktop"})
+# Settings that are a record, or a list of records: "section.key" -> the record's type.
+RECORDS: dict[str, type[Any]] = {
+    "access.api_keys": ApiKeySettings,
+    "access.jwt": JwtSettings,
+    "deployments.busy": BusySettings,
+    "deployments.steps": StepSettings,
+    "deployments.restart": RestartSettings,
+    "deployments.health": HealthSettings,
+}
