@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,36 @@ async def test_what_is_published_meanwhile_is_copied_too(filled: Service, bucket
             await filled.publish(late, "2.0.0")
     assert event["result"] == {"copied": 10, "bad": []}
     assert late in await contents(RemoteBlobStore(parse_location(url)))
+
+
+async def test_what_is_published_into_the_target_or_removed_meanwhile_is_not_damaged(
+    filled: Service, buckets: Buckets, tmp_path: Path
+) -> None:
+    """As while a rolling restart switches to the new store: some workers publish there already."""
+    url = buckets.url(buckets.make_bucket())
+    target = RemoteBlobStore(parse_location(url))
+    folder = tmp_path / "storage" / "blobs"
+    events = OPERATIONS["blobs.migrate"](filled.services, source="local", target=url)
+    async for event in events:
+        if event.get("done") != 1:
+            continue
+        there = {info.digest async for info in target.scan()}
+        moved, removed = [each for each in CONTENTS if _digest(CONTENTS[each]) not in there][:2]
+        staged = await target.receive(_one(CONTENTS[moved]))
+        await staged.place()
+        await staged.discard()
+        next(folder.rglob(_digest(CONTENTS[moved]))).unlink()
+        await filled.call("DELETE", f"/api/v1/updates/my-app/releases/{removed}/linux/amd64", key="admin", status=200)
+        assert [each async for each in filled.services.artifacts.collect(grace_s=0)] == [_digest(CONTENTS[removed])]
+    assert event["result"] == {"copied": 7, "bad": []}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from updater.artifacts.blobs import BlobStore, Staged
-from updater.artifacts.store import ArtifactStore, KnownBlob
+from updater.artifacts.store import ArtifactStore
 from updater.clock import Clock, utc_now
 from updater.database.engine import Database
 from updater.errors import DigestMismatch, NotFound, TooLarge
@@ -107,7 +107,7 @@ class ArtifactService:
             count = min(len(known), max(1, round(len(known) * sample)))
             known = (chooser or random.SystemRandom()).sample(known, count)
         for number, each in enumerate(known, 1):
-            good = await self._is_whole(each)
+            good = await _is_whole(self.blobs, each.digest)
             changed = await self._store.note_verified(each, now=self._clock(), good=good)
             yield Verified(each.digest, good or changed is None, bool(changed), number, len(known))
 
@@ -147,7 +147,13 @@ class ArtifactService:
                 outcomes = await asyncio.gather(*(_copy(source, target, digest) for digest in group))
                 for digest, good in zip(group, outcomes, strict=True):
                     tried.add(digest)
+                    if not good and await self._has_moved(digest, target):
+                        continue
                     yield Migrated(digest, good, len(tried), total)
+
+    async def _has_moved(self, digest: str, target: BlobStore) -> bool:
+        """Tell whether what the source lacks was published into the target meanwhile, or was removed altogether."""
+        return await _is_whole(target, digest) or not await self._store.known([digest])
 
     async def _strays(self, before: datetime) -> AsyncIterator[str]:
         """Yield files without a row: an upload was killed between placing its bytes and its commit."""
@@ -171,15 +177,6 @@ class ArtifactService:
             await self._store.forget(connection, digest)
             return True
 
-    async def _is_whole(self, each: KnownBlob) -> bool:
-        hasher = hashlib.sha256()
-        try:
-            async for piece in self.blobs.read(each.digest):
-                hasher.update(piece)
-        except NotFound:
-            return False
-        return hasher.hexdigest() == each.digest
-
     async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         size = 0
         async for chunk in chunks:
@@ -187,6 +184,17 @@ class ArtifactService:
             if size > self.max_bytes:
                 raise TooLarge(f"The file is larger than {self.max_bytes} bytes", details={"max_bytes": self.max_bytes})
             yield chunk
+
+
+async def _is_whole(store: BlobStore, digest: str) -> bool:
+    """Hash a blob; one that is not there is not whole."""
+    hasher = hashlib.sha256()
+    try:
+        async for piece in store.read(digest):
+            hasher.update(piece)
+    except NotFound:
+        return False
+    return hasher.hexdigest() == digest
 
 
 async def _copy(source: BlobStore, target: BlobStore, digest: str) -> bool:
