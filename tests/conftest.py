@@ -203,6 +203,8 @@ async def start_service(make_settings: Callable[..., Settings], aiohttp_client: 
             limits = await stack.enter_async_context(open_limits(settings.rate_limit))
             runner = make_runner(build_app(services, limits), settings)
             client = await aiohttp_client(OwnServer(runner))
+            # As in production: requests whose client left still end before what they use is closed.
+            stack.push_async_callback(client.close)
             return Service(services, client.session, str(client.make_url("")).rstrip("/"))
 
         yield start

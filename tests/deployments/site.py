@@ -133,6 +133,15 @@ class Site:
         """Say whether the checkout is exactly its commit, with nothing beside it."""
         return git(self.checkout, "status", "--porcelain", "--ignored") == ""
 
+    def sleepers(self) -> list[int]:
+        """Return the `sleep`s that began below this folder, whoever their parents are, and go on."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (entry / "comm").read_text() == "sleep\n" and (entry / "cwd").readlink().is_relative_to(self.folder):
+                    found.append(int(entry.name))
+        return found
+
     def stop(self) -> None:
         """End the service."""
         with contextlib.suppress(OSError, ValueError):

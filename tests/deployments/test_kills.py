@@ -16,7 +16,7 @@ import pytest
 
 from tests.deployments.conftest import OpenService, finish
 from tests.deployments.site import Site, git
-from tests.deployments.test_faults import print_row, processes
+from tests.deployments.test_faults import print_row
 from updater.deployments.model import Outcome, UpdateStatus
 from updater.deployments.service import DeploymentService
 
@@ -107,7 +107,7 @@ async def test_killed_on_the_way_forward(step: str, who: str, site: Site, open_s
     assert site.clean(), "no half checked out file stays behind"
     expected = {"git_fetch": Outcome.UNCHANGED, "restart": Outcome.SUCCEEDED, "health": Outcome.SUCCEEDED}
     assert state.outcome is expected.get(step, Outcome.RESTORED)
-    assert not processes("sleep 30")
+    assert not site.sleepers()
     lines = [each.message for each in (await service.list_logs(limit=1000)).logs]
     assert any(line.startswith("taken up again") for line in lines)
     numbers = [event.number async for event in service.runs.follow(run)]
