@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -92,6 +93,33 @@ async def test_children_that_left_the_group_are_ended_by_their_mark(tmp_path: Pa
     await await_sleepers(mark, 2)
     assert end_marked(mark) == 2
     await await_sleepers(mark, 0)
+
+
+async def test_a_command_begins_when_its_id_is_written_down(tmp_path: Path) -> None:
+    """Else who dies in between leaves one running that nobody knows. Control: the command started directly."""
+    began: list[bool] = []
+
+    def write_down(pid: int) -> None:
+        assert os.getpgid(pid) == pid
+        time.sleep(0.3)
+        began.append((tmp_path / "began").exists())
+
+    words = ("sh", "-c", "touch began; wc -c; echo $0 $1", "a b", "$c")
+    command = Command(words, str(tmp_path), {"PATH": os.environ["PATH"]}, 20, on_start=write_down)
+    lines: list[str] = []
+    assert (await run_command(command, lines.append)).good
+    assert (began, lines) == ([False], ["0", "a b $c"])
+
+
+async def test_a_command_whose_id_nobody_wrote_down_never_begins(tmp_path: Path) -> None:
+    def die(pid: int) -> None:
+        raise RuntimeError("died")
+
+    command = Command(("touch", "began"), str(tmp_path), {"PATH": os.environ["PATH"]}, 20, on_start=die)
+    with pytest.raises(RuntimeError):
+        await run_command(command, lambda _: None)
+    await asyncio.sleep(0.3)
+    assert not (tmp_path / "began").exists()
 
 
 def test_what_is_in_the_way(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ HEAD_BYTES, TAIL_BYTES, LINE_BYTES = 65_536, 32_768, 2_000
 _CHUNK_BYTES = 131_072
 _TERM_GRACE_S = 2.0
 _DRAIN_S = 0.5
+# Becomes the command when it is given a line. Without one, since who should give it is dead, it ends.
+_WHEN_TOLD = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 _PROC = Path("/proc")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
@@ -33,7 +35,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 class Command:
     """What to run. `keeps_children` is for a restart: what it leaves running is its purpose.
 
-    `on_start` is told the process id, which is that of the group too.
+    `on_start` is told the process id, which is that of the group too; the command begins when it has returned.
     """
 
     argv: tuple[str, ...]
@@ -127,15 +129,7 @@ async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended
     started = time.monotonic()
     reading, writing = os.pipe()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command.argv,
-            cwd=command.cwd,
-            env=dict(command.environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing,
-            start_new_session=True,
-        )
+        process = await _start(command, writing)
     except (OSError, ValueError) as error:
         os.close(reading)
         return _not_started(command, error)
@@ -143,8 +137,6 @@ async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended
         os.close(writing)
     # A pipe of our own: asyncio's would make wait() wait for children that keep it open.
     output = asyncio.create_task(_read(reading, on_line))
-    if command.on_start is not None:
-        command.on_start(process.pid)
     timed_out = False
     try:
         try:
@@ -164,6 +156,33 @@ async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await output
     return Ended(status, timed_out, time.monotonic() - started)
+
+
+async def _start(command: Command, output: int) -> asyncio.subprocess.Process:
+    if command.on_start is None:
+        return await _spawn(command, command.argv, asyncio.subprocess.DEVNULL, output)
+    told, telling = os.pipe()
+    try:
+        process = await _spawn(command, (*_WHEN_TOLD, *command.argv), told, output)
+        command.on_start(process.pid)
+        with contextlib.suppress(BrokenPipeError):  # somebody ended it before it began
+            os.write(telling, b"\n")
+    finally:
+        os.close(told)
+        os.close(telling)
+    return process
+
+
+async def _spawn(command: Command, argv: tuple[str, ...], stdin: int, output: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        cwd=command.cwd,
+        env=dict(command.environment),
+        stdin=stdin,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
 
 
 @dataclass(frozen=True)
