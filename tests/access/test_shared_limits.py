@@ -123,7 +123,7 @@ async def test_without_redis_each_process_counts_for_itself_until_it_is_back(ser
             # Enough to use up what was fetched ahead; everything after that is counted here.
             answers = [await ask(one, "192.0.2.9") for _ in range(100)]
             assert all(each.allowed for each in answers)
-            assert time.monotonic() - began < ANSWER_S + 0.5, "one wait for all"
+            assert time.monotonic() - began < 20 * ANSWER_S, "one wait for all: that would be 100"
             assert not windows(one).available
             assert not (await ask(one, "192.0.2.9")).allowed
             assert (await ask(other, "192.0.2.9")).remaining == 99

@@ -22,18 +22,16 @@ from click.testing import CliRunner, Result
 
 from tests.conftest import KEYS
 from tests.durability.conftest import PROJECT, Launch, Server, Warm, environment_of
-from updater.app import CUT_S
 from updater.cli import main
 
 MIB = 1 << 20
-IDLE_STOP_S = 1.5
+AT_ONCE_S = 10
 
 
 @pytest.fixture
 def server(warm: Warm, root: Path) -> Iterator[Server]:
     """Give a service that is killed when the test leaves it running."""
-    started = warm.start(root, server={"drain_s": 1})
-    yield started
+    yield warm.start(root, server={"drain_s": 1})
 
 
 def ask(server: Server, version: str = "1.0.0") -> socket.socket:
@@ -63,7 +61,8 @@ def stop_s(server: Server) -> float:
 
 
 @pytest.mark.parametrize("client", ["nobody", "a connection", "an idle client", "half a request"])
-def test_an_idle_service_stops_at_once(server: Server, client: str) -> None:
+def test_an_idle_service_stops_at_once(warm: Warm, root: Path, client: str) -> None:
+    server = warm.start(root, server={"drain_s": 2 * AT_ONCE_S})
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         if client == "an idle client":
             connection.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -73,7 +72,7 @@ def test_an_idle_service_stops_at_once(server: Server, client: str) -> None:
         if client == "nobody":
             connection.close()
         time.sleep(0.05)
-        assert stop_s(server) < IDLE_STOP_S
+        assert stop_s(server) < AT_ONCE_S
 
 
 def test_a_running_download_finishes(warm: Warm, root: Path) -> None:
@@ -91,7 +90,7 @@ def test_a_slow_download_is_cut_at_the_deadline(server: Server) -> None:
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     client = ask(server)
-    assert 1 <= stop_s(server) < 1 + 2 * IDLE_STOP_S
+    assert 1 <= stop_s(server) < 1 + AT_ONCE_S
     try:
         assert read_to_end(client) < 30 * MIB
     except ConnectionResetError:
@@ -104,7 +103,7 @@ def test_cutting_does_not_wait_as_long_again(warm: Warm, root: Path) -> None:
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     with ask(server):
-        assert 8 <= stop_s(server) < 8 + 2 * CUT_S + IDLE_STOP_S
+        assert 8 <= stop_s(server) < 15
 
 
 def test_a_stalled_upload_is_cut_and_leaves_nothing(server: Server) -> None:
@@ -114,7 +113,7 @@ def test_a_stalled_upload_is_cut_and_leaves_nothing(server: Server) -> None:
         client.sendall(f"{head}Authorization: Bearer {KEYS['write']}\r\n\r\n".encode() + bytes(2 * MIB))
         while not server.incoming():
             time.sleep(0.01)
-        assert stop_s(server) < 1 + 2 * IDLE_STOP_S
+        assert stop_s(server) < 1 + AT_ONCE_S
     assert server.incoming() == []
 
 
@@ -140,9 +139,9 @@ def test_a_new_client_is_refused_while_draining(warm: Warm, root: Path) -> None:
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     client = ask(server)
     server.send(signal.SIGTERM)
-    time.sleep(0.2)
     with pytest.raises(ConnectionError):
-        server.status("GET", "/health")
+        while True:  # the test's time limit is the only one it needs
+            server.status("GET", "/health")
     read_to_end(client)
     assert server.wait() == 0
 
@@ -171,7 +170,8 @@ def test_every_acknowledged_report_is_kept_once(warm: Warm, root: Path, ending: 
     clients = [threading.Thread(target=client, args=(number,)) for number in range(16)]
     for each in clients:
         each.start()
-    time.sleep(0.7)
+    while len(acknowledged) < 200:
+        time.sleep(0.01)
     server.send(ending)
     for each in clients:
         each.join()
@@ -181,7 +181,7 @@ def test_every_acknowledged_report_is_kept_once(warm: Warm, root: Path, ending: 
     with sqlite3.connect(root / "updater.db") as database:
         kept = [name for (name,) in database.execute("SELECT report_id FROM report")]
     database.close()
-    assert len(set(acknowledged)) > 20
+    assert len(set(acknowledged)) >= 100
     assert set(acknowledged) <= set(kept)
     assert len(kept) == len(set(kept))
     server.stop()
@@ -260,7 +260,7 @@ def refusal(root: Path, **sections: Any) -> str:
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
     )
     assert done.returncode == 1
     lines = done.stderr.splitlines()
@@ -330,7 +330,7 @@ def test_sighup_rereads_keys_and_limits(launch: Launch, tmp_path: Path, monkeypa
         """Send the signal, and wait until the service says that it acted on it."""
         before = (tmp_path / "log").read_text().count("server.reload")
         server.send(signal.SIGHUP)
-        deadline_s = time.monotonic() + 5
+        deadline_s = time.monotonic() + 30
         while (tmp_path / "log").read_text().count("server.reload") == before and time.monotonic() < deadline_s:
             time.sleep(0.01)
 

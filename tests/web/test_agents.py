@@ -36,7 +36,7 @@ def test_version_and_platform_or_nothing(text: str, version: str | None, platfor
 
 
 def test_a_hostile_header_takes_no_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     for text in ("A" * MAX_AGENT_CHARACTERS, "A/1.2.3 (" * 22, "A/" + "1." * 99):
         read_agent(text)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1

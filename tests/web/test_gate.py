@@ -12,7 +12,7 @@ from tests.conftest import KEYS
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -29,7 +29,7 @@ async def test_a_client_that_hangs_up_is_logged_quietly(start_service: Any) -> N
         )
         writer.write(head.encode() + b"x" * 1000)
         await writer.drain()
-        await asyncio.sleep(0.1)
+        await until(lambda: any(service.services.artifacts.blobs._incoming.iterdir()))
         writer.transport.abort()
         await until(lambda: any(line["event"] == "request" and line["lines"][-1]["status"] == 499 for line in lines))
     ended = [each for line in lines if line["event"] == "request" for each in line["lines"] if each["method"] == "PUT"]

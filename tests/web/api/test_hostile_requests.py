@@ -156,7 +156,7 @@ async def test_odd_forms(logged_service: Any) -> None:
     for lines, body, statuses in ODD_FORMS:
         started = time.perf_counter()
         hold(await send(logged_service.url, request("POST", UPLOAD, ADMIN, *lines, body=body)), *statuses)
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < 15
         stored = await logged_service.stored()
         assert (stored["build"], stored["blob"], stored["files"]) == (0, 0, 0), lines
 
@@ -197,7 +197,7 @@ async def test_encoded_bodies_are_refused(logged_service: Any, encoding: str) ->
         started = time.perf_counter()
         answer = await send(logged_service.url, request(method, path, ADMIN, kind, line, body=bomb))
         hold(answer, 415)
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < 15
     assert (await logged_service.stored())["files"] == 0
 
 
@@ -216,7 +216,7 @@ async def test_a_silent_client_gets_408(
         started = time.perf_counter()
         answer = await send(logged_service.url, request(method, path, ADMIN, kind, framing, body=sent))
         hold(answer, 408)
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < 15
         assert answer.headers["connection"] == "close"
     assert (await logged_service.stored())["files"] == 0
 
