@@ -7,9 +7,10 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.processes import SERVER_CORE, Process, free_port, running, service, wrk
+from tests.bench.processes import SERVER_CORE, Process, running, service, wrk
 from tests.bench.rows import Figure, Row, alternate
 from tests.bench.seed import seed
+from tests.ports import free_port
 
 CHECK_PATH = "/api/v1/updates/{app_id}/check"
 # Installed clients are of a few versions, so the load asks a few questions in turn.

@@ -7,9 +7,10 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.processes import KEY, SERVER_CORE, Process, free_port, running, service, wrk
+from tests.bench.processes import KEY, SERVER_CORE, Process, running, service, wrk
 from tests.bench.rows import Figure, Row, alternate
 from tests.bench.seed import seed
+from tests.ports import free_port
 
 PREFIX = "/wp-json/bkgt/v1/updates"
 _LATEST = [f"{PREFIX}/latest"]

@@ -14,11 +14,11 @@ from tests.bench.processes import (
     SERVER_CORE,
     Process,
     create_application,
-    free_port,
     running,
     service,
 )
 from tests.bench.rows import Figure, Row, alternate
+from tests.ports import free_port
 
 SIZE_BYTES = 1 << 30
 _ROUNDS = 4

@@ -15,8 +15,9 @@ from typing import Any
 
 from tests.bench.checks import per_cpu_s
 from tests.bench.files import fetch, make_file
-from tests.bench.processes import KEY, SERVER_CORE, Process, create_application, free_port, running, service
+from tests.bench.processes import KEY, SERVER_CORE, Process, create_application, running, service
 from tests.bench.rows import Figure, Row, alternate
+from tests.ports import free_port
 from tests.servers.ceph import Ceph, running_ceph
 
 UPLOAD_BYTES = 512 << 20

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 SERVER_CORE, LOAD_CORE = "0", "1"
 KEY = "bench-key-0123456789"
 # High enough that nobody is refused: what is measured is the counting.
@@ -44,13 +46,6 @@ class Process:
     def forget_peak(self) -> None:
         """Let VmHWM begin again from what is resident now. Source: proc(5), clear_refs."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

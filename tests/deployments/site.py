@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 APP = """
 import http.server, pathlib, sys
@@ -34,8 +35,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 RESTART = """#!/bin/sh
 if [ -s {pid} ]; then
     read -r old <{pid}; kill -9 "$old" 2>/dev/null
-    # Its parent may let it be a zombie for a while.
-    while read -r _ _ state _ <"/proc/$old/stat" && [ "$state" != Z ]; do sleep 0.02; done 2>/dev/null
+    # Its parent may let it be a zombie for a while; with its last other thread it has let go of the port.
+    while read -r _ _ state _ <"/proc/$old/stat" && [ "$state $(echo /proc/"$old"/task/*)" != "Z /proc/$old/task/$old" ]
+    do sleep 0.02; done 2>/dev/null
     rm -f {pid}
 fi
 setsid {python} -S app.py {port} {pid} </dev/null >/dev/null 2>&1 &
@@ -67,8 +69,7 @@ class Site:
         self.folder = folder
         self.remote, self.work, self.checkout = folder / "remote.git", folder / "work", folder / "checkout"
         self.pid_file = folder / "app.pid"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         folder.mkdir(exist_ok=True)
         git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(self.remote))
         git(folder, "clone", "--quiet", str(self.remote), str(self.work))

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 from aiohttp import ClientConnectionError, ClientPayloadError, ClientSession, ClientTimeout
 
 from tests.deployments.site import git
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = "key-of-the-one-who-looks-0123456789"
@@ -32,8 +32,9 @@ RESTART = """#!/bin/sh
 if [ -s {pid} ]; then
     read -r old <{pid}; kill "$old" 2>/dev/null
     waited=0
-    # Its parent may let it be a zombie for a while.
-    while read -r _ _ state _ <"/proc/$old/stat" && [ "$state" != Z ]; do
+    # Its parent may let it be a zombie for a while; with its last other thread it has let go of port and folder.
+    while read -r _ _ state _ <"/proc/$old/stat" && [ "$state $(echo /proc/"$old"/task/*)" != "Z /proc/$old/task/$old" ]
+    do
         sleep 0.05
         waited=$((waited + 1))
         [ "$waited" = 200 ] && kill -9 "$old"
@@ -53,8 +54,7 @@ class Installation:
         self.database_url = database_url
         self.remote, self.work, self.checkout = folder / "remote.git", folder / "work", folder / "checkout"
         self.pid_file, self.log, self.config = folder / "updater.pid", folder / "updater.log", folder / "updater.yaml"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(self.remote))
         git(folder, "clone", "--quiet", str(self.remote), str(self.work))

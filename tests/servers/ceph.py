@@ -22,6 +22,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.ports import free_port
+
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 _CONFIGURATION = """
 [global]
@@ -131,7 +133,7 @@ def running_ceph(store_bytes: int = 2 << 30) -> Iterator[Ceph]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         # The secret holds what a careless reader of addresses would break.
-        ceph = Ceph(folder, _free_port(), f"KEY{secrets.token_hex(8)}", f"a+b/c={secrets.token_hex(12)}&d")
+        ceph = Ceph(folder, free_port(), f"KEY{secrets.token_hex(8)}", f"a+b/c={secrets.token_hex(12)}&d")
         _configure(ceph, store_bytes)
         _start_cluster(ceph, stack)
         _daemon(ceph, stack, "radosgw", "-n", "client.rgw")
@@ -156,7 +158,7 @@ def _configure(ceph: Ceph, store_bytes: int) -> None:
     folder = ceph.folder
     for name in ("mon", "osd", "rgw", "log", "run"):
         (folder / name).mkdir()
-    values = {"folder": folder, "port": ceph.port, "mon_port": _free_port(), "store_bytes": store_bytes}
+    values = {"folder": folder, "port": ceph.port, "mon_port": free_port(), "store_bytes": store_bytes}
     (folder / "ceph.conf").write_text(_CONFIGURATION.format(fsid=uuid.uuid4(), **values))
 
 
@@ -217,9 +219,3 @@ def _await(attempt: object, within_s: float = 30) -> None:
             if time.monotonic() > until_s:
                 raise
             time.sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

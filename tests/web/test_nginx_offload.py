@@ -18,7 +18,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import Service, StartService
-from tests.web.test_transfer_nginx import NGINX, free_port, wait_for
+from tests.ports import free_port
+from tests.web.test_transfer_nginx import NGINX, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = random.Random(13).randbytes(300_007)

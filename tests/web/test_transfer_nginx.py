@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.web.exchange import Answer, exchange, multipart_parts
 from tests.web.test_transfer import Server, running, stored
 
@@ -28,12 +29,6 @@ http {{
     server {{ listen 127.0.0.1:{port}; root {folder}/www; }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def wait_for(port: int) -> None:

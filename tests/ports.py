@@ -1,0 +1,22 @@
+"""Ports for servers that cannot choose one themselves and say which."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+
+# Source: ip(7), ip_local_port_range begins at 32768. A port from there, as bind(0) gives it, may belong to somebody's
+# outgoing connection a moment later, and each time a server is restarted on it.
+_FIRST, _PAST = 10_240, 32_768
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody has now, and that the system gives to nobody who does not ask."""
+    while True:
+        port = _FIRST + secrets.randbelow(_PAST - _FIRST)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
