@@ -7,7 +7,7 @@ import functools
 import os
 import socket
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -89,7 +89,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         catalog = CatalogService(CatalogStore(database), artifact_store, database)
         secret = load_secret(root / "secret")
         access = AccessService(AccessStore(database), settings.access, secret=secret)
-        await stack.enter_async_context(_watched(database, url, catalog, access))
+        catch_up = await stack.enter_async_context(_watched(database, url, catalog, access))
         for each in settings.desktop:
             await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
         locate = open_locator(settings.telemetry.geoip_database)
@@ -119,6 +119,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             deployments=deployments,
             telemetry=telemetry,
             health=health,
+            catch_up=catch_up,
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
         )
 
@@ -126,8 +127,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 @asynccontextmanager
 async def _watched(
     database: Database, url: str | None, catalog: CatalogService, access: AccessService
-) -> AsyncIterator[None]:
-    """Fill index and key ring, and keep them as other processes change them, for the block."""
+) -> AsyncIterator[Callable[[], Awaitable[None]] | None]:
+    """Fill index and key ring, and keep them as other processes change them, for the block.
+
+    Gives what reads at once what others changed, where there are others.
+    """
 
     async def refresh(topics: set[str]) -> None:
         if KEYS in topics:
@@ -141,7 +145,7 @@ async def _watched(
     await access.load()
     watching = asyncio.create_task(watcher.run()) if watcher is not None else None
     try:
-        yield
+        yield watcher.catch_up if watcher is not None else None
     finally:
         if watching is not None:
             watching.cancel()
@@ -175,7 +179,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         metrics=metrics,
         access_log=access_log,
         require_application=services.catalog.index_of,
-        look_again=None if settings.storage.database_url is None else services.catalog.look_again,
+        catch_up=services.catch_up,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
     with warnings.catch_warnings():

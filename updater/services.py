@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,3 +35,5 @@ class Services:
     telemetry: TelemetryService
     health: HealthService
     leases: Leases
+    # Reads at once what other processes changed, where there are others.
+    catch_up: Callable[[], Awaitable[None]] | None = None

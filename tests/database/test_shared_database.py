@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from tests.conftest import Service
 from tests.servers.postgres import Postgres
-from updater.database.changes import ASK_EVERY_S
+from updater.database.changes import ASK_EVERY_S, CATCH_UP_S
 from updater.database.leases import Leases
 from updater.database.opening import open_database
 from updater.errors import ConfigurationError, Unavailable
@@ -74,6 +74,41 @@ async def test_an_application_is_there_for_whoever_is_asked_next(pair: tuple[Ser
         path = f"/api/v1/updates/app-{number}/builds/1.0.0/linux/amd64"
         await pair[1 - number % 2].call("PUT", path, key="write", data=b"x", status=201)
     await pair[0].call("GET", "/api/v1/updates/none/releases", key="read", status=404)
+
+
+async def test_clients_of_an_application_that_is_gone_cost_the_others_nothing(pair: tuple[Service, Service]) -> None:
+    """An installed base goes on asking for what was deleted; whoever waits, waits for one question to the database."""
+    first, _ = pair
+    questions = 0
+    asking = first.services.catch_up
+    assert asking is not None
+    watcher = asking.__self__  # type: ignore[attr-defined]
+    ask = watcher._changes
+
+    async def count(since: int | None) -> Any:
+        nonlocal questions
+        questions += 1
+        return await ask(since)
+
+    watcher._changes = count
+    gone = ASK.replace("my-app", "gone")
+    began_s = time.monotonic()
+    for _ in range(10):
+        await asyncio.gather(*(first.call("GET", gone, status=404) for _ in range(50)))
+    assert questions <= 30 + (time.monotonic() - began_s) / ASK_EVERY_S
+
+
+async def test_an_unknown_application_is_503_in_time_when_nobody_can_know(
+    pair: tuple[Service, Service], postgres: Postgres
+) -> None:
+    postgres.freeze()
+    try:
+        began_s = time.monotonic()
+        refused = [pair[0].call("GET", ASK.replace("my-app", "unknown"), status=503) for _ in range(30)]
+        await asyncio.gather(*refused)
+        assert time.monotonic() - began_s < 2 * CATCH_UP_S
+    finally:
+        postgres.thaw()
 
 
 async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) -> None:

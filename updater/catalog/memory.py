@@ -11,7 +11,7 @@ import updater.catalog.decision as decision
 from updater.catalog.decision import Compatibility, NoUpdate, Offer, Question
 from updater.catalog.index import ApplicationIndex
 from updater.catalog.index_store import IndexStore
-from updater.catalog.model import APPLICATION_ID, Application, Build, Release
+from updater.catalog.model import Application, Build, Release
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
 from updater.errors import Conflict, Invalid, NotFound
@@ -111,11 +111,6 @@ class CatalogMemory:
     def get_application(self, application_id: str) -> Application:
         """Return one application. Raises NotFound."""
         return self.index_of(application_id).application
-
-    async def look_again(self, application_id: str) -> None:
-        """Read an application again: another process may have made it before it could tell."""
-        if APPLICATION_ID.fullmatch(application_id):  # else nobody can have made it, and no database need be asked
-            await self._reload(application_id)
 
     async def refresh(self, topics: set[str]) -> None:
         """Read again what other processes changed: ids of applications, or `EVERYTHING`."""

@@ -14,9 +14,11 @@ from sqlalchemy import select
 
 from updater.database.engine import CHANNEL, Database
 from updater.database.tables import change, revision
-from updater.errors import Failure
+from updater.errors import Failure, Unavailable
 
 ASK_EVERY_S = 0.5
+CATCH_UP_S = 2.0
+_PAUSE_S = 0.01
 _log = structlog.get_logger(__name__)
 
 
@@ -28,6 +30,7 @@ class ChangeWatcher:
         self._url = url
         self._on_change = on_change
         self._heard = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
         self._seen = 0
 
     async def start(self) -> None:
@@ -43,21 +46,43 @@ class ChangeWatcher:
                     async with asyncio.timeout(ASK_EVERY_S):
                         await self._heard.wait()
                 self._heard.clear()
-                await self._ask()
+                waiting, self._waiting = self._waiting, []
+                good = await self._ask()
+                for each in waiting:
+                    if not each.done():
+                        each.set_result(None) if good else each.set_exception(_no_answer())
+                await asyncio.sleep(_PAUSE_S)
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
 
-    async def _ask(self) -> None:
+    async def catch_up(self) -> None:
+        """Return when everything is read that others had committed before the call.
+
+        Whoever waits at the same time waits for one question, so clients cannot make many of them.
+        Raises Unavailable: the database does not answer, or not in time.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._heard.set()
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                await waiter
+        except TimeoutError:
+            raise _no_answer() from None
+
+    async def _ask(self) -> bool:
         try:
             value, topics = await self._changes(self._seen)
             if topics:
                 await self._on_change(topics)
             self._seen = value
         except Failure:
-            return  # asked again soon, from the same revision
+            return False  # asked again soon, from the same revision
         except Exception as error:
             _log.error("changes.failed", exc_info=error)
+            return False
+        return True
 
     async def _changes(self, since: int | None) -> tuple[int, set[str]]:
         async with self._database.read() as connection:
@@ -98,3 +123,7 @@ class ChangeWatcher:
             yield lost
         finally:
             connection.terminate()
+
+
+def _no_answer() -> Unavailable:
+    return Unavailable("The database does not answer at the moment")

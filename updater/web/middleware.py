@@ -21,6 +21,7 @@ from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits, client_of
 from updater.access.principals import EVERYBODY
 from updater.access.service import AccessService
+from updater.catalog.model import APPLICATION_ID
 from updater.errors import Malformed, NotFound, RateLimited
 from updater.web.access_log import AccessLog
 from updater.web.agents import agent_of
@@ -50,8 +51,8 @@ class GateParts:
     metrics: Metrics
     access_log: AccessLog | None
     require_application: Callable[[str], Any]
-    # Where several processes share a database.
-    look_again: Callable[[str], Awaitable[None]] | None = None
+    # Where several processes share a database: return when this one knows what the others did.
+    catch_up: Callable[[], Awaitable[None]] | None = None
 
 
 class Gate:
@@ -145,9 +146,9 @@ class Gate:
 
         Raises NotFound when it is not there either, or when nobody else could have made it.
         """
-        look_again = self._parts.look_again
-        if look_again is not None and application_id is not None:
-            await look_again(application_id)
+        catch_up = self._parts.catch_up
+        if catch_up is not None and application_id is not None and APPLICATION_ID.fullmatch(application_id):
+            await catch_up()
         self._parts.require_application(application_id or "")
 
     async def _ready_to_limit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
