@@ -21,10 +21,10 @@ from typing import Any
 
 import structlog
 
-from updater.errors import Unavailable
+from updater.errors import ConfigurationError, Unavailable
 from updater.folder import hold_folder, short_path
 from updater.listening import address_of, close_sockets, open_sockets
-from updater.settings import Settings
+from updater.settings import ServerSettings, Settings
 from updater.workers import (
     CONTROL_SOCKET,
     FAILED,
@@ -42,6 +42,8 @@ START_S = 120.0
 _ENDING_S = 15.0
 # What a worker that has said why it does not start takes to end.
 _GOING_S = 5.0
+# What workers whose parent was killed take to notice and to let go of the port.
+_ORPHANS_S = 10.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 30.0
 _log = structlog.get_logger(__name__)
 
@@ -202,7 +204,7 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
     loop.add_signal_handler(signal.SIGHUP, restarting.set)
     root = Path(settings.storage.root)
     with hold_folder(root, LOCK_FILE):
-        sockets = open_sockets(settings.server)
+        sockets = await _listen(settings.server, _ORPHANS_S if find_metrics_sockets(root) else 0)
         # The command this process was started with, so that a worker is the same program, found the same way.
         team = Team([sys.executable, *sys.orig_argv[1:]], sockets, settings.server.workers)
         try:
@@ -219,6 +221,18 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
             close_sockets(sockets)
             for path in find_metrics_sockets(root).values():
                 remove(path)
+
+
+async def _listen(settings: ServerSettings, patience_s: float) -> Sequence[socket.socket]:
+    """Open the sockets; workers whose parent was killed hold the port for a moment. Raises ConfigurationError."""
+    until_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return open_sockets(settings)
+        except ConfigurationError:
+            if time.monotonic() >= until_s:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def _run(team: Team, root: Path, restarting: asyncio.Event, started: Callable[[], None]) -> None:

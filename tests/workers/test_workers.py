@@ -183,6 +183,19 @@ async def test_workers_end_with_their_parent(start: Start) -> None:
         await asyncio.to_thread(wait_until, lambda: all(is_gone(pid) for pid in workers), "the workers' end")
 
 
+async def test_after_a_killed_parent_the_next_start_takes_the_port_over(tmp_path: Path, start: Start) -> None:
+    """The orphans listen for a second more; who restarts at once must not be told that the port is taken."""
+    with start() as parent:
+        await asyncio.to_thread(parent.publish, b"bytes")
+        port = parent.url.rpartition(":")[2]
+        orphans = parent.workers().values()
+        parent.process.kill()
+        parent.process.wait()
+        with start(server={"workers": 2, "drain_s": 10, "port": int(port)}) as again:
+            assert b"healthy" in again.call("GET", "/health")
+            await asyncio.to_thread(wait_until, lambda: all(is_gone(pid) for pid in orphans), "the orphans' end")
+
+
 async def test_a_second_parent_is_refused(start: Start) -> None:
     with start() as parent:
         said = await asyncio.to_thread(parent.command, "serve")
