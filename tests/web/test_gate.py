@@ -36,3 +36,12 @@ async def test_a_client_that_hangs_up_is_logged_quietly(start_service: Any) -> N
     assert [line["status"] for line in ended] == [499]
     assert not [line for line in lines if line["log_level"] in ("error", "critical")]
     assert list(service.services.artifacts.blobs._incoming.iterdir()) == []
+
+
+async def test_who_is_led_to_the_sign_in_page_is_no_bad_request(start_service: Any) -> None:
+    service = await start_service(logging={"access": True})
+    with structlog.testing.capture_logs() as lines:
+        async with service.session.get(f"{service.url}/admin/dashboard/", allow_redirects=False) as answer:
+            assert answer.status == 303
+        await until(lambda: any(line["event"] == "request" for line in lines))
+    assert [each["outcome"] for line in lines for each in line.get("lines", ())] == ["SIGN_IN_FIRST"]

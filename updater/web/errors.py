@@ -47,6 +47,7 @@ _TABLE: tuple[tuple[type[errors.Failure], int, str], ...] = (
 )
 # What aiohttp itself raises: no such route, wrong method, too large a body.
 _HTTP = {
+    303: ("SIGN_IN_FIRST", "Sign in first"),
     404: ("NOT_FOUND", "No such resource"),
     405: ("INVALID_REQUEST", "Method not allowed"),
     413: ("BAD_REQUEST", "The request body is too large"),
