@@ -21,6 +21,8 @@ _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
 _WATCHING_S = 10.0
 _DAY_S = 86_400.0
+# How soon a run is looked after whose watching process is gone, or was a command.
+_LOOKING_S = 5.0
 # A lease outlives two missed renewals; then another process takes over.
 LEASE_S, RENEWAL_S = 60.0, 20.0
 _log = structlog.get_logger(__name__)
@@ -77,10 +79,10 @@ async def tend_deployments(services: Services) -> None:
 
     Only once the service answers: such a run may restart this very service, and asks whether it is well.
     """
-    async for anew in _while_leased(services, "deployments"):
-        if anew:
-            await quietly(services.deployments.runs.start)
-            await quietly(services.deployments.runs.recover)
+    while True:
+        await quietly(services.deployments.runs.start)
+        await quietly(services.deployments.runs.recover)
+        await asyncio.sleep(_LOOKING_S)
 
 
 async def quietly(work: Callable[[], object]) -> None:

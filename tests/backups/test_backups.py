@@ -28,6 +28,7 @@ from updater.errors import ConfigurationError, Conflict, DigestMismatch, Invalid
 from updater.folder import hold_folder
 from updater.operations import OPERATIONS
 
+pytestmark = pytest.mark.sqlite("a backup holds a copy of the embedded database; for others pg_dump makes it")
 # Enough that a command that is killed at a third of them is never done already.
 BUILDS = 90
 

@@ -13,10 +13,18 @@ import pytest
 PASSWORD = b"correct horse battery\n"
 
 
-async def run(root: Path, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+@pytest.fixture
+def environment(tmp_path: Path, database_url: str | None) -> dict[str, str]:
+    storage = {"UPDATER_STORAGE__ROOT": str(tmp_path / "storage")}
+    if database_url is not None:
+        storage["UPDATER_STORAGE__DATABASE_URL"] = database_url
+    return {**storage, "PATH": "", "PYTHONPATH": ":".join(sys.path)}
+
+
+async def run(environment: dict[str, str], *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "updater", "user", *words),
-        env={"UPDATER_STORAGE__ROOT": str(root), "PATH": "", "PYTHONPATH": ":".join(sys.path)},
+        env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -25,33 +33,31 @@ async def run(root: Path, *words: str, stdin: bytes = b"") -> tuple[int, str, st
     return process.returncode or 0, out.decode(), err.decode()
 
 
-async def test_people_from_the_command_line(tmp_path: Path) -> None:
-    root = tmp_path / "storage"
+async def test_people_from_the_command_line(environment: dict[str, str]) -> None:
     create = ("create", "Anna", "--role", "admin", "--password-stdin")
-    status, out, err = await run(root, *create, "--json", stdin=PASSWORD)
+    status, out, err = await run(environment, *create, "--json", stdin=PASSWORD)
     assert (status, err) == (0, "")
     assert json.loads(out)["name"] == "anna"
-    assert (await run(root, *create, stdin=PASSWORD))[0] == 6
-    status, _, err = await run(root, "create", "b", "--role", "user", "--password-stdin", stdin=b"short\n")
+    assert (await run(environment, *create, stdin=PASSWORD))[0] == 6
+    status, _, err = await run(environment, "create", "b", "--role", "user", "--password-stdin", stdin=b"short\n")
     assert status == 7
     assert "password" in err
-    status, out, _ = await run(root, "session", "anna", "--minutes", "5")
+    status, out, _ = await run(environment, "session", "anna", "--minutes", "5")
     assert status == 0
     assert len(out.strip()) == 43
-    assert (await run(root, "password", "anna", "--password-stdin", stdin=b"another password\n"))[0] == 0
-    assert (await run(root, "disable", "anna"))[0] == 0
-    assert (await run(root, "session", "anna", "--minutes", "5"))[0] == 6
-    status, out, _ = await run(root, "list", "--json")
+    assert (await run(environment, "password", "anna", "--password-stdin", stdin=b"another password\n"))[0] == 0
+    assert (await run(environment, "disable", "anna"))[0] == 0
+    assert (await run(environment, "session", "anna", "--minutes", "5"))[0] == 6
+    status, out, _ = await run(environment, "list", "--json")
     assert json.loads(out)[0]["disabled_at"] is not None
-    assert (await run(root, "disable", "anna", "--undo"))[1] == "anna may sign in\n"
-    assert (await run(root, "disable", "nobody"))[0] == 5
+    assert (await run(environment, "disable", "anna", "--undo"))[1] == "anna may sign in\n"
+    assert (await run(environment, "disable", "nobody"))[0] == 5
 
 
-async def test_people_of_a_running_service(tmp_path: Path) -> None:
-    root = tmp_path / "storage"
+async def test_people_of_a_running_service(environment: dict[str, str]) -> None:
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "updater", "serve"),
-        env={"UPDATER_STORAGE__ROOT": str(root), "UPDATER_SERVER__PORT": "0", "PYTHONPATH": ":".join(sys.path)},
+        env={**environment, "UPDATER_SERVER__PORT": "0"},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -60,8 +66,8 @@ async def test_people_of_a_running_service(tmp_path: Path) -> None:
         async with asyncio.timeout(30):
             while b"listening" not in (said := await server.stderr.readline()):
                 assert said
-        assert (await run(root, "create", "anna", "--role", "user", "--password-stdin", stdin=PASSWORD))[0] == 0
-        status, out, _ = await run(root, "list")
+        assert (await run(environment, "create", "anna", "--role", "user", "--password-stdin", stdin=PASSWORD))[0] == 0
+        status, out, _ = await run(environment, "list")
         assert status == 0
         assert "anna" in out
     finally:
@@ -72,5 +78,5 @@ async def test_people_of_a_running_service(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words", [("create", "a", "--role", "chief"), ("session", "a"), ("session", "a", "--minutes", "0")]
 )
-async def test_usage(tmp_path: Path, words: Any) -> None:
-    assert (await run(tmp_path / "storage", *words))[0] == 2
+async def test_usage(environment: dict[str, str], words: Any) -> None:
+    assert (await run(environment, *words))[0] == 2

@@ -22,7 +22,9 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def make(home: Path) -> RunFolder:
-    return RunFolder.create(home, Plan(new_run_id(NOW), Kind.APPLY, DeploymentSettings("web", "/srv"), NOW))
+    folder, watch = RunFolder.create(home, Plan(new_run_id(NOW), Kind.APPLY, DeploymentSettings("web", "/srv"), NOW))
+    os.close(watch)
+    return folder
 
 
 async def test_half_a_line_is_not_read_and_not_kept(folder: RunFolder) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import functools
 import http.client
 import json
@@ -11,16 +13,22 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.conftest import KEYS, settings_tree
+from updater.app import open_services
+from updater.config import load
+from updater.operations import OPERATIONS
 
 READY_S = 5.0
 PROJECT = Path(__file__).parents[2]
@@ -57,11 +65,45 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
+@dataclass(frozen=True)
+class Place:
+    """A data folder, and the database that goes with it: None for the one in it."""
+
+    root: Path
+    database_url: str | None
+
+    @property
+    def steps(self) -> Path:
+        """Where a process that is to be killed writes down which steps it passed."""
+        return self.root.with_suffix(".steps")
+
+    def environment(self, **sections: dict[str, Any]) -> dict[str, str]:
+        sections["server"] = {"port": 0, **sections.get("server", {})}
+        sections["storage"] = {"root": str(self.root), "database_url": self.database_url, **sections.get("storage", {})}
+        return settings_tree(self.root, **sections)
+
+    def ask(self, statement: str) -> list[tuple[str, ...]]:
+        """Run a statement behind the service's back; return the rows, as text."""
+        if self.database_url is not None:
+            return asyncio.run(self._ask(self.database_url, statement))
+        with contextlib.closing(
+            sqlite3.connect(self.root / "updater.db", timeout=30, isolation_level=None)
+        ) as database:
+            return [tuple(map(str, row)) for row in database.execute(statement)]
+
+    async def _ask(self, url: str, statement: str) -> list[tuple[str, ...]]:
+        connection = await asyncpg.connect(url)
+        try:
+            return [tuple(map(str, row)) for row in await connection.fetch(statement)]
+        finally:
+            await connection.close()
+
+
 class Server:
     """A running `updater serve` and how to talk to it, without any event loop."""
 
-    def __init__(self, root: Path, pid: int, port: int, wait: Callable[[], int], said: Callable[[], str]) -> None:
-        self.root, self.pid, self.port = root, pid, port
+    def __init__(self, place: Place, pid: int, port: int, wait: Callable[[], int], said: Callable[[], str]) -> None:
+        self.place, self.root, self.pid, self.port = place, place.root, pid, port
         self.wait = wait
         self.said = said
 
@@ -120,12 +162,19 @@ class Server:
         return found
 
     def operate(self, operation: str, **arguments: Any) -> Any:
-        """Run an operation through the control socket; return its result."""
+        """Run an operation as the command line does: through the control socket, or beside it; return its result."""
+        if self.place.database_url is not None:
+            return asyncio.run(self._operate_beside(operation, arguments))
         connection = _UnixConnection(self.root / "control.sock")
         with contextlib.closing(connection):
             connection.request("POST", f"/{operation}", json.dumps(arguments), {"Content-Type": "application/json"})
             lines = connection.getresponse().read().splitlines()
         return json.loads(lines[-1])["result"]
+
+    async def _operate_beside(self, operation: str, arguments: dict[str, Any]) -> Any:
+        async with open_services(load(None, self.place.environment())) as services:
+            events = [event async for event in OPERATIONS[operation](services, **arguments)]
+        return events[-1]["result"]
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
@@ -143,12 +192,6 @@ class Server:
 
     def blobs(self) -> dict[str, Path]:
         return {path.name: path for path in (self.root / "blobs").glob("??/??/*")}
-
-
-def environment_of(root: Path, **sections: dict[str, Any]) -> dict[str, str]:
-    sections.setdefault("server", {})
-    sections["server"] = {"port": 0, **sections["server"]}
-    return settings_tree(root, **sections)
 
 
 class EndedEarly(AssertionError):
@@ -192,7 +235,7 @@ class Warm:
 
     def start(
         self,
-        root: Path,
+        place: Place,
         *,
         fail_at: int | None = None,
         armed: bool = False,
@@ -201,16 +244,9 @@ class Warm:
         **sections: dict[str, Any],
     ) -> Server:
         """Start a service; `begun` is called with its process id before it is ready."""
-        output, steps = log or root.with_suffix(".log"), root.with_suffix(".steps")
+        output = log or place.root.with_suffix(".log")
         output.unlink(missing_ok=True)  # or the port of the service before would be read
-        pid = self._ask(
-            environment=environment_of(root, **sections),
-            output=str(output),
-            fail_at=fail_at,
-            armed=armed,
-            steps="" if fail_at is None else str(steps),
-        )["pid"]
-        self._running.add(pid)
+        pid = self._fork(place, ("serve",), output, fail_at=fail_at, armed=armed, **sections)
         begun(pid)
         said = lambda: output.read_text() if output.exists() else ""  # noqa: E731
         try:
@@ -218,7 +254,11 @@ class Warm:
         except EndedEarly:
             self._wait(pid)  # until its last thread is gone, it holds the folder
             raise
-        return Server(root, pid, port, lambda: self._wait(pid), said)
+        return Server(place, pid, port, lambda: self._wait(pid), said)
+
+    def run(self, place: Place, *words: str, fail_at: int) -> int:
+        """Run a command that is killed at a step, if it gets so far; return its exit status."""
+        return self._wait(self._fork(place, words, place.root.with_suffix(".command"), fail_at=fail_at, armed=True))
 
     def end_all(self) -> None:
         """Kill what a failed test left running, and wait until it is gone."""
@@ -230,6 +270,27 @@ class Warm:
         for pid in self._running:
             os.kill(pid, signal.SIGKILL)
         self._process.communicate()
+
+    def _fork(
+        self,
+        place: Place,
+        words: tuple[str, ...],
+        output: Path,
+        *,
+        fail_at: int | None,
+        armed: bool,
+        **sections: dict[str, Any],
+    ) -> int:
+        pid = self._ask(
+            words=words,
+            environment=place.environment(**sections),
+            output=str(output),
+            fail_at=fail_at,
+            armed=armed,
+            steps="" if fail_at is None else str(place.steps),
+        )["pid"]
+        self._running.add(pid)
+        return int(pid)
 
     def _wait(self, pid: int) -> int:
         self._running.discard(pid)
@@ -252,16 +313,16 @@ def warm() -> Iterator[Warm]:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Return the data folder of this test's service."""
-    return tmp_path / "storage"
+def place(tmp_path: Path, database_url: str | None) -> Place:
+    """Return where this test's service keeps what it has."""
+    return Place(tmp_path / "storage", database_url)
 
 
 Launch = Callable[..., Server]
 
 
 @pytest.fixture
-def launch(root: Path) -> Iterator[Launch]:
+def launch(place: Place) -> Iterator[Launch]:
     """Return a function that starts `python -m updater serve`, under `tracer` when given, in a group of its own."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -269,18 +330,19 @@ def launch(root: Path) -> Iterator[Launch]:
         *,
         tracer: tuple[str, ...] = (),
         program: tuple[str, ...] = ("-m", "updater"),
-        at: Path = root,
+        at: Path = place.root,
         stdout: Path | None = None,
         from_file: tuple[str, ...] = (),
         preload: str = "",
         **sections: dict[str, Any],
     ) -> Server:
         given = tuple(f"UPDATER_{section}__".upper() for section in from_file)
+        there = dataclasses.replace(place, root=at)
         environment = {
-            name: text for name, text in environment_of(at, **sections).items() if not name.startswith(given or ("-",))
+            name: text for name, text in there.environment(**sections).items() if not name.startswith(given or ("-",))
         }
         # The log lies outside the data folder: that folder may be a full disk.
-        errors = root.parent / f"stderr-{len(started)}"
+        errors = place.root.parent / f"stderr-{len(started)}"
         with errors.open("wb") as stderr, (stdout or Path(os.devnull)).open("wb") as out:
             process = subprocess.Popen(
                 [*tracer, sys.executable, "-W", "error", *program, "serve"],
@@ -294,7 +356,7 @@ def launch(root: Path) -> Iterator[Launch]:
         started.append(process)
         port = await_port(errors.read_text, lambda: process.poll() is not None)
         pid = process.pid if not tracer else _child_of(process.pid)
-        return Server(at, pid, port, lambda: process.wait(30), errors.read_text)
+        return Server(there, pid, port, lambda: process.wait(30), errors.read_text)
 
     yield start
     for process in started:

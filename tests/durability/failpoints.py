@@ -33,6 +33,7 @@ class Steps:
             setattr(os, name, self._counted(name, getattr(os, name)))
         os.open = self._open
         os.write = self._write
+        self._count_commits_of_postgres()
         connect = sqlite3.connect
         sqlite3.connect = lambda *given, **named: connect(
             *given, **{**named, "factory": self._connection(named.get("factory", sqlite3.Connection))}
@@ -49,6 +50,18 @@ class Steps:
                     steps.pass_by("committed")
 
         return Connection
+
+    def _count_commits_of_postgres(self) -> None:
+        from asyncpg.transaction import Transaction
+
+        commit = Transaction.commit
+
+        async def counted(transaction: Transaction) -> None:
+            self.pass_by("commit")
+            await commit(transaction)
+            self.pass_by("committed")
+
+        Transaction.commit = counted
 
     def pass_by(self, name: str, halfway: Callable[[], Any] | None = None) -> None:
         with self._lock:

@@ -7,7 +7,6 @@ import hashlib
 import http.client
 import random
 import signal
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.conftest import READY_S, EndedEarly, Server, Warm
+from tests.conftest import NewDatabase
+from tests.durability.conftest import READY_S, EndedEarly, Place, Server, Warm
 
 MIB = 1 << 20
 MOST_STEPS = 60
@@ -95,18 +95,26 @@ OPERATIONS: dict[Callable[[Server, Ledger], None], tuple[tuple[Callable[[Server,
     verify: ((upload_once,), {"commit", "committed"}),
 }
 
+COMMANDS = {collect: ("collect", "--grace-s", "0"), verify: ("verify",)}
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.__name__)
-def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm: Warm, root: Path) -> None:
+
+_BESIDE = pytest.mark.sqlite("asked of the service through its socket; on PostgreSQL it is a process of its own")
+OF_THE_SERVICE = [
+    pytest.param(each, marks=[_BESIDE] if each in COMMANDS else [], id=each.__name__) for each in OPERATIONS
+]
+
+
+@pytest.mark.parametrize("operation", OF_THE_SERVICE)
+def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm: Warm, place: Place) -> None:
     before, must_pass = OPERATIONS[operation]
     ledger = Ledger()
-    server = warm.start(root)
+    server = warm.start(place)
     server.create_application()
     server.stop()
     passed: set[str] = set()
     for step in range(1, MOST_STEPS):
         began_s = time.monotonic()
-        server = warm.start(root, fail_at=step)
+        server = warm.start(place, fail_at=step)
         assert time.monotonic() - began_s <= READY_S
         hold_to_promises(server, ledger)
         for prepare in before:
@@ -116,26 +124,53 @@ def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm:
             operation(server, ledger)
             break
         assert server.wait() == -signal.SIGKILL
-        passed |= set(root.with_suffix(".steps").read_text().split())
+        passed |= set(place.steps.read_text().split())
     else:
         raise AssertionError(f"more than {MOST_STEPS} steps")
     server.kill()
-    server = warm.start(root)
+    server = warm.start(place)
+    hold_to_promises(server, ledger)
+    server.stop()
+    assert passed >= must_pass
+
+
+@pytest.mark.parametrize("operation", COMMANDS, ids=lambda each: each.__name__)
+def test_a_command_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm: Warm, place: Place) -> None:
+    """On PostgreSQL the service runs meanwhile."""
+    before, must_pass = OPERATIONS[operation]
+    ledger, passed = Ledger(), set[str]()
+    server = warm.start(place)
+    server.create_application()
+    for step in range(1, MOST_STEPS):
+        hold_to_promises(server, ledger)
+        for prepare in before:
+            prepare(server, ledger)
+        if place.database_url is None:
+            server.stop()
+        status = warm.run(place, *COMMANDS[operation], fail_at=step)
+        passed |= set(place.steps.read_text().split())
+        if place.database_url is None:
+            server = warm.start(place)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
     hold_to_promises(server, ledger)
     server.stop()
     assert passed >= must_pass
 
 
 @pytest.mark.parametrize("stride", [3, pytest.param(1, marks=pytest.mark.long)])
-def test_killed_at_every_step_of_the_first_start(warm: Warm, tmp_path: Path, stride: int) -> None:
+def test_killed_at_every_step_of_the_first_start(
+    warm: Warm, tmp_path: Path, new_database: NewDatabase, stride: int
+) -> None:
     passed: set[str] = set()
     for step in range(1, MOST_STEPS, stride):
-        root = tmp_path / f"storage-{step}"
+        place = Place(tmp_path / f"storage-{step}", new_database())
         try:
-            server = warm.start(root, fail_at=step, armed=True)
+            server = warm.start(place, fail_at=step, armed=True)
         except EndedEarly:
-            passed |= set(root.with_suffix(".steps").read_text().split())
-            server = warm.start(root)
+            passed |= set(place.steps.read_text().split())
+            server = warm.start(place)
             server.create_application()
             assert server.publish(b"bytes", "1.0.0") == 201
             assert server.stop() == 0
@@ -149,7 +184,8 @@ def test_killed_at_every_step_of_the_first_start(warm: Warm, tmp_path: Path, str
 
 def hold_to_promises(server: Server, ledger: Ledger) -> None:
     """Compare the service with what its client was told, and its files with its rows."""
-    assert server.incoming() == []
+    if server.place.database_url is None:  # else another process may be receiving there
+        assert server.incoming() == []
     for version, content in list(ledger.unknown.items()):
         status, body = server.download(version)
         assert (status, body) == (200, content) or status == 404
@@ -164,10 +200,10 @@ def hold_to_promises(server: Server, ledger: Ledger) -> None:
     assert set(found) == {hashlib.sha256(content).hexdigest() for content in ledger.published.values()}
     for digest, path in found.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
-    with contextlib.closing(sqlite3.connect(server.root / "updater.db")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        kept = [name for (name,) in database.execute("SELECT report_id FROM report")]
-        assert len(kept) == len(set(kept))
-        assert set(kept) >= ledger.reported
-        orphans = "SELECT count(*) FROM blob WHERE digest NOT IN (SELECT digest FROM build WHERE digest IS NOT NULL)"
-        assert database.execute(orphans).fetchone() == (0,)
+    if server.place.database_url is None:
+        assert server.place.ask("PRAGMA integrity_check") == [("ok",)]
+    kept = [name for (name,) in server.place.ask("SELECT report_id FROM report")]
+    assert len(kept) == len(set(kept))
+    assert set(kept) >= ledger.reported
+    orphans = "SELECT count(*) FROM blob WHERE digest NOT IN (SELECT digest FROM build WHERE digest IS NOT NULL)"
+    assert server.place.ask(orphans) == [("0",)]

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,19 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from tests.conftest import KEYS
-from tests.durability.conftest import PROJECT, Launch, Server, Warm, environment_of
+from tests.conftest import KEYS, NewDatabase
+from tests.durability.conftest import PROJECT, Launch, Place, Server, Warm
 from updater.cli import main
 
 MIB = 1 << 20
 AT_ONCE_S = 10
+SOCKET = pytest.mark.sqlite("about the control socket; beside PostgreSQL commands are processes of their own")
 
 
 @pytest.fixture
-def server(warm: Warm, root: Path) -> Iterator[Server]:
+def server(warm: Warm, place: Place) -> Iterator[Server]:
     """Give a service that is killed when the test leaves it running."""
-    yield warm.start(root, server={"drain_s": 1})
+    yield warm.start(place, server={"drain_s": 1})
 
 
 def ask(server: Server, version: str = "1.0.0") -> socket.socket:
@@ -75,8 +77,8 @@ def test_an_idle_service_stops_at_once(warm: Warm, root: Path, client: str) -> N
         assert stop_s(server) < AT_ONCE_S
 
 
-def test_a_running_download_finishes(warm: Warm, root: Path) -> None:
-    server = warm.start(root, server={"drain_s": 20})
+def test_a_running_download_finishes(warm: Warm, place: Place) -> None:
+    server = warm.start(place, server={"drain_s": 20})
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     client = ask(server)
@@ -97,9 +99,9 @@ def test_a_slow_download_is_cut_at_the_deadline(server: Server) -> None:
         client.close()
 
 
-def test_cutting_does_not_wait_as_long_again(warm: Warm, root: Path) -> None:
+def test_cutting_does_not_wait_as_long_again(warm: Warm, place: Place) -> None:
     """`drain_s` is all the time there is: who set the limit of a supervisor beside it counted on that."""
-    server = warm.start(root, server={"drain_s": 8})
+    server = warm.start(place, server={"drain_s": 8})
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     with ask(server):
@@ -117,8 +119,8 @@ def test_a_stalled_upload_is_cut_and_leaves_nothing(server: Server) -> None:
     assert server.incoming() == []
 
 
-def test_what_a_stop_cuts_is_in_the_access_log(warm: Warm, root: Path) -> None:
-    server = warm.start(root, server={"drain_s": 1}, logging={"access": True})
+def test_what_a_stop_cuts_is_in_the_access_log(warm: Warm, place: Place) -> None:
+    server = warm.start(place, server={"drain_s": 1}, logging={"access": True})
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     path = "/api/v1/updates/my-app/builds/1.1.0/linux/amd64"
@@ -133,8 +135,8 @@ def test_what_a_stop_cuts_is_in_the_access_log(warm: Warm, root: Path) -> None:
     assert cut == {"download": 599, "builds": 599}
 
 
-def test_a_new_client_is_refused_while_draining(warm: Warm, root: Path) -> None:
-    server = warm.start(root, server={"drain_s": 20})
+def test_a_new_client_is_refused_while_draining(warm: Warm, place: Place) -> None:
+    server = warm.start(place, server={"drain_s": 20})
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201
     client = ask(server)
@@ -147,9 +149,9 @@ def test_a_new_client_is_refused_while_draining(warm: Warm, root: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_every_acknowledged_report_is_kept_once(warm: Warm, root: Path, ending: signal.Signals) -> None:
+def test_every_acknowledged_report_is_kept_once(warm: Warm, place: Place, ending: signal.Signals) -> None:
     """Clients report without pause, each report twice, while the service ends."""
-    server = warm.start(root, server={"drain_s": 2})
+    server = warm.start(place, server={"drain_s": 2})
     server.create_application()
     acknowledged: list[str] = []
     other: list[int] = []
@@ -177,86 +179,96 @@ def test_every_acknowledged_report_is_kept_once(warm: Warm, root: Path, ending: 
         each.join()
     assert server.wait() == (0 if ending == signal.SIGTERM else -ending)
     assert set(other) <= {503}
-    server = warm.start(root)
-    with sqlite3.connect(root / "updater.db") as database:
-        kept = [name for (name,) in database.execute("SELECT report_id FROM report")]
-    database.close()
+    server = warm.start(place)
+    kept = [name for (name,) in place.ask("SELECT report_id FROM report")]
     assert len(set(acknowledged)) >= 100
     assert set(acknowledged) <= set(kept)
     assert len(kept) == len(set(kept))
     server.stop()
 
 
-def run_cli(root: Path, *words: str) -> Result:
-    return CliRunner().invoke(main, words, env=environment_of(root))
+def run_cli(place: Place, *words: str) -> Result:
+    return CliRunner().invoke(main, words, env=place.environment())
 
 
-def test_operations_through_the_socket_and_without_it(server: Server, warm: Warm) -> None:
+def becomes(expected: object, ask: Callable[[], object], within_s: float = 1.0) -> bool:
+    """Tell whether a service takes over in time what a command beside it has changed."""
+    deadline_s = time.monotonic() + within_s
+    while ask() != expected and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return ask() == expected
+
+
+def test_operations_while_the_service_runs_and_while_it_does_not(server: Server, warm: Warm) -> None:
     server.create_application()
     server.publish(b"bytes", "1.0.0")
     server.publish(b"other", "1.0.1")
-    made = json.loads(run_cli(server.root, "key", "create", "ci", "--level", "read", "--json").output)
-    assert server.status("GET", "/updates/my-app/releases", key=made["key"]) == 200
-    assert run_cli(server.root, "key", "revoke", str(made["id"])).exit_code == 0
-    assert server.status("GET", "/updates/my-app/releases", key=made["key"]) == 401
+    made = json.loads(run_cli(server.place, "key", "create", "ci", "--level", "read", "--json").output)
+    assert becomes(200, lambda: server.status("GET", "/updates/my-app/releases", key=made["key"]))
+    assert run_cli(server.place, "key", "revoke", str(made["id"])).exit_code == 0
+    assert becomes(401, lambda: server.status("GET", "/updates/my-app/releases", key=made["key"]))
     damaged = next(path for path in server.blobs().values() if path.read_bytes() == b"other")
     damaged.write_bytes(b"OTHER")
-    outcome = run_cli(server.root, "verify", "--json")
+    outcome = run_cli(server.place, "verify", "--json")
     assert (outcome.exit_code, json.loads(outcome.stdout)) == (9, {"checked": 2, "bad": [damaged.name]})
-    assert server.offered() == "1.0.0"
+    assert becomes("1.0.0", server.offered)
     assert server.download("1.0.1")[0] == 503
     assert server.status("DELETE", "/updates/my-app/releases/1.0.1/linux/amd64") == 200
-    assert json.loads(run_cli(server.root, "collect", "--grace-s", "0", "--json").stdout)["removed"] == [damaged.name]
+    assert json.loads(run_cli(server.place, "collect", "--grace-s", "0", "--json").stdout)["removed"] == [damaged.name]
     server.stop()
 
     assert not (server.root / "control.sock").exists()
-    assert json.loads(run_cli(server.root, "verify", "--json").stdout) == {"checked": 1, "bad": []}
-    assert json.loads(run_cli(server.root, "collect", "--grace-s", "0", "--json").stdout) == {"removed": []}
-    assert json.loads(run_cli(server.root, "key", "list", "--json").stdout)[-1]["revoked_at"]
-    assert run_cli(server.root, "key", "revoke", "99").exit_code == 5
+    assert json.loads(run_cli(server.place, "verify", "--json").stdout) == {"checked": 1, "bad": []}
+    assert json.loads(run_cli(server.place, "collect", "--grace-s", "0", "--json").stdout) == {"removed": []}
+    assert json.loads(run_cli(server.place, "key", "list", "--json").stdout)[-1]["revoked_at"]
+    assert run_cli(server.place, "key", "revoke", "99").exit_code == 5
 
 
+@SOCKET
 def test_operations_after_a_kill_do_not_mind_the_dead_socket(server: Server, warm: Warm) -> None:
     server.kill()
     assert (server.root / "control.sock").exists()
-    assert run_cli(server.root, "key", "list").exit_code == 0
-    again = warm.start(server.root)
+    assert run_cli(server.place, "key", "list").exit_code == 0
+    again = warm.start(server.place)
     assert again.operate("verify") == {"checked": 0, "bad": []}
     again.stop()
 
 
-def test_a_start_clears_away_what_was_interrupted_whatever_the_clock_says(warm: Warm, root: Path) -> None:
+@pytest.mark.sqlite("elsewhere another process may be receiving there")
+def test_a_start_clears_away_what_was_interrupted_whatever_the_clock_says(warm: Warm, place: Place) -> None:
     """A machine that lost its power may have lost its time, too."""
-    warm.start(root).stop()
-    left = root / "incoming" / "interrupted"
+    warm.start(place).stop()
+    left = place.root / "incoming" / "interrupted"
     left.write_bytes(b"half")
     tomorrow_s = time.time() + 86_400
     os.utime(left, (tomorrow_s, tomorrow_s))
-    server = warm.start(root)
+    server = warm.start(place)
     assert server.incoming() == []
     server.stop()
 
 
+@SOCKET
 def test_only_the_owner_may_open_the_socket(server: Server) -> None:
     for name in ("control.sock", "secret", "lock"):
         assert (server.root / name).stat().st_mode & 0o077 == 0
     server.stop()
 
 
+@SOCKET
 def test_the_socket_of_a_deep_folder(warm: Warm, tmp_path: Path) -> None:
     root = tmp_path / ("d" * 100) / ("e" * 100) / "storage"
     root.parent.mkdir(parents=True)
-    server = warm.start(root)
-    assert json.loads(run_cli(root, "key", "list", "--json").stdout) == []
+    server = warm.start(Place(root, None))
+    assert json.loads(run_cli(server.place, "key", "list", "--json").stdout) == []
     server.stop()
     assert not (root / "control.sock").exists()
 
 
-def refusal(root: Path, **sections: Any) -> str:
+def refusal(place: Place, **sections: Any) -> str:
     """Start where it cannot work; return the one line it says."""
     done = subprocess.run(
         [sys.executable, "-m", "updater", "serve"],
-        env={**os.environ, **environment_of(root, **sections)},
+        env={**os.environ, **place.environment(**sections)},
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -268,47 +280,52 @@ def refusal(root: Path, **sections: Any) -> str:
     return lines[0]
 
 
+@pytest.mark.sqlite("the embedded database has one process; PostgreSQL's may share the folder")
 def test_a_second_service_on_the_folder_is_refused(server: Server) -> None:
-    assert refusal(server.root) == f"Error: storage.root: {server.root} is in use by another process"
+    assert refusal(server.place) == f"Error: storage.root: {server.root} is in use by another process"
     server.create_application()
     server.stop()
 
 
+OBSTACLES = {
+    "damaged database": "database",
+    "damaged secret": "secret is damaged",
+    "file in the way": "incoming",
+    "newer schema": "start the newer version",
+    "locked": "database",
+}
+
+
 @pytest.mark.parametrize(
-    "obstacle", ["damaged database", "damaged secret", "file in the way", "newer schema", "locked"]
+    "obstacle",
+    [
+        pytest.param("damaged database", marks=pytest.mark.sqlite("damages its file")),
+        pytest.param("locked", marks=pytest.mark.sqlite("locks its file")),
+        *("damaged secret", "file in the way", "newer schema"),
+    ],
 )
-def test_a_start_that_cannot_work_says_so_in_one_line(warm: Warm, root: Path, obstacle: str) -> None:
-    assert warm.start(root).stop() == 0
+def test_a_start_that_cannot_work_says_so_in_one_line(warm: Warm, place: Place, obstacle: str) -> None:
+    root = place.root
+    assert warm.start(place).stop() == 0
     assert not list(root.glob("updater.db-*")), "a service that stopped leaves its whole database in one file"
-    holder = None
-    if obstacle == "damaged database":
-        (root / "updater.db").write_bytes(b"no database " * 1000)
-    if obstacle == "damaged secret":
-        (root / "secret").write_bytes(b"")
-    if obstacle == "file in the way":
-        (root / "incoming").rmdir()
-        (root / "incoming").write_bytes(b"")
-    if obstacle in ("newer schema", "locked"):
-        holder = sqlite3.connect(root / "updater.db", isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
-    if holder is not None and obstacle == "newer schema":
-        holder.execute("UPDATE alembic_version SET version_num = '9999'")
-        holder.execute("COMMIT")
-    said = refusal(root)
-    expected = {
-        "damaged database": "database",
-        "damaged secret": "secret is damaged",
-        "file in the way": "incoming",
-        "newer schema": "start the newer version",
-        "locked": "database",
-    }[obstacle]
-    assert expected in said.lower()
-    if holder is not None:
-        holder.close()
+    with ExitStack() as stack:
+        if obstacle == "damaged database":
+            (root / "updater.db").write_bytes(b"no database " * 1000)
+        elif obstacle == "damaged secret":
+            (root / "secret").write_bytes(b"")
+        elif obstacle == "file in the way":
+            (root / "incoming").rmdir()
+            (root / "incoming").write_bytes(b"")
+        elif obstacle == "newer schema":
+            place.ask("UPDATE alembic_version SET version_num = '9999'")
+        else:
+            holder = stack.enter_context(closing(sqlite3.connect(root / "updater.db", isolation_level=None)))
+            holder.execute("BEGIN IMMEDIATE")
+        assert OBSTACLES[obstacle] in refusal(place).lower()
 
 
-def test_a_taken_port_is_refused(server: Server, tmp_path: Path) -> None:
-    said = refusal(tmp_path / "other", server={"port": server.port})
+def test_a_taken_port_is_refused(server: Server, tmp_path: Path, new_database: NewDatabase) -> None:
+    said = refusal(Place(tmp_path / "other", new_database()), server={"port": server.port})
     assert said == f"Error: server.port: cannot listen on 127.0.0.1:{server.port}: Address already in use"
     server.stop()
 

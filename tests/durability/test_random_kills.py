@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from tests.durability.conftest import Launch, Warm
+from tests.durability.conftest import Launch, Place, Warm
 from tests.durability.rounds import Rounds, new_ledger, rounds_of
 
 RUN = "; from updater.cli import main; main()"
@@ -43,18 +42,22 @@ def ended(warm: Warm) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kills", [15, pytest.param(1_000, marks=pytest.mark.long)])
-def test_random_kills(warm: Warm, root: Path, kills: int) -> None:
-    run = Rounds(partial(warm.start, root), OnlyKilled(), new_ledger())
+def test_random_kills(warm: Warm, place: Place, kills: int) -> None:
+    run = Rounds(partial(warm.start, place), OnlyKilled(), new_ledger())
     run.play(rounds_of(kills))
     assert run.ledger.violations == []
 
 
 @pytest.mark.parametrize(
     ("program", "noticed"),
-    [(ANSWERS_FIRST, "lost reports"), (NEVER_SWEEPS, "incoming/")],
-    ids=["answers before it commits", "never sweeps"],
+    [
+        pytest.param(ANSWERS_FIRST, "lost reports", id="answers before it commits"),
+        pytest.param(
+            NEVER_SWEEPS, "incoming/", id="never sweeps", marks=pytest.mark.sqlite("elsewhere no start sweeps")
+        ),
+    ],
 )
-def test_what_a_kill_breaks_is_noticed(launch: Launch, root: Path, program: tuple[str, ...], noticed: str) -> None:
+def test_what_a_kill_breaks_is_noticed(launch: Launch, program: tuple[str, ...], noticed: str) -> None:
     """The control: a service that answers too early, and one that does not clear up."""
     run = Rounds(partial(launch, program=program), OnlyKilled(), new_ledger())
     server = launch(program=program)

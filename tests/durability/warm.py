@@ -1,6 +1,6 @@
-"""Start services quickly: a process that has imported everything forks one that runs `updater serve`.
+"""Start services quickly: a process that has imported everything forks one that runs `updater`.
 
-Speaks JSON lines: `{"environment", "output", "fail_at", "armed", "steps"}` -> `{"pid"}`;
+Speaks JSON lines: `{"words", "environment", "output", "fail_at", "armed", "steps"}` -> `{"pid"}`;
 `{"wait": pid}` -> `{"status"}`.
 """
 
@@ -11,26 +11,37 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from typing import Any
 
-for needed in ("updater.app", "updater.cli.serve", "updater.logs", "aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite"):
+for needed in (
+    "updater.app",
+    "updater.cli.serve",
+    "updater.logs",
+    "updater.database.sqlite",
+    "updater.database.postgres",
+):
     import_module(needed)
+for dialect in ("sqlite.aiosqlite", "postgresql.asyncpg"):
+    import_module(f"sqlalchemy.dialects.{dialect}")
+for driver in ("aiosqlite", "asyncpg"):
+    import_module(driver)
 
 
-def serve(order: dict[str, object]) -> None:
+def run(order: dict[str, Any]) -> None:
     from tests.durability.failpoints import Steps
     from updater.cli import main
 
     os.setsid()
-    output = os.open(str(order["output"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(output, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.environ.update(order["environment"])  # type: ignore[arg-type]
+    os.environ.update(order["environment"])
     if order.get("steps"):
-        Steps(int(str(order["fail_at"])), str(order["steps"]), armed=bool(order["armed"])).install()
+        Steps(order["fail_at"], order["steps"], armed=bool(order["armed"])).install()
     status = 70
     try:
-        main(["serve"], prog_name="updater", standalone_mode=True)
+        main(order["words"], prog_name="updater", standalone_mode=True)
     except SystemExit as ended:
         status = int(ended.code or 0)
     except BaseException:
@@ -49,6 +60,6 @@ if __name__ == "__main__":
         else:
             pid = os.fork()
             if pid == 0:
-                serve(order)
+                run(order)
             answer = {"pid": pid}
         print(json.dumps(answer), flush=True)

@@ -22,10 +22,13 @@ def listening() -> Iterator[socket.socket]:
 
 
 @pytest.mark.timeout(300)
-async def test_a_service_alone_is_restarted_and_refuses_nobody(tmp_path: Path, listening: socket.socket) -> None:
+async def test_a_service_alone_is_restarted_and_refuses_nobody(
+    tmp_path: Path, listening: socket.socket, database_url: str | None
+) -> None:
     root, descriptor = tmp_path / "data", listening.fileno()
+    storage = {"root": str(root), "database_url": database_url}
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    with serving(root, listening=descriptor) as first:
+    with serving(root, listening=descriptor, storage=storage) as first:
         assert first.url == url
         path = await asyncio.to_thread(first.publish, b"bytes")
         load = Load(url, CHECK)
@@ -35,7 +38,7 @@ async def test_a_service_alone_is_restarted_and_refuses_nobody(tmp_path: Path, l
             early = asyncio.create_task(download(url, path, "", took_s=0.1))
             await asyncio.sleep(0.5)
             assert not early.done(), "it waits for the next service instead of being refused"
-            with serving(root, listening=descriptor):
+            with serving(root, listening=descriptor, storage=storage):
                 await load.until(load.answered + 300)
                 assert "status 200" in str(await early)
                 await load.__aexit__()

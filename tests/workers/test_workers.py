@@ -236,6 +236,7 @@ async def test_workers_count_limits_together(start: Start, redis_server: Redis) 
     pytest.fail("Redis was late three times")
 
 
+@pytest.mark.sqlite("about its one process")
 def test_sqlite_has_one_process_and_the_start_says_why(tmp_path: Path) -> None:
     with serving(tmp_path / "data", server={"workers": 2}) as started:
         assert started.process.wait(60) == 1

@@ -2,7 +2,9 @@
 
     <data folder>/deployments/<deployment>/
         lock                    held (flock) by the one process that carries a run out
-        runs/<run>/plan.json    what to do; written before the start
+        turn                    held (flock) while a process asks git, or decides what to begin
+        runs/<run>/plan.json    what to do; written before the start. Held (flock) by the one process that watches the
+                                run, which is to bring it into the database
         runs/<run>/state.json   the checkpoint, replaced whole and flushed before each step begins
         runs/<run>/journal      one JSON event a line, in order; flushed with each checkpoint
         runs/<run>/imported     the database has it all
@@ -27,13 +29,16 @@ from pathlib import Path
 from typing import Any
 
 from updater.clock import utc_now
+from updater.deployments.locks import try_lock
 from updater.deployments.model import Event, Level, Outcome, Plan, RunState, StepReport
 
-PLAN, STATE, JOURNAL, IMPORTED, OUTPUT, LOCK = "plan.json", "state.json", "journal", "imported", "runner.log", "lock"
+PLAN, STATE, JOURNAL, IMPORTED, OUTPUT = "plan.json", "state.json", "journal", "imported", "runner.log"
+LOCK, TURN = "lock", "turn"
 _RESERVE, _RESERVE_BYTES = "reserve", 65_536
 _RUN_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _POLL_S = 0.1
 _LOCK_PATIENCE_S = 0.5
+_UNBORN_S = 60
 
 
 class RunFolder:
@@ -44,14 +49,24 @@ class RunFolder:
         self.run = path.name
 
     @classmethod
-    def create(cls, home: Path, plan: Plan) -> RunFolder:
-        """Write a plan down, durably, in a new folder below a deployment's `home`."""
-        folder = cls(home / "runs" / plan.run)
-        folder.path.mkdir(parents=True)
-        _replace(folder.path / PLAN, plan.to_tree())
+    def create(cls, home: Path, plan: Plan) -> tuple[RunFolder, int]:
+        """Write a plan down, durably, in a new folder below a deployment's `home`; return it, and its watch, held.
+
+        It gets its name when it is whole: nobody finds a run that is not watched, and withdraws it.
+        """
+        folder, unborn = cls(home / "runs" / plan.run), cls(home / "runs" / f".{plan.run}")
+        unborn.path.mkdir(parents=True)
+        _replace(unborn.path / PLAN, plan.to_tree())
+        watch = unborn.try_watch()
+        assert watch is not None  # noqa: S101 - nobody else knows of it
+        unborn.path.rename(folder.path)
         for parent in (home / "runs", home, home.parent):
             _flush_folder(parent)
-        return folder
+        return folder, watch
+
+    def try_watch(self) -> int | None:
+        """Take the watch over this run; return its descriptor, or None when another process has it."""
+        return try_lock(self.path / PLAN)
 
     def find_plan(self) -> Plan | None:
         """Return the plan, or None when it was never wholly written."""
@@ -115,6 +130,13 @@ def prune(home: Path, keep: int) -> None:
     """Remove the oldest runs that the database has, beyond the newest `keep`."""
     for folder in [each for each in list_runs(home) if each.imported][:-keep]:
         folder.remove()
+
+
+def remove_unborn(home: Path) -> None:
+    """Remove what a process left that was killed while it wrote a plan down."""
+    for path in (home / "runs").glob(".*"):
+        if time.time() - path.stat().st_mtime > _UNBORN_S:
+            RunFolder(path).remove()
 
 
 def is_running(home: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
@@ -39,15 +40,25 @@ class Runs:
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._released = asyncio.Event()
         self._recovering = False
+        # Runs that cannot be read, or were given up: not looked at again and again.
+        self._hopeless: set[str] = set()
 
     async def start(self) -> None:
-        """Import what ended while nobody looked, and watch what still runs. Restarts nothing."""
+        """Import what ended while nobody looked, and watch what still runs. Restarts nothing.
+
+        Again now and then, since the process that watched a run may be gone.
+        """
         for deployment in self._deployments:
+            await asyncio.to_thread(journal.remove_unborn, self.home(deployment))
             for folder in await asyncio.to_thread(journal.list_runs, self.home(deployment)):
+                if folder.imported or folder.run in self._hopeless:
+                    continue
                 try:
-                    if not folder.imported:
-                        await self._pick_up(deployment, folder)
-                except (Failure, ConfigurationError, OSError, ValueError, KeyError) as error:
+                    await self._pick_up(deployment, folder)
+                except Failure as failure:
+                    _log.warning("deployment.watch", run=folder.run, reason=failure.message)
+                except (ConfigurationError, OSError, ValueError, KeyError) as error:
+                    self._hopeless.add(folder.run)
                     _log.error("deployment.unreadable", run=folder.run, reason=str(error))
             await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
 
@@ -58,7 +69,7 @@ class Runs:
         """
         for deployment in self._deployments:
             folder = await asyncio.to_thread(self.find_unfinished, deployment)
-            if folder is not None:
+            if folder is not None and folder.run not in self._hopeless:
                 self.take_up(deployment, folder)
         self._recovering = True
 
@@ -150,16 +161,18 @@ class Runs:
         return plan.run
 
     async def _begin_whole(self, plan: Plan) -> None:
-        folder = await asyncio.to_thread(journal.RunFolder.create, self.home(plan.deployment), plan)
+        folder, watch = await asyncio.to_thread(journal.RunFolder.create, self.home(plan.deployment), plan)
         try:
             if plan.update_id is not None:
                 turn = Turn.APPLY if plan.kind is Kind.APPLY else Turn.ROLL_BACK
                 await self._store.turn(plan.update_id, turn, utc_now(), run=plan.run)
             await self._launch(plan)
-        except Failure:
-            await self._withdraw(folder)
+        except BaseException as failure:
+            if isinstance(failure, Failure):
+                await self._withdraw(folder)
+            os.close(watch)
             raise
-        self._watch(plan.deployment, folder)
+        self._watch(plan.deployment, folder, watch)
 
     async def _launch(self, plan: Plan) -> None:
         """Start the process that carries a run out, or takes it up again."""
@@ -189,20 +202,35 @@ class Runs:
         await asyncio.to_thread(folder.remove)
 
     async def _pick_up(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
-        alive = await asyncio.to_thread(journal.is_running, self.home(deployment))
-        state = folder.find_state()
+        if folder.find_plan() is None:
+            folder.remove()
+            return
+        watch = folder.try_watch()
+        if watch is None:
+            return
+        try:
+            alive = await asyncio.to_thread(journal.is_running, self.home(deployment))
+            state = folder.find_state()
+            if not alive and state is None:
+                await self._withdraw(folder)
+            elif not alive and state is not None and state.finished:
+                await imports.import_finished(folder, self._store, git_of(deployment))
+        finally:
+            os.close(watch)
         if alive:
             self._watch(deployment, folder)
-        elif state is None:
-            await self._withdraw(folder)
-        elif state.finished:
-            await imports.import_finished(folder, self._store, git_of(deployment))
 
-    def _watch(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
-        if folder.run not in self._watches:
+    def _watch(self, deployment: DeploymentSettings, folder: journal.RunFolder, watch: int | None = None) -> None:
+        """Watch a run, unless another process does; `watch` is the descriptor when we have it already."""
+        watch = folder.try_watch() if watch is None else watch
+        if watch is not None:
             task = asyncio.create_task(self._watch_run(deployment, folder), name=f"watch {folder.run}")
             self._watches[folder.run] = task
-            task.add_done_callback(lambda _: self._watches.pop(folder.run, None))
+            task.add_done_callback(lambda _: self._watched(folder, watch))
+
+    def _watched(self, folder: journal.RunFolder, watch: int) -> None:
+        self._watches.pop(folder.run, None)
+        os.close(watch)
 
     async def _watch_run(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
         """Import a run as it goes; take it up again when its process is gone before its end."""
@@ -239,6 +267,7 @@ class Runs:
                 _log.warning("deployment.watch", run=folder.run, reason=failure.message)
                 await asyncio.sleep(1)
             await asyncio.sleep(_POLL_S)
+        self._hopeless.add(folder.run)
         _log.error("deployment.given_up", run=folder.run, launches=launches)
 
     async def _until_free(self, deployment: DeploymentSettings) -> None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from updater.clock import utc_now
 from updater.config import pick_environment
-from updater.deployments import imports, journal
+from updater.deployments import imports, journal, locks
 from updater.deployments.git import Git
 from updater.deployments.model import (
     Check,
@@ -50,7 +51,6 @@ class DeploymentService:
     def __init__(self, deployments: Sequence[DeploymentSettings], root: Path, store: DeploymentStore) -> None:
         self._deployments = {each.id: each for each in deployments}
         self._store = store
-        self._locks = {each: asyncio.Lock() for each in self._deployments}
         self.runs = Runs(deployments, root, store)
 
     @property
@@ -76,7 +76,7 @@ class DeploymentService:
         """
         deployment = self.get(deployment_id)
         git = git_of(deployment)
-        async with self._locks[deployment.id]:
+        async with self._turn(deployment):
             await git.check_names()
             await git.check_checkout()
             if not await self.runs.is_running(deployment):
@@ -134,7 +134,7 @@ class DeploymentService:
         deployment = self.get(deployment_id if update is None else update.deployment)
         if update is not None:
             next_status(update.status, Turn.APPLY)
-        async with self._locks[deployment.id]:
+        async with self._turn(deployment):
             await self._refuse(deployment)
             plan = self._plan(deployment, Kind.APPLY)
             if update is not None:
@@ -160,7 +160,7 @@ class DeploymentService:
             raise Conflict("Only the newest applied update can be rolled back")
         if not update.rollback_possible or update.previous_commit in (None, update.commit):
             raise Conflict("This update cannot be rolled back")
-        async with self._locks[deployment.id]:
+        async with self._turn(deployment):
             await self._refuse(deployment)
             plan = self._plan(deployment, Kind.ROLLBACK)
             return await self.runs.begin(
@@ -189,7 +189,7 @@ class DeploymentService:
             raise Invalid({"description": "expected at most 10000 characters"})
         if ref is not None:
             await git_of(deployment).check_ref(ref)
-        async with self._locks[deployment.id]:
+        async with self._turn(deployment):
             for each in await self._store.list_updates(deployment.id):
                 if each.version == version and each.status is UpdateStatus.PENDING:
                     raise Conflict(f"Version {version} is announced already")
@@ -231,6 +231,10 @@ class DeploymentService:
         """Return the log of a deployment over all its runs, newest line first."""
         deployment = self.get(deployment_id)
         return await self._store.list_deployment_logs(deployment.id, level=level, limit=limit, offset=offset)
+
+    def _turn(self, deployment: DeploymentSettings) -> AbstractAsyncContextManager[None]:
+        """Wait until no process asks this checkout's git, or decides what to begin or record; then be the one."""
+        return locks.turn(self.runs.home(deployment) / journal.TURN)
 
     def _plan(self, deployment: DeploymentSettings, kind: Kind) -> Plan:
         now = utc_now()

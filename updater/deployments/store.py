@@ -73,7 +73,9 @@ class DeploymentStore:
         """
         async with self._database.write() as connection:
             row = (
-                await connection.execute(select(deployment_update).where(deployment_update.c.id == update_id))
+                await connection.execute(
+                    select(deployment_update).where(deployment_update.c.id == update_id).with_for_update()
+                )
             ).first()
             if row is None:
                 raise NotFound("update", f"There is no update with id {update_id}")

@@ -1,0 +1,40 @@
+"""Which of several processes on a machine looks after what: locks on files, which the kernel ends with their holder."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from updater.errors import Unavailable
+
+_POLL_S = 0.05
+
+
+def try_lock(path: Path, *, make: bool = False) -> int | None:
+    """Take the lock on a file; return its descriptor, or None when another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@asynccontextmanager
+async def turn(path: Path) -> AsyncIterator[None]:
+    """Wait for the lock on a file, made when missing, and hold it for the block. Raises Unavailable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while (descriptor := try_lock(path, make=True)) is None:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(_POLL_S)
+    except OSError as error:
+        raise Unavailable(f"The folder of this deployment cannot be used: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
