@@ -202,10 +202,11 @@ async def _control(services: Services, path: Path) -> AsyncIterator[None]:
 async def _first_key(services: Services, announce: Callable[[str], None]) -> None:
     """Make an admin key when nobody could sign in otherwise."""
     access = services.settings.access
-    if not access.enabled or access.api_keys or await services.access.list_keys():
+    if not access.enabled or access.api_keys:
         return
-    _, text = await services.access.create_key("first admin", "admin")
-    announce(f"admin key (shown only now): {text}")
+    text = await services.access.create_first_key()
+    if text is not None:
+        announce(f"admin key (shown only now): {text}")
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ async def test_a_lock_does_not_stop_the_event_loop(impatient_database: Database,
     assert turns > 10, "the loop went on while the writers waited"
 
 
-@pytest.mark.sqlite("one writer at a time, whatever it reads; on PostgreSQL it locks what it changes: test_races.py")
+@pytest.mark.sqlite("one writer at a time, whatever it reads; PostgreSQL: tests/database/races")
 async def test_no_write_is_lost_between_writers(database: Database) -> None:
     async def add_one() -> None:
         async with database.write() as connection:

@@ -28,6 +28,7 @@ import pytest
 from tests.conftest import KEYS, settings_tree
 from updater.app import open_services
 from updater.config import load
+from updater.errors import ConfigurationError, Failure
 from updater.operations import OPERATIONS
 
 READY_S = 5.0
@@ -172,8 +173,14 @@ class Server:
         return json.loads(lines[-1])["result"]
 
     async def _operate_beside(self, operation: str, arguments: dict[str, Any]) -> Any:
-        async with open_services(load(None, self.place.environment())) as services:
-            events = [event async for event in OPERATIONS[operation](services, **arguments)]
+        """Fails as the socket does when the service is gone, or its disk."""
+        if is_gone(self.pid):
+            raise ConnectionRefusedError
+        try:
+            async with open_services(load(None, self.place.environment())) as services:
+                events = [event async for event in OPERATIONS[operation](services, **arguments)]
+        except (Failure, ConfigurationError) as failure:
+            raise ConnectionError from failure
         return events[-1]["result"]
 
     def send(self, number: signal.Signals) -> None:

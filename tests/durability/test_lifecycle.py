@@ -63,8 +63,8 @@ def stop_s(server: Server) -> float:
 
 
 @pytest.mark.parametrize("client", ["nobody", "a connection", "an idle client", "half a request"])
-def test_an_idle_service_stops_at_once(warm: Warm, root: Path, client: str) -> None:
-    server = warm.start(root, server={"drain_s": 2 * AT_ONCE_S})
+def test_an_idle_service_stops_at_once(warm: Warm, place: Place, client: str) -> None:
+    server = warm.start(place, server={"drain_s": 2 * AT_ONCE_S})
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         if client == "an idle client":
             connection.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n")

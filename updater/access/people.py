@@ -88,21 +88,23 @@ class PeopleService:
         found = await self._find(name)
         user, kept = found if found is not None else (None, None)
         fits = await self._passwords.fits(kept, password)
-        if user is None or not fits or user.disabled_at is not None:
-            raise Unauthenticated("The name or the password is wrong")
         now = self._clock()
-        await self._store.note_sign_in(user.id, now)
-        return await self._open(user, now, now + self._lasts, self._idle_s)
+        if user is not None and fits and user.disabled_at is None:
+            opened = await self._open(user, now, now + self._lasts, self._idle_s, kept)
+            if opened is not None:
+                return opened
+        raise Unauthenticated("The name or the password is wrong")
 
     async def open_script_session(self, name: str, minutes: float) -> tuple[str, Session]:
         """Open a session that lasts exactly so long, for a script. Raises Invalid, NotFound, Conflict."""
         if not 0 < minutes <= _MAX_SCRIPT_MINUTES:
             raise Invalid({"minutes": f"expected more than 0 and at most {_MAX_SCRIPT_MINUTES}"})
         user = await self.get_user(name)
-        if user.disabled_at is not None:
-            raise Conflict(f"{user.name} is disabled")
         now = self._clock()
-        return await self._open(user, now, now + timedelta(minutes=minutes), None)
+        opened = await self._open(user, now, now + timedelta(minutes=minutes), None, None)
+        if opened is None:
+            raise Conflict(f"{user.name} is disabled")
+        return opened
 
     async def find_session(self, presented: str) -> Session | None:
         """Return the session with this id when it is still good, and note that it was used."""
@@ -128,11 +130,12 @@ class PeopleService:
         # PostgreSQL has no text with a null character in it, and refuses to look for one.
         return await self._store.find_user(cleaned) if is_name(cleaned) else None
 
-    async def _open(self, user: User, now: datetime, expires_at: datetime, idle_s: int | None) -> tuple[str, Session]:
+    async def _open(
+        self, user: User, now: datetime, expires_at: datetime, idle_s: int | None, password_hash: str | None
+    ) -> tuple[str, Session] | None:
         session_id = new_session_id()
         session = Session(session_digest(self._secret, session_id), user, now, now, expires_at, idle_s)
-        await self._store.insert_session(session)
-        return session_id, session
+        return (session_id, session) if await self._store.insert_session(session, password_hash) else None
 
     # -- forms
 

@@ -8,7 +8,7 @@ from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
 from updater.access.principals import EVERYBODY, Level, Principal
 from updater.access.store import AccessStore
 from updater.clock import Clock, utc_now
-from updater.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings, ApiKeySettings
 
 
@@ -86,6 +86,18 @@ class AccessService:
         await self.load()
         return next(each for each in await self._store.list_keys() if each.digest == digest), text
 
+    async def create_first_key(self) -> str | None:
+        """Make an admin key when there never was any key; return its text, which is kept nowhere.
+
+        Of several processes that start at once, one makes it.
+        """
+        text = new_key()
+        key = ApiKey(None, "first admin", key_digest(self._secret, text), Level.ADMIN, None, self._clock(), None)
+        if not await self._store.insert_key(key, only_first=True):
+            return None
+        await self.load()
+        return text
+
     async def list_keys(self) -> list[ApiKey]:
         """Return the keys of the database, revoked ones too."""
         await self.flush_used()
@@ -101,7 +113,11 @@ class AccessService:
         """Write down when keys were last used. Called now and then: a write on each request would cost a flush."""
         used, self._used = self._used, {}
         if used:
-            await self._store.note_used(used)
+            try:
+                await self._store.note_used(used)
+            except Failure:
+                self._used = {**used, **self._used}
+                raise
 
 
 def _configured(secret: bytes, each: ApiKeySettings) -> ApiKey:

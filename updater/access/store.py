@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, insert, or_, select, update
 
 from updater.access.keys import ApiKey
 from updater.access.principals import Level
@@ -44,8 +44,8 @@ class AccessStore:
                 for row in rows
             ]
 
-    async def insert_key(self, key: ApiKey) -> int:
-        """Add a key; return its id."""
+    async def insert_key(self, key: ApiKey, *, only_first: bool = False) -> bool:
+        """Add a key; `only_first`, when there is none. Return whether it was added."""
         values = {
             "name": key.name,
             "digest": key.digest,
@@ -55,9 +55,12 @@ class AccessStore:
             "expires_at": key.expires_at,
         }
         async with self._database.write() as connection:
-            new_id = await connection.scalar(insert(api_key).values(values).returning(api_key.c.id))
+            # Here already, since it makes those wait who look at the same moment whether there is a key.
             await self._database.announce(connection, KEYS)
-            return int(new_id)
+            if only_first and await connection.scalar(select(exists(select(api_key.c.id)))):
+                return False
+            await connection.execute(insert(api_key).values(values))
+            return True
 
     async def revoke_key(self, key_id: int, now: datetime) -> bool:
         """Revoke a key; return whether there was a usable one."""
@@ -70,8 +73,11 @@ class AccessStore:
     async def note_used(self, used: Mapping[str, datetime]) -> None:
         """Keep when keys, by their digest, were last used."""
         async with self._database.write() as connection:
-            for digest, at in used.items():
-                await connection.execute(update(api_key).where(api_key.c.digest == digest).values(last_used_at=at))
+            # In one order everywhere, so that two processes never wait for each other.
+            for digest, at in sorted(used.items()):
+                earlier = or_(api_key.c.last_used_at.is_(None), api_key.c.last_used_at < at)
+                statement = update(api_key).where(api_key.c.digest == digest, earlier)
+                await connection.execute(statement.values(last_used_at=at))
 
 
 class PeopleStore:
@@ -113,14 +119,16 @@ class PeopleStore:
             await connection.execute(changed.values(disabled_at=disabled_at))
             await connection.execute(delete(session).where(session.c.user_id == user_id))
 
-    async def note_sign_in(self, user_id: int, now: datetime) -> None:
-        """Keep when a user last signed in."""
-        async with self._database.write() as connection:
-            changed = update(user_account).where(user_account.c.id == user_id)
-            await connection.execute(changed.values(last_sign_in_at=now))
+    async def insert_session(self, opened: Session, password_hash: str | None) -> bool:
+        """Add a session, and remove those that are over by then; return whether its user may still have one.
 
-    async def insert_session(self, opened: Session) -> None:
-        """Add a session, and remove those that are over by then."""
+        Not when the user was disabled, or given another password than the one that was checked, if one was: who does
+        that ends all sessions, and must not miss this one.
+        """
+        user = user_account.c
+        fits = [user.id == opened.user.id, user.disabled_at.is_(None)]
+        if password_hash is not None:
+            fits.append(user.password_hash == password_hash)
         values = {
             "digest": opened.digest,
             "user_id": opened.user.id,
@@ -130,8 +138,15 @@ class PeopleStore:
             "idle_s": opened.idle_s,
         }
         async with self._database.write() as connection:
+            held = select(user.id).where(*fits).with_for_update(key_share=True)
+            if await connection.scalar(held) is None:
+                return False
+            if password_hash is not None:
+                signed_in = update(user_account).where(user.id == opened.user.id)
+                await connection.execute(signed_in.values(last_sign_in_at=opened.created_at))
             await connection.execute(delete(session).where(session.c.expires_at <= opened.created_at))
             await connection.execute(insert(session).values(values))
+            return True
 
     async def find_session(self, digest: str) -> Session | None:
         """Return a session with its user, whether it is still good or not."""

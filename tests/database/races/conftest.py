@@ -1,0 +1,93 @@
+"""Two processes on one PostgreSQL, as far as their stores and services go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.database.races.interleaving import Interleaving, pauses
+from tests.servers.postgres import Postgres
+from updater.access.people import PeopleService
+from updater.access.store import AccessStore, PeopleStore
+from updater.artifacts.local import LocalBlobStore
+from updater.artifacts.service import ArtifactService
+from updater.artifacts.store import ArtifactStore
+from updater.catalog.model import Checksum, Draft, ExternalFile
+from updater.catalog.platforms import Target
+from updater.catalog.service import CatalogService
+from updater.catalog.store import CatalogStore
+from updater.catalog.versions import parse_version
+from updater.database.engine import Database
+from updater.database.opening import open_database
+from updater.deployments.store import DeploymentStore
+from updater.settings import AccessSettings
+from updater.telemetry.model import Report
+from updater.telemetry.store import TelemetryStore
+
+LINUX, WINDOWS = Target("linux", "amd64"), Target("windows", "amd64")
+FILE = ExternalFile("https://example.com/x", Checksum("sha256", "0" * 64), 1)
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+# The last statement of a transaction that others hear of.
+LAST = "UPDATE revision"
+SECRET, PASSWORD = b"s" * 32, "correct horse battery"
+
+
+@dataclass
+class Process:
+    """What one process has of its own."""
+
+    database: Database
+    catalog: CatalogService
+    artifacts: ArtifactService
+    telemetry: TelemetryStore
+    deployments: DeploymentStore
+    keys: AccessStore
+    people: PeopleService
+
+
+Processes = tuple[Process, Process]
+
+
+@pytest.fixture
+async def url(postgres: Postgres) -> str:
+    return postgres.create_database()
+
+
+@pytest.fixture
+async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
+    """Two processes that know an application."""
+    async with AsyncExitStack() as stack:
+        both = []
+        for _ in range(2):
+            database = await stack.enter_async_context(open_database(url, tmp_path))
+            store = ArtifactStore(database)
+            blobs = LocalBlobStore(tmp_path)
+            stack.callback(blobs.close)
+            catalog = CatalogService(CatalogStore(database), store, database, clock=lambda: NOW)
+            artifacts = ArtifactService(blobs, store, database, max_bytes=1000)
+            people = PeopleService(PeopleStore(database), AccessSettings(), secret=SECRET, clock=lambda: NOW)
+            telemetry, deployments = TelemetryStore(database), DeploymentStore(database)
+            both.append(Process(database, catalog, artifacts, telemetry, deployments, AccessStore(database), people))
+        await both[0].catalog.create_application("my-app", name="", platforms=("linux", "windows"), extra={})
+        for each in both:
+            await each.catalog.load()
+        yield both[0], both[1]
+
+
+@pytest.fixture
+def meet(url: str) -> Iterator[Interleaving]:
+    with pauses():
+        yield Interleaving(url)
+
+
+def draft(version: str, target: Target = LINUX) -> Draft:
+    return Draft(parse_version(version), target)
+
+
+def report(target_version: str = "2.0.0", **more: object) -> Report:
+    return Report("my-app", "1.0.0", target_version, "linux", "amd64", "completed", NOW, **more)  # type: ignore[arg-type]
