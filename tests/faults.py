@@ -56,7 +56,14 @@ class Delay:
     seconds: float
 
 
-Fault = CutAnswer | CutRequest | LoseAnswer | Refuse | EndAnswer | Swallow | Delay
+@dataclass(frozen=True)
+class Throttle:
+    """Pass everything on, but the request at no more than this rate."""
+
+    bytes_per_s: int
+
+
+Fault = CutAnswer | CutRequest | LoseAnswer | Refuse | EndAnswer | Swallow | Delay | Throttle
 
 
 class FaultProxy:
@@ -122,7 +129,7 @@ class FaultProxy:
         if isinstance(fault, EndAnswer):
             writer.close()
             await writer.wait_closed()
-        elif fault is not None and not isinstance(fault, Delay):
+        elif fault is not None and not isinstance(fault, Delay | Throttle):
             _reset(writer)
 
     async def _pass_on(
@@ -138,8 +145,9 @@ class FaultProxy:
             return
         limits = {CutRequest: (0, None), CutAnswer: (None, 0), EndAnswer: (None, 0)}.get(type(fault), (None, None))
         after = getattr(fault, "after_bytes", 0)
+        rate = fault.bytes_per_s if isinstance(fault, Throttle) else None
         copies = [
-            asyncio.create_task(_copy(*pair, None if limit is None else after))
+            asyncio.create_task(_copy(*pair, None if limit is None else after, rate if pair is up else None))
             for pair, limit in zip((up, down), limits, strict=True)
         ]
         try:
@@ -150,7 +158,12 @@ class FaultProxy:
             await asyncio.gather(*copies, return_exceptions=True)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int | None = None) -> None:
+async def _copy(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    limit_bytes: int | None = None,
+    bytes_per_s: int | None = None,
+) -> None:
     passed = 0
     while limit_bytes is None or passed < limit_bytes:
         wanted = 65536 if limit_bytes is None else min(65536, limit_bytes - passed)
@@ -160,6 +173,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limi
         writer.write(block)
         await writer.drain()
         passed += len(block)
+        if bytes_per_s is not None:
+            await asyncio.sleep(len(block) / bytes_per_s)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

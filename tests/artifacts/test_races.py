@@ -202,6 +202,6 @@ async def test_an_upload_that_fails_leaves_nothing(
 
 
 async def wait_for(done: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not done():
             await asyncio.sleep(0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import FaultProxy, Throttle
 from tests.servers.ceph import Ceph
 from tests.workers.processes import Started, serving, wait_until
 
@@ -55,22 +57,30 @@ def test_the_configured_store_needs_no_secret_on_the_command_line(tmp_path: Path
 
 
 @pytest.mark.parametrize("victim", ["command", "service"])
-def test_what_is_killed_on_the_way_leaves_no_mess(tmp_path: Path, ceph: Ceph, victim: str) -> None:
-    url = ceph.url(ceph.make_bucket())
+async def test_what_is_killed_on_the_way_leaves_no_mess(tmp_path: Path, ceph: Ceph, victim: str) -> None:
+    """The way to the store is slow, so that all is not copied before the first copy is seen."""
+    bucket = ceph.make_bucket()
+    async with FaultProxy(ceph.port) as proxy:
+        proxy.standing = Throttle(100_000)
+        slowly = ceph.url(bucket, port=proxy.port)
+        await asyncio.to_thread(kill_on_the_way, tmp_path, ceph, victim, (bucket, slowly))
+
+
+def kill_on_the_way(tmp_path: Path, ceph: Ceph, victim: str, target: tuple[str, str]) -> None:
+    bucket, slowly = target
     with serving(tmp_path / "data") as started:
         publish(started, 40)
-        command = [sys.executable, "-m", "updater", "migrate-blobs", "local", url]
+        command = [sys.executable, "-m", "updater", "migrate-blobs", "local", slowly]
         migrating = subprocess.Popen(
             command, env=started.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        bucket = url.partition("//")[2].partition("/")[0]
         wait_until(lambda: any("blobs/" in key for key in ceph.keys(bucket)), "the first copy")
         if victim == "command":
             migrating.kill()
             migrating.communicate()
             wait_until(lambda: started.events("control.interrupted"), "the line in the log")
             assert started.events("control.failed") == started.events("aiohttp.server") == []
-            assert run(started, "local", url).returncode == 0
+            assert run(started, "local", ceph.url(bucket)).returncode == 0
             return
         os.kill(started.process.pid, signal.SIGKILL)
         said = migrating.communicate(timeout=60)[1]

@@ -134,7 +134,7 @@ async def test_it_is_done_by_itself(start_service: StartService, monkeypatch: py
     await past.run(1, *FAILED)
     await past.run(2, *FAILED)
     keeping = asyncio.create_task(background.keep_bounds(services))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while await past.left() != [("2.0", 3)]:
             await asyncio.sleep(0.02)
     keeping.cancel()

@@ -9,6 +9,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class Client:
 
     async def ask(self, path: str = "/api/v1/docs") -> Answer:
         self.writer.write(request_bytes(path=path))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await read_answer(self.reader)
 
     async def hold(self, number: int) -> None:
@@ -74,6 +75,31 @@ async def figures(service: Service) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines if "created" not in name}
 
 
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def until_held(service: Service, count: int) -> None:
+    """Wait until so many uploads have begun."""
+    incoming = Path(service.services.settings.storage.root) / "incoming"
+
+    async def begun() -> bool:
+        return len(list(incoming.iterdir())) == count
+
+    await until(begun)
+
+
+async def until_alone(service: Service) -> None:
+    """Wait until nobody is connected but who asks."""
+
+    async def alone() -> bool:
+        return (await figures(service))["updater_connections"] == 1
+
+    await until(alone)
+
+
 async def start(start_service: StartService, most: int, most_per_address: int, **more: Any) -> Service:
     server = {"max_connections": most, "max_connections_per_address": most_per_address, **more}
     service = await start_service(server=server)
@@ -108,13 +134,13 @@ async def test_where_nobody_is_idle_a_new_connection_is_refused(
     held = [await connect(service) for _ in range(4)]
     for number, each in enumerate(held):
         await each.hold(number)
-    await asyncio.sleep(0.1)
+    await until_held(service, 4)
     await figures(service)
     if bounds[0]:
         await service.session.close()
         held.append(await connect(service, "127.0.0.1"))
         await held[-1].hold(4)
-        await asyncio.sleep(0.1)
+        await until_held(service, 5)
     for _ in range(3):
         answer = await (await connect(service)).ask()
         assert (answer.status, answer.headers["Retry-After"], answer.headers["Connection"]) == (503, "5", "close")
@@ -123,7 +149,7 @@ async def test_where_nobody_is_idle_a_new_connection_is_refused(
         assert await (await connect(service, "127.0.0.3")).is_open()
         assert (await figures(service))['updater_refused_connections_total{bound="address"}'] == 3
     held[0].writer.transport.abort()
-    await asyncio.sleep(0.1)
+    await until_held(service, len(held) - 1)
     assert await (await connect(service)).is_open()
     said = [json.loads(line) for line in lines.getvalue().splitlines()]
     refused = [each for each in said if each["event"] == "connections.refused"]
@@ -160,6 +186,5 @@ async def test_places_are_given_back(start_service: StartService, connect: Conne
         clients[1].writer.write(b"nonsense\r\n\r\n")
         for each in clients:
             each.writer.close() if round_number % 2 else each.writer.transport.abort()
-        await asyncio.sleep(0.1)
-    assert (await figures(service))["updater_connections"] == 1
+        await until_alone(service)
     assert (await figures(service)).get('updater_refused_connections_total{bound="address"}', 0) == 0

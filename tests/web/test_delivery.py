@@ -264,7 +264,7 @@ async def test_handed_over_downloads_are_counted(remote: Any) -> None:
     service = await remote()
     for headers in ({}, {"Range": "bytes=0-9"}, {"Range": f"bytes=10-{len(DATA)}"}, {"Range": "bytes=10-19"}):
         assert (await get(service, **headers))[0].status == 302
-    async with asyncio.timeout(5):  # counts are written behind the answers
+    async with asyncio.timeout(30):  # counts are written behind the answers
         while await service.services.telemetry.download_counts(1) != (2, 2):
             await asyncio.sleep(0.02)
 

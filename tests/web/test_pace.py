@@ -98,7 +98,7 @@ class Sender:
             if answer.done():
                 self.rest = data[start + piece_bytes :]
                 break
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             status, self.headers = await answer
         return status
 
@@ -115,12 +115,12 @@ async def test_a_body_that_creeps_in_ends_with_408(start_service: StartService, 
     await sender.open()
     began_s = time.monotonic()
     assert await sender.send(10, 0.05) == 408
-    assert 0.3 < time.monotonic() - began_s < 3
+    assert 0.3 < time.monotonic() - began_s < 15
     assert incoming(service) == []
     assert sender.headers["Connection"] == "close"
     # Also when the client sends the rest now.
     sender.writer.write(sender.rest)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await sender.reader.read()
     assert sender.reader.at_eof()
     sender.writer.close()
@@ -151,15 +151,15 @@ async def test_a_slow_disk_is_not_the_clients_fault(
     write = StagedFile.write
 
     def write_slowly(self: StagedFile, batch: bytes) -> None:
-        time.sleep(len(batch) / 500_000)
+        time.sleep(len(batch) / 150_000)
         write(self, batch)
 
     monkeypatch.setattr(StagedFile, "write", write_slowly)
-    service = await start_service(server={"min_bytes_per_s": 1_000_000})
+    service = await start_service(server={"min_bytes_per_s": 300_000})
     await service.application()
     began_s = time.monotonic()
-    await service.publish(bytes(1_000_000), "1.0.0")
-    assert time.monotonic() - began_s > 1.5
+    await service.publish(bytes(500_000), "1.0.0")
+    assert time.monotonic() - began_s > 2.5
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ async def test_a_slow_client_above_the_rate_goes_on(
         assert not server.ended.is_set()
         await asyncio.sleep(0.3)
         while not server.ended.is_set():
-            await asyncio.wait_for(loop.sock_recv(sock, 2**20), 5)
+            await asyncio.wait_for(loop.sock_recv(sock, 2**20), 20)
     assert (await server.last_sent()).ending is Ending.COMPLETE
 
 
@@ -279,11 +279,11 @@ async def test_who_does_not_take_an_answer_is_cut_off(
     ):
         with await connected_with_small_buffer(int(service.url.rpartition(":")[2])) as sock:
             asking = asyncio.create_task(loop.sock_sendall(sock, request_bytes(path=path) * 20_000))
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(30):
                 while sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != errno.ECONNRESET:
                     await asyncio.sleep(0.05)
                     try:
-                        await asyncio.wait_for(loop.sock_recv(sock, piece_bytes), 5) if piece_bytes else None
+                        await asyncio.wait_for(loop.sock_recv(sock, piece_bytes), 20) if piece_bytes else None
                     except ConnectionResetError:
                         break
             asking.cancel()
@@ -300,4 +300,4 @@ async def test_who_takes_an_answer_slowly_gets_it(start_service: StartService, m
         taken_bytes = 0
         while taken_bytes < 1_000_000:
             await asyncio.sleep(0.05)
-            taken_bytes += len(await asyncio.wait_for(loop.sock_recv(sock, 25_000), 5))
+            taken_bytes += len(await asyncio.wait_for(loop.sock_recv(sock, 25_000), 20))

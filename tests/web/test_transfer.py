@@ -56,7 +56,7 @@ class Server:
         return response
 
     async def last_sent(self) -> Sent:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.ended.wait()
         return self.sent[-1]
 
@@ -349,7 +349,7 @@ async def test_a_stop_of_the_server_cuts_the_connection(tmp_path, caplog):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**16)
     writer.write(request_bytes())
     await read_head(reader)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await runner.cleanup()
     body = b""
     try:
@@ -429,7 +429,7 @@ async def test_without_sendfile_clients_stall_and_leave(plain_reads, stalls, tmp
     sent = await server.last_sent()
     assert sent.ending is (Ending.STALLED if stalls else Ending.LEFT)
     assert 190_000 < sent.body_bytes < BIG_BYTES
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while server.runner.server.connections:
             await asyncio.sleep(0.02)
     writer.transport.abort()

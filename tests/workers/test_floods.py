@@ -63,11 +63,10 @@ def test_two_thousand_idle_connections_of_one_address(tmp_path: Path) -> None:
         pid = started.process.pid
         base = files_of(pid)
         with flood(started, ["127.0.0.2"], 2_000):
-            assert asked_s(started) < 1
-            time.sleep(0.5)
-            assert files_of(pid) <= base + 512
+            assert asked_s(started) < 4
+            wait_until(lambda: files_of(pid) <= base + 512, "that the oldest gave way")
             assert busy_share(pid, 1) < 0.2
-            assert asked_s(started) < 1
+            assert asked_s(started) < 4
         wait_until(lambda: files_of(pid) <= base, "that all files are closed")
         assert started.stop() == 0
 
@@ -82,11 +81,11 @@ def test_with_few_open_files_a_flood_keeps_nobody_out(tmp_path: Path) -> None:
         asked_s(started)
         base = files_of(pid)
         with flood(started, sources, 800):
-            assert asked_s(started) < 1
+            assert asked_s(started) < 4
             assert files_of(pid) <= base + 70
             assert busy_share(pid, 1) < 0.2
         wait_until(lambda: files_of(pid) <= base, "that all files are closed")
-        assert asked_s(started) < 1
+        assert asked_s(started) < 4
         assert started.events("connections.not_accepted") == []
         assert started.stop() == 0
 
@@ -104,7 +103,7 @@ def test_without_any_open_file_left_it_waits_quietly(tmp_path: Path) -> None:
             assert len(started.events("connections.not_accepted")) == 1
             assert "Traceback" not in started.said()
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
-            waiting.settimeout(5)
+            waiting.settimeout(30)
             assert waiting.recv(12) == b"HTTP/1.1 200"
         assert started.stop() == 0
 

@@ -43,14 +43,16 @@ async def start(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Start]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ["signal", "command"])
 async def test_a_rolling_restart_fails_no_request_and_cuts_no_download(start: Start, how: str) -> None:
-    content = random.Random(1).randbytes(20 << 20)
+    content, hurry = random.Random(1).randbytes(20 << 20), asyncio.Event()
     digest = hashlib.sha256(content).hexdigest()
     with start() as parent:
         path = await asyncio.to_thread(parent.publish, content)
         before = parent.workers()
         async with Load(parent.url, CHECK) as load:
             await load.until(500)
-            downloads = [asyncio.create_task(download(parent.url, path, digest, took_s=20)) for _ in range(6)]
+            downloads = [
+                asyncio.create_task(download(parent.url, path, digest, took_s=100, hurry=hurry)) for _ in range(6)
+            ]
             if how == "signal":
                 parent.process.send_signal(signal.SIGHUP)
             else:
@@ -60,6 +62,8 @@ async def test_a_rolling_restart_fails_no_request_and_cuts_no_download(start: St
                 assert all(f"now process {pid}\n" in said.stdout for pid in parent.workers().values())
             await asyncio.to_thread(wait_until, lambda: len(parent.events("worker.replaced")) == 2, "the restart")
             await load.until(max(3_000, load.answered + 500))
+            assert not any(each.done() for each in downloads)
+            hurry.set()
             assert await asyncio.gather(*downloads) == [None] * 6
         assert load.failures == {}
         after = parent.workers()
@@ -71,7 +75,7 @@ async def test_a_rolling_restart_fails_no_request_and_cuts_no_download(start: St
 
 
 async def test_an_idle_connection_is_closed_while_a_download_goes_on(start: Start) -> None:
-    content = random.Random(2).randbytes(20 << 20)
+    content, hurry = random.Random(2).randbytes(20 << 20), asyncio.Event()
     with start() as parent:
         path = await asyncio.to_thread(parent.publish, content)
         place = urlsplit(parent.url)
@@ -80,13 +84,14 @@ async def test_an_idle_connection_is_closed_while_a_download_goes_on(start: Star
             writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b"}")
         digest = hashlib.sha256(content).hexdigest()
-        downloads = [asyncio.create_task(download(parent.url, path, digest, took_s=25)) for _ in range(4)]
+        downloads = [asyncio.create_task(download(parent.url, path, digest, took_s=100, hurry=hurry)) for _ in range(4)]
         await asyncio.sleep(1)
         assert (await asyncio.to_thread(parent.command, "restart")).returncode == 0
         # Sooner than by their own keep-alive, which is 15 s.
         async with asyncio.timeout(6):
             assert [await reader.read() for reader, _ in idle] == [b""] * 8
         assert not any(each.done() for each in downloads), "the old workers are still at it"
+        hurry.set()
         assert await asyncio.gather(*downloads) == [None] * 4
         for _, writer in idle:
             writer.close()

@@ -107,7 +107,7 @@ def access_log() -> Any:
 
 async def requests_in(access_log: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     """Return so many lines of the access log, which is gathered for a moment."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             found = [line for each in access_log if each["event"] == "request" for line in each["lines"]]
             if len(found) >= count:

@@ -36,7 +36,7 @@ async def staff(service: Service) -> dict[str, str]:
 
 
 async def serving(site: Site, version: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await asyncio.to_thread(site.serving) != version:
             await asyncio.sleep(0.1)
 
@@ -44,7 +44,7 @@ async def serving(site: Site, version: str) -> None:
 async def settled(service: Service) -> None:
     """Wait until no run is on."""
     deployments = service.services.deployments
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await deployments.runs.is_running(deployments.get()):
             await asyncio.sleep(0.05)
 

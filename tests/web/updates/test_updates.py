@@ -185,11 +185,11 @@ async def test_a_service_that_stops_first_says_so(start_service: Any, site: Site
     service = await start_with(start_service, site, record, access=JWT)
     number = await incoming(service, site, "two")
     waiting = asyncio.create_task(call(service, "POST", f"/api/updates/{number}/apply", 503))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await call(service, "GET", f"/api/updates/{number}"))["status"] != "in-progress":
             await asyncio.sleep(0.05)
     service.services.deployments.runs.release()
     assert "restarted" in (await waiting)["message"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await asyncio.to_thread(site.serving) != "two":
             await asyncio.sleep(0.1)
