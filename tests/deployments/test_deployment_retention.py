@@ -7,6 +7,7 @@ in place; `keep_bounds` without `_forget_runs`; a start that does not prune.
 from __future__ import annotations
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,8 @@ async def test_a_start_leaves_no_more_folders_than_a_run_would(
     deployment: Any = DeploymentSettings("web", "/srv/web")
     for number in range(KEPT_RUNS + 3):
         at = OLD + timedelta(days=number)
-        folder = journal.RunFolder.create(home, Plan(journal.new_run_id(at), Kind.APPLY, deployment, at))
+        folder, watch = journal.RunFolder.create(home, Plan(journal.new_run_id(at), Kind.APPLY, deployment, at))
+        os.close(watch)
         folder.mark_imported()
     await open_service()
     assert len(journal.list_runs(home)) == KEPT_RUNS

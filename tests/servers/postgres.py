@@ -28,6 +28,11 @@ class Postgres:
         """Return the address of a database."""
         return str(self._server.get_uri(database))
 
+    def end_connections(self, url: str, *, saying: str = "") -> int:
+        """End the connections to a database, or those whose last statement began so; return how many there were."""
+        theirs = f"FROM pg_stat_activity WHERE datname = '{name_of(url)}' AND query LIKE '{saying}%'"
+        return len(self.ask("postgres", f"SELECT pg_terminate_backend(pid) {theirs}"))
+
     def create_database(self) -> str:
         """Make an empty database; return its address."""
         if self._free:
@@ -38,7 +43,7 @@ class Postgres:
 
     def take_back(self, url: str) -> None:
         """Empty a database, so that the next one who asks gets it: a new one is hundreds of files."""
-        name = urlsplit(url).path.removeprefix("/")
+        name = name_of(url)
         others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ending = f"SELECT pg_terminate_backend(pid, 5000) FROM {others}"
         self.ask(name, f"{ending}; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
@@ -82,6 +87,11 @@ class Postgres:
         command = [str(self._server.bin_path / "pg_ctl"), "-D", str(self._server.pgdata), "-w", *words]
         log = subprocess.DEVNULL
         subprocess.run(command, check=True, user=self._server.system_user, stdout=log, stderr=log)
+
+
+def name_of(url: str) -> str:
+    """Return the database of an address, whose options hold slashes, too."""
+    return urlsplit(url).path.removeprefix("/")
 
 
 @contextmanager

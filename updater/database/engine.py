@@ -40,15 +40,23 @@ Connection = AsyncConnection
 class Database:
     """A pool to read with and one to write with. Build with `updater.database.opening.open_database`.
 
-    `insert` is the dialect's INSERT. `shared` tells that other processes write to this database too.
+    `insert` is the dialect's INSERT. `shared` tells that other processes write to this database too. `migrator` is for
+    statements that take as long as they take, where `writer` gives up before.
     """
 
     def __init__(
-        self, reader: AsyncEngine, writer: AsyncEngine, *, insert: Callable[[Table], sqlite.Insert], shared: bool
+        self,
+        reader: AsyncEngine,
+        writer: AsyncEngine,
+        *,
+        insert: Callable[[Table], sqlite.Insert],
+        shared: bool,
+        migrator: AsyncEngine | None = None,
     ) -> None:
         self.shared = shared
         self._reader = reader
         self._writer = writer
+        self._migrator = migrator or writer
         self._insert = insert
 
     @asynccontextmanager
@@ -106,7 +114,11 @@ class Database:
             ConfigurationError: it was written by a newer version of this program. StorageFull, Unavailable.
         """
         with translated():
-            await bring_up_to_date(self._writer)
+            try:
+                await bring_up_to_date(self._migrator)
+            finally:
+                if self._migrator is not self._writer:
+                    await self._migrator.dispose()
 
     async def close(self) -> None:
         """Close all connections."""

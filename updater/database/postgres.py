@@ -32,12 +32,13 @@ def postgres_database(url: str) -> Database:
     Raises:
         ConfigurationError: the extra is not installed.
     """
-    engine = postgres_engine(url)
+    engine, migrator = postgres_engine(url), postgres_engine(url, answer_timeout_s=None)
     # The two dialects' INSERT take the same conflict clauses; the stores use nothing else of them.
-    return Database(engine, engine, insert=cast("type[sqlite.Insert]", postgresql.insert), shared=True)
+    insert = cast("type[sqlite.Insert]", postgresql.insert)
+    return Database(engine, engine, insert=insert, shared=True, migrator=migrator)
 
 
-def postgres_engine(url: str) -> AsyncEngine:
+def postgres_engine(url: str, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S) -> AsyncEngine:
     """Return the engine behind it. The driver reads the address itself, so what libpq knows, `sslmode` too, fits.
 
     Raises:
@@ -54,7 +55,7 @@ def postgres_engine(url: str) -> AsyncEngine:
         return await asyncpg.connect(
             url,
             timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=_ANSWER_TIMEOUT_S,
+            command_timeout=answer_timeout_s,
             server_settings={"application_name": "updater", "lock_timeout": str(LOCK_TIMEOUT_MS)},
         )
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import Connection, func, inspect, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from updater.errors import ConfigurationError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_538_201
+_LONGEST_MIGRATION = "1h"
 
 
 def head_revision() -> str:
@@ -29,18 +30,31 @@ async def bring_up_to_date(engine: AsyncEngine) -> None:
         ConfigurationError: the database is newer than this program.
     """
     async with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            # Several processes may start at once; the first one migrates.
-            await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         present = await connection.run_sync(_present_revision)
         if present == head_revision():
             return
+        if connection.dialect.name == "postgresql":
+            await _wait_for_turn(connection)
+            present = await connection.run_sync(_present_revision)
+            if present == head_revision():
+                return
         if present is not None and present > head_revision():
             raise ConfigurationError(
                 f"database: its schema is {present}, this program knows up to {head_revision()}; "
                 "start the newer version, or restore a backup"
             )
         await connection.run_sync(_upgrade)
+
+
+async def _wait_for_turn(connection: AsyncConnection) -> None:
+    """Let the first of several processes that start at once migrate, however long that takes; the others find it done.
+
+    Tables are waited for as briefly as ever: who waits for one holds all up who come after.
+    """
+    usual = await connection.scalar(select(func.current_setting("lock_timeout")))
+    await connection.execute(select(func.set_config("lock_timeout", _LONGEST_MIGRATION, True)))
+    await connection.execute(select(func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+    await connection.execute(select(func.set_config("lock_timeout", usual, True)))
 
 
 def _present_revision(connection: Connection) -> str | None:

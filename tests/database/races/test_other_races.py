@@ -7,9 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
+import updater.database.postgres as postgres
 from tests.database.races.conftest import (
     NOW,
     PASSWORD,
@@ -22,6 +24,7 @@ from updater.access.service import AccessService
 from updater.database.changes import ChangeWatcher
 from updater.database.leases import Leases
 from updater.database.opening import open_database
+from updater.database.schema import _MIGRATION_LOCK
 from updater.deployments.model import Turn, Update, UpdateStatus
 from updater.errors import Conflict, Unauthenticated
 from updater.settings import AccessSettings
@@ -108,6 +111,25 @@ async def test_many_processes_start_at_once_on_an_empty_database(url: str, tmp_p
             await database.ping()
 
     await asyncio.gather(*(start() for _ in range(4)))
+
+
+async def test_a_start_waits_for_a_migration_however_long_it_takes(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only as long as a request waits for a lock, or for an answer."""
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT_MS", 100)
+    migrating = await asyncpg.connect(url)
+    await migrating.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+
+    async def start() -> None:
+        async with open_database(url, tmp_path) as database:
+            await database.ping()
+
+    starting = asyncio.create_task(start())
+    await asyncio.sleep(1)
+    assert not starting.done()
+    await migrating.close()
+    await starting
 
 
 def test_a_secret_is_made_once(tmp_path: Path) -> None:
