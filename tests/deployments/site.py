@@ -136,14 +136,32 @@ class Site:
 
     def sleepers(self) -> list[int]:
         """Return the `sleep`s that began below this folder, whoever their parents are, and go on."""
+        return [pid for pid in self._running() if (_read(pid, "comm") or "") == "sleep\n"]
+
+    def stop(self) -> None:
+        """End everything that runs below this folder: the service, and what a killed run left behind."""
+        for _ in range(100):
+            left = self._running()
+            if not left:
+                return
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
+    def _running(self) -> list[int]:
+        """Return the processes at work below this folder, and the runners of its runs; a zombie is none."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if (entry / "comm").read_text() == "sleep\n" and (entry / "cwd").readlink().is_relative_to(self.folder):
+                runs = str(self.folder.parent) in (entry / "cmdline").read_text(errors="replace")
+                if runs or (entry / "cwd").readlink().is_relative_to(self.folder):
                     found.append(int(entry.name))
         return found
 
-    def stop(self) -> None:
-        """End the service."""
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int(self.pid_file.read_text()), signal.SIGKILL)
+
+def _read(pid: int, name: str) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return None
