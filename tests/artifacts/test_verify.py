@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 import updater.operations as operations
 from tests.conftest import LINUX, Service
 from updater.artifacts.local import LocalBlobStore
 from updater.catalog.model import Draft
 from updater.catalog.platforms import Target
+from updater.errors import Unavailable
 
 DAMAGED = {"flipped": 30, "truncated": 10, "swapped": 10, "deleted": 10}
 CLEAN = 60
@@ -217,3 +219,19 @@ async def test_verifying_does_not_hold_up_uploads(service: Service, publish: Pub
     verifying = asyncio.create_task(verify(service))
     await asyncio.gather(*(publish() for _ in range(10)))
     assert (await verifying)["bad"] == []
+
+
+async def test_a_disk_that_is_gone_damages_nothing(service: Service, publish: Publish, tmp_path: Path) -> None:
+    """An unmounted folder or a dead disk has no file at all; builds must not be withheld when it is back."""
+    for _ in range(3):
+        await publish()
+    blobs, incoming = tmp_path / "storage" / "blobs", tmp_path / "storage" / "incoming"
+    for each in (blobs, incoming):
+        each.rename(each.with_suffix(".away"))
+    with pytest.raises(Unavailable):
+        await verify(service)
+    for each in (blobs, incoming):
+        each.with_suffix(".away").rename(each)
+    async with service.services.catalog._database.read() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM blob WHERE quarantined_at IS NOT NULL")) == 0
+    assert await verify(service) == {"checked": 3, "bad": []}

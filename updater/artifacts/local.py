@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,7 +75,7 @@ class LocalBlobStore:
     async def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """See `BlobStore.read`."""
         left = length
-        with _translated(), _damage_is_absence():
+        with _translated(), _damage_is_absence(self._incoming):
             path = self.locate(digest)
             async with aiofiles.open(path, "rb", opener=_open_flat, executor=self._threads) as file:
                 await file.seek(start)
@@ -265,14 +266,27 @@ def _translated() -> Iterator[None]:
 
 
 @contextmanager
-def _damage_is_absence() -> Iterator[None]:
-    """Report a file that itself cannot be read as missing; a shortage of this process stays an error."""
+def _damage_is_absence(incoming: Path) -> Iterator[None]:
+    """Report a file that itself cannot be read as missing.
+
+    A shortage of this process stays an error, and so does a disk that fails altogether, or is no longer mounted: it
+    would make every file a missing one.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in _SHORTAGES:
+        if error.errno in _SHORTAGES or not _takes_files(incoming):
             raise
         raise NotFound("blob", "No such blob") from error
+
+
+def _takes_files(folder: Path) -> bool:
+    """Tell whether a file can be made there; a full disk is none that fails."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _open_flat(path: str, flags: int) -> int:
