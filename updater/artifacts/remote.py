@@ -89,7 +89,10 @@ class RemoteBlobStore:
             async for batch in batched(chunks):
                 size_bytes += len(batch)
                 hashing = asyncio.to_thread(hasher.update, batch)
-                await asyncio.gather(hashing, _to_its_end(self.call(writer.write(batch), "write")))
+                writing = self.call(writer.write(batch), "write")
+                # By then the upload has begun, and whatever a part is at can be given up.
+                begun = size_bytes > 2 * PART_BYTES
+                await asyncio.gather(hashing, writing if begun else _to_its_end(writing))
             await _to_its_end(self.call(writer.__aexit__(None, None, None), "finish"))
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(self._give_up(writer, key, error)))
