@@ -73,18 +73,27 @@ class LocalBlobStore:
         return self._blobs / digest[:2] / digest[2:4] / digest
 
     async def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """See `BlobStore.read`."""
+        """See `BlobStore.read`.
+
+        A file that itself cannot be read is a missing one. A shortage of this process stays an error, and so does a
+        disk that fails altogether, or is no longer mounted: it would make every file a missing one.
+        """
         left = length
-        with _translated(), _damage_is_absence(self._incoming):
+        with _translated():
             path = self.locate(digest)
-            async with aiofiles.open(path, "rb", opener=_open_flat, executor=self._threads) as file:
-                await file.seek(start)
-                while left is None or left > 0:
-                    piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
-                    if not piece:
-                        return
-                    left = None if left is None else left - len(piece)
-                    yield piece
+            try:
+                async with aiofiles.open(path, "rb", opener=_open_flat, executor=self._threads) as file:
+                    await file.seek(start)
+                    while left is None or left > 0:
+                        piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
+                        if not piece:
+                            return
+                        left = None if left is None else left - len(piece)
+                        yield piece
+            except OSError as error:
+                if error.errno in _SHORTAGES or not await self.run(_takes_files, self._incoming):
+                    raise
+                raise NotFound("blob", "No such blob") from error
 
     async def delete(self, digest: str) -> None:
         """See `BlobStore.delete`."""
@@ -265,28 +274,13 @@ def _translated() -> Iterator[None]:
         raise Unavailable("The store failed to read or write") from error
 
 
-@contextmanager
-def _damage_is_absence(incoming: Path) -> Iterator[None]:
-    """Report a file that itself cannot be read as missing.
-
-    A shortage of this process stays an error, and so does a disk that fails altogether, or is no longer mounted: it
-    would make every file a missing one.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _SHORTAGES or not _takes_files(incoming):
-            raise
-        raise NotFound("blob", "No such blob") from error
-
-
 def _takes_files(folder: Path) -> bool:
     """Tell whether a file can be made there; a full disk is none that fails."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError as error:
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in _NO_ROOM
 
 
 def _open_flat(path: str, flags: int) -> int:
