@@ -24,34 +24,37 @@ class CheckAnswer(Schema):
     metadata = fields.Dict()
 
 
-class LatestAnswer(Schema):
-    """The latest version for a platform and architecture."""
+class FileAnswer(Schema):
+    """Where the file of a build is, and how to tell that it is the right one."""
 
-    version = fields.String(required=True)
     download_url = fields.String(required=True)
     checksum = fields.String(required=True)
     checksum_type = fields.String(required=True)
     file_size = fields.Integer(required=True)
+
+
+class BuildAnswer(FileAnswer):
+    """What every answer with a build says of it."""
+
     release_notes = fields.String(required=True)
     release_date = fields.DateTime(required=True)
     required = fields.Boolean(required=True)
+
+
+class LatestAnswer(BuildAnswer):
+    """The latest version for a platform and architecture."""
+
+    version = fields.String(required=True)
     metadata = fields.Dict(required=True)
 
 
-class ReleaseItem(Schema):
+class ReleaseItem(BuildAnswer):
     """One build in a listing."""
 
     id = fields.String(required=True)
     version = fields.String(required=True)
     platform = fields.String(required=True)
     architecture = fields.String(required=True)
-    download_url = fields.String(required=True)
-    checksum = fields.String(required=True)
-    checksum_type = fields.String(required=True)
-    file_size = fields.Integer(required=True)
-    release_notes = fields.String(required=True)
-    release_date = fields.DateTime(required=True)
-    required = fields.Boolean(required=True)
     minimum_version = fields.String(required=True)
 
 
@@ -78,16 +81,12 @@ class Created(Schema):
     created_at = fields.DateTime(required=True)
 
 
-class Uploaded(Created):
+class Uploaded(Created, FileAnswer):
     """A hosted build was made."""
 
     version = fields.String(required=True)
     platform = fields.String(required=True)
     architecture = fields.String(required=True)
-    checksum = fields.String(required=True)
-    checksum_type = fields.String(required=True)
-    file_size = fields.Integer(required=True)
-    download_url = fields.String(required=True)
 
 
 class Changed(Schema):
