@@ -18,10 +18,11 @@ from tests.servers.buckets import buckets  # noqa: F401 - a fixture
 from tests.servers.ceph import ceph  # noqa: F401 - a fixture
 from tests.servers.postgres import Postgres, run_postgres
 from updater.access.limits import open_limits
-from updater.app import build_app, make_runner, open_services
+from updater.app import build_app, make_runner
 from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
+from updater.composition import open_services
 from updater.config import load
-from updater.folder import claim_folder
+from updater.processes.folder import claim_folder
 from updater.services import Services
 from updater.settings import Settings
 

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import settings_tree
 from tests.servers.postgres import Postgres
 from updater import background
-from updater.app import open_services
+from updater.composition import open_services
 from updater.config import load
 from updater.database.leases import Leases
 from updater.services import Services

@@ -14,17 +14,30 @@ ROOT = Path(updater.__file__).parent
 FLOORS = (
     ("__main__",),
     ("cli",),
-    ("serving", "supervisor"),
+    ("serving",),
     ("app", "logs"),
+    ("composition",),
     ("web", "background"),
     ("operations",),
     ("services",),
-    ("health", "backups", "folder", "listening", "workers"),
-    ("catalog", "artifacts", "telemetry", "access", "deployments", "tasks"),
+    ("offers",),
+    ("catalog", "access", "deployments", "backups", "health", "processes"),
+    ("telemetry", "artifacts", "audit", "tasks"),
     ("database",),
-    ("config", "settings", "clock", "errors"),
+    ("config",),
+    ("settings", "clock", "errors"),
 )
-CORRIDORS = {("catalog", "artifacts"), ("config", "errors"), ("config", "settings")}
+CORRIDORS = {("health", "processes")}
+# The wings of the web, from the top. A surface knows the wings below it and no other surface.
+WINGS = (
+    ("api", "desktop", "updates", "system", "dashboard"),
+    ("server",),
+    ("transfer",),
+    ("gate",),
+    ("messages",),
+)
+# The surface that describes all others.
+DESCRIBES = "docs"
 # The client stands beside the house: an application imports it alone.
 APART = "client"
 
@@ -103,6 +116,37 @@ def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
         assert "yaml" not in imports, "YAML is read in config.py"
         if room not in ("cli", "client"):
             assert "os.environ" not in path.read_text(), "the environment is read in config.py"
+
+
+def wing_of(module: str) -> str | None:
+    """Return the wing of `updater.web` that a module lies in."""
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["updater", "web"] and len(parts) > 2 else None
+
+
+def refuses_wing(wing: str, other: str) -> bool:
+    if wing == other or wing == DESCRIBES:
+        return False
+    if other == DESCRIBES:
+        return True
+    mine, theirs = (next(number for number, wings in enumerate(WINGS) if each in wings) for each in (wing, other))
+    return mine >= theirs
+
+
+def test_the_check_of_the_wings_can_fail() -> None:
+    assert refuses_wing("messages", "gate")
+    assert refuses_wing("api", "desktop")
+    assert refuses_wing("server", "docs")
+    assert not refuses_wing("api", "transfer")
+
+
+@pytest.mark.parametrize(("name", "path"), [each for each in modules() if each[0].startswith("web.")])
+def test_wings_of_the_web_know_only_those_below(name: str, path: Path) -> None:
+    wing = wing_of(f"updater.{name}")
+    assert wing is not None, f"updater.{name} lies in no wing"
+    others = {wing_of(each) for each in all_imports(path)}
+    wrong = sorted(other for other in others if other is not None and refuses_wing(wing, other))
+    assert not wrong, f"updater.{name} imports {wrong}"
 
 
 def test_no_import_circle() -> None:

@@ -13,12 +13,12 @@ import structlog
 
 from tests.web.test_gate import until
 from updater.logs import Bound, _render
-from updater.web.access_log import GATHER_LINES, GATHER_S, AccessLog
+from updater.web.gate.access_log import GATHER_LINES, GATHER_S, AccessLog
 
 PROGRAM = """
 import asyncio, logging, structlog
 from updater.logs import _render, configure_logs
-from updater.web.access_log import AccessLog
+from updater.web.gate.access_log import AccessLog
 configure_logs('info')
 async def main():
     access = AccessLog()

@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
     """Do it all for the block."""
-    jobs = (keep_house, watch_health, count_checks, keep_bounds, tend_deployments)
+    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs)
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
         yield
@@ -41,7 +41,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def keep_house(services: Services) -> None:
+async def refresh_totals(services: Services) -> None:
     """Refresh the figures of the store, and write down when keys were used."""
     while True:
         await quietly(services.artifacts.refresh_totals)
@@ -63,7 +63,7 @@ async def count_checks(services: Services) -> None:
         await quietly(services.telemetry.flush_checks)
 
 
-async def keep_bounds(services: Services) -> None:
+async def apply_retention(services: Services) -> None:
     """Once a day, and soon after each start, remove what the settings say need not be kept."""
     due_s = time.monotonic() + _HOUSEKEEPING_S
     async for _ in _while_leased(services, "bounds"):
@@ -74,7 +74,7 @@ async def keep_bounds(services: Services) -> None:
             due_s = time.monotonic() + _DAY_S
 
 
-async def tend_deployments(services: Services) -> None:
+async def watch_runs(services: Services) -> None:
     """Watch the runs of deployments, and bring those to their end whose process was killed.
 
     Only once the service answers: such a run may restart this very service, and asks whether it is well.

@@ -1,6 +1,6 @@
 """The kinds of failure a service can report, without any HTTP.
 
-Services raise these; `updater.web.errors` owns the one table that turns a kind into a status. The text of
+Services raise these; `updater.web.messages.errors` owns the one table that turns a kind into a status. The text of
 a failure is written for the person who gets the answer, so it never holds a path, a query or a secret.
 """
 

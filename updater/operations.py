@@ -21,7 +21,7 @@ from updater.artifacts.opening import open_blobs, require_usable
 from updater.backups.make import make_backup
 from updater.catalog.retention import RetentionPolicy
 from updater.clock import utc_now
-from updater.deployments.model import Level
+from updater.deployments.model import LogLevel
 from updater.errors import ConfigurationError, Conflict, Invalid
 from updater.services import Services
 
@@ -138,7 +138,7 @@ async def show_deployment_log(
     services: Services, *, deployment: str | None = None, level: str | None = None, limit: int = 50
 ) -> AsyncIterator[Event]:
     """Show the newest lines of a deployment's log, oldest of them first."""
-    wanted = None if level is None else Level(level)
+    wanted = None if level is None else LogLevel(level)
     page = await services.deployments.list_logs(deployment, level=wanted, limit=limit)
     lines = [{**dataclasses.asdict(each), "timestamp": _utc(each.timestamp)} for each in reversed(page.logs)]
     yield {"result": {"logs": lines, "total_count": page.total_count}}

@@ -20,19 +20,27 @@ import structlog
 from aiohttp import http_parser, web
 
 from updater.access.limits import RateLimits, open_limits
-from updater.app import build_app, make_runner, open_services
+from updater.app import build_app, make_runner
 from updater.artifacts.opening import require_usable
 from updater.background import background
+from updater.composition import open_services
 from updater.errors import ConfigurationError, Failure
-from updater.folder import CONTROL_SOCKET, claim_folder, short_path
-from updater.listening import HandedSocket, address_of, open_sockets, raise_file_limit, take_sockets, tell_shortages
+from updater.processes.folder import CONTROL_SOCKET, claim_folder, short_path
+from updater.processes.listening import (
+    HandedSocket,
+    address_of,
+    open_sockets,
+    raise_file_limit,
+    take_sockets,
+    tell_shortages,
+)
+from updater.processes.workers import READY, RETIRE, WorkerSlot, remove
 from updater.services import Services
 from updater.settings import Settings
-from updater.web.control import build_control
-from updater.web.metrics import METRICS
-from updater.web.middleware import GATE
-from updater.web.siblings import share_metrics
-from updater.workers import READY, RETIRE, Place, remove
+from updater.web.gate.metrics import METRICS
+from updater.web.gate.middleware import GATE
+from updater.web.server.control import build_control
+from updater.web.server.worker_metrics import share_metrics
 
 # Source: measured; in so long, clients that keep their connections have heard that those end.
 LINGER_S = 1.0
@@ -85,11 +93,11 @@ async def serve(
     *,
     reload: Callable[[], Settings],
     announce: Callable[[str], None],
-    place: Place | None = None,
+    slot: WorkerSlot | None = None,
 ) -> None:
     """Run the service until SIGTERM or SIGINT. SIGHUP reads keys and limits again, through `reload`.
 
-    `announce` is told lines for the person who started it: the address, and the first admin key, once. `place` is
+    `announce` is told lines for the person who started it: the address, and the first admin key, once. `slot` is
     a worker's; its parent says when it is over.
 
     Raises:
@@ -115,19 +123,19 @@ async def serve(
         runner = make_runner(application, settings)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        sockets = take_sockets(place.listening) if place is not None else open_sockets(settings.server)
+        sockets = take_sockets(slot.listening) if slot is not None else open_sockets(settings.server)
         handed = any(isinstance(each, HandedSocket) for each in sockets)
         _settle_memory()
         # Workers take connections one by one, so that none of them takes all that come at once.
-        await runner.listen(sockets, at_once=1 if place is not None else AT_ONCE)
+        await runner.listen(sockets, at_once=1 if slot is not None else AT_ONCE)
         if settings.storage.database_url is None:  # else commands open the shared database themselves
             await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
-        if place is None:
+        if slot is None:
             for each in sockets:
                 announce(f"listening on {address_of(each)}")
         else:
-            await stack.enter_async_context(share_metrics(application[METRICS], root, place.number))
-            await stack.enter_async_context(_obey(place, ending))
+            await stack.enter_async_context(share_metrics(application[METRICS], root, slot.number))
+            await stack.enter_async_context(_obey(slot, ending))
         async with background(services), _reread_on(rereading, services, limits, reload):
             await ending.wanted.wait()
         application[GATE].draining = True
@@ -153,7 +161,7 @@ def require_platform() -> None:
 
 
 @asynccontextmanager
-async def _obey(place: Place, ending: _Ending) -> AsyncIterator[None]:
+async def _obey(slot: WorkerSlot, ending: _Ending) -> AsyncIterator[None]:
     """Tell the parent that this worker is ready, and do as it says, for the block. Without a parent, end."""
 
     async def listen() -> None:
@@ -169,7 +177,7 @@ async def _obey(place: Place, ending: _Ending) -> AsyncIterator[None]:
 
     loop = asyncio.get_running_loop()
     # A duplicate: the number itself stays ours, whatever else is opened after this block.
-    with socket.socket(fileno=os.dup(place.channel)) as channel:
+    with socket.socket(fileno=os.dup(slot.channel)) as channel:
         channel.setblocking(False)
         await loop.sock_sendall(channel, READY)
         listening = asyncio.create_task(listen())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from updater.access.addresses import AddressReader
 from updater.access.keys import ApiKey, KeyRing, key_digest, load_secret, new_key
 from updater.access.limits import client_of
-from updater.access.principals import Level
+from updater.access.principals import Permission
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,7 +56,7 @@ def test_one_client_is_an_address_or_a_64() -> None:
 def ring(**more: datetime) -> KeyRing:
     digest = key_digest(b"secret", "the-key")
     return KeyRing(
-        b"secret", [ApiKey(1, "k", digest, Level.READ, None, NOW, more.get("expires_at"), more.get("revoked_at"))]
+        b"secret", [ApiKey(1, "k", digest, Permission.READ, None, NOW, more.get("expires_at"), more.get("revoked_at"))]
     )
 
 

@@ -41,7 +41,7 @@ async def processes(url: str, count: int = 2, anonymous: int = LIMIT) -> AsyncIt
 
 
 async def ask(limits: RateLimits, client: str = "192.0.2.1") -> Allowance:
-    await limits.ready(principal_id=None, client=client, wrong=False)
+    await limits.prefetch(principal_id=None, client=client, wrong=False)
     return limits.anonymous(client)
 
 
@@ -104,9 +104,9 @@ async def test_kinds_of_limits_are_apart_and_sign_in_is_shared(server: Redis) ->
     async with processes(server.url) as (one, other):
         tried = [(await limits.sign_in("192.0.2.1", f"name {n}")).allowed for n in range(3) for limits in (one, other)]
         assert tried == [True] * 5 + [False]
-        await one.ready(principal_id="key 1", client="", wrong=False)
+        await one.prefetch(principal_id="key 1", client="", wrong=False)
         assert one.authenticated("key 1").remaining == 1199
-        await one.ready(principal_id=None, client="192.0.2.1", wrong=True)
+        await one.prefetch(principal_id=None, client="192.0.2.1", wrong=True)
         assert one.anonymous("192.0.2.1").remaining == LIMIT - 1
         assert one.wrong_credential("192.0.2.1").remaining == 4
 

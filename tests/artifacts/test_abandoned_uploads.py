@@ -15,11 +15,11 @@ import pytest
 from tests.artifacts.test_blob_stores import put, whole
 from tests.faults import CutAnswer, FaultProxy, Refuse, Swallow
 from tests.servers.ceph import Ceph
-from updater.artifacts import signing, uploads
-from updater.artifacts.connecting import Patience
+from updater.artifacts import abandoned, presigning
+from updater.artifacts.abandoned import AbandonedUploads
 from updater.artifacts.location import parse_location
+from updater.artifacts.object_store import RequestTimeouts
 from updater.artifacts.remote import PART_BYTES, RemoteBlobStore
-from updater.artifacts.uploads import AbandonedUploads
 
 _RECEIVE_AND_DIE = """
 import asyncio, os, signal, sys
@@ -86,7 +86,7 @@ async def test_an_upload_to_which_parts_come_goes_on(ceph: Ceph) -> None:
 async def test_all_pages_are_read(ceph: Ceph, monkeypatch: pytest.MonkeyPatch) -> None:
     import obstore
 
-    monkeypatch.setattr(uploads, "_UPLOADS_A_PAGE", 2)
+    monkeypatch.setattr(abandoned, "_UPLOADS_A_PAGE", 2)
     bucket = ceph.make_bucket()
     store = RemoteBlobStore(parse_location(ceph.url(bucket)))
     writers: list[Any] = []
@@ -108,7 +108,7 @@ async def test_a_store_that_does_not_tell_costs_bounded_time(
         proxy.standing = fault
         location = parse_location(ceph.url(ceph.make_bucket(), "apps", port=proxy.port))
         began_s = time.monotonic()
-        abandoned = AbandonedUploads(location, "incoming", Patience(request_s=1))
+        abandoned = AbandonedUploads(location, "incoming", RequestTimeouts(request_s=1))
         assert await asyncio.to_thread(abandoned.end, in_days(2)) == 0
         assert time.monotonic() - began_s < 5
     assert "blobs.uploads_left" in capsys.readouterr().out
@@ -116,7 +116,7 @@ async def test_a_store_that_does_not_tell_costs_bounded_time(
 
 async def test_without_a_secret_nothing_is_asked(ceph: Ceph, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine's role stays inside the library; then a lifecycle rule of the bucket is needed."""
-    monkeypatch.setattr(signing, "_find_scheme", lambda _: None)
+    monkeypatch.setattr(presigning, "_find_scheme", lambda _: None)
     bucket = ceph.make_bucket()
     leave_upload(ceph.url(bucket))
     assert await RemoteBlobStore(parse_location(ceph.url(bucket))).sweep(in_days(2)) == 0

@@ -13,8 +13,8 @@ import pytest
 import updater.artifacts.remote as remote
 from tests.artifacts.test_blob_stores import chunks, whole
 from tests.servers.azurite import Azurite
-from updater.artifacts.connecting import Patience
 from updater.artifacts.location import parse_location
+from updater.artifacts.object_store import RequestTimeouts
 from updater.artifacts.remote import RemoteBlobStore
 from updater.errors import Unavailable
 
@@ -57,7 +57,7 @@ async def test_placing_waits_for_the_bytes(azurite: Azurite, slow_copies: list[f
 
 async def test_a_copy_that_never_ends_is_not_waited_for(azurite: Azurite, slow_copies: list[float]) -> None:
     location = parse_location(azurite.url(azurite.make_bucket()))
-    store = RemoteBlobStore(location, Patience(copy_s=1))
+    store = RemoteBlobStore(location, RequestTimeouts(copy_s=1))
     staged = await store.receive(chunks(DATA))
     with pytest.raises(Unavailable):
         await staged.place()

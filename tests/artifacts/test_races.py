@@ -167,7 +167,7 @@ async def test_nobody_removes_a_blob_in_use(service: Service, turns: int) -> Non
 async def test_an_upload_that_fails_leaves_nothing(
     start_service: StartService, monkeypatch: pytest.MonkeyPatch, way: str, ending: str
 ) -> None:
-    monkeypatch.setattr("updater.web.pace.SILENCE_S", 0.3)
+    monkeypatch.setattr("updater.web.messages.pace.SILENCE_S", 0.3)
     service = await start_service(storage={"max_upload_bytes": 3_000_000})
     await service.application()
     host, port = service.url.removeprefix("http://").split(":")

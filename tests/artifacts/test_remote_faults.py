@@ -23,13 +23,13 @@ import updater.artifacts.remote as remote
 from tests.conftest import KEYS, Service, StartService
 from tests.faults import CutAnswer, CutRequest, Delay, EndAnswer, Fault, FaultProxy, LoseAnswer, Refuse, Swallow
 from tests.servers.buckets import Buckets
-from updater.artifacts.remote import Patience
+from updater.artifacts.remote import RequestTimeouts
 from updater.health import ANSWER_S
 
 SIZE_BYTES = remote.PART_BYTES + 300_000  # two parts
 RETRIES = 2
 # The longest a request may take with these: every attempt silent until its limit, and some for the machine.
-PATIENCE = Patience(connect_s=1, request_s=1, copy_s=1, retries=RETRIES, retry_s=2)
+DEFAULT_TIMEOUTS = RequestTimeouts(connect_s=1, request_s=1, copy_s=1, retries=RETRIES, retry_s=2)
 LONGEST_S = 12
 _PATH = "/api/v1/updates/my-app/builds/{}/linux/amd64"
 _DOWNLOAD = "/api/v1/updates/my-app/download/{}/linux/amd64"
@@ -105,7 +105,7 @@ async def rig(
     request: pytest.FixtureRequest, start_service: StartService, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Rig]:
     buckets: Buckets = request.getfixturevalue(getattr(request, "param", "ceph"))
-    monkeypatch.setattr(remote, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(remote, "DEFAULT_TIMEOUTS", DEFAULT_TIMEOUTS)
     bucket = buckets.make_bucket()
     async with FaultProxy(buckets.port) as proxy:
         url = buckets.url(bucket, "apps", port=proxy.port)
@@ -266,7 +266,7 @@ async def test_a_slow_client_is_no_fault_of_the_store(rig: Rig) -> None:
         async for piece in blobs.read(staged.digest):
             pieces.append(piece)
             if len(pieces) in (1, 5):
-                await asyncio.sleep(1.5 * PATIENCE.request_s)
+                await asyncio.sleep(1.5 * DEFAULT_TIMEOUTS.request_s)
     assert b"".join(pieces) == content
     assert rig.proxy.connections == 1
     assert logs == []

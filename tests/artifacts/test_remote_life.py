@@ -10,7 +10,7 @@ from typing import Any
 from tests.conftest import Service, StartService
 from tests.servers.buckets import Buckets
 from updater.artifacts.location import parse_location
-from updater.artifacts.remote import PATIENCE, open_store
+from updater.artifacts.remote import DEFAULT_TIMEOUTS, open_store
 from updater.operations import OPERATIONS
 
 DATA = random.Random(11).randbytes(9_000_017)  # two parts of an upload
@@ -47,7 +47,7 @@ async def test_a_build_in_an_object_store(buckets: Buckets, start_service: Start
     assert buckets.keys(bucket) == [f"some/apps/{KEY}"]
     assert await bad(service) == []
 
-    raw = open_store(parse_location(url), PATIENCE, 20)
+    raw = open_store(parse_location(url), DEFAULT_TIMEOUTS, 20)
     await obstore.put_async(raw, KEY, DATA[:-1] + b"?")
     assert await bad(service) == [DIGEST]
     await service.exchange("GET", _DOWNLOAD, status=503)

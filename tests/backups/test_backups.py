@@ -18,15 +18,16 @@ from typing import Any
 import pytest
 
 from tests.conftest import KEYS, OwnServer, settings_tree
-from updater.app import build_app, make_runner, open_services
+from updater.app import build_app, make_runner
 from updater.artifacts.opening import open_blobs
 from updater.backups.make import make_backup
 from updater.backups.manifest import MANIFEST, find_manifest, get_manifest
 from updater.backups.restore import RESTORING, restore_backup
+from updater.composition import open_services
 from updater.config import load
 from updater.errors import ConfigurationError, Conflict, DigestMismatch, Invalid, NotFound
-from updater.folder import hold_folder
 from updater.operations import OPERATIONS
+from updater.processes.folder import hold_folder
 
 pytestmark = pytest.mark.sqlite("a backup holds a copy of the embedded database; for others pg_dump makes it")
 # Enough that a command that is killed at a third of them is never done already.

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
-from updater.catalog.decision import NoUpdate, Offer, Question
+from updater.catalog.decision import NoUpdate, Offer, UpdateQuery
 from updater.catalog.model import Checksum, Draft, ExternalFile
 from updater.catalog.platforms import Target
 from updater.catalog.versions import parse_version
@@ -62,7 +62,7 @@ def key(text: str) -> str:
     return parse_version(text).sort_key
 
 
-def naive(builds: list[Published], config: dict[str, Any], question: Question) -> tuple[str, bool] | None:
+def naive(builds: list[Published], config: dict[str, Any], question: UpdateQuery) -> tuple[str, bool] | None:
     """Decide over all builds, by the words of the contract."""
     inactive = {each.version for each in builds if each.state == "inactive"}
     ceiling = config["max_version"]
@@ -128,7 +128,7 @@ async def test_the_ladder_answers_as_all_builds_would(service: Any) -> None:
         asyncio.run_coroutine_threadsafe(fill(service, name, builds, config), loop).result(30)
         for current in (*VERSIONS, "0.0.1", "9.0.0"):
             for allow in (False, True):
-                question = Question(parse_version(current), LINUX, allow)
+                question = UpdateQuery(parse_version(current), LINUX, allow)
                 decided = service.services.catalog.check(name, question)
                 ours = None if isinstance(decided, NoUpdate) else (decided.build.version.text, decided.required)
                 assert isinstance(decided, Offer | NoUpdate)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 import updater.catalog.decision as decision
-from updater.catalog.decision import Hindrance, Standing
+from updater.catalog.decision import ClientStanding, UpgradeBlock
 from updater.catalog.index_store import IndexStore
 from updater.catalog.model import CONFIG_DEFAULTS
 from updater.catalog.platforms import DESKTOP_TARGETS, Target
@@ -135,7 +135,7 @@ async def test_the_few_rows_give_the_naive_answers(database: Database) -> None:
             if current is None:
                 found = decision.newest_release(index, target)
             else:
-                found = decision.judge(index, current, target).release
+                found = decision.assess(index, current, target).release
             text = found.version.text if found else None
             assert text == naive(rows, current, target), (application_id, current, target, rows)
         kept += len(index.releases)
@@ -176,20 +176,20 @@ async def test_standings(database: Database) -> None:
     await fill(database, "app", [old, new])
     index = (await IndexStore(database).load())["app"]
     standings = {
-        text: decision.judge(index, parse_version(text)).standing
+        text: decision.assess(index, parse_version(text)).standing
         for text in ("0.9.0", "1.0.0", "1.0.1", "2.5.0", "3.0.0", "3.0.1")
     }
     assert standings == {
-        "0.9.0": Standing.BEHIND,
-        "1.0.0": Standing.CURRENT,
-        "1.0.1": Standing.STRANDED,
-        "2.5.0": Standing.BEHIND,
-        "3.0.0": Standing.CURRENT,
-        "3.0.1": Standing.AHEAD,
+        "0.9.0": ClientStanding.BEHIND,
+        "1.0.0": ClientStanding.CURRENT,
+        "1.0.1": ClientStanding.STRANDED,
+        "2.5.0": ClientStanding.BEHIND,
+        "3.0.0": ClientStanding.CURRENT,
+        "3.0.1": ClientStanding.AHEAD,
     }
-    assert decision.judge(index, parse_version("1.0.0"), TARGETS[1]).standing is Standing.NO_RELEASES
+    assert decision.assess(index, parse_version("1.0.0"), TARGETS[1]).standing is ClientStanding.NO_RELEASES
     newest = decision.newest_release(index)
     assert newest is not None
-    assert decision.hinders(newest, parse_version("2.4.9")) is Hindrance.GAP
-    assert decision.hinders(newest, parse_version("2.5.0")) is None
-    assert decision.hinders(newest, parse_version("3.0.1")) is Hindrance.DOWN
+    assert decision.find_upgrade_block(newest, parse_version("2.4.9")) is UpgradeBlock.GAP
+    assert decision.find_upgrade_block(newest, parse_version("2.5.0")) is None
+    assert decision.find_upgrade_block(newest, parse_version("3.0.1")) is UpgradeBlock.DOWN

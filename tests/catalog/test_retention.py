@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from updater.catalog.platforms import Target
-from updater.catalog.retention import Candidate, RetentionPolicy, expendable
+from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
 from updater.catalog.versions import parse_version
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ def candidate(
 
 def gone(candidates: list[Candidate], keep_releases: int | None = None, keep_days: int | None = None) -> list[str]:
     policy = RetentionPolicy(keep_releases, keep_days)
-    return [each.version.text for each in expendable(candidates, (), policy, NOW)]
+    return [each.version.text for each in select_removable(candidates, (), policy, NOW)]
 
 
 def test_without_a_rule_everything_stays() -> None:
@@ -89,7 +89,7 @@ def test_no_client_notices(drawn: list[Any], offered: set[int], releases: int | 
         version = parse_version(f"1.{number}.0" + ("-rc.1" if pre else ""))
         keys = tuple((t, "" if m is None else parse_version(f"1.{m}.0").sort_key) for t, m in minimums.items())
         all_of_them.append(Candidate(number, version, active, NOW - timedelta(days=age_days), keys))
-    removed = expendable(all_of_them, offered, RetentionPolicy(releases, days), NOW)
+    removed = select_removable(all_of_them, offered, RetentionPolicy(releases, days), NOW)
     left = [each for each in all_of_them if each not in removed]
     assert not offered & {each.release_id for each in removed}
     for target in (LINUX, WINDOWS):

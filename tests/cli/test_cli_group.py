@@ -55,6 +55,6 @@ def test_the_version_is_the_packages() -> None:
 
 
 def test_asking_the_running_service_imports_none_of_it() -> None:
-    code = "import sys, updater.cli.operate, updater.folder, updater.config; print(' '.join(sys.modules))"
+    code = "import sys, updater.cli.operate, updater.processes.folder, updater.config; print(' '.join(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"updater.app", "updater.web", "sqlalchemy"}.isdisjoint(run.stdout.split())

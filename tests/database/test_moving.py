@@ -16,13 +16,14 @@ from sqlalchemy import func, select
 
 from tests.conftest import OwnServer, Service
 from tests.servers.postgres import Postgres
-from updater.app import build_app, make_runner, open_services
+from updater.app import build_app, make_runner
+from updater.composition import open_services
 from updater.database.engine import Database
 from updater.database.moving import move_rows
 from updater.database.opening import open_database
 from updater.database.tables import metadata
 from updater.errors import Conflict
-from updater.folder import claim_folder
+from updater.processes.folder import claim_folder
 from updater.settings import Settings
 
 Serve = Callable[[str | None], Any]

@@ -1,7 +1,7 @@
 """What is old of a deployment's past goes, and nothing that anybody still needs.
 
 Controls: a store that keeps no runs, one that forgets what is in progress or not imported, one that forgets the update
-in place; `keep_bounds` without `_forget_runs`; a start that does not prune.
+in place; `apply_retention` without `_forget_runs`; a start that does not prune.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.deployments.conftest import OpenService, finish
 from tests.deployments.site import Site
 from updater import background
 from updater.deployments import journal
-from updater.deployments.model import Event, Kind, Level, Plan, Turn, Update, UpdateStatus
+from updater.deployments.model import Event, Kind, LogLevel, Plan, Transition, Update, UpdateStatus
 from updater.deployments.runs import KEPT_RUNS
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
@@ -61,18 +61,18 @@ class Past:
     def __init__(self, store: DeploymentStore) -> None:
         self.store = store
 
-    async def run(self, number: int, *turns: Turn, deployment: str = "web", lines: int = 3) -> Update:
+    async def run(self, number: int, *turns: Transition, deployment: str = "web", lines: int = 3) -> Update:
         """Add a run, a day after the one before, with an update and its log."""
         at, name = OLD + timedelta(days=number), self.name(number)
         update = await self.store.insert(
             Update(0, deployment, f"{number}.0", "t", "d", UpdateStatus.PENDING, True, at, at, run=name)
         )
-        data = {"level": Level.INFO, "component": None, "message": "m"}
+        data = {"level": LogLevel.INFO, "component": None, "message": "m"}
         events = [Event(each + 1, at, "log", data) for each in range(lines)]
         await self.store.import_lines(deployment, name, update.id, events)
         for turn in turns:
-            changes = {"applied_at": at} if turn is Turn.APPLIED else {}
-            update = await self.store.turn(update.id, turn, at, **changes)
+            changes = {"applied_at": at} if turn is Transition.APPLIED else {}
+            update = await self.store.transition(update.id, turn, at, **changes)
         return update
 
     def name(self, number: int) -> str:
@@ -88,9 +88,9 @@ class Past:
 
 
 APPLIED, FAILED, BROUGHT_BACK = (
-    (Turn.APPLY, Turn.APPLIED),
-    (Turn.APPLY, Turn.NOT_APPLIED),
-    (Turn.APPLY, Turn.APPLIED, Turn.ROLL_BACK, Turn.ROLLED_BACK),
+    (Transition.APPLY, Transition.APPLIED),
+    (Transition.APPLY, Transition.NOT_APPLIED),
+    (Transition.APPLY, Transition.APPLIED, Transition.ROLL_BACK, Transition.ROLLED_BACK),
 )
 
 
@@ -102,7 +102,7 @@ async def service(open_service: OpenService) -> DeploymentService:
 async def test_unfinished_work_and_what_is_in_place_stay(service: DeploymentService, tmp_path: Path) -> None:
     past = Past(service._store)
     await past.run(1, *FAILED)
-    await past.run(2, Turn.APPLY)
+    await past.run(2, Transition.APPLY)
     await past.run(3, *BROUGHT_BACK)
     await past.run(4, *APPLIED)
     await past.run(5, *APPLIED)
@@ -134,7 +134,7 @@ async def test_it_is_done_by_itself(start_service: StartService, monkeypatch: py
     past = Past(services.deployments._store)
     await past.run(1, *FAILED)
     await past.run(2, *FAILED)
-    keeping = asyncio.create_task(background.keep_bounds(services))
+    keeping = asyncio.create_task(background.apply_retention(services))
     async with asyncio.timeout(30):
         while await past.left() != [("2.0", 3)]:
             await asyncio.sleep(0.02)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deployments.conftest import OpenService, finish
 from tests.deployments.site import Site, git
-from updater.deployments.model import Level, Outcome, StepStatus, UpdateStatus
+from updater.deployments.model import LogLevel, Outcome, StepStatus, UpdateStatus
 from updater.deployments.service import BUSY
 from updater.errors import Conflict, Invalid, NotFound, Unavailable
 
@@ -58,7 +58,7 @@ async def test_a_version_that_is_sick_is_taken_back(site: Site, open_service: Op
     assert (site.serving(), site.head(), site.clean()) == ("one", site.first, True)
     (update,) = await service.list_updates()
     assert update.status is UpdateStatus.FAILED
-    errors = await service.list_update_logs(update.id, level=Level.ERROR)
+    errors = await service.list_update_logs(update.id, level=LogLevel.ERROR)
     assert "answers 500" in errors.logs[0].message
     with pytest.raises(Conflict, match="it cannot be applied"):
         await service.apply(update_id=update.id)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from updater.deployments.journal import Journal, RunFolder, follow, is_running, list_runs, new_run_id, prune, take_lock
-from updater.deployments.model import Kind, Level, Outcome, Plan, RunState
+from updater.deployments.model import Kind, LogLevel, Outcome, Plan, RunState
 from updater.settings import DeploymentSettings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -29,13 +29,13 @@ def make(home: Path) -> RunFolder:
 
 async def test_half_a_line_is_not_read_and_not_kept(folder: RunFolder) -> None:
     journal = Journal(folder)
-    journal.log(Level.INFO, None, "first")
+    journal.log(LogLevel.INFO, None, "first")
     journal.close()
     with (folder.path / "journal").open("ab") as file:
         file.write(b'{"number": 2, "at"')
     assert [event.data["message"] for event in folder.events()[0]] == ["first"]
     journal = Journal(folder)
-    journal.log(Level.INFO, None, "second")
+    journal.log(LogLevel.INFO, None, "second")
     journal.close()
     assert [event.number async for event in follow(folder)] == [1, 2]
 
@@ -69,7 +69,7 @@ def test_a_full_disk_has_room_for_the_end(small_disk: Path) -> None:
         while True:
             file.write(bytes(4096))
     for _ in range(1000):
-        journal.log(Level.INFO, "step", "x" * 1000)
+        journal.log(LogLevel.INFO, "step", "x" * 1000)
     journal.end(dataclasses.replace(state, outcome=Outcome.RESTORED, finished_at=NOW))
     journal.close()
     found = folder.find_state()

@@ -17,7 +17,7 @@ from updater.deployments.model import (
     RunState,
     StepReport,
     StepStatus,
-    Turn,
+    Transition,
     UpdateStatus,
     next_status,
 )
@@ -28,20 +28,20 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
 PENDING, BUSY, DONE, FAILED = UpdateStatus
 
 
-@pytest.mark.parametrize(("status", "turn"), list(itertools.product(UpdateStatus, Turn)))
-def test_every_pair_leads_where_the_table_says_or_is_refused(status: UpdateStatus, turn: Turn) -> None:
-    if (status, turn) in TRANSITIONS:
-        assert next_status(status, turn) is TRANSITIONS[status, turn]
+@pytest.mark.parametrize(("status", "transition"), list(itertools.product(UpdateStatus, Transition)))
+def test_every_pair_leads_where_the_table_says_or_is_refused(status: UpdateStatus, transition: Transition) -> None:
+    if (status, transition) in TRANSITIONS:
+        assert next_status(status, transition) is TRANSITIONS[status, transition]
     else:
         with pytest.raises(Conflict):
-            next_status(status, turn)
+            next_status(status, transition)
 
 
 def test_what_people_may_do() -> None:
-    assert [s for s in UpdateStatus if (s, Turn.APPLY) in TRANSITIONS] == [PENDING]
-    assert [s for s in UpdateStatus if (s, Turn.ROLL_BACK) in TRANSITIONS] == [DONE]
-    assert not [turn for turn in Turn if (FAILED, turn) in TRANSITIONS]
-    assert next_status(next_status(DONE, Turn.ROLL_BACK), Turn.ROLLED_BACK) is PENDING
+    assert [s for s in UpdateStatus if (s, Transition.APPLY) in TRANSITIONS] == [PENDING]
+    assert [s for s in UpdateStatus if (s, Transition.ROLL_BACK) in TRANSITIONS] == [DONE]
+    assert not [transition for transition in Transition if (FAILED, transition) in TRANSITIONS]
+    assert next_status(next_status(DONE, Transition.ROLL_BACK), Transition.ROLLED_BACK) is PENDING
 
 
 def test_written_and_read_again() -> None:

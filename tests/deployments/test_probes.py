@@ -1,4 +1,4 @@
-"""Busy? Well? Asked of a real HTTP server."""
+"""Busy? Well? ClientFacts of a real HTTP server."""
 
 from __future__ import annotations
 

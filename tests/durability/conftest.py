@@ -26,7 +26,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import KEYS, settings_tree
-from updater.app import open_services
+from updater.composition import open_services
 from updater.config import load
 from updater.errors import ConfigurationError, Failure
 from updater.operations import OPERATIONS

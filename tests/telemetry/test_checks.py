@@ -6,10 +6,10 @@ from timeit import timeit
 
 from updater.telemetry import checks as checks_module
 from updater.telemetry.checks import MAX_WAITING, CheckCounter
-from updater.telemetry.model import Asked
+from updater.telemetry.model import ClientFacts
 from updater.telemetry.rollups import OTHER
 
-ONE = Asked("my-app", "1.0.0", "linux/amd64")
+ONE = ClientFacts("my-app", "1.0.0", "linux/amd64")
 
 
 def test_the_same_question_is_one_count() -> None:
@@ -25,7 +25,7 @@ def test_the_same_question_is_one_count() -> None:
 def test_hostile_clients_do_not_fill_the_memory() -> None:
     counter = CheckCounter()
     for number in range(MAX_WAITING + 100):
-        counter.count(Asked("my-app", f"1.0.{number}", "linux/amd64"), f"place {number} " + "x" * 9_000)
+        counter.count(ClientFacts("my-app", f"1.0.{number}", "linux/amd64"), f"place {number} " + "x" * 9_000)
     assert len(counter.asked) <= MAX_WAITING + 1
     assert len(counter.places) <= MAX_WAITING + 1
     assert counter.asked["my-app", OTHER, "linux/amd64"] == 100

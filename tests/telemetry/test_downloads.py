@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.conftest import OwnServer, Service
-from updater.app import build_app, make_runner, open_services
+from updater.app import build_app, make_runner
+from updater.composition import open_services
 from updater.errors import Unavailable
-from updater.folder import claim_folder
+from updater.processes.folder import claim_folder
 from updater.telemetry.downloads import GATHER_S, DownloadCounter
 from updater.telemetry.model import Download, Event
 from updater.telemetry.recorder import Recorder

@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.telemetry.model import Asked, Download, Report
+from updater.telemetry.model import ClientFacts, Download, Report
 from updater.telemetry.rollups import (
     KEPT_LABELS,
     OTHER,
     SLACK_LABELS,
     Key,
     Measure,
-    Place,
+    RollupSeries,
     Tally,
     overflowing,
     rate_of,
@@ -22,7 +22,7 @@ from updater.telemetry.rollups import (
 from updater.telemetry.spans import Span, floor
 
 AT = datetime(2026, 2, 28, 23, 59, tzinfo=UTC)
-PLACE = Place("my-app", Span.DAY, Measure.INSTALL, floor(AT, Span.DAY))
+PLACE = RollupSeries("my-app", Span.DAY, Measure.INSTALL, floor(AT, Span.DAY))
 
 
 def labels_of(tally: Tally, span: Span = Span.HOUR) -> dict[str, dict[str, int]]:
@@ -78,7 +78,7 @@ def test_only_whole_large_bodies_tell_the_throughput() -> None:
 
 def test_checks_count_by_version_target_and_country() -> None:
     tally = Tally()
-    tally.add_checks(Asked("my-app", "1.0.0", "linux/amd64"), AT, 5)
+    tally.add_checks(ClientFacts("my-app", "1.0.0", "linux/amd64"), AT, 5)
     tally.add_country("my-app", "SE", AT, 4)
     found = labels_of(tally, Span.MONTH)
     assert found == {"check_version": {"1.0.0": 5}, "check_target": {"linux/amd64": 5}, "check_country": {"SE": 4}}

@@ -14,7 +14,7 @@ from updater.database.engine import Database
 from updater.database.opening import open_database
 from updater.database.tables import application, release, report, rollup
 from updater.errors import Conflict
-from updater.telemetry.model import Asked, Download, Report
+from updater.telemetry.model import ClientFacts, Download, Report
 from updater.telemetry.rollup_store import crowded_places
 from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Measure, Tally
 from updater.telemetry.spans import Span, Window
@@ -84,8 +84,8 @@ async def test_unknown_applications_and_builds_are_left_out(store: TelemetryStor
     gone = Report("gone", "1.0.0", "1.1.0", "linux", "amd64", "completed", AT)
     await store.write([gone, completed(), Download(77, True, True, AT)])
     tally = Tally()
-    tally.add_checks(Asked("gone", "1.0.0", "linux/amd64"), AT, 3)
-    tally.add_checks(Asked("other-app", "1.0.0", "linux/amd64"), AT, 3)
+    tally.add_checks(ClientFacts("gone", "1.0.0", "linux/amd64"), AT, 3)
+    tally.add_checks(ClientFacts("other-app", "1.0.0", "linux/amd64"), AT, 3)
     await store.add_counts(tally)
     assert await store.totals("gone", DAYS) == {}
     assert (await store.totals("other-app", DAYS))[Measure.CHECK_VERSION] == {"1.0.0": 3}
@@ -131,7 +131,7 @@ async def test_old_reports_go_and_counts_stay(store: TelemetryStore, database: D
 async def test_the_bound_on_labels_reads_by_the_key(database: Database) -> None:
     tally = Tally()
     tally.add_report(completed(status="failed"))
-    query = crowded_places({key.place for key in tally.counts()}).compile(
+    query = crowded_places({key.series for key in tally.counts()}).compile(
         dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
     )
     async with database.read() as connection:

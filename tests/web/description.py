@@ -71,7 +71,7 @@ class Description:
 
 
 def _closed(schema: Any) -> Any:
-    """Turn OpenAPI 3.0 into JSON Schema, and refuse keys nobody described."""
+    """Transition OpenAPI 3.0 into JSON Schema, and refuse keys nobody described."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):

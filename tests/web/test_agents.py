@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from updater.web.agents import MAX_AGENT_CHARACTERS, read_agent
+from updater.web.messages.user_agents import MAX_AGENT_CHARACTERS, read_agent
 
 
 @pytest.mark.parametrize(

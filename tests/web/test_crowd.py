@@ -1,6 +1,6 @@
 """How many connections there may be: of one address, and in all; who gives way, and who is refused.
 
-Control: `Crowd.enter` that always says yes.
+Control: `ConnectionLimiter.enter` that always says yes.
 """
 
 from __future__ import annotations

@@ -20,13 +20,13 @@ from yarl import URL
 
 from tests.conftest import LINUX, QUICK, NewDatabase, Service, StartService
 from tests.servers.buckets import Buckets
-from updater.artifacts import signing
+from updater.artifacts import presigning
 from updater.artifacts.location import parse_location
+from updater.artifacts.presigning import Signed, Signing
 from updater.artifacts.remote import RemoteBlobStore
-from updater.artifacts.signing import Signed, Signing
 from updater.client import UpdateClient
-from updater.web.delivery import SignedAddresses
-from updater.web.transfer import Download, content_disposition
+from updater.web.transfer.delivery import SignedAddresses
+from updater.web.transfer.ranged import Download, content_disposition
 
 DATA = random.Random(9).randbytes(3_000_017)
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -193,7 +193,7 @@ async def test_a_browser_saves_the_file_under_its_name(
     remote: Any, browser: Browser, named: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not named:  # as with the role of a machine
-        monkeypatch.setattr(signing, "_find_scheme", lambda _: None)
+        monkeypatch.setattr(presigning, "_find_scheme", lambda _: None)
     service = await remote()
     page = await browser.new_page()
     for link in (f'<a href="{PATH}">get</a>', f'<a href="{PATH}" download>get</a>'):
@@ -212,7 +212,7 @@ async def test_a_browser_saves_the_file_under_its_name(
 @pytest.mark.parametrize("named", [True, False], ids=["named", "nameless"])
 async def test_curl_follows(remote: Any, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not named:
-        monkeypatch.setattr(signing, "_find_scheme", lambda _: None)
+        monkeypatch.setattr(presigning, "_find_scheme", lambda _: None)
     service = await remote()
     folder = tmp_path / "downloads"
     folder.mkdir()

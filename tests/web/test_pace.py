@@ -1,7 +1,7 @@
 """The minimum rate, both ways: who moves one byte now and then is ended, and nobody else.
 
 Controls: `Pace.keeps` that always says yes; `Arrival` and `Acceptance` that count all time as the client's; a gate
-that does not close after 408; a `Runner` that does not start `Outflow`.
+that does not close after 408; a `Runner` that does not start `StalledClientMonitor`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from tests.web.exchange import read_head, request_bytes
 from tests.web.test_transfer import BIG_BYTES, Server, certified, connected_with_small_buffer
 from updater.artifacts import blobs as blobs_module
 from updater.artifacts.local import StagedFile
-from updater.web import outflow, pace
-from updater.web.pace import MIN_BYTES_PER_S, Pace
-from updater.web.transfer import Download, Ending
+from updater.web.messages import pace
+from updater.web.messages.pace import MIN_BYTES_PER_S, Pace
+from updater.web.server import stalled
+from updater.web.transfer.ranged import Download, Ending
 
 UPLOAD = "/api/v1/updates/my-app/upload"
 BUILD = "/api/v1/updates/my-app/builds/1.0.0/linux/amd64"
@@ -147,7 +148,7 @@ async def test_a_slow_disk_is_not_the_clients_fault(
 ) -> None:
     """The disk takes half of what the client has to send at least, so the client waits for it."""
     monkeypatch.setattr(blobs_module, "BATCH_BYTES", 100_000)
-    monkeypatch.setattr("updater.web.uploads.READ_BYTES", 100_000)
+    monkeypatch.setattr("updater.web.transfer.uploads.READ_BYTES", 100_000)
     write = StagedFile.write
 
     def write_slowly(self: StagedFile, batch: bytes) -> None:
@@ -266,9 +267,9 @@ async def test_a_slow_store_is_not_the_clients_fault(start_download: Callable[..
 async def test_who_does_not_take_an_answer_is_cut_off(
     start_service: StartService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Documents and pages are no downloads, and aiohttp waits for their client for ever. Control: without `Outflow`."""
-    monkeypatch.setattr(outflow, "LOOK_S", 0.1)
-    monkeypatch.setattr(outflow, "STALL_S", 0.5)
+    """aiohttp waits for such a client for ever. Control: without `StalledClientMonitor`."""
+    monkeypatch.setattr(stalled, "LOOK_S", 0.1)
+    monkeypatch.setattr(stalled, "STALL_S", 0.5)
     service = await start_service(server={"min_bytes_per_s": 100_000})
     loop = asyncio.get_running_loop()
     for path, piece_bytes in (
@@ -291,8 +292,8 @@ async def test_who_does_not_take_an_answer_is_cut_off(
 
 
 async def test_who_takes_an_answer_slowly_gets_it(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outflow, "LOOK_S", 0.1)
-    monkeypatch.setattr(outflow, "STALL_S", 0.5)
+    monkeypatch.setattr(stalled, "LOOK_S", 0.1)
+    monkeypatch.setattr(stalled, "STALL_S", 0.5)
     service = await start_service(server={"min_bytes_per_s": 20_000})
     loop = asyncio.get_running_loop()
     with await connected_with_small_buffer(int(service.url.rpartition(":")[2])) as sock:

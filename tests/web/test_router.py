@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from updater.web.router import MAX_KNOWN, Router
+from updater.web.server.router import MAX_KNOWN, Router
 
 PATHS = [
     ("GET", "/apps/my-app"),

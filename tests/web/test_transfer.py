@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 
 from tests.web.exchange import Answer, exchange, multipart_parts, read_head, request_bytes
 from updater.errors import Unavailable
-from updater.web import wire
-from updater.web.transfer import IMMUTABLE, Download, Ending, Sent, content_disposition, send_file
+from updater.web.transfer import wire
+from updater.web.transfer.ranged import IMMUTABLE, Download, Ending, Sent, content_disposition, send_file
 
 DATA = random.Random(7).randbytes(1_000_003)
 BIG_BYTES = 64 * 1024 * 1024  # more than every buffer between two sockets together

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from updater.web.metrics import Metrics
+from updater.web.gate.metrics import Metrics
 
 
 def test_requests_are_summed_by_route_method_and_status() -> None:

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from tests.web.exchange import request_bytes
 from updater.artifacts.ranges import ByteRange
-from updater.web.pace import Pace
-from updater.web.wire import Wire
+from updater.web.messages.pace import Pace
+from updater.web.transfer.wire import Wire
 
 FILE_BYTES = 64 * 1024 * 1024
 

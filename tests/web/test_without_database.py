@@ -13,7 +13,7 @@ from tests.web.test_access_matrix import SETTINGS, ask, create, credentials, rou
 from updater.app import build_app
 
 ANSWERS_WITHIN_S = 5
-# One for each door.
+# One for each sessions.
 KINDS = ("none", "admin", "x-admin", "jwt-1", "s-admin")
 
 

@@ -80,8 +80,8 @@ class _Connection:
 
     @classmethod
     async def open(cls, url: str) -> _Connection:
-        place = urlsplit(url)
-        return cls(place.netloc, *await asyncio.open_connection(place.hostname, place.port, limit=1 << 16))
+        slot = urlsplit(url)
+        return cls(slot.netloc, *await asyncio.open_connection(slot.hostname, slot.port, limit=1 << 16))
 
     async def get(
         self, path: str, *, keep: bool, took_s: float = 0, hurry: asyncio.Event | None = None

@@ -1,6 +1,6 @@
 """Floods of connections, and too few open files: who is good is served, and nothing spins.
 
-Controls: without `Crowd`, the process runs out of open files; without `tell_shortages`, asyncio logs tracebacks.
+Controls: without `ConnectionLimiter` the process runs out of files; without `tell_shortages` asyncio logs tracebacks.
 """
 
 from __future__ import annotations

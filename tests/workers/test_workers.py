@@ -78,8 +78,8 @@ async def test_an_idle_connection_is_closed_while_a_download_goes_on(start: Star
     content, hurry = random.Random(2).randbytes(20 << 20), asyncio.Event()
     with start() as parent:
         path = await asyncio.to_thread(parent.publish, content)
-        place = urlsplit(parent.url)
-        idle = [await asyncio.open_connection(place.hostname, place.port) for _ in range(8)]
+        slot = urlsplit(parent.url)
+        idle = [await asyncio.open_connection(slot.hostname, slot.port) for _ in range(8)]
         for reader, writer in idle:
             writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b"}")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from updater.access.principals import Level, Principal
+from updater.access.principals import Permission, Principal
 from updater.errors import ConfigurationError
 
 PREFIX = "upd_"
@@ -32,7 +32,7 @@ class ApiKey:
     id: int | None
     name: str
     digest: str
-    level: Level
+    level: Permission
     application: str | None
     created_at: datetime | None
     expires_at: datetime | None

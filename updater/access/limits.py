@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 
-from updater.access.shared import Need, SharedWindows
+from updater.access.shared import QuotaRequest, SharedWindows
 from updater.access.windows import WindowStorage
 from updater.settings import RateLimitSettings
 
@@ -53,7 +53,7 @@ class RateLimits:
         self._sign_in = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in"), self._storage)
         self._sign_in_name = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in-name"), self._storage)
 
-    async def ready(self, *, principal_id: str | None, client: str, wrong: bool) -> None:
+    async def prefetch(self, *, principal_id: str | None, client: str, wrong: bool) -> None:
         """Get ready to count one request: of a known key, or else of an address, perhaps with a wrong credential."""
         if self.shared is None:
             return
@@ -61,7 +61,7 @@ class RateLimits:
             needs = [self._authenticated.need(principal_id)]
         else:
             needs = [limit.need(client) for limit in (self._anonymous, *((self._wrong,) if wrong else ()))]
-        await self.shared.ready(needs)
+        await self.shared.prefetch(needs)
 
     def anonymous(self, client: str) -> Allowance:
         """Count one request of an address (see `client_of`)."""
@@ -82,7 +82,7 @@ class RateLimits:
         """
         name = name[:MAX_NAME_CHARACTERS]
         if self.shared is not None:
-            await self.shared.ready([self._sign_in.need(client), self._sign_in_name.need(name)])
+            await self.shared.prefetch([self._sign_in.need(client), self._sign_in_name.need(name)])
         by_address = self._sign_in.hit(client)
         return self._sign_in_name.hit(name) if by_address.allowed else by_address
 
@@ -121,8 +121,8 @@ class _Limit:
         self._key_for = functools.lru_cache(_KEPT_KEYS)(item.key_for)
         self._storage = storage
 
-    def need(self, client: str) -> Need:
-        return Need(self._key_for(client), self._amount)
+    def need(self, client: str) -> QuotaRequest:
+        return QuotaRequest(self._key_for(client), self._amount)
 
     def hit(self, client: str) -> Allowance:
         count, reset_at = self._storage.hit(self._key_for(client), self._expiry_s)

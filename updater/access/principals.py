@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 
-class Level(IntEnum):
+class Permission(IntEnum):
     """What a credential may do; each level includes those below."""
 
     READ = 1
@@ -29,11 +29,11 @@ class Principal:
 
     id: str
     name: str
-    level: Level
+    level: Permission
     application: str | None = None
     key_hash: str | None = None
     user_id: int | None = field(default=None, kw_only=True)
 
 
 # What everybody is when access control is switched off.
-EVERYBODY = Principal(id="open", name="", level=Level.ADMIN)
+EVERYBODY = Principal(id="open", name="", level=Permission.ADMIN)

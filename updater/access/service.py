@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
-from updater.access.principals import EVERYBODY, Level, Principal
+from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.access.store import AccessStore
 from updater.clock import Clock, utc_now
 from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
@@ -47,7 +47,7 @@ class AccessService:
             self._used[principal.key_hash] = now
         return principal
 
-    def authorize(self, principal: Principal | None, level: Level, application_id: str | None = None) -> None:
+    def authorize(self, principal: Principal | None, level: Permission, application_id: str | None = None) -> None:
         """Hold somebody to a level and, for keys bound to one application, to that application.
 
         Raises:
@@ -81,7 +81,7 @@ class AccessService:
             raise Invalid(problems)
         text = new_key()
         digest = key_digest(self._secret, text)
-        key = ApiKey(None, name, digest, Level[level.upper()], application, self._clock(), expires_at)
+        key = ApiKey(None, name, digest, Permission[level.upper()], application, self._clock(), expires_at)
         await self._store.insert_key(key)
         await self.load()
         return next(each for each in await self._store.list_keys() if each.digest == digest), text
@@ -92,7 +92,7 @@ class AccessService:
         Of several processes that start at once, one makes it.
         """
         text = new_key()
-        key = ApiKey(None, "first admin", key_digest(self._secret, text), Level.ADMIN, None, self._clock(), None)
+        key = ApiKey(None, "first admin", key_digest(self._secret, text), Permission.ADMIN, None, self._clock(), None)
         if not await self._store.insert_key(key, only_first=True):
             return None
         await self.load()
@@ -121,5 +121,5 @@ class AccessService:
 
 
 def _configured(secret: bytes, each: ApiKeySettings) -> ApiKey:
-    level = max(Level[word.upper()] for word in each.permissions)
+    level = max(Permission[word.upper()] for word in each.permissions)
     return ApiKey(None, each.name, key_digest(secret, each.key), level, each.application, None, each.expires_at)

@@ -50,7 +50,7 @@ return answers
 _log = structlog.get_logger(__name__)
 
 
-class Need(NamedTuple):
+class QuotaRequest(NamedTuple):
     """One request that wants to be counted: under which key, and how many there may be in a window."""
 
     key: str
@@ -93,9 +93,9 @@ class SharedWindows:
             what = f"unknown option {option[1]!r}" if option is not None else "an option does not fit"
             raise ConfigurationError(f"rate_limit.storage_url: {self._place}: {what}") from None
         self._script = self._redis.register_script(_SCRIPT)
-        self._alone = WindowStorage()
+        self._local = WindowStorage()
         self._shares: OrderedDict[str, _Share] = OrderedDict()
-        self._wanted: dict[Need, int] = {}
+        self._wanted: dict[QuotaRequest, int] = {}
         self._waiting: list[asyncio.Future[None]] = []
         self._exchanging: asyncio.Task[None] | None = None
         self._recovering: asyncio.Task[None] | None = None
@@ -127,7 +127,7 @@ class SharedWindows:
         with contextlib.suppress(Exception):
             await self._redis.aclose()
 
-    async def ready(self, needs: Sequence[Need]) -> None:
+    async def prefetch(self, needs: Sequence[QuotaRequest]) -> None:
         """Wait until each of these can be hit, as long as nothing else runs in between; at most `ANSWER_S` or so."""
         while self.available:
             now = time.time()
@@ -146,7 +146,7 @@ class SharedWindows:
         """Count; return the count of the window, and when it ends in seconds since the epoch."""
         share = self._find(key, time.time()) if self.available else None
         if share is None:
-            return self._alone.hit(key, expiry)
+            return self._local.hit(key, expiry)
         if not share.free:
             return share.limit + 1, share.ends_at
         share.free -= 1
@@ -171,7 +171,7 @@ class SharedWindows:
         finally:
             self._exchanging = None
 
-    async def _ask(self, wanted: Mapping[Need, int]) -> None:
+    async def _ask(self, wanted: Mapping[QuotaRequest, int]) -> None:
         now = time.time()
         amounts = {need: waiting + self._ahead(need, now) for need, waiting in wanted.items()}
         needs = list(amounts)
@@ -185,14 +185,14 @@ class SharedWindows:
             for need, count, left_ms in zip(some, answers[::2], answers[1::2], strict=True):
                 self._keep(need, amounts[need], count, now, left_ms / 1000)
 
-    def _ahead(self, need: Need, now: float) -> int:
+    def _ahead(self, need: QuotaRequest, now: float) -> int:
         """Return how many more than wanted to ask for: nothing for a client that is not known to be busy."""
         share = self._shares.get(need.key)
         if share is None or share.ends_at <= now:
             return 0
         return max(0, need.limit - share.count) // _AHEAD
 
-    def _keep(self, need: Need, amount: int, count: int, now: float, left_s: float) -> None:
+    def _keep(self, need: QuotaRequest, amount: int, count: int, now: float, left_s: float) -> None:
         shares = self._shares
         known = shares.pop(need.key, None)
         for _ in range(2):  # what is kept follows the number of clients of the last window

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, or_, select, update
 
 from updater.access.keys import ApiKey
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.access.sessions import Session
 from updater.access.users import Role, User
 from updater.database.engine import Database
@@ -34,7 +34,7 @@ class AccessStore:
                     id=row.id,
                     name=row.name,
                     digest=row.digest,
-                    level=Level[row.level.upper()],
+                    level=Permission[row.level.upper()],
                     application=row.application_id,
                     created_at=row.created_at,
                     expires_at=row.expires_at,

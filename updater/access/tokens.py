@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Any
 
-from updater.access.principals import Level, Principal
+from updater.access.principals import Permission, Principal
 from updater.errors import ConfigurationError
 from updater.settings import JwtSettings
 
@@ -47,9 +47,9 @@ class TokenReader:
         subject = next((claims[name] for name in ("sub", "user_id", "id") if claims.get(name) is not None), None)
         user_id = _user_id(subject)
         if user_id is not None:
-            return Principal(f"token:{user_id}", f"user {user_id}", Level.READ, user_id=user_id)
+            return Principal(f"token:{user_id}", f"user {user_id}", Permission.READ, user_id=user_id)
         digest = hashlib.sha256(repr(subject).encode("utf-8", "surrogatepass")).hexdigest()
-        return Principal(f"token:{digest[:16]}", "token", Level.READ)
+        return Principal(f"token:{digest[:16]}", "token", Permission.READ)
 
     def _claims(self, token: str) -> dict[str, Any] | None:
         import jwt

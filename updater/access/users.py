@@ -14,7 +14,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from updater.access.principals import Level, Principal
+from updater.access.principals import Permission, Principal
 from updater.errors import Invalid
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ class Role(IntEnum):
         return self.name.lower()
 
     @property
-    def level(self) -> Level:
+    def level(self) -> Permission:
         """Return the level that routes ask for: staff stands with write keys, admin with admin keys."""
-        return Level(self.value)
+        return Permission(self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ and moves nothing through this process: safe, since nobody ever reads the tempor
 object at all, and cheap (20 ms for 256 MiB on Ceph). The copy may replace what is there: the key is the digest,
 so whoever comes second writes the same bytes, while a copy that refuses to replace would keep a damaged object.
 
-Every request has a time limit and a bounded number of attempts (`Patience`).
+Every request has a time limit and a bounded number of attempts (`RequestTimeouts`).
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
+from updater.artifacts.abandoned import AbandonedUploads
 from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
-from updater.artifacts.connecting import (
-    PATIENCE,
-    Patience,
+from updater.artifacts.digests import is_digest
+from updater.artifacts.location import Location
+from updater.artifacts.object_store import (
+    DEFAULT_TIMEOUTS,
+    RequestTimeouts,
     find_refusal,
     goes_directly,
     may_pass,
     open_store,
     translated,
 )
-from updater.artifacts.digests import is_digest
-from updater.artifacts.location import Location
-from updater.artifacts.signing import Signed, Signing
-from updater.artifacts.uploads import AbandonedUploads
+from updater.artifacts.presigning import Signed, Signing
 from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
 
 if TYPE_CHECKING:
@@ -61,18 +61,18 @@ T = TypeVar("T")
 class RemoteBlobStore:
     """A `BlobStore` in a bucket. Raises ConfigurationError when it cannot be reached with these options at all."""
 
-    def __init__(self, location: Location, patience: Patience | None = None) -> None:
+    def __init__(self, location: Location, timeouts: RequestTimeouts | None = None) -> None:
         self._location = location
-        self._patience = patience = patience or PATIENCE
+        self._timeouts = timeouts = timeouts or DEFAULT_TIMEOUTS
         # Azure may answer before it has copied: what is there until then is empty.
         # Source: Microsoft, "Copy Blob", x-ms-copy-status.
         self._copies_later = location.scheme == "az"
         self._signing = Signing(location)
         lists_uploads = location.scheme == "s3" and self._signing.can and goes_directly(location)
-        self._uploads = AbandonedUploads(location, "incoming", patience) if lists_uploads else None
-        self._store = open_store(location, patience, patience.request_s)
-        self._reader = open_store(location, patience, patience.request_s, reads=True)
-        self._copier = open_store(location, patience, patience.copy_s)
+        self._uploads = AbandonedUploads(location, "incoming", timeouts) if lists_uploads else None
+        self._store = open_store(location, timeouts, timeouts.request_s)
+        self._reader = open_store(location, timeouts, timeouts.request_s, reads=True)
+        self._copier = open_store(location, timeouts, timeouts.copy_s)
         self._probed_at_s = -_PROBED_FOR_S
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> StagedObject:
@@ -113,7 +113,7 @@ class RemoteBlobStore:
                     failures = 0
             except Unavailable:
                 failures += 1
-                if failures > self._patience.retries:
+                if failures > self._timeouts.retries:
                     raise
             else:
                 return
@@ -204,7 +204,7 @@ class RemoteBlobStore:
         """Make the object at a temporary key visible under its digest. Raises StorageFull, Unavailable."""
         import obstore
 
-        limit_s = self._patience.copy_s + self._patience.retry_s
+        limit_s = self._timeouts.copy_s + self._timeouts.retry_s
         await self.call(obstore.copy_async(self._copier, key, _key(digest)), "copy", limit_s)
         if self._copies_later and size_bytes:
             await self._wait_for(digest, size_bytes)
@@ -228,7 +228,7 @@ class RemoteBlobStore:
     async def call(self, request: Awaitable[T], doing: str, limit_s: float | None = None) -> T:
         """Wait for one request, in bounded time and with the store's errors as ours."""
         with translated(doing):
-            async with asyncio.timeout(self._patience.total_s if limit_s is None else limit_s):
+            async with asyncio.timeout(self._timeouts.total_s if limit_s is None else limit_s):
                 return await request
 
     async def _wait_for(self, digest: str, size_bytes: int) -> None:
@@ -236,7 +236,7 @@ class RemoteBlobStore:
         import obstore
 
         with translated("copy"):
-            async with asyncio.timeout(self._patience.copy_s):
+            async with asyncio.timeout(self._timeouts.copy_s):
                 while True:
                     last = obstore.get_range_async(self._store, _key(digest), start=size_bytes - 1, length=1)
                     with contextlib.suppress(NotFound, Unavailable):

@@ -26,7 +26,7 @@ from updater.catalog.versions import Version, parse_version
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UpdateQuery:
     """What a client asks: its version, what it runs on, and whether it takes pre-releases."""
 
     current: Version
@@ -57,7 +57,7 @@ class NoUpdate:
     reason: Reason
 
 
-def decide(index: ApplicationIndex, question: Question) -> Offer | NoUpdate:
+def decide(index: ApplicationIndex, question: UpdateQuery) -> Offer | NoUpdate:
     """Choose the build for a client."""
     ladder = index.ladder(question.target, allow_prerelease=question.allow_prerelease)
     if not ladder:
@@ -81,7 +81,7 @@ def latest(index: ApplicationIndex, target: Target, *, allow_prerelease: bool = 
     return ladder[0].build if ladder else None
 
 
-class Standing(StrEnum):
+class ClientStanding(StrEnum):
     """Where a client stands among the releases."""
 
     BEHIND = "a newer release takes it"
@@ -95,7 +95,7 @@ class Standing(StrEnum):
 class Compatibility:
     """Where a client stands; `release` is the one it belongs on, `newest` the highest of all."""
 
-    standing: Standing
+    standing: ClientStanding
     release: Release | None = None
     newest: Release | None = None
 
@@ -105,33 +105,33 @@ def newest_release(index: ApplicationIndex, target: Target | None = None) -> Rel
     return next(_releases(index, target), None)
 
 
-def judge(index: ApplicationIndex, current: Version, target: Target | None = None) -> Compatibility:
+def assess(index: ApplicationIndex, current: Version, target: Target | None = None) -> Compatibility:
     """Find the newest release whose minimum a client meets and that is not below it."""
     newest = newest_release(index, target)
     if newest is None:
-        return Compatibility(Standing.NO_RELEASES)
+        return Compatibility(ClientStanding.NO_RELEASES)
     if newest.version.sort_key < current.sort_key:
-        return Compatibility(Standing.AHEAD, newest=newest)
+        return Compatibility(ClientStanding.AHEAD, newest=newest)
     for release in _releases(index, target):
-        if hinders(release, current) is None:
+        if find_upgrade_block(release, current) is None:
             behind = release.version.sort_key > current.sort_key
-            return Compatibility(Standing.BEHIND if behind else Standing.CURRENT, release, newest)
-    return Compatibility(Standing.STRANDED, newest=newest)
+            return Compatibility(ClientStanding.BEHIND if behind else ClientStanding.CURRENT, release, newest)
+    return Compatibility(ClientStanding.STRANDED, newest=newest)
 
 
-class Hindrance(StrEnum):
+class UpgradeBlock(StrEnum):
     """Why a client may not move to a version."""
 
     DOWN = "it would move down"
     GAP = "it is below the minimum"
 
 
-def hinders(wanted: Release | Build, current: Version) -> Hindrance | None:
+def find_upgrade_block(wanted: Release | Build, current: Version) -> UpgradeBlock | None:
     """Tell what keeps a client from moving to a release or build; None when nothing does."""
     if wanted.version.sort_key < current.sort_key:
-        return Hindrance.DOWN
+        return UpgradeBlock.DOWN
     if wanted.minimum is not None and wanted.minimum.sort_key > current.sort_key:
-        return Hindrance.GAP
+        return UpgradeBlock.GAP
     return None
 
 

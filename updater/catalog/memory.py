@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 import updater.catalog.decision as decision
-from updater.catalog.decision import Compatibility, NoUpdate, Offer, Question
+from updater.catalog.decision import Compatibility, NoUpdate, Offer, UpdateQuery
 from updater.catalog.index import ApplicationIndex
 from updater.catalog.index_store import IndexStore
 from updater.catalog.model import Application, Build, Release
@@ -47,7 +47,7 @@ class CatalogMemory:
         """Return the ids of all applications."""
         return sorted(self._index)
 
-    def check(self, application_id: str, question: Question) -> Offer | NoUpdate:
+    def check(self, application_id: str, question: UpdateQuery) -> Offer | NoUpdate:
         """Decide which build a client gets. Raises NotFound for an unknown application."""
         return decision.decide(self.index_of(application_id), question)
 
@@ -58,9 +58,9 @@ class CatalogMemory:
             raise NotFound("release", f"No release for {target.platform}/{target.architecture}")
         return found
 
-    def judge(self, application_id: str, current: Version, target: Target | None = None) -> Compatibility:
+    def assess(self, application_id: str, current: Version, target: Target | None = None) -> Compatibility:
         """Tell which release a desktop client belongs on. Raises NotFound for an unknown application."""
-        return decision.judge(self.index_of(application_id), current, target)
+        return decision.assess(self.index_of(application_id), current, target)
 
     def get_newest_release(
         self, application_id: str, target: Target | None = None, *, current: Version | None = None
@@ -74,14 +74,14 @@ class CatalogMemory:
         if current is None:
             found = decision.newest_release(index, target)
         else:
-            found = decision.judge(index, current, target).release
+            found = decision.assess(index, current, target).release
         if found is None:
             raise NotFound("release", f"No release{f' for a client on {current.text}' if current else ''}")
         return found
 
-    def require_move(self, build: Build, current: Version) -> None:
+    def require_upgrade_path(self, build: Build, current: Version) -> None:
         """Hold a download to what its client may install. Raises Conflict."""
-        hindrance = decision.hinders(build, current)
+        hindrance = decision.find_upgrade_block(build, current)
         if hindrance is None:
             return
         raise Conflict(

@@ -40,7 +40,7 @@ class Candidate:
     minimum_keys: tuple[tuple[Target, str], ...]
 
 
-def expendable(
+def select_removable(
     candidates: Sequence[Candidate], offered: Collection[int], policy: RetentionPolicy, now: datetime
 ) -> list[Candidate]:
     """Return the releases of one application that may go, oldest version first.

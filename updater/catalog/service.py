@@ -27,7 +27,7 @@ from updater.catalog.model import (
     Release,
 )
 from updater.catalog.platforms import Target
-from updater.catalog.retention import Candidate, RetentionPolicy, expendable
+from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
 from updater.catalog.rows_store import ACTIVE
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Scheme, Version, parse_version
@@ -214,18 +214,18 @@ class CatalogService(CatalogMemory):
         if not policy:
             return []
         async with self._database.read() as connection:
-            gone = await self._expendable(connection, application_id, policy)
+            gone = await self._select_removable(connection, application_id, policy)
         if gone and not dry_run:
             async with self._changing(application_id) as (connection, _):
                 # Again: a deactivation in between may have made one of them the latest.
-                gone = await self._expendable(connection, application_id, policy)
+                gone = await self._select_removable(connection, application_id, policy)
                 await self._store.delete_releases(connection, [each.release_id for each in gone])
         return [each.version.text for each in gone]
 
-    async def _expendable(self, connection: Any, application_id: str, policy: RetentionPolicy) -> list[Candidate]:
+    async def _select_removable(self, connection: Any, application_id: str, policy: RetentionPolicy) -> list[Candidate]:
         candidates = await self._store.list_candidates(connection, application_id)
         offered = await self._store.index.offered_release_ids(connection, application_id)
-        return expendable(candidates, offered, policy, self._clock())
+        return select_removable(candidates, offered, policy, self._clock())
 
     async def announce_all(self) -> None:
         """Let every process read the whole index again, after serving states changed in bulk."""

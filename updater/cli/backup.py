@@ -48,7 +48,7 @@ def restore(folder: Path, as_json: bool, config: Path | None) -> None:
     """
     from updater.backups.manifest import get_manifest
     from updater.errors import ConfigurationError, Failure
-    from updater.web.control import describe_failure
+    from updater.web.server.control import describe_failure
 
     try:
         with counting_bar("restoring") as on_progress:
@@ -73,7 +73,7 @@ async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dic
     from updater.backups.restore import restore_backup
     from updater.config import load
     from updater.errors import Conflict
-    from updater.folder import hold_folder
+    from updater.processes.folder import hold_folder
 
     storage = load(config).storage
     root, files = Path(storage.root), 0

@@ -40,8 +40,8 @@ async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
     from updater.database.moving import move_rows
     from updater.database.opening import FILE_NAME, open_database
     from updater.errors import ConfigurationError, NotFound
-    from updater.folder import hold_folder
-    from updater.web.control import describe_failure
+    from updater.processes.folder import hold_folder
+    from updater.web.server.control import describe_failure
 
     try:
         storage = load(config).storage

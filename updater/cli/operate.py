@@ -49,7 +49,7 @@ async def _operate(
     config: Path | None, operation: str, arguments: dict[str, Any], on_progress: Callable[[Event], None]
 ) -> Any:
     from updater.config import load
-    from updater.folder import FolderInUse, claim_folder
+    from updater.processes.folder import FolderInUse, claim_folder
 
     settings = load(config)
     root = Path(settings.storage.root)
@@ -79,10 +79,10 @@ async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], 
 
 
 async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
-    from updater.app import open_services
+    from updater.composition import open_services
     from updater.logs import warnings_beside
     from updater.operations import OPERATIONS
-    from updater.web.control import describe_failure
+    from updater.web.server.control import describe_failure
 
     with warnings_beside():
         try:
@@ -96,7 +96,7 @@ async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) ->
 async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
     import aiohttp
 
-    from updater.folder import CONTROL_SOCKET, short_path
+    from updater.processes.folder import CONTROL_SOCKET, short_path
 
     timeout = aiohttp.ClientTimeout(total=None)
     try:

@@ -67,7 +67,7 @@ def printable(text: str) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """Turn a client's value into what JSON can say; a machine becomes two fields."""
+    """Transition a client's value into what JSON can say; a machine becomes two fields."""
     if isinstance(value, Machine):
         return {"platform": value.platform, "architecture": value.architecture}
     if is_dataclass(value) and not isinstance(value, type):

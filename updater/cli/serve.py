@@ -30,15 +30,15 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
         settings = load(config)
         configure_logs(settings.logging.level, worker=None if worker is None else worker[0])
         if worker is None and settings.server.workers > 1:
-            from updater.supervisor import supervise
+            from updater.processes.supervisor import supervise
 
             asyncio.run(supervise(settings, announce=_announce))
             return
+        from updater.processes.workers import WorkerSlot
         from updater.serving import serve as run
-        from updater.workers import Place
 
-        place = None if worker is None else Place.from_words(*worker)
-        asyncio.run(run(settings, reload=lambda: load(config), announce=_announce, place=place))
+        slot = None if worker is None else WorkerSlot.from_words(*worker)
+        asyncio.run(run(settings, reload=lambda: load(config), announce=_announce, slot=slot))
     except (ConfigurationError, Failure) as error:
         if worker is not None and _tell_parent(worker[1], str(error)):
             raise SystemExit(Exit.FAILURE) from None
@@ -68,7 +68,7 @@ def restart(config: Path | None) -> None:
 
 
 def _tell_parent(channel: int, reason: str) -> bool:
-    from updater.workers import tell_failure
+    from updater.processes.workers import tell_failure
 
     return tell_failure(channel, reason)
 
@@ -78,8 +78,8 @@ def _announce(line: str) -> None:
 
 
 async def _ask(root: Path) -> AsyncGenerator[Event]:
-    from updater.folder import short_path
-    from updater.workers import CONTROL_SOCKET
+    from updater.processes.folder import short_path
+    from updater.processes.workers import CONTROL_SOCKET
 
     try:
         with short_path(root / CONTROL_SOCKET) as path:

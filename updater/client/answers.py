@@ -116,7 +116,7 @@ def read_page(data: Json, name: str, read: Callable[[Json], T]) -> Page[T]:
 
 
 def read_error(status: int, data: Any, request_id: str) -> UpdateError:
-    """Turn an answer that refuses into an error. Any other body than the documented one is a `BadAnswer`."""
+    """Transition an answer that refuses into an error. Any other body than the documented one is a `BadAnswer`."""
     if not isinstance(data, dict) or not ("message" in data or "errors" in data):
         return BadAnswer(f"the answer is {status}, without a reason", status=status)
     errors = data.get("errors")

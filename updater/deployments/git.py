@@ -173,7 +173,7 @@ class Git:
     async def check_move(self, older: str, newer: str) -> None:
         """Refuse a move that would overwrite a file git does not track, ignored or not. Raises Conflict.
 
-        git itself looks after untracked files only: it holds ignored ones to be expendable.
+        git itself looks after untracked files only: it holds ignored ones to be select_removable.
         """
         refreshed = await self._ask("update-index", "-q", "--refresh")
         if not refreshed.ended.good and refreshed.err:

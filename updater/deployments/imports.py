@@ -10,7 +10,7 @@ from datetime import timedelta
 from updater.clock import utc_now
 from updater.deployments.git import Git
 from updater.deployments.journal import RunFolder
-from updater.deployments.model import Event, Kind, Outcome, Plan, RunState, Turn, Update, UpdateStatus
+from updater.deployments.model import Event, Kind, Outcome, Plan, RunState, Transition, Update, UpdateStatus
 from updater.deployments.store import DeploymentStore
 from updater.errors import Conflict
 
@@ -52,7 +52,7 @@ class RunImport:
     async def _settle_apply(self, update: Update, state: RunState) -> None:
         at = state.finished_at or utc_now()
         if state.outcome is not Outcome.SUCCEEDED:
-            await self._store.turn(update.id, Turn.NOT_APPLIED, at)
+            await self._store.transition(update.id, Transition.NOT_APPLIED, at)
             return
         # Others first: should we be interrupted between, the update is still in progress and all is done again.
         for other in await self._store.list_updates(update.deployment):
@@ -60,10 +60,10 @@ class RunImport:
                 # An instant earlier, so that the version that was asked for stays the newest.
                 earlier = at - timedelta(microseconds=1)
                 changes = {"applied_at": earlier, "previous_commit": state.from_commit}
-                await self._store.turn(other.id, Turn.INCLUDED, at, **changes)
-        await self._store.turn(
+                await self._store.transition(other.id, Transition.INCLUDED, at, **changes)
+        await self._store.transition(
             update.id,
-            Turn.APPLIED,
+            Transition.APPLIED,
             at,
             applied_at=at,
             commit_hash=state.to_commit,
@@ -73,15 +73,15 @@ class RunImport:
     async def _settle_rollback(self, update: Update, state: RunState) -> None:
         at = state.finished_at or utc_now()
         if state.outcome is Outcome.BROKEN:
-            await self._store.turn(update.id, Turn.NOT_APPLIED, at)
+            await self._store.transition(update.id, Transition.NOT_APPLIED, at)
             return
         if state.outcome is not Outcome.SUCCEEDED:
-            await self._store.turn(update.id, Turn.STAY, at)
+            await self._store.transition(update.id, Transition.STAY, at)
             return
         for other in await self._store.list_updates(update.deployment):
             if other.status is UpdateStatus.COMPLETED and other.commit and not await self._contains(state, other):
-                await self._store.turn(other.id, Turn.EXCLUDED, at, applied_at=None, previous_commit=None)
-        await self._store.turn(update.id, Turn.ROLLED_BACK, at, applied_at=None, previous_commit=None)
+                await self._store.transition(other.id, Transition.EXCLUDED, at, applied_at=None, previous_commit=None)
+        await self._store.transition(update.id, Transition.ROLLED_BACK, at, applied_at=None, previous_commit=None)
 
     async def _contains(self, state: RunState, other: Update) -> bool:
         if not other.commit or not state.to_commit:
@@ -104,7 +104,7 @@ class RunImport:
             found = found or await self._store.insert(self._new_update(event))
             self._update_id = found.id
             try:
-                await self._store.turn(found.id, Turn.APPLY, now, run=self._plan.run, commit_hash=commit)
+                await self._store.transition(found.id, Transition.APPLY, now, run=self._plan.run, commit_hash=commit)
             except Conflict:  # somebody else's run is at it; the log lines still belong to it
                 return
 

@@ -30,7 +30,7 @@ from typing import Any
 
 from updater.clock import utc_now
 from updater.deployments.locks import try_lock
-from updater.deployments.model import Event, Level, Outcome, Plan, RunState, StepReport
+from updater.deployments.model import Event, LogLevel, Outcome, Plan, RunState, StepReport
 
 PLAN, STATE, JOURNAL, IMPORTED, OUTPUT = "plan.json", "state.json", "journal", "imported", "runner.log"
 LOCK, TURN = "lock", "turn"
@@ -132,7 +132,7 @@ def prune(home: Path, keep: int) -> None:
         folder.remove()
 
 
-def remove_unborn(home: Path) -> None:
+def remove_incomplete(home: Path) -> None:
     """Remove what a process left that was killed while it wrote a plan down."""
     for path in (home / "runs").glob(".*"):
         if time.time() - path.stat().st_mtime > _UNBORN_S:
@@ -212,7 +212,7 @@ class Journal:
         """Say whether the last event is written."""
         return self._ended
 
-    def log(self, level: Level, component: str | None, message: str) -> None:
+    def log(self, level: LogLevel, component: str | None, message: str) -> None:
         """Write one line of the log. A full disk loses lines, not the run."""
         self._append("log", {"level": level, "component": component, "message": message})
 

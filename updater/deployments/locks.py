@@ -26,7 +26,7 @@ def try_lock(path: Path, *, make: bool = False) -> int | None:
 
 
 @asynccontextmanager
-async def turn(path: Path) -> AsyncIterator[None]:
+async def exclusive(path: Path) -> AsyncIterator[None]:
     """Wait for the lock on a file, made when missing, and hold it for the block. Raises Unavailable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ class UpdateStatus(StrEnum):
     FAILED = "failed"
 
 
-class Turn(StrEnum):
+class Transition(StrEnum):
     """What happens to an update; `TRANSITIONS` says where it leads."""
 
     APPLY = "apply"  # a run to it begins
@@ -40,31 +40,31 @@ class Turn(StrEnum):
     EXCLUDED = "excluded"  # that newer version was rolled back
 
 
-TRANSITIONS: dict[tuple[UpdateStatus, Turn], UpdateStatus] = {
-    (UpdateStatus.PENDING, Turn.APPLY): UpdateStatus.IN_PROGRESS,
-    (UpdateStatus.PENDING, Turn.INCLUDED): UpdateStatus.COMPLETED,
-    (UpdateStatus.IN_PROGRESS, Turn.APPLIED): UpdateStatus.COMPLETED,
-    (UpdateStatus.IN_PROGRESS, Turn.NOT_APPLIED): UpdateStatus.FAILED,
-    (UpdateStatus.IN_PROGRESS, Turn.WITHDRAW): UpdateStatus.PENDING,
-    (UpdateStatus.IN_PROGRESS, Turn.ROLLED_BACK): UpdateStatus.PENDING,
-    (UpdateStatus.IN_PROGRESS, Turn.STAY): UpdateStatus.COMPLETED,
-    (UpdateStatus.COMPLETED, Turn.ROLL_BACK): UpdateStatus.IN_PROGRESS,
-    (UpdateStatus.COMPLETED, Turn.EXCLUDED): UpdateStatus.PENDING,
+TRANSITIONS: dict[tuple[UpdateStatus, Transition], UpdateStatus] = {
+    (UpdateStatus.PENDING, Transition.APPLY): UpdateStatus.IN_PROGRESS,
+    (UpdateStatus.PENDING, Transition.INCLUDED): UpdateStatus.COMPLETED,
+    (UpdateStatus.IN_PROGRESS, Transition.APPLIED): UpdateStatus.COMPLETED,
+    (UpdateStatus.IN_PROGRESS, Transition.NOT_APPLIED): UpdateStatus.FAILED,
+    (UpdateStatus.IN_PROGRESS, Transition.WITHDRAW): UpdateStatus.PENDING,
+    (UpdateStatus.IN_PROGRESS, Transition.ROLLED_BACK): UpdateStatus.PENDING,
+    (UpdateStatus.IN_PROGRESS, Transition.STAY): UpdateStatus.COMPLETED,
+    (UpdateStatus.COMPLETED, Transition.ROLL_BACK): UpdateStatus.IN_PROGRESS,
+    (UpdateStatus.COMPLETED, Transition.EXCLUDED): UpdateStatus.PENDING,
 }
 
 
-def next_status(status: UpdateStatus, turn: Turn) -> UpdateStatus:
-    """Return where `turn` leads from `status`. Raises Conflict when it leads nowhere."""
+def next_status(status: UpdateStatus, transition: Transition) -> UpdateStatus:
+    """Return where `transition` leads from `status`. Raises Conflict when it leads nowhere."""
     try:
-        return TRANSITIONS[status, turn]
+        return TRANSITIONS[status, transition]
     except KeyError:
-        raise Conflict(f"The update is {status}: it cannot be {_DONE.get(turn, turn)}") from None
+        raise Conflict(f"The update is {status}: it cannot be {_DONE.get(transition, transition)}") from None
 
 
-_DONE = {Turn.APPLY: "applied", Turn.ROLL_BACK: "rolled back"}
+_DONE = {Transition.APPLY: "applied", Transition.ROLL_BACK: "rolled back"}
 
 
-class Level(StrEnum):
+class LogLevel(StrEnum):
     """How serious a log line is."""
 
     INFO = "info"
@@ -159,7 +159,7 @@ class LogLine:
 
     id: int
     timestamp: datetime
-    level: Level
+    level: LogLevel
     message: str
     component: str | None
 

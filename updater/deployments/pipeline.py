@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from updater.deployments.journal import Journal
-from updater.deployments.model import Kind, Level, Outcome, Phase, Plan, RunState
+from updater.deployments.model import Kind, LogLevel, Outcome, Phase, Plan, RunState
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import end_identified, end_marked
 from updater.deployments.work import Work
@@ -47,10 +47,10 @@ class Pipeline:
         """Take up a run that was killed, at any point."""
         progress = self._progress
         progress.save(attempts=self.state.attempts + 1)
-        progress.log(Level.WARNING, None, f"taken up again: {_INTERRUPTED}")
+        progress.log(LogLevel.WARNING, None, f"taken up again: {_INTERRUPTED}")
         ended = end_marked(self._plan.run)
         if ended:
-            progress.log(Level.WARNING, None, f"{ended} processes of the interrupted step were left, and are ended")
+            progress.log(LogLevel.WARNING, None, f"{ended} processes of the interrupted step were left, and are ended")
         step = progress.last_step
         if self.state.attempts > MAX_ATTEMPTS:
             progress.finish(Outcome.BROKEN, self.state.failed_step or step, f"interrupted {MAX_ATTEMPTS} times")
@@ -76,7 +76,7 @@ class Pipeline:
             self._progress.finish(Outcome.UNCHANGED, failed.step, failed.reason)
             return
         self._progress.save(failed_step=failed.step, error=failed.reason, phase=Phase.BACK, restarts=0)
-        self._progress.log(Level.WARNING, None, f"going back to {self.state.from_commit}")
+        self._progress.log(LogLevel.WARNING, None, f"going back to {self.state.from_commit}")
         await self._go_back()
 
     async def _go_back(self) -> None:
@@ -114,7 +114,7 @@ class Pipeline:
             # Else it would restart what has been restarted since.
             end_identified(self.state.restarter)
         else:
-            self._progress.log(Level.WARNING, "restart", "not repeated: this process was ended by it each time")
+            self._progress.log(LogLevel.WARNING, "restart", "not repeated: this process was ended by it each time")
         if self.state.phase is Phase.FORWARD:
             await self._forward(self._ending(restart=repeat))
         else:

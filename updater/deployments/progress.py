@@ -11,15 +11,15 @@ from typing import Any
 from updater.clock import utc_now
 from updater.deployments.git import Version
 from updater.deployments.journal import Journal
-from updater.deployments.model import Level, Outcome, Phase, Plan, RunState, StepReport, StepStatus
+from updater.deployments.model import LogLevel, Outcome, Phase, Plan, RunState, StepReport, StepStatus
 from updater.deployments.steps import readable
 
 OUTPUT_CHARACTERS = 4_000
-_ENDINGS: dict[Outcome, tuple[Level, str]] = {
-    Outcome.SUCCEEDED: (Level.INFO, "done: {place} is in place"),
-    Outcome.UNCHANGED: (Level.ERROR, "failed at {step}, nothing was changed, {place} stays in place: {error}"),
-    Outcome.RESTORED: (Level.ERROR, "failed at {step}, {place} is in place again: {error}"),
-    Outcome.BROKEN: (Level.CRITICAL, "failed at {step}, and the way back failed: {error}"),
+_ENDINGS: dict[Outcome, tuple[LogLevel, str]] = {
+    Outcome.SUCCEEDED: (LogLevel.INFO, "done: {place} is in place"),
+    Outcome.UNCHANGED: (LogLevel.ERROR, "failed at {step}, nothing was changed, {place} stays in place: {error}"),
+    Outcome.RESTORED: (LogLevel.ERROR, "failed at {step}, {place} is in place again: {error}"),
+    Outcome.BROKEN: (LogLevel.CRITICAL, "failed at {step}, and the way back failed: {error}"),
 }
 
 
@@ -58,14 +58,14 @@ class Progress:
             self.state = dataclasses.replace(self.state, touched=False)
             raise StepFailed(step, f"the state cannot be written: {error.strerror}") from None
 
-    def log(self, level: Level, component: str | None, message: str) -> None:
+    def log(self, level: LogLevel, component: str | None, message: str) -> None:
         """Write a line of the log."""
         self._journal.log(level, component, message)
 
     def say(self, step: str, line: str) -> None:
         """Write a line of a step's output."""
         self._output.append(line)
-        self.log(Level.INFO, step, line)
+        self.log(LogLevel.INFO, step, line)
 
     @property
     def telling_line(self) -> str:
@@ -83,17 +83,17 @@ class Progress:
         self._output.clear()
         self._began = time.monotonic()
         self._report(StepReport(name, StepStatus.RUNNING), first=True)
-        self.log(Level.INFO, name, "started")
+        self.log(LogLevel.INFO, name, "started")
 
     def complete(self, name: str) -> None:
         """Note that a step has done what it had to."""
         report = self._ended(name, StepStatus.COMPLETED)
-        self.log(Level.INFO, name, f"completed in {report.duration_s} s")
+        self.log(LogLevel.INFO, name, f"completed in {report.duration_s} s")
 
     def fail(self, name: str, failed: StepFailed) -> None:
         """Note that a step has failed."""
         self._ended(name, StepStatus.TIMED_OUT if failed.timed_out else StepStatus.FAILED)
-        self.log(Level.ERROR, name, failed.reason)
+        self.log(LogLevel.ERROR, name, failed.reason)
 
     def finish(self, outcome: Outcome, step: str | None = None, error: str | None = None) -> None:
         """End the run."""

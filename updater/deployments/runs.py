@@ -16,7 +16,7 @@ from updater.clock import utc_now
 from updater.config import pick_environment
 from updater.deployments import imports, journal, runner
 from updater.deployments.git import Git
-from updater.deployments.model import Event, Kind, Plan, RunState, Turn, UpdateStatus
+from updater.deployments.model import Event, Kind, Plan, RunState, Transition, UpdateStatus
 from updater.deployments.steps import BASE_ENVIRONMENT, Command, capture
 from updater.deployments.store import DeploymentStore
 from updater.deployments.work import environment_names
@@ -41,7 +41,7 @@ class Runs:
         self._released = asyncio.Event()
         self._recovering = False
         # Runs that cannot be read, or were given up: not looked at again and again.
-        self._hopeless: set[str] = set()
+        self._unrecoverable: set[str] = set()
 
     async def start(self) -> None:
         """Import what ended while nobody looked, and watch what still runs. Restarts nothing.
@@ -49,16 +49,16 @@ class Runs:
         Again now and then, since the process that watched a run may be gone.
         """
         for deployment in self._deployments:
-            await asyncio.to_thread(journal.remove_unborn, self.home(deployment))
+            await asyncio.to_thread(journal.remove_incomplete, self.home(deployment))
             for folder in await asyncio.to_thread(journal.list_runs, self.home(deployment)):
-                if folder.imported or folder.run in self._hopeless:
+                if folder.imported or folder.run in self._unrecoverable:
                     continue
                 try:
                     await self._pick_up(deployment, folder)
                 except Failure as failure:
                     _log.warning("deployment.watch", run=folder.run, reason=failure.message)
                 except (ConfigurationError, OSError, ValueError, KeyError) as error:
-                    self._hopeless.add(folder.run)
+                    self._unrecoverable.add(folder.run)
                     _log.error("deployment.unreadable", run=folder.run, reason=str(error))
             await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
 
@@ -69,7 +69,7 @@ class Runs:
         """
         for deployment in self._deployments:
             folder = await asyncio.to_thread(self.find_unfinished, deployment)
-            if folder is not None and folder.run not in self._hopeless:
+            if folder is not None and folder.run not in self._unrecoverable:
                 self.take_up(deployment, folder)
         self._recovering = True
 
@@ -164,8 +164,8 @@ class Runs:
         folder, watch = await asyncio.to_thread(journal.RunFolder.create, self.home(plan.deployment), plan)
         try:
             if plan.update_id is not None:
-                turn = Turn.APPLY if plan.kind is Kind.APPLY else Turn.ROLL_BACK
-                await self._store.turn(plan.update_id, turn, utc_now(), run=plan.run)
+                turn = Transition.APPLY if plan.kind is Kind.APPLY else Transition.ROLL_BACK
+                await self._store.transition(plan.update_id, turn, utc_now(), run=plan.run)
             await self._launch(plan)
         except BaseException as failure:
             if isinstance(failure, Failure):
@@ -195,10 +195,10 @@ class Runs:
         """Forget a run that never began."""
         plan = folder.find_plan()
         if plan is not None and plan.update_id is not None:
-            turn = Turn.WITHDRAW if plan.kind is Kind.APPLY else Turn.STAY
+            turn = Transition.WITHDRAW if plan.kind is Kind.APPLY else Transition.STAY
             update = await self._store.get(plan.update_id)
             if update.run == plan.run and update.status is UpdateStatus.IN_PROGRESS:
-                await self._store.turn(update.id, turn, utc_now())
+                await self._store.transition(update.id, turn, utc_now())
         await asyncio.to_thread(folder.remove)
 
     async def _pick_up(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
@@ -267,7 +267,7 @@ class Runs:
                 _log.warning("deployment.watch", run=folder.run, reason=failure.message)
                 await asyncio.sleep(1)
             await asyncio.sleep(_POLL_S)
-        self._hopeless.add(folder.run)
+        self._unrecoverable.add(folder.run)
         _log.error("deployment.given_up", run=folder.run, launches=launches)
 
     async def _until_free(self, deployment: DeploymentSettings) -> None:

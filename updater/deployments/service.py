@@ -27,10 +27,10 @@ from updater.deployments.model import (
     DeploymentStatus,
     Forgotten,
     Kind,
-    Level,
+    LogLevel,
     LogPage,
     Plan,
-    Turn,
+    Transition,
     Update,
     UpdateStatus,
     next_status,
@@ -76,7 +76,7 @@ class DeploymentService:
         """
         deployment = self.get(deployment_id)
         git = git_of(deployment)
-        async with self._turn(deployment):
+        async with self._exclusive(deployment):
             await git.check_names()
             await git.check_checkout()
             if not await self.runs.is_running(deployment):
@@ -133,8 +133,8 @@ class DeploymentService:
         update = None if update_id is None else await self._store.get(update_id)
         deployment = self.get(deployment_id if update is None else update.deployment)
         if update is not None:
-            next_status(update.status, Turn.APPLY)
-        async with self._turn(deployment):
+            next_status(update.status, Transition.APPLY)
+        async with self._exclusive(deployment):
             await self._refuse(deployment)
             plan = self._plan(deployment, Kind.APPLY)
             if update is not None:
@@ -155,12 +155,12 @@ class DeploymentService:
         update = update or newest
         if update is None:
             raise Conflict("There is no applied update that could be rolled back")
-        next_status(update.status, Turn.ROLL_BACK)
+        next_status(update.status, Transition.ROLL_BACK)
         if newest is None or newest.id != update.id:
             raise Conflict("Only the newest applied update can be rolled back")
         if not update.rollback_possible or update.previous_commit in (None, update.commit):
             raise Conflict("This update cannot be rolled back")
-        async with self._turn(deployment):
+        async with self._exclusive(deployment):
             await self._refuse(deployment)
             plan = self._plan(deployment, Kind.ROLLBACK)
             return await self.runs.begin(
@@ -189,7 +189,7 @@ class DeploymentService:
             raise Invalid({"description": "expected at most 10000 characters"})
         if ref is not None:
             await git_of(deployment).check_ref(ref)
-        async with self._turn(deployment):
+        async with self._exclusive(deployment):
             for each in await self._store.list_updates(deployment.id):
                 if each.version == version and each.status is UpdateStatus.PENDING:
                     raise Conflict(f"Version {version} is announced already")
@@ -219,22 +219,22 @@ class DeploymentService:
         return await self._store.get(update_id)
 
     async def list_update_logs(
-        self, update_id: int, *, level: Level | None = None, limit: int = 50, offset: int = 0
+        self, update_id: int, *, level: LogLevel | None = None, limit: int = 50, offset: int = 0
     ) -> LogPage:
         """Return the log of one update, newest line first. Raises NotFound."""
         await self._store.get(update_id)
         return await self._store.list_update_logs(update_id, level=level, limit=limit, offset=offset)
 
     async def list_logs(
-        self, deployment_id: str | None = None, *, level: Level | None = None, limit: int = 50, offset: int = 0
+        self, deployment_id: str | None = None, *, level: LogLevel | None = None, limit: int = 50, offset: int = 0
     ) -> LogPage:
         """Return the log of a deployment over all its runs, newest line first."""
         deployment = self.get(deployment_id)
         return await self._store.list_deployment_logs(deployment.id, level=level, limit=limit, offset=offset)
 
-    def _turn(self, deployment: DeploymentSettings) -> AbstractAsyncContextManager[None]:
+    def _exclusive(self, deployment: DeploymentSettings) -> AbstractAsyncContextManager[None]:
         """Wait until no process asks this checkout's git, or decides what to begin or record; then be the one."""
-        return locks.turn(self.runs.home(deployment) / journal.TURN)
+        return locks.exclusive(self.runs.home(deployment) / journal.TURN)
 
     def _plan(self, deployment: DeploymentSettings, kind: Kind) -> Plan:
         now = utc_now()

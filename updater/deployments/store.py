@@ -13,10 +13,10 @@ from updater.database.tables import deployment_log, deployment_update
 from updater.deployments.model import (
     Event,
     Forgotten,
-    Level,
+    LogLevel,
     LogLine,
     LogPage,
-    Turn,
+    Transition,
     Update,
     UpdateStatus,
     next_status,
@@ -65,11 +65,11 @@ class DeploymentStore:
         )
         return max(found, key=lambda each: (each.applied_at or each.created_at, each.id), default=None)
 
-    async def turn(self, update_id: int, turn: Turn, now: datetime, **changes: Any) -> Update:
+    async def transition(self, update_id: int, transition: Transition, now: datetime, **changes: Any) -> Update:
         """Move an update along the transition table.
 
         Raises:
-            Conflict: its status does not allow this turn. NotFound: there is no such update.
+            Conflict: its status does not allow this transition. NotFound: there is no such update.
         """
         async with self._database.write() as connection:
             row = (
@@ -79,7 +79,7 @@ class DeploymentStore:
             ).first()
             if row is None:
                 raise NotFound("update", f"There is no update with id {update_id}")
-            status = next_status(UpdateStatus(row.status), turn)
+            status = next_status(UpdateStatus(row.status), transition)
             statement = update(deployment_update).where(deployment_update.c.id == update_id)
             await connection.execute(statement.values(status=status, updated_at=now, **changes))
         return await self.get(update_id)
@@ -116,11 +116,13 @@ class DeploymentStore:
         async with self._database.write() as connection:
             await connection.execute(statement.values(update_id=update_id))
 
-    async def list_update_logs(self, update_id: int, *, level: Level | None, limit: int, offset: int) -> LogPage:
+    async def list_update_logs(self, update_id: int, *, level: LogLevel | None, limit: int, offset: int) -> LogPage:
         """Return an update's log, newest first."""
         return await self._logs(deployment_log.c.update_id == update_id, level, limit, offset)
 
-    async def list_deployment_logs(self, deployment: str, *, level: Level | None, limit: int, offset: int) -> LogPage:
+    async def list_deployment_logs(
+        self, deployment: str, *, level: LogLevel | None, limit: int, offset: int
+    ) -> LogPage:
         """Return a deployment's log over all its runs, newest first."""
         return await self._logs(deployment_log.c.deployment == deployment, level, limit, offset)
 
@@ -178,14 +180,14 @@ class DeploymentStore:
         async with self._database.write() as connection:
             return (await connection.execute(statement)).rowcount
 
-    async def _logs(self, where: ColumnElement[bool], level: Level | None, limit: int, offset: int) -> LogPage:
+    async def _logs(self, where: ColumnElement[bool], level: LogLevel | None, limit: int, offset: int) -> LogPage:
         if level is not None:
             where = where & (deployment_log.c.level == level)
         wanted = select(deployment_log).where(where).order_by(deployment_log.c.id.desc()).limit(limit).offset(offset)
         async with self._database.read() as connection:
             total = await connection.scalar(select(func.count()).select_from(deployment_log).where(where))
             rows = await connection.execute(wanted)
-            lines = tuple(LogLine(row.id, row.at, Level(row.level), row.message, row.component) for row in rows)
+            lines = tuple(LogLine(row.id, row.at, LogLevel(row.level), row.message, row.component) for row in rows)
         return LogPage(lines, int(total or 0), limit, offset)
 
     async def _select(self, *where: ColumnElement[bool]) -> list[Update]:

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from updater.config import pick_environment
 from updater.deployments.git import Git
-from updater.deployments.model import Kind, Level, Plan
+from updater.deployments.model import Kind, LogLevel, Plan
 from updater.deployments.probes import wait_until_well
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
 from updater.errors import Failure, Invalid
 from updater.settings import DeploymentSettings, HealthSettings, RestartSettings, StepSettings
 
-Question = Callable[[], Awaitable[None]]
+UpdateQuery = Callable[[], Awaitable[None]]
 
 
 class Work:
@@ -105,7 +105,7 @@ class Work:
 
     async def _clear(self, older: str, newer: str) -> None:
         for name in await self._git.remove_stale_locks(self._plan.started_at):
-            self._progress.log(Level.WARNING, "git_reset", f"removed {name}, which a killed git had left")
+            self._progress.log(LogLevel.WARNING, "git_reset", f"removed {name}, which a killed git had left")
         removed = self._git.remove_appeared(await self._git.appearing(older, newer))
         if removed:
             self._progress.say("git_reset", f"removed {removed} files that only {newer} has")
@@ -131,7 +131,7 @@ class Work:
         return {**picked, MARK: self._plan.run} if mark else picked
 
 
-async def _checked(step: str, *questions: Question) -> None:
+async def _checked(step: str, *questions: UpdateQuery) -> None:
     """Ask in order; a failure of one is the step's failure."""
     try:
         for question in questions:

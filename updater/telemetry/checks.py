@@ -5,7 +5,7 @@ A few seconds of counts are lost when the process is killed; nothing else is.
 
 from __future__ import annotations
 
-from updater.telemetry.model import Asked
+from updater.telemetry.model import ClientFacts
 from updater.telemetry.rollups import OTHER
 
 # Between two flushes. More than this many different clients are counted as `OTHER`.
@@ -18,13 +18,13 @@ class CheckCounter:
     """Counts that wait for the next flush: by what clients say of themselves, and by where they are."""
 
     def __init__(self) -> None:
-        self.asked: dict[Asked, int] = {}
+        self.asked: dict[ClientFacts, int] = {}
         self.places: dict[tuple[str, str], int] = {}
 
     def __bool__(self) -> bool:
         return bool(self.asked or self.places)
 
-    def count(self, asked: Asked, place: str | None = None) -> None:
+    def count(self, asked: ClientFacts, place: str | None = None) -> None:
         """Count one check. `place` is a country or an address; it is looked up later, off the check path."""
         counts = self.asked
         held = counts.get(asked)
@@ -49,9 +49,9 @@ class CheckCounter:
         for (application_id, place), amount in taken.places.items():
             self._count_place(application_id, place, amount)
 
-    def _begin(self, asked: Asked, amount: int = 1) -> None:
+    def _begin(self, asked: ClientFacts, amount: int = 1) -> None:
         if len(self.asked) >= MAX_WAITING and asked not in self.asked:
-            asked = Asked(asked.application_id, OTHER, asked.target)
+            asked = ClientFacts(asked.application_id, OTHER, asked.target)
         self.asked[asked] = self.asked.get(asked, 0) + amount
 
     def _count_place(self, application_id: str, place: str, amount: int = 1) -> None:

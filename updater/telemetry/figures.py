@@ -90,7 +90,7 @@ class CountryFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimeBucket:
     """What happened in the bucket that begins at `at`; by version, zeros are left out."""
 
     at: datetime
@@ -116,7 +116,7 @@ class Figures:
     install_time_s: Quantiles
     checks: int
     countries: list[CountryFigures]
-    series: list[Moment]
+    series: list[TimeBucket]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def series_labels(totals: Mapping[Measure, Counts]) -> dict[Measure, tuple[str, 
     return {Measure.REPORT: STATUSES, **wanted}
 
 
-def _moment(at: datetime, series: Series) -> Moment:
+def _moment(at: datetime, series: Series) -> TimeBucket:
     ended = series.named.get((Measure.REPORT, at), {})
 
     def total(measure: Measure) -> int:
@@ -184,7 +184,7 @@ def _moment(at: datetime, series: Series) -> Moment:
         rest = total(measure) - sum(named.values())
         return {**named, OTHER: rest} if rest else named
 
-    return Moment(
+    return TimeBucket(
         at=at,
         **{status: ended.get(status, 0) for status in STATUSES},
         checks=total(Measure.CHECK_VERSION),

@@ -46,7 +46,7 @@ class Download(NamedTuple):
 Event = Report | Download
 
 
-class Asked(NamedTuple):
+class ClientFacts(NamedTuple):
     """What an update check says of the client that asks, or `UNKNOWN`. `target` is written `linux/amd64`."""
 
     application_id: str

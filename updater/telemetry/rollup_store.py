@@ -18,7 +18,7 @@ from updater.telemetry.rollups import (
     OTHER,
     SLACK_LABELS,
     Key,
-    Place,
+    RollupSeries,
     overflowing,
 )
 
@@ -48,45 +48,45 @@ class RollupStore:
     async def bound(self, counts: Mapping[Key, int]) -> None:
         """Cut back where clients have sent too many labels, now that the counts are on disk.
 
-        Each place in a transaction of its own: one that still held counts would wait for the writer that waits for
+        Each series in a transaction of its own: one that still held counts would wait for the writer that waits for
         those. What fails here is done with the next new label.
         """
-        grown = {key.place for key in counts.keys() - self._seen if key.measure in KEPT_LABELS}
+        grown = {key.series for key in counts.keys() - self._seen if key.measure in KEPT_LABELS}
         self._remember(counts)
         with contextlib.suppress(Failure):
-            for place in await self._crowded(grown):
+            for series in await self._crowded(grown):
                 async with self._database.write() as connection:
-                    await self._cut_back(connection, place)
-                self._seen = {key for key in self._seen if key.place != place}
+                    await self._cut_back(connection, series)
+                self._seen = {key for key in self._seen if key.series != series}
 
-    async def _crowded(self, places: Iterable[Place]) -> list[Place]:
-        by_value = {tuple(place): place for place in places}
+    async def _crowded(self, places: Iterable[RollupSeries]) -> list[RollupSeries]:
+        by_value = {tuple(series): series for series in places}
         if not by_value:
             return []
         async with self._database.read() as connection:
             rows = await connection.execute(crowded_places(by_value.values()))
             return [by_value[tuple(row)] for row in rows if tuple(row) in by_value]
 
-    async def _cut_back(self, connection: AsyncConnection, place: Place) -> None:
-        lies_here = [rollup.c[name] == value for name, value in place._asdict().items()]
+    async def _cut_back(self, connection: AsyncConnection, series: RollupSeries) -> None:
+        lies_here = [rollup.c[name] == value for name, value in series._asdict().items()]
         # The sum of the rest first: who cuts back here at the same moment waits with nothing in its hands.
-        await self._add_to_rest(connection, place, 0)
+        await self._add_to_rest(connection, series, 0)
         # A count that somebody is adding to is no small one; it is left alone, and waited for by nobody.
         here = select(rollup.c.label, rollup.c.amount).where(*lies_here).with_for_update(skip_locked=True)
         labels = {row.label: row.amount for row in await connection.execute(here)}
         known: set[str] = set()
-        if place.measure in LABELLED_BY_VERSION:
+        if series.measure in LABELLED_BY_VERSION:
             published = select(release.c.version).where(
-                release.c.application_id == place.application_id, release.c.version.in_(list(labels))
+                release.c.application_id == series.application_id, release.c.version.in_(list(labels))
             )
             known = set(await connection.scalars(published))
-        surplus = overflowing(place, labels, known)
+        surplus = overflowing(series, labels, known)
         await connection.execute(delete(rollup).where(*lies_here, rollup.c.label.in_(surplus)))
-        await self._add_to_rest(connection, place, sum(labels[label] for label in surplus))
+        await self._add_to_rest(connection, series, sum(labels[label] for label in surplus))
         await connection.execute(delete(rollup).where(*lies_here, rollup.c.label == OTHER, rollup.c.amount == 0))
 
-    async def _add_to_rest(self, connection: AsyncConnection, place: Place, amount: int) -> None:
-        statement = self._database.upsert(rollup).values(**place._asdict(), label=OTHER, amount=amount)
+    async def _add_to_rest(self, connection: AsyncConnection, series: RollupSeries, amount: int) -> None:
+        statement = self._database.upsert(rollup).values(**series._asdict(), label=OTHER, amount=amount)
         added = {"amount": rollup.c.amount + statement.excluded.amount}
         await connection.execute(statement.on_conflict_do_update(index_elements=list(rollup.primary_key), set_=added))
 
@@ -96,12 +96,12 @@ class RollupStore:
         self._seen.update(counts)
 
 
-def crowded_places(places: Iterable[Place]) -> Select[Any]:
+def crowded_places(places: Iterable[RollupSeries]) -> Select[Any]:
     """Select the places, and maybe others, that hold more labels than any may keep.
 
     Column by column: SQLite reads the whole table for a list of tuples, but by the key for several lists.
     """
-    columns = [rollup.c[name] for name in Place._fields]
+    columns = [rollup.c[name] for name in RollupSeries._fields]
     wanted = [sorted(set(values)) for values in zip(*places, strict=True)]
     return (
         select(*columns)

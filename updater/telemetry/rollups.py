@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from updater.telemetry.histograms import bucket_of
 from updater.telemetry.messages import group_message
-from updater.telemetry.model import Asked, Download, Report
+from updater.telemetry.model import ClientFacts, Download, Report
 from updater.telemetry.spans import Span, floor
 
 OTHER = "other"
@@ -57,7 +57,7 @@ LABELLED_BY_VERSION = frozenset(
 LEAST_TIMED_BYTES = 1 << 20
 
 
-class Place(NamedTuple):
+class RollupSeries(NamedTuple):
     """Where counts lie: all labels of one measure in one span."""
 
     application_id: str
@@ -76,9 +76,9 @@ class Key(NamedTuple):
     label: str
 
     @property
-    def place(self) -> Place:
+    def series(self) -> RollupSeries:
         """Return where it lies."""
-        return Place(*self[:4])
+        return RollupSeries(*self[:4])
 
 
 class Tally:
@@ -95,7 +95,7 @@ class Tally:
         """Count responses with the bytes of a build; the build is that of `version`."""
         self._add(application_id, download.ended_at, _of_download(download, version), download.amount)
 
-    def add_checks(self, asked: Asked, at: datetime, amount: int) -> None:
+    def add_checks(self, asked: ClientFacts, at: datetime, amount: int) -> None:
         """Count update checks of clients that say the same of themselves."""
         labels = ((Measure.CHECK_VERSION, asked.version), (Measure.CHECK_TARGET, asked.target))
         self._add(asked.application_id, at, iter(labels), amount)
@@ -124,13 +124,13 @@ def rate_of(sent_bytes: int, duration_s: float) -> int | None:
     return bucket_of(sent_bytes / duration_s) if timed else None
 
 
-def overflowing(place: Place, labels: Mapping[str, int], known: Collection[str] = ()) -> list[str]:
+def overflowing(series: RollupSeries, labels: Mapping[str, int], known: Collection[str] = ()) -> list[str]:
     """Return the labels to add to `OTHER`; none while there are few enough.
 
     The largest stay. Of versions those that were ever published (`known`) stay before all others, so that
     invented ones cannot crowd them out.
     """
-    kept = KEPT_LABELS.get(place.measure)
+    kept = KEPT_LABELS.get(series.measure)
     named = [label for label in labels if label != OTHER]
     if kept is None or len(named) <= kept + SLACK_LABELS:
         return []

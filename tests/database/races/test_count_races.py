@@ -23,12 +23,12 @@ from tests.database.races.conftest import (
 )
 from tests.database.races.interleaving import Interleaving
 from updater.access.keys import ApiKey
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.database.tables import api_key, rollup
 from updater.database.tables import report as reports
 from updater.telemetry.model import Download
 from updater.telemetry.rollup_store import RollupStore
-from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Key, Measure, Place
+from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Key, Measure, RollupSeries
 from updater.telemetry.spans import Span, Window
 
 
@@ -93,7 +93,7 @@ async def test_downloads_of_what_is_being_deleted_are_left_out(
     assert not any(isinstance(each, BaseException) for each in outcomes)
 
 
-MONTH = Place("my-app", Span.MONTH, Measure.INSTALL, NOW)
+MONTH = RollupSeries("my-app", Span.MONTH, Measure.INSTALL, NOW)
 MANY = [f"0.{number}.0" for number in range(KEPT_LABELS[Measure.INSTALL] + SLACK_LABELS + 1)]
 
 
@@ -167,7 +167,7 @@ async def test_two_writers_of_the_same_rows_never_wait_in_a_circle(
     """One has `a` and waits for `m`, the other begins with `z`: it must wait for `a` before it has anything."""
     keys = {label: Key("my-app", Span.DAY, Measure.INSTALL, NOW, label) for label in "amz"}
     for label in "amz" if what == "keys" else "":
-        await processes[0].keys.insert_key(ApiKey(None, label, label, Level.READ, None, NOW, None))
+        await processes[0].keys.insert_key(ApiKey(None, label, label, Permission.READ, None, NOW, None))
 
     async def write(process: Process, order: str) -> None:
         if what == "reports":  # written from the last to the first

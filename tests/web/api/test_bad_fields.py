@@ -1,7 +1,7 @@
 """Every field at its edges: a clear error that names the field, nothing stored, never a 5xx.
 
 Control: without the character checks of `Text` the NUL and surrogate cases are stored or end in 500; without the
-`Range` of `Whole` a huge `file_size` ends in 500, since no 64-bit column holds it.
+`Range` of `StrictInteger` a huge `file_size` ends in 500, since no 64-bit column holds it.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ import orjson
 import pytest
 
 from tests.web.raw import RawAnswer, request, send
-from updater.web.access_log import GATHER_S
-from updater.web.pace import SILENCE_S
+from updater.web.gate.access_log import GATHER_S
+from updater.web.messages.pace import SILENCE_S
 
 ADMIN = "Authorization: Bearer admin-key-0123456789"
 JSON = "Content-Type: application/json"
@@ -210,7 +210,7 @@ async def test_a_silent_client_gets_408(
     logged_service: Any, monkeypatch: pytest.MonkeyPatch, method: str, path: str, kind: str, framing: str
 ) -> None:
     """Control: without the timeouts around the reads, this test ends in its own timeout."""
-    monkeypatch.setattr("updater.web.pace.SILENCE_S", 0.2)
+    monkeypatch.setattr("updater.web.messages.pace.SILENCE_S", 0.2)
     begun = b"6\r\n--XX\r\n\r\n" if "chunked" in framing else b"--XX\r\n"
     for sent in (b"", begun):
         started = time.perf_counter()
@@ -230,7 +230,7 @@ async def test_a_body_that_breaks_in_the_middle(logged_service: Any, monkeypatch
 
     aiohttp does not tell the handler, so it ends as silence.
     """
-    monkeypatch.setattr("updater.web.pace.SILENCE_S", 0.3)
+    monkeypatch.setattr("updater.web.messages.pace.SILENCE_S", 0.3)
     for method, path, kind in (("POST", "/api/v1/check", JSON), ("POST", UPLOAD, FORM), ("PUT", BUILD, "X: y")):
         port = int(logged_service.url.rpartition(":")[2])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.web.description import Description
 from updater.app import build_app
-from updater.web.routing import contract_of
+from updater.web.gate.routing import contract_of
 
 
 async def test_every_route_is_described_and_nothing_else(start_service: Any) -> None:

@@ -124,7 +124,7 @@ async def test_a_wanted_page_of_ours_comes_next(browser: Browser) -> None:
 async def test_forged_sign_ins(browser: Browser, running: Service) -> None:
     """Another site's page could sign somebody in as somebody else.
 
-    Control: red without `require_here`, and without `fits_token`.
+    Control: red without `require_same_origin`, and without `fits_token`.
     """
     _, page = await browser.get(SIGN_IN)
     good = {"name": "staff", "password": PASSWORD, "csrf_token": token_in(page)}

@@ -259,7 +259,7 @@ def forged(url: str) -> list[tuple[str, dict[str, str], dict[str, Any]]]:
 
 @pytest.mark.parametrize("path", [UPDATE, EXECUTE, "/admin/live/update/"])
 async def test_what_another_site_sends_changes_nothing(service: Service, site: Site, path: str) -> None:
-    """Control: without `require_here` the first nine start an update, without the rest of `require` the others."""
+    """Control: without `require_same_origin` the first nine start an update, else the others do."""
     site.push("two")
     cookie = await cookie_of(service, "admin")
     other = await cookie_of(service, "admin", "other")

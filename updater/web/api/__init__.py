@@ -12,20 +12,20 @@ from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
-from updater.web.errors import write_api
-from updater.web.links import Links
-from updater.web.metrics import Metrics
-from updater.web.middleware import bearer
-from updater.web.places import Places
-from updater.web.routing import Surface
-from updater.web.uploads import delay_continue
+from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.metrics import Metrics
+from updater.web.gate.middleware import bearer
+from updater.web.gate.routing import Surface
+from updater.web.messages.errors import write_api
+from updater.web.messages.links import Links
+from updater.web.transfer.uploads import delay_continue
 
 PREFIX = "/api/v1"
 
 
 def build(services: Services, links: Links, metrics: Metrics) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
-    checks = Checks(services.catalog, links, services.telemetry.checks, Places(services.settings))
+    checks = Checks(services.catalog, links, services.telemetry.checks, CountryHints(services.settings))
     releases = Releases(services.catalog, links)
     builds = Builds(services, links, metrics)
     reports = Reports(services.catalog, services.telemetry)

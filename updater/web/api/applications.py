@@ -8,15 +8,15 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.catalog.model import Page
 from updater.catalog.service import CatalogService
 from updater.errors import Forbidden
-from updater.web.answers import json_answer
 from updater.web.api.rendering import application_item, page_keys, stats_keys
-from updater.web.routing import Contract, endpoint
-from updater.web.times import rfc3339
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.times import rfc3339
 
 
 class Applications:
@@ -28,7 +28,7 @@ class Applications:
     @endpoint(
         Contract(
             "List applications",
-            Level.READ,
+            Permission.READ,
             query=schemas.PageQuery(),
             answers={200: answers.ApplicationsAnswer()},
             failures=(422,),
@@ -44,7 +44,7 @@ class Applications:
     @endpoint(
         Contract(
             "Create an application",
-            Level.WRITE,
+            Permission.WRITE,
             body=schemas.ApplicationBody(),
             answers={201: answers.Created()},
             failures=(400, 409, 413, 415, 422),
@@ -65,7 +65,9 @@ class Applications:
         }
         return json_answer(answer, 201)
 
-    @endpoint(Contract("Show an application", Level.READ, answers={200: answers.ApplicationAnswer()}, failures=(404,)))
+    @endpoint(
+        Contract("Show an application", Permission.READ, answers={200: answers.ApplicationAnswer()}, failures=(404,))
+    )
     async def get_application(self, request: web.Request) -> web.Response:
         """Return an application with its configuration and counts."""
         found = self._catalog.get_application(request.match_info["app_id"])
@@ -80,7 +82,7 @@ class Applications:
     @endpoint(
         Contract(
             "Change an application",
-            Level.ADMIN,
+            Permission.ADMIN,
             body=schemas.ApplicationChanges(),
             answers={200: answers.Changed()},
             failures=(400, 404, 413, 415, 422),
@@ -96,7 +98,7 @@ class Applications:
         }
         return json_answer(answer)
 
-    @endpoint(Contract("Delete an application", Level.ADMIN, answers={204: None}, failures=(404,)))
+    @endpoint(Contract("Delete an application", Permission.ADMIN, answers={204: None}, failures=(404,)))
     async def delete_application(self, request: web.Request) -> web.Response:
         """Delete an application with its releases and reports."""
         await self._catalog.delete_application(request.match_info["app_id"])
@@ -104,5 +106,5 @@ class Applications:
 
 
 def _bound_to(request: web.Request) -> str | None:
-    principal = request[VISIT].principal
+    principal = request[CONTEXT].principal
     return None if principal is None else principal.application

@@ -8,21 +8,21 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.artifacts.blobs import Staged
 from updater.errors import Invalid, Malformed
 from updater.services import Services
-from updater.web.answers import json_answer
 from updater.web.api.releases import draft_of
 from updater.web.api.rendering import build_id
 from updater.web.api.targets import target_in_path, version_in_path
-from updater.web.downloads import send_build
-from updater.web.links import Links, file_name
-from updater.web.metrics import Metrics
-from updater.web.parsing import load_object, load_values
-from updater.web.routing import Contract, endpoint
-from updater.web.times import rfc3339
-from updater.web.uploads import receive_body, receive_form, suffix_of, welcome
+from updater.web.gate.metrics import Metrics
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.links import Links, file_name
+from updater.web.messages.parsing import load_object, load_values
+from updater.web.messages.times import rfc3339
+from updater.web.transfer.downloads import send_build
+from updater.web.transfer.uploads import receive_body, receive_form, suffix_of, welcome
 
 _MAX_KNOWN_PATHS = 1024
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
@@ -44,7 +44,7 @@ class Builds:
     @endpoint(
         Contract(
             "Upload a build (form)",
-            Level.WRITE,
+            Permission.WRITE,
             raw_body={"multipart/form-data": schemas.UploadForm()},
             answers={201: answers.Uploaded()},
             failures=_UPLOAD_FAILURES,
@@ -60,7 +60,7 @@ class Builds:
     @endpoint(
         Contract(
             "Upload a build (raw body)",
-            Level.WRITE,
+            Permission.WRITE,
             query=schemas.UploadQuery(),
             parses_itself=True,
             raw_body={"application/octet-stream": {"type": "string", "format": "binary"}},

@@ -10,17 +10,17 @@ from multidict import CIMultiDict
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.catalog.decision import NoUpdate, Question
+from updater.catalog.decision import NoUpdate, UpdateQuery
 from updater.catalog.platforms import Target
 from updater.catalog.service import CatalogService
 from updater.telemetry.checks import CheckCounter
-from updater.telemetry.model import Asked
-from updater.web.answers import JSON, json_answer
+from updater.telemetry.model import ClientFacts
 from updater.web.api.rendering import offer_keys
-from updater.web.links import Links
-from updater.web.parsing import parse_query
-from updater.web.places import Places
-from updater.web.routing import Contract, endpoint
+from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import JSON, json_answer
+from updater.web.messages.links import Links
+from updater.web.messages.parsing import parse_query
 
 # Clients of one version ask the very same question, so few answers serve nearly all checks.
 MAX_CACHED_ANSWERS = 4_096
@@ -32,7 +32,7 @@ _JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
 class Checks:
     """The public endpoints that installed clients ask."""
 
-    def __init__(self, catalog: CatalogService, links: Links, counter: CheckCounter, places: Places) -> None:
+    def __init__(self, catalog: CatalogService, links: Links, counter: CheckCounter, places: CountryHints) -> None:
         self._catalog = catalog
         self._links = links
         self._counter = counter
@@ -103,7 +103,7 @@ class Checks:
     def _answer(self, application_id: str, asked: dict[str, Any], origin: str) -> bytes:
         current = self._catalog.parse(application_id, asked["current_version"], "current_version")
         target = Target(asked["platform"], asked["architecture"])
-        decided = self._catalog.check(application_id, Question(current, target, asked["allow_prerelease"]))
+        decided = self._catalog.check(application_id, UpdateQuery(current, target, asked["allow_prerelease"]))
         if isinstance(decided, NoUpdate):
             none = {"update_available": False, "current_version": asked["current_version"], "required": False}
             return orjson.dumps(none)
@@ -132,7 +132,7 @@ class Checks:
         return json_answer(answer)
 
 
-def _remember(answers: dict[str, Any], key: str, known: tuple[bytes, Asked]) -> None:
+def _remember(answers: dict[str, Any], key: str, known: tuple[bytes, ClientFacts]) -> None:
     """Keep an answer for the same query. Invented queries cannot fill the place for good: it is emptied when full."""
     if len(key) <= MAX_CACHED_QUERY_CHARACTERS:
         if len(answers) >= MAX_CACHED_ANSWERS:
@@ -140,5 +140,5 @@ def _remember(answers: dict[str, Any], key: str, known: tuple[bytes, Asked]) -> 
         answers[key] = known
 
 
-def _asked(application_id: str, asked: dict[str, Any]) -> Asked:
-    return Asked(application_id, asked["current_version"], f"{asked['platform']}/{asked['architecture']}")
+def _asked(application_id: str, asked: dict[str, Any]) -> ClientFacts:
+    return ClientFacts(application_id, asked["current_version"], f"{asked['platform']}/{asked['architecture']}")

@@ -9,10 +9,10 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.telemetry.service import TelemetryService
-from updater.web.answers import JSON
-from updater.web.routing import Contract, endpoint
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import JSON
 
 
 class ApplicationFigures:
@@ -24,7 +24,7 @@ class ApplicationFigures:
     @endpoint(
         Contract(
             "Figures of an application",
-            Level.READ,
+            Permission.READ,
             query=schemas.FiguresQuery(),
             answers={200: answers.FiguresAnswer()},
             failures=(404, 422, 503),

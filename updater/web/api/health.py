@@ -13,10 +13,10 @@ import updater.web.api.answer_schemas as answers
 from updater import __version__
 from updater.clock import utc_now
 from updater.services import Services
-from updater.web.answers import json_answer
-from updater.web.routing import Contract, endpoint
-from updater.web.times import rfc3339
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.times import rfc3339
 
 
 class Health:
@@ -31,7 +31,7 @@ class Health:
         now = utc_now()
         health = await self._services.health.check()
         answer: dict[str, Any] = {"status": health.status, "timestamp": rfc3339(now)}
-        if request[VISIT].principal is not None:
+        if request[CONTEXT].principal is not None:
             answer |= {
                 "version": __version__,
                 "uptime": _duration(now - self._services.started_at),

@@ -8,17 +8,17 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.catalog.model import BuildQuery, Checksum, Draft, ExternalFile, Page
 from updater.catalog.platforms import Target
 from updater.catalog.service import CatalogService
 from updater.errors import Invalid
-from updater.web.answers import json_answer
 from updater.web.api.rendering import build_id, page_keys, release_item
 from updater.web.api.targets import target_in_path, version_in_path
-from updater.web.links import Links
-from updater.web.routing import Contract, endpoint
-from updater.web.times import rfc3339
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.links import Links
+from updater.web.messages.times import rfc3339
 
 
 class Releases:
@@ -31,7 +31,7 @@ class Releases:
     @endpoint(
         Contract(
             "List releases",
-            Level.READ,
+            Permission.READ,
             query=schemas.ReleasesQuery(),
             answers={200: answers.ReleasesAnswer()},
             failures=(404, 422),
@@ -58,7 +58,7 @@ class Releases:
     @endpoint(
         Contract(
             "Register an external release",
-            Level.WRITE,
+            Permission.WRITE,
             body=schemas.RegisterBody(),
             answers={201: answers.Created()},
             failures=(400, 404, 409, 413, 415, 422),
@@ -81,7 +81,7 @@ class Releases:
         }
         return json_answer(answer, 201)
 
-    @endpoint(Contract("Delete a release", Level.ADMIN, answers={200: answers.Deleted()}, failures=(404, 422)))
+    @endpoint(Contract("Delete a release", Permission.ADMIN, answers={200: answers.Deleted()}, failures=(404, 422)))
     async def delete_release(self, request: web.Request) -> web.Response:
         """Delete one release."""
         application_id = request.match_info["app_id"]

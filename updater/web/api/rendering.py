@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from updater.catalog.model import Application, ApplicationStats, Build, Page
-from updater.web.times import rfc3339
+from updater.web.messages.times import rfc3339
 
 
 def build_id(build: Build) -> str:

@@ -12,8 +12,8 @@ from updater.catalog.service import CatalogService
 from updater.clock import utc_now
 from updater.telemetry.model import Report
 from updater.telemetry.service import TelemetryService
-from updater.web.answers import json_answer
-from updater.web.routing import Contract, endpoint
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
 
 
 class Reports:

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
 
-import updater.web.fields as own
+import updater.web.messages.fields as own
 from updater.catalog.model import CHECKSUM_KINDS
 from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
@@ -44,8 +44,8 @@ class CheckQuery(Lenient):
     current_version = own.VersionText(required=True)
     platform = own.platform(required=True)
     architecture = own.architecture(required=True)
-    allow_prerelease = own.QueryTruth(load_default=False)
-    include_metadata = own.QueryTruth(load_default=False)
+    allow_prerelease = own.QueryBoolean(load_default=False)
+    include_metadata = own.QueryBoolean(load_default=False)
 
 
 class CheckBody(Lenient):
@@ -55,8 +55,8 @@ class CheckBody(Lenient):
     current_version = own.VersionText(required=True)
     platform = own.platform(required=True)
     architecture = own.architecture(required=True)
-    allow_prerelease = own.Truth(load_default=False)
-    include_metadata = own.Truth(load_default=False)
+    allow_prerelease = own.StrictBoolean(load_default=False)
+    include_metadata = own.StrictBoolean(load_default=False)
 
 
 class LatestQuery(Lenient):
@@ -64,8 +64,8 @@ class LatestQuery(Lenient):
 
     platform = own.platform(required=True)
     architecture = own.architecture(required=True)
-    allow_prerelease = own.QueryTruth(load_default=False)
-    include_metadata = own.QueryTruth(load_default=False)
+    allow_prerelease = own.QueryBoolean(load_default=False)
+    include_metadata = own.QueryBoolean(load_default=False)
 
 
 class LatestByIdQuery(LatestQuery):
@@ -84,8 +84,8 @@ class LatestByIdQuery(LatestQuery):
 class PageQuery(Lenient):
     """Where a listing starts."""
 
-    limit = own.QueryWhole(1, 1000, load_default=50)
-    offset = own.QueryWhole(0, 10**9, load_default=0)
+    limit = own.QueryInteger(1, 1000, load_default=50)
+    offset = own.QueryInteger(0, 10**9, load_default=0)
 
 
 class ReleasesQuery(PageQuery):
@@ -94,7 +94,7 @@ class ReleasesQuery(PageQuery):
     platform = own.platform()
     architecture = own.architecture()
     version = own.VersionText()
-    required = own.QueryTruth()
+    required = own.QueryBoolean()
     sort_by = own.OneOf(
         "sort field",
         ("version", "release_date", "platform", "architecture", "created_at"),
@@ -113,9 +113,9 @@ class RegisterBody(Strict):
     download_url = own.HttpUrl(required=True)
     checksum = own.Text(required=True, max_bytes=256)
     checksum_type = own.OneOf("checksum type", CHECKSUM_KINDS, required=True)
-    file_size = own.Whole(0)
+    file_size = own.StrictInteger(0)
     release_notes = _notes(load_default="")
-    required = own.Truth(load_default=False)
+    required = own.StrictBoolean(load_default=False)
     minimum_version = own.VersionText(allow_none=True, load_default=None)
     metadata = own.Metadata(load_default=dict)
 
@@ -124,7 +124,7 @@ class UploadDetails(Strict):
     """What may be said of an uploaded file, in a form or a query."""
 
     release_notes = _notes(load_default="")
-    required = own.QueryTruth(load_default=False)
+    required = own.QueryBoolean(load_default=False)
     minimum_version = own.VersionText(load_default=None)
     metadata = own.Metadata(load_default=dict, as_text=True)
     checksum = own.Sha256(load_default=None)
@@ -161,15 +161,15 @@ class ReportBody(Lenient):
     error_message = own.Text(
         max_bytes=4 * 4000, lines=True, empty=True, allow_none=True, validate=validate.Length(max=4000)
     )
-    install_time_seconds = own.Whole(0, 7 * 86_400, allow_none=True)
+    install_time_seconds = own.StrictInteger(0, 7 * 86_400, allow_none=True)
     report_id = own.Name(allow_none=True)
 
 
 class FiguresQuery(Lenient):
     """Over which time, and by which buckets."""
 
-    first = own.Moment(data_key="from")
-    last = own.Moment(data_key="to")
+    first = own.Timestamp(data_key="from")
+    last = own.Timestamp(data_key="to")
     bucket = own.OneOf("bucket", BUCKETS, load_default="day")
 
 
@@ -177,14 +177,14 @@ class ConfigBody(Strict):
     """The configuration of an application."""
 
     update_check_url = own.HttpUrl(optional=True)
-    auto_update = own.Truth()
-    update_interval = own.Whole(1, 366 * 86_400)
-    required_update = own.Truth()
+    auto_update = own.StrictBoolean()
+    update_interval = own.StrictInteger(1, 366 * 86_400)
+    required_update = own.StrictBoolean()
     min_version = own.Text(max_bytes=100, empty=True)
     max_version = own.Text(max_bytes=100, empty=True)
-    allow_prerelease = own.Truth()
+    allow_prerelease = own.StrictBoolean()
     notification_url = own.HttpUrl(optional=True)
-    analytics_enabled = own.Truth()
+    analytics_enabled = own.StrictBoolean()
     custom_fields = own.Metadata()
 
 

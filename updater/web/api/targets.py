@@ -8,7 +8,7 @@ from updater.catalog.platforms import ARCHITECTURES, PLATFORMS, Target
 from updater.catalog.service import CatalogService
 from updater.catalog.versions import Version
 from updater.errors import Invalid
-from updater.web.fields import shown
+from updater.web.messages.fields import shown
 
 
 def version_in_path(catalog: CatalogService, request: web.Request) -> Version:

@@ -19,18 +19,18 @@ from updater.web.dashboard.live import Live
 from updater.web.dashboard.pages import Pages
 from updater.web.dashboard.policy import write_page
 from updater.web.dashboard.sign_in import HOME, SIGN_IN, SignIn
-from updater.web.origins import Origins
-from updater.web.routing import Contract, Surface
-from updater.web.sessions import SessionDoor
+from updater.web.gate.origins import Origins
+from updater.web.gate.routing import Contract, Surface
+from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.system import STAFF_REFUSAL, session_surface
 
 
 def build(
-    services: Services, door: SessionDoor, origins: Origins, limits: RateLimits | None
+    services: Services, sessions: SessionAuthenticator, origins: Origins, limits: RateLimits | None
 ) -> tuple[Surface, Surface]:
     """Assemble the dashboard's live part and the pages."""
-    sign_in = SignIn(services.people, door, origins, limits)
-    pages = Pages(services.deployments, door)
+    sign_in = SignIn(services.people, sessions, origins, limits)
+    pages = Pages(services.deployments, sessions)
     live = Live(services.deployments)
     live_routes = (
         web.get("/admin/live/state/", live.get_state),
@@ -51,17 +51,19 @@ def build(
             return
         if principal is None and request.method in ("GET", "HEAD"):
             raise web.HTTPSeeOther(f"{SIGN_IN}?next={request.path}")
-        door.require(request, principal, contract.level, STAFF_REFUSAL, form=True)
+        sessions.require(request, principal, contract.level, STAFF_REFUSAL, form=True)
 
     return (
-        dataclasses.replace(session_surface("live", "/admin/live/", live_routes, door, STAFF_REFUSAL), described=False),
+        dataclasses.replace(
+            session_surface("live", "/admin/live/", live_routes, sessions, STAFF_REFUSAL), described=False
+        ),
         Surface(
             "pages",
             "/admin/",
             page_routes,
-            door.credential,
+            sessions.credential,
             write_page,
-            identify=door.identify,
+            identify=sessions.identify,
             authorize=authorize,
             described=False,
         ),

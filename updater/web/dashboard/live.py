@@ -11,15 +11,15 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp_sse import EventSourceResponse, sse_response
 
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.deployments.model import RunState
 from updater.deployments.service import DeploymentService
 from updater.errors import Malformed
-from updater.web.answers import json_answer
-from updater.web.routing import Contract, endpoint
+from updater.web.gate.context import begin
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.times import rfc3339
 from updater.web.system.rendering import step_item
-from updater.web.times import rfc3339
-from updater.web.visit import begin
 
 _SHOWN_LINES = 200
 _NUMBER = re.compile(r"[0-9]{1,12}")
@@ -33,7 +33,7 @@ class Live:
     def __init__(self, deployments: DeploymentService) -> None:
         self._deployments = deployments
 
-    @endpoint(Contract("How things stand", Level.WRITE, answers={200: None}, failures=(404,)))
+    @endpoint(Contract("How things stand", Permission.WRITE, answers={200: None}, failures=(404,)))
     async def get_state(self, request: web.Request) -> web.Response:
         """Say what is known here: the remote is not asked."""
         status = await self._deployments.status()
@@ -58,12 +58,12 @@ class Live:
         }
         return json_answer(answer)
 
-    @endpoint(Contract("Start an update", Level.WRITE, answers={202: None}, failures=(404, 409)))
+    @endpoint(Contract("Start an update", Permission.WRITE, answers={202: None}, failures=(404, 409)))
     async def start_update(self, request: web.Request) -> web.Response:
         """Start bringing the deployment to the head of its branch; the answer names the run to follow."""
         return json_answer({"run": await self._deployments.apply()}, 202)
 
-    @endpoint(Contract("Follow a run", Level.WRITE, answers={200: None}, failures=(400, 404)))
+    @endpoint(Contract("Follow a run", Permission.WRITE, answers={200: None}, failures=(400, 404)))
     async def follow_run(self, request: web.Request) -> web.StreamResponse:
         """Send a run's events as they come, after the last one this browser has seen, until its end."""
         run = request.query.get("run", "")

@@ -7,12 +7,12 @@ from pathlib import Path
 import aiohttp_jinja2
 from aiohttp import web
 
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.deployments.service import DeploymentService
 from updater.web.dashboard.policy import page_headers
-from updater.web.routing import Contract, endpoint
-from updater.web.sessions import SessionDoor
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.gate.sessions import SessionAuthenticator
 
 _STATIC = Path(__file__).parent / "static"
 _ASSETS = {"style.css": "text/css", "dashboard.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -22,23 +22,23 @@ _ASSET_TYPES = tuple(_ASSETS.values())
 class Pages:
     """What a browser shows. The figures on it are asked for by the page's own script."""
 
-    def __init__(self, deployments: DeploymentService, door: SessionDoor) -> None:
+    def __init__(self, deployments: DeploymentService, sessions: SessionAuthenticator) -> None:
         self._deployments = deployments
-        self._door = door
+        self._sessions = sessions
 
     @endpoint(Contract("Go to the dashboard", answers={303: None}, media_types=("text/html",)))
     async def go_home(self, request: web.Request) -> web.Response:
         """Lead to the dashboard."""
         return web.Response(status=303, headers={"Location": "/admin/dashboard/", **page_headers()})
 
-    @endpoint(Contract("The dashboard", Level.WRITE, answers={200: None}, media_types=("text/html",)))
+    @endpoint(Contract("The dashboard", Permission.WRITE, answers={200: None}, media_types=("text/html",)))
     async def show_dashboard(self, request: web.Request) -> web.Response:
         """Show the default deployment."""
-        principal = request[VISIT].principal
+        principal = request[CONTEXT].principal
         ids = self._deployments.ids
         context = {
             "name": principal.name if principal is not None else "",
-            "token": self._door.token(request),
+            "token": self._sessions.token(request),
             "deployment": self._deployments.get() if ids else None,
         }
         response = aiohttp_jinja2.render_template("dashboard.html", request, context)

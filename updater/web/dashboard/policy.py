@@ -6,7 +6,7 @@ import html
 
 from aiohttp import web
 
-from updater.web.errors import Answer
+from updater.web.messages.errors import Answer
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -11,12 +11,12 @@ from aiohttp import web
 
 from updater.access.limits import RateLimits
 from updater.access.people import PeopleService
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.errors import RateLimited, Unauthenticated
 from updater.web.dashboard.policy import page_headers
-from updater.web.origins import Origins
-from updater.web.routing import Contract, endpoint
-from updater.web.sessions import COOKIE, TOKEN_FIELD, SessionDoor
+from updater.web.gate.origins import Origins
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.gate.sessions import COOKIE, TOKEN_FIELD, SessionAuthenticator
 
 SIGN_IN, HOME = "/admin/sign-in/", "/admin/dashboard/"
 _PAGE_COOKIE = "signinpage"
@@ -30,9 +30,11 @@ _HTML = ("text/html",)
 class SignIn:
     """The page, and what its form does."""
 
-    def __init__(self, people: PeopleService, door: SessionDoor, origins: Origins, limits: RateLimits | None) -> None:
+    def __init__(
+        self, people: PeopleService, sessions: SessionAuthenticator, origins: Origins, limits: RateLimits | None
+    ) -> None:
         self._people = people
-        self._door = door
+        self._sessions = sessions
         self._origins = origins
         self._limits = limits
 
@@ -44,8 +46,8 @@ class SignIn:
     @endpoint(Contract("Sign in", answers={303: None}, failures=(400, 403, 413), media_types=_HTML))
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """Open a session and go to the page that was wanted; say the same of every refusal."""
-        self._door.require_here(request)
-        form = await self._door.read_form(request)
+        self._sessions.require_same_origin(request)
+        form = await self._sessions.read_form(request)
         nonce = request.cookies.get(_PAGE_COOKIE, "")
         if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
             return self._page(request, form, "This page was open for too long. Please try again.", status=403)
@@ -58,17 +60,17 @@ class SignIn:
         # A browser that signs in anew leaves what it was before.
         await self._people.sign_out(request.cookies.get(COOKIE, ""))
         response = _redirect(_own_path(form.get("next", "")))
-        self._door.give(request, response, session_id, session)
+        self._sessions.set_cookie(request, response, session_id, session)
         response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
         return response
 
-    @endpoint(Contract("Sign out", Level.READ, answers={303: None}, media_types=_HTML))
+    @endpoint(Contract("Sign out", Permission.READ, answers={303: None}, media_types=_HTML))
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session."""
-        await self._door.require_form(request)
-        await self._people.sign_out(self._door.credential(request) or "")
+        await self._sessions.require_form(request)
+        await self._people.sign_out(self._sessions.credential(request) or "")
         response = _redirect(SIGN_IN)
-        self._door.take(request, response)
+        self._sessions.clear_cookie(request, response)
         return response
 
     async def _count(self, request: web.Request, name: str) -> None:

@@ -13,13 +13,13 @@ from updater.web.desktop.offers import Offers
 from updater.web.desktop.packages import Packages
 from updater.web.desktop.rendering import Names
 from updater.web.desktop.reports import Reports
-from updater.web.errors import Answer, write_api
-from updater.web.links import Links
-from updater.web.metrics import Metrics
-from updater.web.middleware import api_key
-from updater.web.places import Places
-from updater.web.routing import Surface
-from updater.web.uploads import delay_continue
+from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.metrics import Metrics
+from updater.web.gate.middleware import api_key
+from updater.web.gate.routing import Surface
+from updater.web.messages.errors import Answer, write_api
+from updater.web.messages.links import Links
+from updater.web.transfer.uploads import delay_continue
 
 # Whoever sends DELETE to one of the other paths is told that they have no such method.
 _VERSION = "{version:(?!(?:latest|status|upload)$)[^/]+}"
@@ -28,7 +28,7 @@ _VERSION = "{version:(?!(?:latest|status|upload)$)[^/]+}"
 def build(services: Services, links: Links, metrics: Metrics, settings: DesktopSettings) -> Surface:
     """Assemble the surface for one entry of the settings."""
     names = Names(settings, links)
-    offers = Offers(services.catalog, names, services.telemetry.checks, Places(services.settings))
+    offers = Offers(services.catalog, names, services.telemetry.checks, CountryHints(services.settings))
     packages = Packages(services, names, metrics)
     reports = Reports(services, names.application)
     management = Management(services, names.application)

@@ -7,13 +7,13 @@ from typing import Any
 from aiohttp import web
 
 import updater.web.desktop.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.catalog.model import Page
 from updater.services import Services
-from updater.web.answers import json_answer
 from updater.web.desktop.rendering import update_item
-from updater.web.routing import Contract, endpoint
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
 
 
 class Management:
@@ -27,7 +27,7 @@ class Management:
     @endpoint(
         Contract(
             "List all versions",
-            Level.ADMIN,
+            Permission.ADMIN,
             query=schemas.ListQuery(),
             answers={200: schemas.UpdatesAnswer()},
             failures=(400, 404),
@@ -41,14 +41,14 @@ class Management:
         counts = await self._telemetry.finished_downloads(
             build.id for release in releases for build in release.builds.values()
         )
-        request[VISIT].outcome = "listed"
+        request[CONTEXT].outcome = "listed"
         pagination = {"page": query["page"], "per_page": per_page, "total": total}
         return json_answer({"updates": [update_item(each, counts) for each in releases], "pagination": pagination})
 
     @endpoint(
         Contract(
             "Deactivate a version",
-            Level.ADMIN,
+            Permission.ADMIN,
             path=schemas.VersionPath(),
             answers={200: schemas.Deactivated()},
             failures=(400, 404),
@@ -60,5 +60,5 @@ class Management:
         await self._catalog.deactivate_release(
             self._application, self._catalog.parse(self._application, text, "version")
         )
-        request[VISIT].outcome = "deactivated"
+        request[CONTEXT].outcome = "deactivated"
         return json_answer({"message": f"Update version {text} deactivated successfully"})

@@ -15,20 +15,20 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 import updater.web.desktop.schemas as schemas
-from updater.access.principals import Level
-from updater.catalog.decision import Compatibility, Standing
+from updater.access.principals import Permission
+from updater.catalog.decision import ClientStanding, Compatibility
 from updater.catalog.index import ApplicationIndex
 from updater.catalog.platforms import DESKTOP_TARGETS, Target
 from updater.catalog.service import CatalogService
 from updater.catalog.versions import Version
 from updater.telemetry.checks import CheckCounter
-from updater.telemetry.model import UNKNOWN, Asked
-from updater.web.agents import agent_of
+from updater.telemetry.model import UNKNOWN, ClientFacts
 from updater.web.desktop.rendering import Names, in_word_order
-from updater.web.parsing import load_values
-from updater.web.places import Places
-from updater.web.routing import Contract, endpoint
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.parsing import load_values
+from updater.web.messages.user_agents import agent_of
 
 MAX_CACHED_ANSWERS = 4_096
 MAX_CACHED_QUERY_CHARACTERS = 300
@@ -36,7 +36,7 @@ MAX_CACHED_QUERY_CHARACTERS = 300
 CACHE_CONTROL = "private, no-cache"
 _PLATFORM_QUERY = schemas.PlatformQuery()
 _CURRENT = schemas.CurrentVersionPath()
-_OUTCOMES = {Standing.BEHIND: "offered", Standing.CURRENT: "current", Standing.AHEAD: "ahead"}
+_OUTCOMES = {ClientStanding.BEHIND: "offered", ClientStanding.CURRENT: "current", ClientStanding.AHEAD: "ahead"}
 
 
 class Rendered(NamedTuple):
@@ -45,13 +45,13 @@ class Rendered(NamedTuple):
     body: bytes
     headers: CIMultiDict[str]
     outcome: str
-    asked: Asked
+    asked: ClientFacts
 
 
 class Offers:
     """The two endpoints that installed clients ask most."""
 
-    def __init__(self, catalog: CatalogService, names: Names, counter: CheckCounter, places: Places) -> None:
+    def __init__(self, catalog: CatalogService, names: Names, counter: CheckCounter, places: CountryHints) -> None:
         self._catalog = catalog
         self._names = names
         self._counter = counter
@@ -62,7 +62,7 @@ class Offers:
     @endpoint(
         Contract(
             "Latest version",
-            Level.READ,
+            Permission.READ,
             query=_PLATFORM_QUERY,
             parses_itself=True,
             answers={200: schemas.LatestAnswer(), 304: None},
@@ -86,7 +86,7 @@ class Offers:
     @endpoint(
         Contract(
             "Compatibility of a version",
-            Level.READ,
+            Permission.READ,
             path=_CURRENT,
             query=_PLATFORM_QUERY,
             parses_itself=True,
@@ -117,14 +117,14 @@ class Offers:
 
     def _answer(self, request: web.Request, found: Rendered) -> web.Response:
         self._counter.count(found.asked, self._places.of(request))
-        visit = request[VISIT]
+        context = request[CONTEXT]
         known = request.headers.get(hdrs.IF_NONE_MATCH)
         if known is not None and _names(known, found.headers["ETag"]):
-            visit.outcome = "not_modified"
+            context.outcome = "not_modified"
             headers = found.headers.copy()
             del headers["Content-Type"]
             return web.Response(status=304, headers=headers)
-        visit.outcome = found.outcome
+        context.outcome = found.outcome
         return web.Response(body=found.body, headers=found.headers)
 
     def _render_latest(self, request: web.Request, current: str | None) -> Rendered:
@@ -140,16 +140,16 @@ class Offers:
     def _render_compatibility(self, request: web.Request) -> Rendered:
         given: str = load_values(_CURRENT, dict(request.match_info))["current_version"]
         target = _target(request)
-        found = self._catalog.judge(self._names.application, self._parse(given), target)
+        found = self._catalog.assess(self._names.application, self._parse(given), target)
         asked = self._asked(request, given, target)
         return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), asked)
 
-    def _asked(self, request: web.Request, current: str | None, target: Target | None) -> Asked:
+    def _asked(self, request: web.Request, current: str | None, target: Target | None) -> ClientFacts:
         """Say for the figures who asks; the platform may be told by the query or by the User-Agent."""
         word = agent_of(request).platform
         if target is None and word is not None:
             target = DESKTOP_TARGETS[word]
-        return Asked(self._names.application, current or UNKNOWN, "/".join(target) if target else UNKNOWN)
+        return ClientFacts(self._names.application, current or UNKNOWN, "/".join(target) if target else UNKNOWN)
 
     def _parse(self, text: str) -> Version:
         return self._catalog.parse(self._names.application, text, "current_version")
@@ -157,9 +157,9 @@ class Offers:
 
 def _compatibility(current: str, found: Compatibility) -> dict[str, Any]:
     return {
-        "compatible": found.release is not None or found.standing is Standing.AHEAD,
+        "compatible": found.release is not None or found.standing is ClientStanding.AHEAD,
         "latest_compatible_version": found.release.version.text if found.release else None,
-        "requires_update": found.standing is Standing.BEHIND,
+        "requires_update": found.standing is ClientStanding.BEHIND,
         "reason": _reason(current, found),
     }
 
@@ -168,11 +168,11 @@ def _reason(current: str, found: Compatibility) -> str:
     newest = found.newest.version.text if found.newest else ""
     belongs_on = found.release.version.text if found.release else ""
     return {
-        Standing.BEHIND: f"Version {current} can update to {belongs_on}",
-        Standing.CURRENT: f"Version {current} needs no update",
-        Standing.AHEAD: f"Version {current} is newer than the latest version {newest}",
-        Standing.STRANDED: f"Version {current} is below the minimum version of every newer one, up to {newest}",
-        Standing.NO_RELEASES: "There is no active version",
+        ClientStanding.BEHIND: f"Version {current} can update to {belongs_on}",
+        ClientStanding.CURRENT: f"Version {current} needs no update",
+        ClientStanding.AHEAD: f"Version {current} is newer than the latest version {newest}",
+        ClientStanding.STRANDED: f"Version {current} is below the minimum version of every newer one, up to {newest}",
+        ClientStanding.NO_RELEASES: "There is no active version",
     }[found.standing]
 
 
@@ -184,7 +184,7 @@ def _target(request: web.Request) -> Target | None:
     return None if word is None else DESKTOP_TARGETS[word]
 
 
-def _rendered(answer: dict[str, Any], outcome: str, asked: Asked, vary: str | None = None) -> Rendered:
+def _rendered(answer: dict[str, Any], outcome: str, asked: ClientFacts, vary: str | None = None) -> Rendered:
     body = orjson.dumps(answer)
     headers = CIMultiDict(
         {

@@ -7,19 +7,19 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 import updater.web.desktop.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.catalog.model import Draft
 from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.services import Services
-from updater.web.agents import agent_of
-from updater.web.answers import json_answer
 from updater.web.desktop.rendering import Names, package_hash
-from updater.web.downloads import send_build
-from updater.web.metrics import Metrics
-from updater.web.parsing import load_values
-from updater.web.routing import Contract, endpoint
-from updater.web.uploads import receive_form, welcome
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.metrics import Metrics
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.parsing import load_values
+from updater.web.messages.user_agents import agent_of
+from updater.web.transfer.downloads import send_build
+from updater.web.transfer.uploads import receive_form, welcome
 
 # A shared cache may keep the bytes, but asks each time, with the client's key: what was deactivated or is not
 # for this client ends at once.
@@ -41,7 +41,7 @@ class Packages:
     @endpoint(
         Contract(
             "Download a package",
-            Level.READ,
+            Permission.READ,
             path=schemas.PackagePath(),
             answers={200: None, 206: None, 302: None, 304: None},
             failures=(400, 404, 409, 412, 416, 503),
@@ -54,7 +54,7 @@ class Packages:
         build = await self._catalog.get_build(application, version, DESKTOP_TARGETS[path["platform"]])
         current = agent_of(request).version
         if current is not None:
-            self._catalog.require_move(build, self._catalog.parse(application, current, "User-Agent"))
+            self._catalog.require_upgrade_path(build, self._catalog.parse(application, current, "User-Agent"))
         return await send_build(
             request,
             self._services,
@@ -67,7 +67,7 @@ class Packages:
     @endpoint(
         Contract(
             "Upload a package",
-            Level.ADMIN,
+            Permission.ADMIN,
             raw_body={"multipart/form-data": schemas.UploadForm()},
             answers={201: schemas.Uploaded()},
             failures=(400, 404, 408, 409, 413, 507),
@@ -89,7 +89,7 @@ class Packages:
                 follows_first=True,
             )
             build = await self._catalog.publish_build(application, draft, form.require_file(), form.suffix)
-        request[VISIT].outcome = "published"
+        request[CONTEXT].outcome = "published"
         origin = self._names.links.download_origin(request)
         answer = {
             "message": "Update package uploaded successfully",

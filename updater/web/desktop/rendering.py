@@ -8,8 +8,8 @@ from urllib.parse import quote
 from updater.catalog.model import Build, Release
 from updater.catalog.platforms import DESKTOP_WORDS
 from updater.settings import DesktopSettings
-from updater.web.links import Links, safe_name
-from updater.web.times import rfc3339
+from updater.web.messages.links import Links, safe_name
+from updater.web.messages.times import rfc3339
 
 
 class Names:

@@ -7,14 +7,14 @@ from typing import Any
 from aiohttp import web
 
 import updater.web.desktop.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
-from updater.web.answers import json_answer
-from updater.web.routing import Contract, endpoint
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
 
 
 class Reports:
@@ -27,7 +27,7 @@ class Reports:
     @endpoint(
         Contract(
             "Report an installation",
-            Level.READ,
+            Permission.READ,
             body=schemas.StatusBody(),
             answers={200: schemas.Recorded()},
             failures=(400, 404, 413, 503),
@@ -35,7 +35,7 @@ class Reports:
     )
     async def report_status(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Keep a report, with the hash of the key it came with; the answer means that it is on disk."""
-        visit = request[VISIT]
+        context = request[CONTEXT]
         target = DESKTOP_TARGETS[body["platform"]]
         await self._telemetry.report(
             Report(
@@ -48,8 +48,8 @@ class Reports:
                 received_at=utc_now(),
                 error_message=body["error_message"],
                 install_time_seconds=body["install_time_seconds"],
-                key_hash=visit.principal.key_hash if visit.principal else None,
+                key_hash=context.principal.key_hash if context.principal else None,
             )
         )
-        visit.outcome = "recorded"
+        context.outcome = "recorded"
         return json_answer({"recorded": True, "message": "Update status recorded successfully"})

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
-import updater.web.fields as own
+import updater.web.messages.fields as own
 from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.telemetry.model import STATUSES
 
@@ -85,7 +85,7 @@ class UploadFields(Schema):
     version = Numbers(required=True)
     platform = _platform(required=True)
     changelog = own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, load_default="")
-    critical = own.QueryTruth(load_default=False)
+    critical = own.QueryBoolean(load_default=False)
     minimum_version = Numbers(empty=True, load_default=None)
 
 
@@ -110,14 +110,14 @@ class StatusBody(Lenient):
         load_default=None,
         validate=validate.Length(max=MAX_ERROR_CHARACTERS),
     )
-    install_time_seconds = own.Whole(0, LONGEST_INSTALL_S, allow_none=True, load_default=None)
+    install_time_seconds = own.StrictInteger(0, LONGEST_INSTALL_S, allow_none=True, load_default=None)
 
 
 class ListQuery(Lenient):
     """Which page of the list."""
 
-    page = own.QueryWhole(1, 10**9, load_default=1)
-    per_page = own.QueryWhole(1, 100, load_default=20)
+    page = own.QueryInteger(1, 10**9, load_default=1)
+    per_page = own.QueryInteger(1, 100, load_default=20)
 
 
 # -- answers

@@ -6,18 +6,18 @@ import orjson
 from aiohttp import web
 
 import updater.web.system.schemas as schemas
-from updater.access.principals import Level, Principal
+from updater.access.principals import Permission, Principal
 from updater.deployments.service import DeploymentService
-from updater.web.errors import Answer
-from updater.web.routing import Contract, Surface
-from updater.web.sessions import SessionDoor
+from updater.web.gate.routing import Contract, Surface
+from updater.web.gate.sessions import SessionAuthenticator
+from updater.web.messages.errors import Answer
 from updater.web.system.admin import AdminUpdates
 from updater.web.system.updates import SystemUpdates
 
 ADMIN_REFUSAL, STAFF_REFUSAL = "Admin access required", "Staff access required"
 
 
-def build(deployments: DeploymentService, door: SessionDoor) -> tuple[Surface, Surface]:
+def build(deployments: DeploymentService, sessions: SessionAuthenticator) -> tuple[Surface, Surface]:
     """Assemble both surfaces: two doors to one engine."""
     system, admin = SystemUpdates(deployments), AdminUpdates(deployments)
     system_routes = (
@@ -29,27 +29,31 @@ def build(deployments: DeploymentService, door: SessionDoor) -> tuple[Surface, S
         web.get("/admin/status/", admin.get_status),
     )
     return (
-        session_surface("system", "/api/system/update", system_routes, door, ADMIN_REFUSAL),
-        session_surface("admin", ("/admin/update", "/admin/status"), admin_routes, door, STAFF_REFUSAL),
+        session_surface("system", "/api/system/update", system_routes, sessions, ADMIN_REFUSAL),
+        session_surface("admin", ("/admin/update", "/admin/status"), admin_routes, sessions, STAFF_REFUSAL),
     )
 
 
 def session_surface(
-    name: str, prefix: str | tuple[str, ...], routes: tuple[web.RouteDef, ...], door: SessionDoor, refusal: str
+    name: str,
+    prefix: str | tuple[str, ...],
+    routes: tuple[web.RouteDef, ...],
+    sessions: SessionAuthenticator,
+    refusal: str,
 ) -> Surface:
     """Return a surface that signs in by cookie and says no in the words and the shape of its document."""
 
     def authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
-        door.require(request, principal, contract.level or Level.ADMIN, refusal)
+        sessions.require(request, principal, contract.level or Permission.ADMIN, refusal)
 
     is_system = refusal == ADMIN_REFUSAL
     return Surface(
         name,
         prefix,
         routes,
-        door.credential,
+        sessions.credential,
         write_system if is_system else write_admin,
-        identify=door.identify,
+        identify=sessions.identify,
         authorize=authorize,
         scheme="session",
         error=schemas.SystemErrorAnswer() if is_system else schemas.AdminErrorAnswer(),

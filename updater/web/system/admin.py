@@ -5,11 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 import updater.web.system.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.deployments.model import Outcome, RunState
 from updater.deployments.service import DeploymentService
-from updater.web.answers import json_answer
-from updater.web.routing import Contract, endpoint
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
 from updater.web.system.rendering import commit_item, step_item
 
 
@@ -19,7 +19,9 @@ class AdminUpdates:
     def __init__(self, deployments: DeploymentService) -> None:
         self._deployments = deployments
 
-    @endpoint(Contract("Update the server", Level.WRITE, answers={200: schemas.UpdatedAnswer()}, failures=(404, 409)))
+    @endpoint(
+        Contract("Update the server", Permission.WRITE, answers={200: schemas.UpdatedAnswer()}, failures=(404, 409))
+    )
     async def update_server(self, request: web.Request) -> web.Response:
         """Update, and answer when that is over, or when this very service is to be restarted by it."""
         state = await self._deployments.runs.wait(await self._deployments.apply())
@@ -34,7 +36,9 @@ class AdminUpdates:
         return json_answer(answer)
 
     @endpoint(
-        Contract("Show git and server status", Level.WRITE, answers={200: schemas.StatusAnswer()}, failures=(404, 503))
+        Contract(
+            "Show git and server status", Permission.WRITE, answers={200: schemas.StatusAnswer()}, failures=(404, 503)
+        )
     )
     async def get_status(self, request: web.Request) -> web.Response:
         """Ask the remote what is incoming, and say how things stand."""

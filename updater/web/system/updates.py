@@ -5,10 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 import updater.web.system.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.deployments.service import DeploymentService
-from updater.web.answers import json_answer
-from updater.web.routing import Contract, endpoint
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
 from updater.web.system.rendering import commit_item
 
 
@@ -18,7 +18,9 @@ class SystemUpdates:
     def __init__(self, deployments: DeploymentService) -> None:
         self._deployments = deployments
 
-    @endpoint(Contract("Check for updates", Level.ADMIN, answers={200: schemas.CheckAnswer()}, failures=(404, 503)))
+    @endpoint(
+        Contract("Check for updates", Permission.ADMIN, answers={200: schemas.CheckAnswer()}, failures=(404, 503))
+    )
     async def check_updates(self, request: web.Request) -> web.Response:
         """Ask the remote what is incoming, newest commit first."""
         found = await self._deployments.check()
@@ -30,7 +32,9 @@ class SystemUpdates:
         }
         return json_answer(answer)
 
-    @endpoint(Contract("Execute the update", Level.ADMIN, answers={200: schemas.StartedAnswer()}, failures=(404, 409)))
+    @endpoint(
+        Contract("Execute the update", Permission.ADMIN, answers={200: schemas.StartedAnswer()}, failures=(404, 409))
+    )
     async def execute_update(self, request: web.Request) -> web.Response:
         """Start the update and answer at once; the process that carries it out outlives this one."""
         await self._deployments.apply()

@@ -9,9 +9,9 @@ from aiohttp import web
 from updater.access.principals import Principal
 from updater.errors import Forbidden, Unauthenticated
 from updater.services import Services
-from updater.web.errors import Answer, write_api
-from updater.web.middleware import bearer
-from updater.web.routing import Contract, Surface
+from updater.web.gate.middleware import bearer
+from updater.web.gate.routing import Contract, Surface
+from updater.web.messages.errors import Answer, write_api
 from updater.web.updates.numbers import number_in_path
 from updater.web.updates.tasks import Tasks
 from updater.web.updates.updates import Updates

@@ -1,4 +1,4 @@
-"""Whole numbers in paths."""
+"""StrictInteger numbers in paths."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-import updater.web.fields as own
-from updater.deployments.model import Level, UpdateStatus
+import updater.web.messages.fields as own
+from updater.deployments.model import LogLevel, UpdateStatus
 from updater.tasks.model import MAX_TITLE_CHARACTERS
 
 MAX_DESCRIPTION_BYTES = 64 * 1024
@@ -59,9 +59,9 @@ class TaskAnswer(Schema):
 class LogQuery(Lenient):
     """Which lines of a log."""
 
-    level = own.OneOf("level", tuple(level.value for level in Level))
-    limit = own.QueryWhole(1, 1000, load_default=50)
-    offset = own.QueryWhole(0, own.MAX_INTEGER, load_default=0)
+    level = own.OneOf("level", tuple(level.value for level in LogLevel))
+    limit = own.QueryInteger(1, 1000, load_default=50)
+    offset = own.QueryInteger(0, own.MAX_INTEGER, load_default=0)
 
 
 class UpdateAnswer(Schema):
@@ -103,7 +103,7 @@ class LogLineAnswer(Schema):
 
     id = fields.Integer(required=True)
     timestamp = fields.DateTime(required=True)
-    level = fields.String(required=True, validate=validate.OneOf([each.value for each in Level]))
+    level = fields.String(required=True, validate=validate.OneOf([each.value for each in LogLevel]))
     message = fields.String(required=True)
     component = fields.String(required=True, allow_none=True)
 

@@ -7,21 +7,21 @@ from typing import Any
 from aiohttp import web
 
 import updater.web.updates.schemas as schemas
-from updater.access.principals import Level
+from updater.access.principals import Permission
 from updater.errors import NotFound
 from updater.tasks.model import Task
 from updater.tasks.service import TaskService
-from updater.web.answers import json_answer
-from updater.web.parsing import parse_json
-from updater.web.routing import Contract, endpoint
-from updater.web.times import rfc3339
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.parsing import parse_json
+from updater.web.messages.times import rfc3339
 from updater.web.updates.numbers import number_in_path
 
 _ONE = {200: schemas.TaskAnswer()}
 
 
 def _contract(summary: str, **more: Any) -> Contract:
-    return Contract(summary, Level.READ, **more)
+    return Contract(summary, Permission.READ, **more)
 
 
 class Tasks:
@@ -65,7 +65,7 @@ class Tasks:
 
     @endpoint(_contract("Toggle a task's completion", answers=_ONE, failures=(404,)))
     async def toggle_task(self, request: web.Request) -> web.Response:
-        """Turn `completed` round."""
+        """Transition `completed` round."""
         return json_answer(_item(await self._tasks.toggle_task(_user(request), _id(request))))
 
 

@@ -7,19 +7,19 @@ from typing import Any
 from aiohttp import web
 
 import updater.web.updates.schemas as schemas
-from updater.access.principals import Level as AccessLevel
-from updater.deployments.model import Level, Outcome, RunState, Update
+from updater.access.principals import Permission
+from updater.deployments.model import LogLevel, Outcome, RunState, Update
 from updater.deployments.service import DeploymentService
 from updater.errors import NotFound, Unavailable
-from updater.web.answers import json_answer
-from updater.web.parsing import parse_query
-from updater.web.routing import Contract, endpoint
-from updater.web.times import rfc3339
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.parsing import parse_query
+from updater.web.messages.times import rfc3339
 from updater.web.updates.numbers import number_in_path
 
 
 def _contract(summary: str, **more: Any) -> Contract:
-    return Contract(summary, AccessLevel.READ, **more)
+    return Contract(summary, Permission.READ, **more)
 
 
 class Updates:
@@ -71,7 +71,7 @@ class Updates:
         # Whether the update exists is answered before the query is looked at.
         update = await self._find(request, "update_id")
         query = await parse_query(schemas.LogQuery(), request)
-        level = Level(query["level"]) if "level" in query else None
+        level = LogLevel(query["level"]) if "level" in query else None
         page = await self._deployments.list_update_logs(
             update.id, level=level, limit=query["limit"], offset=query["offset"]
         )

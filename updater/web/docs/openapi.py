@@ -12,13 +12,13 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
-import updater.web.fields as own
+import updater.web.messages.fields as own
 from updater import __version__
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.answer_schemas import ErrorAnswer
-from updater.web.ops import ASSETS
-from updater.web.routing import Contract, Surface, contract_of
-from updater.web.sessions import COOKIE
+from updater.web.docs.pages import ASSETS
+from updater.web.gate.routing import Contract, Surface, contract_of
+from updater.web.gate.sessions import COOKIE
 
 _DESCRIPTION = (
     "Publish, check, download, report. Errors have one shape in each interface. HEAD is answered wherever GET is; "
@@ -136,9 +136,9 @@ def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str,
 
 def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
     """Describe our own field types to OpenAPI."""
-    if isinstance(field, own.QueryTruth | own.Truth):
+    if isinstance(field, own.QueryBoolean | own.StrictBoolean):
         return {"type": "boolean"}
-    if isinstance(field, own.Moment):
+    if isinstance(field, own.Timestamp):
         return {"type": "string"}
     if isinstance(field, own.Metadata):
         return {"type": "string"} if field.as_text else {"type": "object", "additionalProperties": True}

@@ -10,9 +10,9 @@ from typing import Any, cast
 from aiohttp import web
 from marshmallow import Schema
 
-from updater.access.principals import Level, Principal
-from updater.web.errors import Answer
-from updater.web.parsing import load_values, parse_json, parse_query
+from updater.access.principals import Permission, Principal
+from updater.web.messages.errors import Answer
+from updater.web.messages.parsing import load_values, parse_json, parse_query
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 
@@ -22,7 +22,7 @@ class Contract:
     """What a handler takes and gives. `level` None means public."""
 
     summary: str
-    level: Level | None = None
+    level: Permission | None = None
     path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None

@@ -27,10 +27,10 @@ from aiohttp import web
 
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
-from updater.web.pace import MIN_BYTES_PER_S, Pace
-from updater.web.sources import Source, open_source
-from updater.web.visit import begin
-from updater.web.wire import READ_BYTES, SourceBroken, Wire
+from updater.web.gate.context import begin
+from updater.web.messages.pace import MIN_BYTES_PER_S, Pace
+from updater.web.transfer.sources import Source, open_source
+from updater.web.transfer.wire import READ_BYTES, SourceBroken, Wire
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """The bytes behind a versioned URL never change (RFC 8246)."""

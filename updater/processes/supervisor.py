@@ -22,20 +22,20 @@ from typing import Any
 import structlog
 
 from updater.errors import ConfigurationError, Unavailable
-from updater.folder import hold_folder, short_path
-from updater.listening import address_of, close_sockets, open_sockets
-from updater.settings import ServerSettings, Settings
-from updater.workers import (
+from updater.processes.folder import hold_folder, short_path
+from updater.processes.listening import address_of, close_sockets, open_sockets
+from updater.processes.workers import (
     CONTROL_SOCKET,
     FAILED,
     LOCK_FILE,
     READY,
     REASON_BYTES,
     RETIRE,
-    Place,
+    WorkerSlot,
     find_metrics_sockets,
     remove,
 )
+from updater.settings import ServerSettings, Settings
 
 START_S = 120.0
 # Beyond server.drain_s: what ending takes when nobody is served any more.
@@ -91,7 +91,7 @@ class Worker:
                 self._channel.close()
 
 
-class Team:
+class WorkerPool:
     """The workers of one service: one for each number, and those that retire."""
 
     def __init__(self, command: Sequence[str], listening: Sequence[socket.socket], size: int) -> None:
@@ -100,8 +100,8 @@ class Team:
         self._size = size
         self._present: dict[int, Worker] = {}
         self._alive: dict[Worker, asyncio.Task[None]] = {}
-        self._keepers: list[asyncio.Task[None]] = []
-        # Held by who exchanges a worker: a rolling restart, or the keeper of one that died.
+        self._respawning: list[asyncio.Task[None]] = []
+        # Held by who exchanges a worker: a rolling restart, or the respawning of one that died.
         self._exchange = asyncio.Lock()
 
     async def start(self) -> None:
@@ -111,8 +111,8 @@ class Team:
             Unavailable: one does not start, with its reason.
         """
         for number in range(1, self._size + 1):
-            self._present[number] = await self._hire(number)
-        self._keepers = [asyncio.create_task(self._keep(number)) for number in self._present]
+            self._present[number] = await self._spawn(number)
+        self._respawning = [asyncio.create_task(self._respawn(number)) for number in self._present]
 
     async def restart(self) -> AsyncIterator[dict[str, int]]:
         """Exchange one after the other, and tell of each.
@@ -122,7 +122,7 @@ class Team:
         """
         for number in list(self._present):
             async with self._exchange:
-                fresh = await self._hire(number)
+                fresh = await self._spawn(number)
                 old, self._present[number] = self._present[number], fresh
             old.retire()
             _log.info("worker.replaced", worker=number, pid=fresh.process.pid, retiring=old.process.pid)
@@ -130,9 +130,9 @@ class Team:
 
     async def stop(self, within_s: float) -> None:
         """End all of them, kindly first."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for respawning in self._respawning:
+            respawning.cancel()
+        await asyncio.gather(*self._respawning, return_exceptions=True)
         for worker in list(self._alive):
             worker.signal(signal.SIGTERM)
         if self._alive:
@@ -141,16 +141,16 @@ class Team:
                 worker.signal(signal.SIGKILL)
             await asyncio.gather(*self._alive.values())
 
-    async def _hire(self, number: int) -> Worker:
+    async def _spawn(self, number: int) -> Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            words = Place(number, theirs.fileno(), self._listening).words()
+            words = WorkerSlot(number, theirs.fileno(), self._listening).words()
             process = await asyncio.create_subprocess_exec(
                 *self._command, *words, pass_fds=(*self._listening, theirs.fileno()), stdin=asyncio.subprocess.DEVNULL
             )
         worker = Worker(number, process, ours)
-        attending = self._alive[worker] = asyncio.create_task(self._attend(worker))
+        attending = self._alive[worker] = asyncio.create_task(self._reap(worker))
         ready = False
         try:
             await worker.wait_ready()
@@ -165,12 +165,12 @@ class Team:
         _log.info("worker.started", worker=number, pid=process.pid)
         return worker
 
-    async def _attend(self, worker: Worker) -> None:
+    async def _reap(self, worker: Worker) -> None:
         status = await worker.wait()
         self._alive.pop(worker, None)
         _log.info("worker.ended", worker=worker.number, pid=worker.process.pid, status=status)
 
-    async def _keep(self, number: int) -> None:
+    async def _respawn(self, number: int) -> None:
         """Replace the worker of this number whenever it dies, at once at first, and slower when that does not help."""
         delay_s = _FIRST_DELAY_S
         while True:
@@ -185,7 +185,7 @@ class Team:
             async with self._exchange:
                 if self._present[number] is worker:
                     try:
-                        self._present[number] = await self._hire(number)
+                        self._present[number] = await self._spawn(number)
                     except Unavailable as error:
                         _log.error("worker.not_replaced", worker=number, reason=error.message)
 
@@ -206,9 +206,9 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
     with hold_folder(root, LOCK_FILE):
         sockets = await _listen(settings.server, _ORPHANS_S if find_metrics_sockets(root) else 0)
         # The command this process was started with, so that a worker is the same program, found the same way.
-        team = Team([sys.executable, *sys.orig_argv[1:]], sockets, settings.server.workers)
+        pool = WorkerPool([sys.executable, *sys.orig_argv[1:]], sockets, settings.server.workers)
         try:
-            starting = asyncio.create_task(_run(team, root, restarting, lambda: _say_where(sockets, announce)))
+            starting = asyncio.create_task(_run(pool, root, restarting, lambda: _say_where(sockets, announce)))
             stopped = asyncio.create_task(stopping.wait())
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
@@ -217,7 +217,7 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
                 await starting
         finally:
             # From here on systemd, or nobody, takes new connections.
-            await team.stop(settings.server.drain_s + _ENDING_S)
+            await pool.stop(settings.server.drain_s + _ENDING_S)
             close_sockets(sockets)
             for path in find_metrics_sockets(root).values():
                 remove(path)
@@ -235,15 +235,15 @@ async def _listen(settings: ServerSettings, patience_s: float) -> Sequence[socke
         await asyncio.sleep(0.1)
 
 
-async def _run(team: Team, root: Path, restarting: asyncio.Event, started: Callable[[], None]) -> None:
-    await team.start()
+async def _run(pool: WorkerPool, root: Path, restarting: asyncio.Event, started: Callable[[], None]) -> None:
+    await pool.start()
     started()
-    async with _control(team, root / CONTROL_SOCKET):
+    async with _control(pool, root / CONTROL_SOCKET):
         while True:
             await restarting.wait()
             restarting.clear()
             try:
-                async for _ in team.restart():
+                async for _ in pool.restart():
                     pass
             except Unavailable as error:
                 _log.error("restart.failed", reason=error.message)
@@ -255,7 +255,7 @@ def _say_where(sockets: Sequence[socket.socket], announce: Callable[[str], None]
 
 
 @contextlib.asynccontextmanager
-async def _control(team: Team, path: Path) -> AsyncIterator[None]:
+async def _control(pool: WorkerPool, path: Path) -> AsyncIterator[None]:
     """Take `restart` on a Unix socket that only the owner can open, for the block: one JSON object a line back."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -266,7 +266,7 @@ async def _control(team: Team, path: Path) -> AsyncIterator[None]:
             if (await reader.readline()).strip() == b"restart":
                 try:
                     replaced = 0
-                    async for event in team.restart():
+                    async for event in pool.restart():
                         say(event)
                         replaced += 1
                     say({"result": {"replaced": replaced}})

@@ -10,9 +10,9 @@ from aiohttp import web
 from updater.catalog.model import Build
 from updater.errors import NotFound
 from updater.services import Services
-from updater.web.delivery import DELIVERY
-from updater.web.transfer import IMMUTABLE, Download, Ending
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
+from updater.web.transfer.delivery import DELIVERY
+from updater.web.transfer.ranged import IMMUTABLE, Download, Ending
 
 
 async def send_build(
@@ -29,9 +29,9 @@ async def send_build(
     Raises:
         NotFound: it has no file. Unavailable: the file cannot be read.
     """
-    visit = request[VISIT]
+    context = request[CONTEXT]
     if build.digest is None:
-        visit.outcome = "redirected"
+        context.outcome = "redirected"
         return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
     if build.size_bytes is None:
         raise NotFound("release", "This build has no file")
@@ -40,8 +40,8 @@ async def send_build(
     download = Download(place, build.digest, build.size_bytes, file_name, build.created_at)
     began_s = time.monotonic()
     response = await delivery.send(request, download, cache_control=cache_control, headers=headers)
-    visit.sent_bytes = response.sent.body_bytes
-    visit.outcome = response.sent.ending.value
+    context.sent_bytes = response.sent.body_bytes
+    context.outcome = response.sent.ending.value
     handed_over = response.sent.ending is Ending.HANDED_OVER
     if request.method == "GET" and (handed_over or response.status in (200, 206)):
         # A download starts with the first byte and ends with the last one, in however many requests. What somebody

@@ -17,7 +17,7 @@ from aiohttp import web
 from updater.errors import Failure, Invalid, Malformed
 from updater.operations import OPERATIONS, Event
 from updater.services import Services
-from updater.web.parsing import load_object
+from updater.web.messages.parsing import load_object
 
 _log = structlog.get_logger(__name__)
 

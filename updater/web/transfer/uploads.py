@@ -1,7 +1,7 @@
 """Streamed uploads: a multipart form or a raw body, straight into the content store.
 
 aiohttp bounds neither the parts nor the bytes of a multipart body, so both are counted here; how long it may take
-is `updater.web.pace`'s.
+is `updater.web.messages.pace`'s.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from aiohttp import BodyPartReader, MultipartReader, web
 from updater.artifacts.blobs import Staged
 from updater.artifacts.service import ArtifactService
 from updater.errors import Invalid, Malformed, TooLarge, UnsupportedContent
-from updater.web.fields import shown
-from updater.web.pace import Arrival
-from updater.web.parsing import reading, require_identity
+from updater.web.messages.fields import shown
+from updater.web.messages.pace import Arrival
+from updater.web.messages.parsing import reading, require_identity
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024

@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 
 import structlog
 
-from updater.artifacts.connecting import Patience, open_store
 from updater.artifacts.location import Location
-from updater.artifacts.signing import Query, Signing
+from updater.artifacts.object_store import RequestTimeouts, open_store
+from updater.artifacts.presigning import Query, Signing
 
 _SIGNED_FOR: Final = timedelta(minutes=5)
 _UPLOADS_A_PAGE: Final = 1000
@@ -35,11 +35,11 @@ class _Upload(NamedTuple):
 class AbandonedUploads:
     """Those below one folder of a bucket."""
 
-    def __init__(self, location: Location, folder: str, patience: Patience) -> None:
-        self._bucket = open_store(dataclasses.replace(location, prefix=""), patience, patience.request_s)
+    def __init__(self, location: Location, folder: str, timeouts: RequestTimeouts) -> None:
+        self._bucket = open_store(dataclasses.replace(location, prefix=""), timeouts, timeouts.request_s)
         self._folder = f"{location.prefix}/{folder}/".lstrip("/")
         self._signing = Signing(location)
-        self._request_s = patience.request_s
+        self._request_s = timeouts.request_s
 
     def end(self, before: datetime) -> int:
         """End uploads to which nothing came since a time; return how many.

@@ -11,10 +11,8 @@ import orjson
 from aiohttp import web
 from swagger_ui_bundle import swagger_ui_path
 
-from updater.web.errors import write_api
-from updater.web.metrics import CONTENT_TYPE, Metrics
-from updater.web.middleware import bearer
-from updater.web.routing import Contract, Surface, endpoint
+from updater.web.gate.metrics import CONTENT_TYPE, Metrics
+from updater.web.gate.routing import Contract, endpoint
 
 ASSETS = {
     "start.js": "text/javascript",
@@ -55,7 +53,7 @@ _POLICY = (
 )
 
 
-class Operations:
+class Pages:
     """The pages. `describe` gives the OpenAPI document; it is built when first asked for."""
 
     def __init__(self, metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> None:
@@ -100,15 +98,3 @@ class Operations:
             raise web.HTTPNotFound
         headers = {"Content-Type": ASSETS[name], "X-Content-Type-Options": "nosniff"}
         return web.FileResponse(self._assets / name, headers=headers)
-
-
-def build(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
-    """Assemble the surface."""
-    operations = Operations(metrics, describe)
-    routes = (
-        web.get("/metrics", operations.get_metrics),
-        web.get("/api/v1/openapi.json", operations.get_document),
-        web.get("/api/v1/docs", operations.get_docs),
-        web.get("/api/v1/docs/{name}", operations.get_asset),
-    )
-    return Surface("ops", "/metrics", routes, bearer, write_api)

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# A worker says that it answers, or why it does not start; its parent, that another one took its place. The channel ends
+# A worker says that it answers, or why it does not start; its parent, that another one took its slot. The channel ends
 # with either of them.
 READY, FAILED, RETIRE = b"+", b"!", b"-"
 REASON_BYTES = 1000
@@ -19,7 +19,7 @@ def remove(path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerSlot:
     """A worker's: its number from 1 on, and the descriptors it was handed: of the channel, and listening ones."""
 
     number: int
@@ -31,7 +31,7 @@ class Place:
         return ["--worker", str(self.number), str(self.channel), ",".join(map(str, self.listening))]
 
     @classmethod
-    def from_words(cls, number: int, channel: int, listening: str) -> Place:
+    def from_words(cls, number: int, channel: int, listening: str) -> WorkerSlot:
         """Read what `words` wrote."""
         return cls(number, channel, tuple(int(each) for each in listening.split(",")))
 

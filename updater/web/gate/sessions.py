@@ -1,4 +1,4 @@
-"""Sessions at the door: the cookie, who it is, and the proof that a change was meant.
+"""Sessions at the sessions: the cookie, who it is, and the proof that a change was meant.
 
 A cookie goes along with whatever another site's page makes a browser send. So each request that changes something
 must not come from another site, and must either be of a kind that another site's page cannot send unasked (JSON,
@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from updater.access.people import PeopleService
-from updater.access.principals import Level, Principal
+from updater.access.principals import Permission, Principal
 from updater.access.sessions import Session
 from updater.clock import utc_now
 from updater.errors import Forbidden, Malformed, TooLarge
-from updater.web.origins import Origins
-from updater.web.pace import SILENCE_S
-from updater.web.parsing import reading, require_identity
+from updater.web.gate.origins import Origins
+from updater.web.messages.pace import SILENCE_S
+from updater.web.messages.parsing import reading, require_identity
 
 COOKIE = "sessionid"
 TOKEN_FIELD, TOKEN_HEADER = "csrf_token", "X-CSRF-Token"
@@ -30,7 +30,7 @@ _FORM = "application/x-www-form-urlencoded"
 _FOREIGN = "This request does not come from a page of this site"
 
 
-class SessionDoor:
+class SessionAuthenticator:
     """What every surface that signs in by cookie shares."""
 
     def __init__(self, people: PeopleService, origins: Origins) -> None:
@@ -53,7 +53,7 @@ class SessionDoor:
         return None if session is None else session.user.principal()
 
     def require(
-        self, request: web.Request, principal: Principal | None, level: Level, refusal: str, *, form: bool = False
+        self, request: web.Request, principal: Principal | None, level: Permission, refusal: str, *, form: bool = False
     ) -> None:
         """Hold somebody to a level and, where something is changed, to our own pages.
 
@@ -62,11 +62,11 @@ class SessionDoor:
         if principal is None or principal.level < level:
             raise Forbidden(refusal)
         if request.method not in _SAFE:
-            self.require_here(request)
+            self.require_same_origin(request)
             if not form:
                 self._require_meant(request)
 
-    def require_here(self, request: web.Request) -> None:
+    def require_same_origin(self, request: web.Request) -> None:
         """Refuse what a browser sends for another site's page. Raises Forbidden."""
         if self._origins.is_foreign(request):
             raise Forbidden(_FOREIGN)
@@ -75,10 +75,10 @@ class SessionDoor:
         kind = request.content_type if "Content-Type" in request.headers else None
         if kind == "application/json" or (not request.body_exists and kind not in _ANYBODY):
             return
-        if not self.fits(request, request.headers.get(TOKEN_HEADER, "")):
+        if not self.is_csrf_token(request, request.headers.get(TOKEN_HEADER, "")):
             raise Forbidden(_FOREIGN)
 
-    def fits(self, request: web.Request, token: str) -> bool:
+    def is_csrf_token(self, request: web.Request, token: str) -> bool:
         """Tell whether a token is the one of this request's session."""
         presented = self.credential(request)
         return presented is not None and self._people.fits_token(presented, token)
@@ -107,11 +107,11 @@ class SessionDoor:
     async def require_form(self, request: web.Request) -> Mapping[str, str]:
         """Read a form and hold it to the session's token. Raises Forbidden, and what `read_form` raises."""
         form = await self.read_form(request)
-        if not self.fits(request, form.get(TOKEN_FIELD, "")):
+        if not self.is_csrf_token(request, form.get(TOKEN_FIELD, "")):
             raise Forbidden(_FOREIGN)
         return form
 
-    def give(self, request: web.Request, response: web.StreamResponse, session_id: str, session: Session) -> None:
+    def set_cookie(self, request: web.Request, response: web.StreamResponse, session_id: str, session: Session) -> None:
         """Hand a session's cookie out."""
         response.set_cookie(
             COOKIE,
@@ -122,6 +122,6 @@ class SessionDoor:
             secure=self._origins.is_secure(request),
         )
 
-    def take(self, request: web.Request, response: web.StreamResponse) -> None:
+    def clear_cookie(self, request: web.Request, response: web.StreamResponse) -> None:
         """Take the cookie back."""
         response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._origins.is_secure(request))

@@ -70,7 +70,7 @@ class Name(Text):
         return MAX_NAME_CHARACTERS
 
 
-class Truth(fields.Boolean):
+class StrictBoolean(fields.Boolean):
     """A boolean as JSON knows it: `true` or `false`, nothing that merely looks like one."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
@@ -79,7 +79,7 @@ class Truth(fields.Boolean):
         raise ValidationError("expected true or false")
 
 
-class QueryTruth(fields.Boolean):
+class QueryBoolean(fields.Boolean):
     """A boolean in a query or a form: `true`, `false`, `1`, `0`."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
@@ -89,7 +89,7 @@ class QueryTruth(fields.Boolean):
         return found
 
 
-class Whole(fields.Integer):
+class StrictInteger(fields.Integer):
     """A whole number within bounds, as a JSON number (never a text or a boolean)."""
 
     def __init__(self, low: int, high: int = MAX_INTEGER, **kwargs: Any) -> None:
@@ -101,7 +101,7 @@ class Whole(fields.Integer):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class QueryWhole(fields.Integer):
+class QueryInteger(fields.Integer):
     """A whole number within bounds, written in ASCII digits."""
 
     def __init__(self, low: int, high: int, **kwargs: Any) -> None:
@@ -113,7 +113,7 @@ class QueryWhole(fields.Integer):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class Moment(fields.Field[datetime]):
+class Timestamp(fields.Field[datetime]):
     """A day such as `2026-02-16`, or a moment such as `2026-02-16T10:00:00Z`, as an aware UTC datetime."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:

@@ -18,8 +18,8 @@ from marshmallow import EXCLUDE, Schema, ValidationError
 from webargs.aiohttpparser import AIOHTTPParser
 
 from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
-from updater.web.fields import shown
-from updater.web.pace import Arrival
+from updater.web.messages.fields import shown
+from updater.web.messages.pace import Arrival
 
 MAX_JSON_BYTES = 1 << 20
 
@@ -97,7 +97,7 @@ async def _read_small(request: web.Request) -> bytes:
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Turn what goes wrong while a client sends its body into ours. Raises TooSlow, Malformed."""
+    """Transition what goes wrong while a client sends its body into ours. Raises TooSlow, Malformed."""
     try:
         yield
     except TimeoutError:

@@ -17,9 +17,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
-from updater.web.crowd import Crowd
-from updater.web.errors import Answer, answer_for, unexpected, write_api
-from updater.web.outflow import Outflow, is_idle
+from updater.web.messages.errors import Answer, answer_for, unexpected, write_api
+from updater.web.server.connections import ConnectionLimiter
+from updater.web.server.stalled import StalledClientMonitor, is_idle
 
 _log = structlog.get_logger("updater.request")
 
@@ -30,14 +30,16 @@ _POLL_S = 0.05
 class Runner(web.AppRunner):
     """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently.
 
-    `crowd` says which connections there may be; `min_bytes_per_s` is what a client must take of an answer.
+    `limiter` says which connections there may be; `min_bytes_per_s` is what a client must take of an answer.
     """
 
-    def __init__(self, application: web.Application, *, crowd: Crowd, min_bytes_per_s: int, **kwargs: Any) -> None:
+    def __init__(
+        self, application: web.Application, *, limiter: ConnectionLimiter, min_bytes_per_s: int, **kwargs: Any
+    ) -> None:
         super().__init__(application, **kwargs)
-        self._crowd = crowd
+        self._limiter = limiter
         self._min_bytes_per_s = min_bytes_per_s
-        self._outflow: Outflow | None = None
+        self._monitor: StalledClientMonitor | None = None
         self._listening: Sequence[socket.socket] = ()
 
     async def listen(self, sockets: Sequence[socket.socket], *, at_once: int) -> None:
@@ -76,20 +78,20 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
         server.__class__ = _Server
-        cast(_Server, server).crowd = self._crowd
-        self._outflow = Outflow(server._connections, self._min_bytes_per_s)
-        self._outflow.start()
+        cast(_Server, server).limiter = self._limiter
+        self._monitor = StalledClientMonitor(server._connections, self._min_bytes_per_s)
+        self._monitor.start()
         return server
 
     async def cleanup(self) -> None:
         """End all that is left."""
-        if self._outflow is not None:
-            self._outflow.stop()
+        if self._monitor is not None:
+            self._monitor.stop()
         await super().cleanup()
 
 
 class _Server(web.Server):
-    crowd: Crowd
+    limiter: ConnectionLimiter
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -100,13 +102,13 @@ class _Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, when there is a place."""
-        if cast(_Server, self._manager).crowd.enter(self, cast(asyncio.Transport, transport)):
+        if cast(_Server, self._manager).limiter.admit(self, cast(asyncio.Transport, transport)):
             super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End, and give the place up."""
         if self._manager is not None:
-            cast(_Server, self._manager).crowd.leave(self)
+            cast(_Server, self._manager).limiter.release(self)
         super().connection_lost(exc)
 
     def handle_error(

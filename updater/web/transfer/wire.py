@@ -23,7 +23,7 @@ from aiohttp import web
 
 from updater.artifacts.ranges import ByteRange
 from updater.errors import Unavailable
-from updater.web.pace import Acceptance, Pace
+from updater.web.messages.pace import Acceptance, Pace
 
 READ_BYTES: Final = 256 * 1024
 """Size of one plain read, and of one sendfile on a connection whose progress the kernel does not tell."""

@@ -13,14 +13,14 @@ from multidict import istr
 
 from updater.access.limits import Allowance
 from updater.access.principals import Principal
-from updater.web.routing import Contract, Surface
+from updater.web.gate.routing import Contract, Surface
 
 # Set on every answer: an `istr` is folded once.
 _SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
 _LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
 
 
-class Place(NamedTuple):
+class MatchedRoute(NamedTuple):
     """Where a request went: the surface that answers, what its handler promised, and the route for figures."""
 
     surface: Surface
@@ -28,7 +28,7 @@ class Place(NamedTuple):
     route: str
 
 
-class Visit:
+class RequestContext:
     """What the gate knows of one request. What most requests never change is set once, for all of them."""
 
     # What came of it, in a word for the access log: a handler's own, or the code of a refusal.
@@ -42,7 +42,7 @@ class Visit:
     address: str | None = None
     sent_bytes = 0
 
-    def __init__(self, request_id: str, place: Place, application_id: str | None) -> None:
+    def __init__(self, request_id: str, place: MatchedRoute, application_id: str | None) -> None:
         self.id = request_id
         self.place = place
         self.application_id = application_id
@@ -63,11 +63,11 @@ class Visit:
             headers[_RESET] = str(allowance.reset_at)
 
 
-VISIT = web.RequestKey("visit", Visit)
+CONTEXT = web.RequestKey("context", RequestContext)
 
 
 def begin(request: web.Request, response: web.StreamResponse) -> None:
     """Complete an answer that its handler is about to send. Without a gate there is nothing to add."""
-    visit = request.get(VISIT)
-    if visit is not None:
-        visit.begin(response)
+    context = request.get(CONTEXT)
+    if context is not None:
+        context.begin(response)

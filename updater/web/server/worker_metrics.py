@@ -15,9 +15,9 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from updater.folder import short_path
-from updater.web.metrics import Family, Metrics
-from updater.workers import find_metrics_sockets, metrics_socket, remove
+from updater.processes.folder import short_path
+from updater.processes.workers import find_metrics_sockets, metrics_socket, remove
+from updater.web.gate.metrics import Family, Metrics
 
 _ANSWER_S = 1.0
 

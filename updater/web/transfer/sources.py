@@ -1,6 +1,6 @@
 """Where the bytes of a download come from: a local file, or a blob store somewhere else.
 
-A source has `read`, `send` and `close`; `updater.web.wire.FileSource` is the local one.
+A source has `read`, `send` and `close`; `updater.web.transfer.wire.FileSource` is the local one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.ranges import ByteRange
 from updater.errors import Failure, Unavailable
-from updater.web.wire import FileSource, SourceBroken, Wire
+from updater.web.transfer.wire import FileSource, SourceBroken, Wire
 
 SILENCE_S: Final = 20.0
 """How long a store may send nothing; less than a client may accept nothing, or the client would get the blame."""

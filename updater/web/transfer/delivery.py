@@ -23,10 +23,10 @@ from aiohttp import hdrs, web
 from updater.access.addresses import AddressReader
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
+from updater.artifacts.presigning import Signed
 from updater.artifacts.remote import RemoteBlobStore
-from updater.artifacts.signing import Signed
 from updater.settings import Settings
-from updater.web.transfer import (
+from updater.web.transfer.ranged import (
     Download,
     DownloadResponse,
     Ending,

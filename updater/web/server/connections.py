@@ -17,9 +17,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
-from updater.web.errors import Answer, write_api
-from updater.web.metrics import Metrics
-from updater.web.outflow import is_idle
+from updater.web.gate.metrics import Metrics
+from updater.web.messages.errors import Answer, write_api
+from updater.web.server.stalled import is_idle
 
 RETRY_AFTER_S: Final = 5
 _LOG_EVERY_S: Final = 60.0
@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 Connections = OrderedDict[RequestHandler, str | None]
 
 
-class Crowd:
+class ConnectionLimiter:
     """The open connections of a server. At most `most`, and `most_per_address` of one address; 0: no bound.
 
     An address is one of IPv4, or a /64 of IPv6. Those that `addresses` believes are proxies: for them only `most`
@@ -51,7 +51,7 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, connection: RequestHandler, transport: asyncio.Transport) -> bool:
+    def admit(self, connection: RequestHandler, transport: asyncio.Transport) -> bool:
         """Count a new connection in; False when there is no place for it, and then it was told."""
         peer = transport.get_extra_info("peername")
         # Behind a Unix socket there is no address.
@@ -69,7 +69,7 @@ class Crowd:
             self._by_address.setdefault(address, OrderedDict())[connection] = address
         return True
 
-    def leave(self, connection: RequestHandler) -> None:
+    def release(self, connection: RequestHandler) -> None:
         """Count a connection out, if it is in."""
         address = self._all.pop(connection, None)
         if address is not None:
@@ -89,7 +89,7 @@ class Crowd:
             # What is still in its buffer would keep it open.
             is_free = is_idle(connection) and transport is not None and not transport.get_write_buffer_size()
             if is_free and address is not None:
-                self.leave(connection)
+                self.release(connection)
                 connection.force_close()
                 self._metrics.recycled.inc()
                 return True

@@ -23,12 +23,12 @@ from updater.access.principals import EVERYBODY
 from updater.access.service import AccessService
 from updater.catalog.model import APPLICATION_ID
 from updater.errors import Malformed, NotFound, RateLimited
-from updater.web.access_log import AccessLog
-from updater.web.agents import agent_of
-from updater.web.errors import Answer, answer_for, unexpected
-from updater.web.metrics import Metrics
-from updater.web.routing import Surface, contract_of
-from updater.web.visit import VISIT, Place, Visit
+from updater.web.gate.access_log import AccessLog
+from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
+from updater.web.gate.metrics import Metrics
+from updater.web.gate.routing import Surface, contract_of
+from updater.web.messages.errors import Answer, answer_for, unexpected
+from updater.web.messages.user_agents import agent_of
 
 _log = structlog.get_logger("updater.request")
 # Each of these is looked up for every request: an `istr` is folded once.
@@ -64,7 +64,7 @@ class Gate:
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
-        self._places: dict[web.AbstractRoute, Place] = {}
+        self._places: dict[web.AbstractRoute, MatchedRoute] = {}
         self._fallback = fallback
         # From now on every connection ends with its next answer.
         self.draining = False
@@ -80,60 +80,60 @@ class Gate:
         place = self._place_of(request)
         surface = place.surface
         application_id = request.match_info.get("app_id", surface.application)
-        visit = request[VISIT] = Visit(f"{self._id_prefix}{self._count:06x}", place, application_id)
-        visit.closing = self.draining
+        context = request[CONTEXT] = RequestContext(f"{self._id_prefix}{self._count:06x}", place, application_id)
+        context.closing = self.draining
         try:
             presented = surface.credential(request)
             if surface.identify is None:
-                visit.principal = self._parts.access.identify(presented)
+                context.principal = self._parts.access.identify(presented)
             elif presented is not None:
-                visit.principal = await surface.identify(presented)
+                context.principal = await surface.identify(presented)
             if self._shares_limits:
-                await self._ready_to_limit(request, visit, presented)
+                await self._prefetch_limits(request, context, presented)
             try:
-                self._admit(request, visit, presented)
+                self._admit(request, context, presented)
             except NotFound:
                 await self._look_again(application_id)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
             # Nobody is there to read an answer; aiohttp knows and stays quiet.
-            self._record(request, visit, CLIENT_GONE, visit.sent_bytes, started)
+            self._record(request, context, CLIENT_GONE, context.sent_bytes, started)
             raise
         except asyncio.CancelledError:
             # The service stops, and this outlasted `server.drain_s`.
-            visit.outcome = "stopped"
-            self._record(request, visit, ANSWER_CUT, visit.sent_bytes, started)
+            context.outcome = "stopped"
+            self._record(request, context, ANSWER_CUT, context.sent_bytes, started)
             raise
         except Exception as error:
-            if visit.begun:
+            if context.begun:
                 # The head is out: rendering an error now would write it into the file somebody downloads.
-                _abort(request, visit, error)
-                self._record(request, visit, ANSWER_CUT, visit.sent_bytes, started)
+                _abort(request, context, error)
+                self._record(request, context, ANSWER_CUT, context.sent_bytes, started)
                 raise
-            answer = _answer(error, visit, request)
-            visit.outcome = answer.code
-            response = surface.write_error(answer, visit.id)
+            answer = _answer(error, context, request)
+            context.outcome = answer.code
+            response = surface.write_error(answer, context.id)
             if hdrs.CONNECTION in answer.headers:
                 response.force_close()  # the header alone would let a client that goes on sending go on
-        if not visit.begun:
-            visit.closing = self.draining
-            visit.begin(response)
+        if not context.begun:
+            context.closing = self.draining
+            context.begin(response)
         body = getattr(response, "body", None)
-        sent = len(body) if isinstance(body, bytes) else visit.sent_bytes
-        self._record(request, visit, response.status, sent, started)
+        sent = len(body) if isinstance(body, bytes) else context.sent_bytes
+        self._record(request, context, response.status, sent, started)
         return response
 
-    def _admit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
+    def _admit(self, request: web.Request, context: RequestContext, presented: str | None) -> None:
         """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
         parts = self._parts
-        principal = visit.principal
-        surface, contract, _ = visit.place
+        principal = context.principal
+        surface, contract, _ = context.place
         if parts.limits is not None:
-            self._limit(parts.limits, request, visit, wrong=_is_wrong(visit, presented))
+            self._limit(parts.limits, request, context, wrong=_is_wrong(context, presented))
         if contract is None:
             return
         _refuse_duplicates(request)
-        application_id = visit.application_id
+        application_id = context.application_id
         if surface.authorize is not None:
             surface.authorize(request, principal, contract)
         elif contract.level is not None:
@@ -151,41 +151,41 @@ class Gate:
             await catch_up()
         self._parts.require_application(application_id or "")
 
-    async def _ready_to_limit(self, request: web.Request, visit: Visit, presented: str | None) -> None:
+    async def _prefetch_limits(self, request: web.Request, context: RequestContext, presented: str | None) -> None:
         """Ask for what `_limit` is about to count, where processes count together."""
-        limits, principal = self._parts.limits, visit.principal
+        limits, principal = self._parts.limits, context.principal
         if limits is None:
             return
         if principal is not None and principal is not EVERYBODY:
-            await limits.ready(principal_id=principal.id, client="", wrong=False)
+            await limits.prefetch(principal_id=principal.id, client="", wrong=False)
         else:
-            client = client_of(self._address(request, visit))
-            await limits.ready(principal_id=None, client=client, wrong=_is_wrong(visit, presented))
+            client = client_of(self._address(request, context))
+            await limits.prefetch(principal_id=None, client=client, wrong=_is_wrong(context, presented))
 
-    def _limit(self, limits: RateLimits, request: web.Request, visit: Visit, *, wrong: bool) -> None:
-        principal = visit.principal
+    def _limit(self, limits: RateLimits, request: web.Request, context: RequestContext, *, wrong: bool) -> None:
+        principal = context.principal
         if principal is not None and principal is not EVERYBODY:
-            visit.allowance = limits.authenticated(principal.id)
+            context.allowance = limits.authenticated(principal.id)
         else:
-            client = client_of(self._address(request, visit))
-            visit.allowance = limits.anonymous(client)
-            if wrong and visit.allowance.allowed:
+            client = client_of(self._address(request, context))
+            context.allowance = limits.anonymous(client)
+            if wrong and context.allowance.allowed:
                 attempt = limits.wrong_credential(client)
                 if not attempt.allowed:
-                    visit.allowance = attempt
-        if not visit.allowance.allowed:
+                    context.allowance = attempt
+        if not context.allowance.allowed:
             self._parts.metrics.limited.inc()
-            raise RateLimited("Too many requests", retry_after_s=visit.allowance.retry_after_s)
+            raise RateLimited("Too many requests", retry_after_s=context.allowance.retry_after_s)
 
-    def _address(self, request: web.Request, visit: Visit) -> str:
-        if visit.address is None:
+    def _address(self, request: web.Request, context: RequestContext) -> str:
+        if context.address is None:
             address, addresses = request.remote or "", self._parts.addresses
             if addresses.believes(address):
                 address = addresses.client_address(address, ",".join(request.headers.getall(_FORWARDED_FOR, ())))
-            visit.address = address
-        return visit.address
+            context.address = address
+        return context.address
 
-    def _place_of(self, request: web.Request) -> Place:
+    def _place_of(self, request: web.Request) -> MatchedRoute:
         """Return where a request went; for a known route it is worked out once."""
         route = request.match_info.route
         place = self._places.get(route)
@@ -193,35 +193,35 @@ class Gate:
             return place
         if route.resource is not None:
             path = route.resource.canonical
-            place = self._places[route] = Place(self._surface_of(path), contract_of(route.handler), path)
+            place = self._places[route] = MatchedRoute(self._surface_of(path), contract_of(route.handler), path)
             return place
         # An unknown route belongs to nobody, wherever it lies.
         unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
-        return Place(self._fallback if unknown else self._surface_of(request.path), None, _UNMATCHED)
+        return MatchedRoute(self._fallback if unknown else self._surface_of(request.path), None, _UNMATCHED)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)
 
-    def _record(self, request: web.Request, visit: Visit, status: int, sent: int, started: float) -> None:
+    def _record(self, request: web.Request, context: RequestContext, status: int, sent: int, started: float) -> None:
         """Count and log one request, however it ended."""
         duration_s = time.perf_counter() - started
-        self._parts.metrics.observe(visit.place.route, _method_label(request.method), status, sent, duration_s)
+        self._parts.metrics.observe(context.place.route, _method_label(request.method), status, sent, duration_s)
         access_log = self._parts.access_log
         if access_log is not None:
-            principal = visit.principal
+            principal = context.principal
             agent = agent_of(request)
             access_log.add(
                 {
-                    "id": visit.id,
+                    "id": context.id,
                     "method": request.method,
                     "path": request.path[:300],
                     "status": status,
                     "ms": int(duration_s * 1_000_000) / 1000,
                     "bytes": sent,
-                    "application": visit.application_id,
-                    "outcome": visit.outcome,
+                    "application": context.application_id,
+                    "outcome": context.outcome,
                     "key": principal.name if principal is not None else None,
-                    "client": self._address(request, visit),
+                    "client": self._address(request, context),
                     "agent": agent.text,
                     "agent_version": agent.version,
                     "agent_platform": agent.platform,
@@ -232,26 +232,26 @@ class Gate:
 GATE = web.AppKey("gate", Gate)
 
 
-def _is_wrong(visit: Visit, presented: str | None) -> bool:
+def _is_wrong(context: RequestContext, presented: str | None) -> bool:
     """Tell an attempt to guess a credential.
 
     Sessions and tokens end in the ordinary course of things, so those that did are none.
     """
-    return visit.principal is None and presented is not None and visit.place.surface.identify is None
+    return context.principal is None and presented is not None and context.place.surface.identify is None
 
 
-def _answer(error: Exception, visit: Visit, request: web.Request) -> Answer:
+def _answer(error: Exception, context: RequestContext, request: web.Request) -> Answer:
     answer = answer_for(error)
     if answer is None:
-        _log.error("request.failed", id=visit.id, path=request.path[:300], exc_info=error)
+        _log.error("request.failed", id=context.id, path=request.path[:300], exc_info=error)
         return unexpected()
     if answer.status >= 500:
-        _log.warning("request.unavailable", id=visit.id, path=request.path[:300], cause=repr(error.__cause__))
+        _log.warning("request.unavailable", id=context.id, path=request.path[:300], cause=repr(error.__cause__))
     return answer
 
 
-def _abort(request: web.Request, visit: Visit, error: Exception) -> None:
-    _log.warning("request.cut", id=visit.id, path=request.path[:300], cause=type(error).__name__)
+def _abort(request: web.Request, context: RequestContext, error: Exception) -> None:
+    _log.warning("request.cut", id=context.id, path=request.path[:300], cause=type(error).__name__)
     if request.transport is not None:
         request.transport.abort()
 

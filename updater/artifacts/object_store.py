@@ -41,7 +41,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RequestTimeouts:
     """How long one request may take, and how often it is tried again, `retry_s` after its first try at the latest.
 
     Copying inside the store gets `copy_s`: some stores move gigabytes for it.
@@ -59,10 +59,10 @@ class Patience:
         return self.request_s + self.retry_s
 
 
-PATIENCE: Final = Patience()
+DEFAULT_TIMEOUTS: Final = RequestTimeouts()
 
 
-def open_store(location: Location, patience: Patience, request_s: float, *, reads: bool = False) -> Store:
+def open_store(location: Location, timeouts: RequestTimeouts, request_s: float, *, reads: bool = False) -> Store:
     """Return a client for the bucket, whose requests end within `request_s`. Nothing is sent yet.
 
     With `reads` only the silence of an answer is limited so, not its length: whoever it is for may be slow.
@@ -94,13 +94,13 @@ def open_store(location: Location, patience: Patience, request_s: float, *, read
             config=options,
             client_options={
                 **client,
-                "connect_timeout": timedelta(seconds=patience.connect_s),
+                "connect_timeout": timedelta(seconds=timeouts.connect_s),
                 "timeout": _LONGEST if reads else timedelta(seconds=request_s),
                 **({"read_timeout": timedelta(seconds=request_s)} if reads else {}),
             },
             retry_config={
-                "max_retries": patience.retries,
-                "retry_timeout": timedelta(seconds=patience.retry_s),
+                "max_retries": timeouts.retries,
+                "retry_timeout": timedelta(seconds=timeouts.retry_s),
                 "backoff": {
                     "init_backoff": timedelta(milliseconds=100),
                     "max_backoff": timedelta(seconds=2),

@@ -6,10 +6,10 @@ from aiohttp import web
 
 from updater.access.addresses import AddressReader
 from updater.settings import Settings
-from updater.web.visit import VISIT
+from updater.web.gate.context import CONTEXT
 
 
-class Places:
+class CountryHints:
     """Reads the place of a request; what it means is looked up later. None when no geography is configured."""
 
     def __init__(self, settings: Settings) -> None:
@@ -25,7 +25,7 @@ class Places:
                 return given
         if not self._by_address:
             return None if self._header is None else ""
-        known = request[VISIT].address
+        known = request[CONTEXT].address
         if known is not None:
             return known
         forwarded = request.headers.getall("X-Forwarded-For", ())

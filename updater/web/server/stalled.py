@@ -1,7 +1,7 @@
 """The end of clients that do not take their answers.
 
-Downloads of stored files watch themselves, more closely (`updater.web.wire`). This looks at everything else that
-leaves, whoever wrote it: pages, documents, their files, and what is left in a buffer when a connection is closed.
+Downloads of stored files watch themselves, more closely (`updater.web.transfer.wire`). This looks at all other
+answers: pages, documents, their files, and what is left in a buffer when a connection is closed.
 aiohttp waits for such a client for ever.
 """
 
@@ -14,8 +14,8 @@ from typing import Final
 import structlog
 from aiohttp.web_protocol import RequestHandler
 
-from updater.web.pace import Acceptance, Pace
-from updater.web.wire import find_position, reset_on_close
+from updater.web.messages.pace import Acceptance, Pace
+from updater.web.transfer.wire import find_position, reset_on_close
 
 LOOK_S: Final = 5.0
 STALL_S: Final = 30.0
@@ -23,7 +23,7 @@ STALL_S: Final = 30.0
 _log = structlog.get_logger("updater.request")
 
 
-class Outflow:
+class StalledClientMonitor:
     """Looks at all connections of a server now and then, from `start` to `stop`."""
 
     def __init__(self, connections: Mapping[RequestHandler, asyncio.Transport], min_bytes_per_s: int) -> None:

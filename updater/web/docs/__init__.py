@@ -1,0 +1,26 @@
+"""The OpenAPI document, its page, and the metrics page. This surface sees all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from updater.web.docs.pages import Pages
+from updater.web.gate.metrics import Metrics
+from updater.web.gate.middleware import bearer
+from updater.web.gate.routing import Surface
+from updater.web.messages.errors import write_api
+
+
+def build(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
+    """Assemble the surface; `describe` writes the OpenAPI document when it is first asked for."""
+    pages = Pages(metrics, describe)
+    routes = (
+        web.get("/metrics", pages.get_metrics),
+        web.get("/api/v1/openapi.json", pages.get_document),
+        web.get("/api/v1/docs", pages.get_docs),
+        web.get("/api/v1/docs/{name}", pages.get_asset),
+    )
+    return Surface("ops", "/metrics", routes, bearer, write_api)

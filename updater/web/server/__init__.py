@@ -1,0 +1,1 @@
+"""aiohttp's server: connections, their limits, and what several workers share."""

@@ -1,0 +1,1 @@
+"""Files in and out: streamed uploads; ranged, conditional downloads."""
