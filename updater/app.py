@@ -13,7 +13,8 @@ from updater.access.shared import SharedWindows
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
-from updater.web import api, dashboard, desktop, docs, system, updates
+from updater.web import api, dashboard, docs, system, updates
+from updater.web.desktop import routes as desktop_routes
 from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.metrics import METRICS, Metrics
@@ -50,7 +51,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     links = Links(settings.server.public_url, settings.storage.cdn_url)
     api_surface = api.build(services, links, metrics)
     docs_surface = docs.build(metrics, lambda: build_document(surfaces))
-    desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
+    desktops = (desktop_routes.build(services, links, metrics, each) for each in settings.desktop)
     people = _people_surfaces(services, addresses, limits)
     # The first one that has a path answers for it.
     surfaces = (*desktops, docs_surface, api_surface, *people, updates.build(services))
@@ -61,7 +62,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         addresses=addresses,
         metrics=metrics,
         access_log=access_log,
-        require_application=services.catalog.index_of,
+        require_application=services.offers.snapshot_of,
         catch_up=services.catch_up,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)

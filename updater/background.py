@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 
+from updater.audit.model import RETENTION
 from updater.errors import Failure
 from updater.operations import collect, retain
 from updater.services import Services
@@ -21,6 +22,8 @@ _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
 _WATCHING_S = 10.0
 _DAY_S = 86_400.0
+# How often, and how soon after a start, stored files that lack a digest are looked for.
+_DIGESTS_S = 300.0
 # How soon a run is looked after whose watching process is gone, or was a command.
 _LOOKING_S = 5.0
 # A lease outlives two missed renewals; then another process takes over.
@@ -31,7 +34,7 @@ _log = structlog.get_logger(__name__)
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
     """Do it all for the block."""
-    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs)
+    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs, fill_digests)
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
         yield
@@ -71,7 +74,17 @@ async def apply_retention(services: Services) -> None:
             await quietly(functools.partial(_forget_reports, services))
             await quietly(functools.partial(_forget_runs, services))
             await quietly(functools.partial(_retire_releases, services))
+            await quietly(functools.partial(_cut_audit, services))
             due_s = time.monotonic() + _DAY_S
+
+
+async def fill_digests(services: Services) -> None:
+    """Compute the further digests of stored files that lack them, one file at a time."""
+    due_s = time.monotonic() + _DIGESTS_S
+    async for _ in _while_leased(services, "digests"):
+        if time.monotonic() >= due_s:
+            await quietly(services.artifacts.fill_digests)
+            due_s = time.monotonic() + _DIGESTS_S
 
 
 async def watch_runs(services: Services) -> None:
@@ -117,9 +130,17 @@ async def _forget_runs(services: Services) -> None:
         _log.info("deployments.forgotten", lines=gone.lines, updates=gone.updates)
 
 
+async def _cut_audit(services: Services) -> None:
+    keep_days = services.settings.retention.audit_days
+    if keep_days is not None:
+        gone = await services.audit.cut(keep_days=keep_days, actor=RETENTION)
+        if gone:
+            _log.info("audit.cut", rows=gone)
+
+
 async def _retire_releases(services: Services) -> None:
     """Apply the rules for releases, and then remove the bytes that nothing uses any more."""
     for operation in (retain, collect) if services.settings.retention.concerns_releases else ():
-        async for event in operation(services):
+        async for event in operation(services, RETENTION):
             if event.get("result", {}).get("removed"):
                 _log.info(f"retention.{operation.__name__}", removed=len(event["result"]["removed"]))

@@ -8,7 +8,7 @@ through the service's control socket when it is not, because an embedded databas
 from __future__ import annotations
 
 import dataclasses
-import time
+import pwd
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from typing import Any
 from updater.access.keys import ApiKey
 from updater.access.users import User
 from updater.artifacts.opening import open_blobs, require_usable
+from updater.audit.model import Actor, ActorKind
 from updater.backups.make import make_backup
 from updater.catalog.retention import RetentionPolicy
 from updater.clock import utc_now
@@ -27,11 +28,25 @@ from updater.services import Services
 
 Event = dict[str, Any]
 Operation = Callable[..., AsyncIterator[Event]]
-RELOAD_EVERY_S = 1.0
+
+
+def operator(user_id: int) -> Actor:
+    """Return the actor for a command that a user of this machine runs."""
+    try:
+        name = pwd.getpwuid(user_id).pw_name
+    except KeyError:
+        name = str(user_id)
+    return Actor(ActorKind.OPERATOR, name)
 
 
 async def create_key(
-    services: Services, *, name: str, level: str, application: str | None = None, expires_days: float | None = None
+    services: Services,
+    actor: Actor,
+    *,
+    name: str,
+    level: str,
+    application: str | None = None,
+    expires_days: float | None = None,
 ) -> AsyncIterator[Event]:
     """Make an API key; the result holds its text, this once."""
     expires_at = None if expires_days is None else utc_now() + timedelta(days=expires_days)
@@ -39,79 +54,69 @@ async def create_key(
     yield {"result": {**_shown(key), "key": text}}
 
 
-async def list_keys(services: Services) -> AsyncIterator[Event]:
+async def list_keys(services: Services, actor: Actor) -> AsyncIterator[Event]:
     """List all keys, without their texts."""
     yield {"result": [_shown(key) for key in await services.access.list_keys()]}
 
 
-async def revoke_key(services: Services, *, key_id: int) -> AsyncIterator[Event]:
+async def revoke_key(services: Services, actor: Actor, *, key_id: int) -> AsyncIterator[Event]:
     """Revoke a key at once."""
     await services.access.revoke_key(key_id)
     yield {"result": {"id": key_id, "revoked": True}}
 
 
-async def create_user(services: Services, *, name: str, role: str, password: str) -> AsyncIterator[Event]:
+async def create_user(services: Services, actor: Actor, *, name: str, role: str, password: str) -> AsyncIterator[Event]:
     """Add somebody who can sign in."""
     yield {"result": _shown_user(await services.people.create_user(name, role, password))}
 
 
-async def list_users(services: Services) -> AsyncIterator[Event]:
+async def list_users(services: Services, actor: Actor) -> AsyncIterator[Event]:
     """List everybody, disabled people too."""
     yield {"result": [_shown_user(user) for user in await services.people.list_users()]}
 
 
-async def set_password(services: Services, *, name: str, password: str) -> AsyncIterator[Event]:
+async def set_password(services: Services, actor: Actor, *, name: str, password: str) -> AsyncIterator[Event]:
     """Give somebody a new password and end all their sessions."""
     await services.people.set_password(name, password)
     yield {"result": _shown_user(await services.people.get_user(name))}
 
 
-async def disable_user(services: Services, *, name: str, undo: bool = False) -> AsyncIterator[Event]:
+async def disable_user(services: Services, actor: Actor, *, name: str, undo: bool = False) -> AsyncIterator[Event]:
     """Keep somebody out at once, or let them in again."""
     await (services.people.enable_user(name) if undo else services.people.disable_user(name))
     yield {"result": _shown_user(await services.people.get_user(name))}
 
 
-async def open_session(services: Services, *, name: str, minutes: float) -> AsyncIterator[Event]:
+async def open_session(services: Services, actor: Actor, *, name: str, minutes: float) -> AsyncIterator[Event]:
     """Open a session for a script; the result holds its id, this once."""
     session_id, session = await services.people.open_script_session(name, minutes)
     yield {"result": {"session": session_id, "name": session.user.name, "expires_at": _text(session.expires_at)}}
 
 
-async def verify(services: Services, *, sample: float = 1.0) -> AsyncIterator[Event]:
+async def verify(services: Services, actor: Actor, *, sample: float = 1.0) -> AsyncIterator[Event]:
     """Hash stored blobs again and quarantine what is wrong."""
     if not 0 < sample <= 1:
         raise Invalid({"sample": "expected a share above 0 and up to 1"})
-    checked, bad, changed = 0, [], False
-    reloaded_s = time.monotonic()
-    try:
-        async for each in services.artifacts.verify(sample=sample):
-            checked += 1
-            changed = changed or each.changed
-            if not each.good:
-                bad.append(each.digest)
-            # A damaged file must not be offered until a run of hours has ended.
-            if changed and time.monotonic() - reloaded_s > RELOAD_EVERY_S:
-                await services.catalog.announce_all()
-                changed, reloaded_s = False, time.monotonic()
-            yield {"done": each.done, "total": each.total}
-    finally:
-        if changed:
-            await services.catalog.announce_all()
+    checked, bad = 0, []
+    async for each in services.artifacts.verify(actor=actor, sample=sample):
+        checked += 1
+        if not each.good:
+            bad.append(each.digest)
+        yield {"done": each.done, "total": each.total}
     yield {"result": {"checked": checked, "bad": bad}}
 
 
-async def collect(services: Services, *, grace_s: float | None = None) -> AsyncIterator[Event]:
+async def collect(services: Services, actor: Actor, *, grace_s: float | None = None) -> AsyncIterator[Event]:
     """Remove blobs that nothing uses."""
     grace = services.settings.storage.collect_grace_s if grace_s is None else grace_s
     removed = []
-    async for digest in services.artifacts.collect(grace_s=grace):
+    async for digest in services.artifacts.collect(actor=actor, grace_s=grace):
         removed.append(digest)
         yield {"done": len(removed)}
     yield {"result": {"removed": removed}}
 
 
-async def check_deployment(services: Services, *, deployment: str | None = None) -> AsyncIterator[Event]:
+async def check_deployment(services: Services, actor: Actor, *, deployment: str | None = None) -> AsyncIterator[Event]:
     """Ask a deployment's remote what there is; record its newest version as an update."""
     found = await services.deployments.check(deployment)
     commits = [{**dataclasses.asdict(each), "date": _utc(each.date)} for each in found.commits]
@@ -119,7 +124,7 @@ async def check_deployment(services: Services, *, deployment: str | None = None)
 
 
 async def apply_update(
-    services: Services, *, deployment: str | None = None, update: int | None = None
+    services: Services, actor: Actor, *, deployment: str | None = None, update: int | None = None
 ) -> AsyncIterator[Event]:
     """Start a run to the newest version, or to one update. Its folder is given, because it outlives who asks here."""
     run = await services.deployments.apply(deployment, update_id=update)
@@ -127,7 +132,7 @@ async def apply_update(
 
 
 async def roll_back(
-    services: Services, *, deployment: str | None = None, update: int | None = None
+    services: Services, actor: Actor, *, deployment: str | None = None, update: int | None = None
 ) -> AsyncIterator[Event]:
     """Start a run that takes the newest applied update back."""
     run = await services.deployments.rollback(deployment, update_id=update)
@@ -135,7 +140,7 @@ async def roll_back(
 
 
 async def show_deployment_log(
-    services: Services, *, deployment: str | None = None, level: str | None = None, limit: int = 50
+    services: Services, actor: Actor, *, deployment: str | None = None, level: str | None = None, limit: int = 50
 ) -> AsyncIterator[Event]:
     """Show the newest lines of a deployment's log, oldest of them first."""
     wanted = None if level is None else LogLevel(level)
@@ -146,6 +151,7 @@ async def show_deployment_log(
 
 async def announce_update(
     services: Services,
+    actor: Actor,
     *,
     deployment: str,
     version: str,
@@ -161,20 +167,22 @@ async def announce_update(
     yield {"result": {"id": made.id, "version": made.version, "status": made.status}}
 
 
-async def retain(services: Services, *, dry_run: bool = False) -> AsyncIterator[Event]:
+async def retain(services: Services, actor: Actor, *, dry_run: bool = False) -> AsyncIterator[Event]:
     """Remove the releases that the settings do not keep."""
     rules = services.settings.retention
     policy = RetentionPolicy(rules.keep_releases, rules.keep_days)
     removed = []
-    ids = services.catalog.application_ids()
+    ids = services.offers.application_ids()
     for number, application_id in enumerate(ids, 1):
-        versions = await services.catalog.retire(application_id, policy, dry_run=dry_run)
+        versions = await services.catalog.retire(
+            application_id, policy, services.offers.still_offered, actor=actor, dry_run=dry_run
+        )
         removed += [{"application": application_id, "version": version} for version in versions]
         yield {"done": number, "total": len(ids)}
     yield {"result": {"configured": bool(policy), "dry_run": dry_run, "removed": removed}}
 
 
-async def backup(services: Services, *, folder: str) -> AsyncIterator[Event]:
+async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncIterator[Event]:
     """Back everything up into a folder of this machine, named by its absolute path."""
     if not Path(folder).is_absolute():
         raise Invalid({"folder": "expected an absolute path"})
@@ -191,7 +199,7 @@ async def backup(services: Services, *, folder: str) -> AsyncIterator[Event]:
     yield {"result": {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}}
 
 
-async def migrate_blobs(services: Services, *, source: str, target: str) -> AsyncIterator[Event]:
+async def migrate_blobs(services: Services, actor: Actor, *, source: str, target: str) -> AsyncIterator[Event]:
     """Copy all stored files to another store; each is `local` or an object store's address."""
     if source == target:
         raise Invalid({"target": "expected another store than the source"})

@@ -10,10 +10,13 @@ from updater.access.people import PeopleService
 from updater.access.service import AccessService
 from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
+from updater.audit.service import AuditService
+from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
 from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.health import HealthService
+from updater.offers.service import OfferService
 from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
@@ -30,7 +33,10 @@ class Services:
     tokens: TokenReader
     tasks: TaskService
     artifacts: ArtifactService
+    audit: AuditService
     catalog: CatalogService
+    publishing: Publishing
+    offers: OfferService
     deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService

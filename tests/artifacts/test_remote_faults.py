@@ -20,6 +20,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import updater.artifacts.remote as remote
+from tests.actors import TESTER
 from tests.conftest import KEYS, Service, StartService
 from tests.faults import CutAnswer, CutRequest, Delay, EndAnswer, Fault, FaultProxy, LoseAnswer, Refuse, Swallow
 from tests.servers.buckets import Buckets
@@ -76,7 +77,7 @@ class Rig:
 
     async def collect(self) -> None:
         artifacts = self.service.services.artifacts
-        async for _ in artifacts.collect(grace_s=0):
+        async for _ in artifacts.collect(actor=TESTER, grace_s=0):
             pass
 
     async def hold(self) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, settings_tree
 from updater.composition import open_services
 from updater.config import load
@@ -178,7 +179,7 @@ class Server:
             raise ConnectionRefusedError
         try:
             async with open_services(load(None, self.place.environment())) as services:
-                events = [event async for event in OPERATIONS[operation](services, **arguments)]
+                events = [event async for event in OPERATIONS[operation](services, TESTER, **arguments)]
         except (Failure, ConfigurationError) as failure:
             raise ConnectionError from failure
         return events[-1]["result"]

@@ -16,6 +16,7 @@ import jwt
 import pytest
 from aiohttp import web
 
+from tests.actors import TESTER
 from tests.web.raw import RawAnswer, request, send
 from updater.app import build_app
 from updater.clock import utc_now
@@ -145,19 +146,19 @@ async def ask(service: Any, method: str, path: str, lines: Lines) -> RawAnswer:
         key = "admin-key-of-settings-01"
         concrete, lines = f"{concrete}?api_key={key}&key={key}&access_token={key}&token={key}", []
     answer = await send(service.url, request(method, concrete, *lines))
-    if service.services.catalog._index.get("my-app") is None:
+    if "my-app" not in service.services.offers.application_ids():
         await create(service)
     return answer
 
 
 async def create(service: Any) -> None:
-    await service.services.catalog.create_application("my-app", name="x", platforms=("linux",), extra={})
+    await service.services.catalog.create_application("my-app", name="x", platforms=("linux",), extra={}, actor=TESTER)
 
 
 @pytest.fixture
 async def matrix(start_service: Callable[..., Any]) -> Any:
     service = await start_service(**SETTINGS)
-    if service.services.catalog._index.get("my-app") is None:
+    if "my-app" not in service.services.offers.application_ids():
         await create(service)
     return service
 

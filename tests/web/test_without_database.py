@@ -24,7 +24,7 @@ def database_url(postgres: Postgres) -> str:
 
 async def test_no_route_fails_without_its_database(start_service: Callable[..., Any], postgres: Postgres) -> None:
     service = await start_service(**SETTINGS)
-    if "my-app" not in service.services.catalog.application_ids():
+    if "my-app" not in service.services.offers.application_ids():
         await create(service)
     presented = await credentials(service)
     statuses = {}

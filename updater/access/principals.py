@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from updater.audit.model import Actor, ActorKind
+
+_KINDS = {"key": ActorKind.KEY, "user": ActorKind.USER, "token": ActorKind.USER, "open": ActorKind.OPEN}
+
 
 class Permission(IntEnum):
     """What a credential may do; each level includes those below."""
@@ -33,6 +37,11 @@ class Principal:
     application: str | None = None
     key_hash: str | None = None
     user_id: int | None = field(default=None, kw_only=True)
+
+    @property
+    def actor(self) -> Actor:
+        """Return as whom the audit knows them."""
+        return Actor(_KINDS[self.id.partition(":")[0]], self.name)
 
 
 # What everybody is when access control is switched off.

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
 from updater.access.principals import EVERYBODY, Permission, Principal
-from updater.access.store import AccessStore
+from updater.access.store import KEYS, AccessStore
 from updater.clock import Clock, utc_now
+from updater.database.engine import Database
+from updater.database.mirror import Mirror
 from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings, ApiKeySettings
 
@@ -15,12 +17,22 @@ from updater.settings import AccessSettings, ApiKeySettings
 class AccessService:
     """Knows every key. Call `load` before use and after a change from outside."""
 
-    def __init__(self, store: AccessStore, settings: AccessSettings, *, secret: bytes, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: AccessStore,
+        settings: AccessSettings,
+        database: Database,
+        *,
+        secret: bytes,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
         self._secret = secret
         self._clock = clock
         self._ring = KeyRing(secret, ())
         self._used: dict[str, datetime] = {}
+        self._mirror = Mirror("keys", self._reread)
+        database.subscribe(self._follow)
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
@@ -33,14 +45,29 @@ class AccessService:
         configured = [_configured(self._secret, each) for each in self._configured if each.enabled]
         self._ring = KeyRing(self._secret, [*configured, *await self._store.list_keys()])
 
+    async def close(self) -> None:
+        """Stop following changes."""
+        await self._mirror.close()
+
+    async def _follow(self, topics: set[str]) -> None:
+        await self._mirror.follow(topics & {KEYS})
+
+    async def _reread(self, _: set[str]) -> None:
+        await self.load()
+
     # -- on each request
 
     def identify(self, presented: str | None) -> Principal | None:
-        """Return who presented this key; None for a missing, unknown, expired or revoked one."""
+        """Return who presented this key; None for a missing, unknown, expired or revoked one.
+
+        Raises:
+            Unavailable: keys were changed, and the change cannot be read.
+        """
         if not self._enabled:
             return EVERYBODY
         if presented is None:
             return None
+        self._mirror.require_current(KEYS)
         now = self._clock()
         principal = self._ring.recognise(presented, now)
         if principal is not None and principal.key_hash is not None:
@@ -83,7 +110,6 @@ class AccessService:
         digest = key_digest(self._secret, text)
         key = ApiKey(None, name, digest, Permission[level.upper()], application, self._clock(), expires_at)
         await self._store.insert_key(key)
-        await self.load()
         return next(each for each in await self._store.list_keys() if each.digest == digest), text
 
     async def create_first_key(self) -> str | None:
@@ -95,7 +121,6 @@ class AccessService:
         key = ApiKey(None, "first admin", key_digest(self._secret, text), Permission.ADMIN, None, self._clock(), None)
         if not await self._store.insert_key(key, only_first=True):
             return None
-        await self.load()
         return text
 
     async def list_keys(self) -> list[ApiKey]:
@@ -107,7 +132,6 @@ class AccessService:
         """Revoke a key at once. Raises NotFound."""
         if not await self._store.revoke_key(key_id, self._clock()):
             raise NotFound("key", f"No usable key has id {key_id}")
-        await self.load()
 
     async def flush_used(self) -> None:
         """Write down when keys were last used. Called now and then: a write on each request would cost a flush."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from updater.artifacts.blobs import BlobStore, Staged
-from updater.artifacts.store import ArtifactStore
+from updater.artifacts.store import ArtifactStore, KnownBlob
+from updater.audit.model import Actor, Entry
+from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
 from updater.database.engine import Database
-from updater.errors import DigestMismatch, NotFound, TooLarge
+from updater.errors import NotFound, TooLarge
 
 # Longer than any reception pauses: what was not touched for so long belongs to a process that is gone.
 _ABANDONED_AFTER = timedelta(hours=1)
@@ -58,6 +61,7 @@ class ArtifactService:
         blobs: BlobStore,
         store: ArtifactStore,
         database: Database,
+        audit: AuditService,
         *,
         max_bytes: int,
         clock: Clock = utc_now,
@@ -67,6 +71,7 @@ class ArtifactService:
         self.totals = Totals(0, 0)
         self._store = store
         self._database = database
+        self._audit = audit
         self._clock = clock
         self._removing = asyncio.Lock()
 
@@ -87,16 +92,9 @@ class ArtifactService:
         """Read `totals` again; they are as old as the last call."""
         self.totals = Totals(*await self._store.total())
 
-    def require_digest(self, staged: Staged, expected: str | None) -> None:
-        """Hold received bytes to the announced digest.
-
-        Raises:
-            DigestMismatch: they differ.
-        """
-        if expected is not None and staged.digest != expected:
-            raise DigestMismatch({"checksum": f"the received file has sha256 {staged.digest}, not {expected}"})
-
-    async def verify(self, *, sample: float = 1.0, chooser: random.Random | None = None) -> AsyncIterator[Verified]:
+    async def verify(
+        self, *, actor: Actor, sample: float = 1.0, chooser: random.Random | None = None
+    ) -> AsyncIterator[Verified]:
         """Hash blobs again, longest unverified first, and quarantine what is wrong.
 
         A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1.
@@ -108,10 +106,43 @@ class ArtifactService:
             known = (chooser or random.SystemRandom()).sample(known, count)
         for number, each in enumerate(known, 1):
             good = await _is_whole(self.blobs, each.digest)
-            changed = await self._store.note_verified(each, now=self._clock(), good=good)
+            changed = await self._note_verified(each, good, actor)
             yield Verified(each.digest, good or changed is None, bool(changed), number, len(known))
 
-    async def collect(self, *, grace_s: float) -> AsyncIterator[str]:
+    async def _note_verified(self, each: KnownBlob, good: bool, actor: Actor) -> bool | None:
+        """Keep what a check found; what is offered follows a change before this returns."""
+        async with self._database.write() as connection:
+            changed = await self._store.note_verified(connection, each, now=self._clock(), good=good)
+            if changed:
+                action = "blob.recovered" if good else "blob.quarantined"
+                await self._audit.record(connection, actor, Entry(action, f"sha256:{each.digest}"))
+                for application_id in await self._store.list_applications(connection, each.digest):
+                    await self._database.announce(connection, application_id)
+        return changed
+
+    async def fill_digests(self) -> int:
+        """Compute the SHA-512 and SHA-1 of the blobs that lack them, newest first; return how many got them.
+
+        The bytes are hashed in a worker thread, which rests as long as it works. A blob that is damaged or gone is
+        left to `verify`. Raises Unavailable.
+        """
+        filled = 0
+        for digest in await self._store.list_without_digests():
+            sha256, sha512, sha1 = hashlib.sha256(), hashlib.sha512(), hashlib.sha1(usedforsecurity=False)
+            try:
+                async for piece in self.blobs.read(digest):
+                    began_s = time.monotonic()
+                    for hasher in (sha256, sha512, sha1):
+                        await asyncio.to_thread(hasher.update, piece)
+                    await asyncio.sleep(time.monotonic() - began_s)
+            except NotFound:
+                continue
+            if sha256.hexdigest() == digest:
+                await self._store.add_digests(digest, sha512=sha512.hexdigest(), sha1=sha1.hexdigest())
+                filled += 1
+        return filled
+
+    async def collect(self, *, actor: Actor, grace_s: float) -> AsyncIterator[str]:
         """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield each that went.
 
         Safe while uploads run: an upload claims its row before it places its bytes, and both this and the
@@ -120,15 +151,15 @@ class ArtifactService:
         now = self._clock()
         before = now - timedelta(seconds=grace_s)
         for digest in await self._store.list_unused(before):
-            if await self._remove(digest):
+            if await self._remove(digest, actor):
                 yield digest
         async for digest in self._strays(before):
-            if await self._remove(digest):
+            if await self._remove(digest, actor):
                 yield digest
         await self.blobs.sweep(now - _ABANDONED_AFTER)
 
     async def migrate(self, source: BlobStore, target: BlobStore) -> AsyncIterator[Migrated]:
-        """Copy every blob that a build uses to another store, hashed on the way; yield each one that was not there.
+        """Copy every blob that is used to another store, hashed on the way; yield each one that was not there.
 
         Safe while the service runs, and again after an interruption: what is visible in the target is whole, so it
         is left alone. What is published meanwhile is copied too, until nothing is missing.
@@ -167,7 +198,7 @@ class ArtifactService:
         async with self._removing:
             yield
 
-    async def _remove(self, digest: str) -> bool:
+    async def _remove(self, digest: str, actor: Actor) -> bool:
         async with self._removing, self._database.write() as connection:
             await self._store.hold(connection, digest, self._clock())
             if await self._store.is_used(connection, digest):
@@ -175,6 +206,7 @@ class ArtifactService:
             # The file goes first: a row without its file is found again, a file without its row is served never.
             await self.blobs.delete(digest)
             await self._store.forget(connection, digest)
+            await self._audit.record(connection, actor, Entry("blob.removed", f"sha256:{digest}"))
             return True
 
     async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

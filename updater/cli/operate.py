@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -81,13 +82,13 @@ async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], 
 async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
     from updater.composition import open_services
     from updater.logs import warnings_beside
-    from updater.operations import OPERATIONS
+    from updater.operations import OPERATIONS, operator
     from updater.web.server.control import describe_failure
 
     with warnings_beside():
         try:
             async with open_services(settings) as services:
-                async for event in OPERATIONS[operation](services, **arguments):
+                async for event in OPERATIONS[operation](services, operator(os.getuid()), **arguments):
                     yield event
         except Failure as failure:
             yield describe_failure(failure)

@@ -136,13 +136,14 @@ class RetentionSettings:
     """What is removed each day.
 
     Of releases none, unless a rule is set; then those that no set rule keeps. Of a deployment's past what is older than
-    `deployment_days` and not of its last `deployment_runs` runs.
+    `deployment_days` and not of its last `deployment_runs` runs. Of the audit none, unless `audit_days` is set.
     """
 
     keep_releases: int | None = setting(checks.whole_or_none(1, 1_000_000), None)
     keep_days: int | None = setting(checks.whole_or_none(1, 36_500), None)
     deployment_days: int = setting(checks.whole(1, 36_500), 400)
     deployment_runs: int = setting(checks.whole(1, 10_000), 100)
+    audit_days: int | None = setting(checks.whole_or_none(1, 36_500), None)
 
     @property
     def concerns_releases(self) -> bool:

@@ -346,7 +346,7 @@ async def test_33_again_changes_nothing_and_unknown_is_404(desktop: Desktop) -> 
 async def test_33_it_holds_after_a_restart(desktop: Desktop) -> None:
     await desktop.upload("1.0.0")
     await desktop.deactivate("1.0.0")
-    await desktop.service.services.catalog.load()
+    await desktop.service.services.offers.load()
     await desktop.latest(status=404)
     await desktop.download("1.0.0", status=404)
 

@@ -10,6 +10,7 @@ from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
 from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
+from updater.web.api.history import History
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
 from updater.web.gate.country_hints import CountryHints
@@ -25,12 +26,13 @@ PREFIX = "/api/v1"
 
 def build(services: Services, links: Links, metrics: Metrics) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
-    checks = Checks(services.catalog, links, services.telemetry.checks, CountryHints(services.settings))
-    releases = Releases(services.catalog, links)
+    checks = Checks(services.offers, links, services.telemetry.checks, CountryHints(services.settings))
+    releases = Releases(services, links)
     builds = Builds(services, links, metrics)
-    reports = Reports(services.catalog, services.telemetry)
-    applications = Applications(services.catalog)
+    reports = Reports(services.offers, services.telemetry)
+    applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
+    history = History(services.audit)
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
     release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{{platform}}/{{arch}}"
@@ -47,6 +49,7 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
         web.put(build_path, builds.upload_body, expect_handler=delay_continue),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
+        web.get(f"{PREFIX}/updates/{{app_id}}/history", history.list_history),
         web.get(f"{PREFIX}/applications", applications.list_applications),
         web.post(f"{PREFIX}/applications", applications.create_application),
         web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),

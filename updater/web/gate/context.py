@@ -12,7 +12,8 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from updater.access.limits import Allowance
-from updater.access.principals import Principal
+from updater.access.principals import EVERYBODY, Principal
+from updater.audit.model import Actor
 from updater.web.gate.routing import Contract, Surface
 
 # Set on every answer: an `istr` is folded once.
@@ -46,6 +47,11 @@ class RequestContext:
         self.id = request_id
         self.place = place
         self.application_id = application_id
+
+    @property
+    def actor(self) -> Actor:
+        """Return who makes the changes of this request. Routes that change something ask for a permission."""
+        return (self.principal or EVERYBODY).actor
 
     def begin(self, response: web.StreamResponse) -> None:
         """Add what every answer carries; from now on the answer is out, and errors can only cut it."""

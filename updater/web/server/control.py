@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import cast
@@ -14,8 +16,9 @@ import orjson
 import structlog
 from aiohttp import web
 
+from updater.audit.model import Actor
 from updater.errors import Failure, Invalid, Malformed
-from updater.operations import OPERATIONS, Event
+from updater.operations import OPERATIONS, Event, operator
 from updater.services import Services
 from updater.web.messages.parsing import load_object
 
@@ -33,7 +36,9 @@ def build_control(services: Services) -> web.Application:
         await response.prepare(request)
         try:
             # Closed here: an operation whose command was interrupted holds nothing until somebody collects garbage.
-            events = cast(AsyncGenerator[Event], operation(services, **load_object(await request.read())))
+            events = cast(
+                AsyncGenerator[Event], operation(services, _operator(request), **load_object(await request.read()))
+            )
             async with aclosing(events):
                 async for event in events:
                     await response.write(orjson.dumps(event) + b"\n")
@@ -51,6 +56,17 @@ def build_control(services: Services) -> web.Application:
     application = web.Application()
     application.router.add_post("/{operation}", operate)
     return application
+
+
+def _operator(request: web.Request) -> Actor:
+    """Return who runs the command, as the kernel says it of the other end of the socket."""
+    transport = request.transport
+    if transport is None:
+        raise ConnectionError("The command has left")
+    peer: socket.socket = transport.get_extra_info("socket")
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user_id, _ = struct.unpack("3i", credentials)
+    return operator(user_id)
 
 
 def describe_failure(failure: Failure) -> dict[str, object]:
