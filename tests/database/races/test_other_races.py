@@ -25,7 +25,7 @@ from updater.database.changes import ChangeWatcher
 from updater.database.leases import Leases
 from updater.database.opening import open_database
 from updater.database.schema import _MIGRATION_LOCK
-from updater.deployments.model import Turn, Update, UpdateStatus
+from updater.deployments.model import Transition, Update, UpdateStatus
 from updater.errors import Conflict, Unauthenticated
 from updater.settings import AccessSettings
 
@@ -74,9 +74,9 @@ async def test_an_update_of_a_deployment_is_begun_once(processes: Processes, mee
     one, two = (each.deployments for each in processes)
     made = await one.insert(Update(0, "web", "1", "One", "", UpdateStatus.PENDING, True, NOW, NOW))
     outcomes = await meet.run(
-        one.turn(made.id, Turn.APPLY, NOW, run="first"),
+        one.transition(made.id, Transition.APPLY, NOW, run="first"),
         before="UPDATE deployment_update",
-        second=two.turn(made.id, Turn.APPLY, NOW, run="second"),
+        second=two.transition(made.id, Transition.APPLY, NOW, run="second"),
     )
     assert [type(each) for each in outcomes] == [Update, Conflict]
     assert (await one.get(made.id)).run == "first"
