@@ -45,7 +45,7 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
 def warnings_beside() -> Iterator[None]:
     """Write warnings and errors to standard error for the block, since a command's answer is on standard output.
 
-    Lines of lower levels are dropped. The configuration before is restored at the end.
+    Lines of lower levels are dropped (structlog.DropEvent). The configuration before is restored at the end.
     """
 
     def drop(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

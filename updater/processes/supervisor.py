@@ -153,17 +153,17 @@ class WorkerPool:
                 *self._command, *words, pass_fds=(*self._listening, theirs.fileno()), stdin=asyncio.subprocess.DEVNULL
             )
         worker = Worker(number, process, ours)
-        attending = self._alive[worker] = asyncio.create_task(self._reap(worker))
+        reaping = self._alive[worker] = asyncio.create_task(self._reap(worker))
         ready = False
         try:
             await worker.wait_ready()
             ready = True
         except Unavailable:
             # Most end by themselves. A signal sent at that moment would make asyncio lose the exit status.
-            await asyncio.wait({attending}, timeout=_GOING_S)
+            await asyncio.wait({reaping}, timeout=_GOING_S)
             raise
         finally:
-            if not ready and not attending.done():
+            if not ready and not reaping.done():
                 worker.signal(signal.SIGKILL)
         _log.info("worker.started", worker=number, pid=process.pid)
         return worker
