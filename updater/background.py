@@ -1,6 +1,6 @@
-"""What a running service does by itself, beside answering.
+"""The jobs that a running service does beside answering requests.
 
-Where several processes share a database, what needs doing once is done by the one that holds its lease.
+Where several processes share a database, a job that must run once runs in the process that holds its lease.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WATCHING_S = 10.0
 _DAY_S = 86_400.0
 # How often, and how soon after a start, stored files that lack a digest are looked for.
 _DIGESTS_S = 300.0
-# How soon a run is looked after whose watching process is gone, or was a command.
+# How soon a process takes over the watching of a run that a command started, or whose watcher has ended.
 _LOOKING_S = 5.0
 # A lease outlives two missed renewals; then another process takes over.
 LEASE_S, RENEWAL_S = 60.0, 20.0
@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
-    """Do it all for the block."""
+    """Run all jobs for the block; at its end they are cancelled and awaited. Raises nothing of theirs."""
     jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs, fill_digests)
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
@@ -45,7 +45,10 @@ async def background(services: Services) -> AsyncIterator[None]:
 
 
 async def refresh_totals(services: Services) -> None:
-    """Refresh the figures of the store, and write down when keys were used."""
+    """Every 60 seconds refresh the totals of the blob store, then store when keys were used.
+
+    A failure of one skips neither the other nor the next time.
+    """
     while True:
         await quietly(services.artifacts.refresh_totals)
         await quietly(services.access.flush_used)
@@ -53,21 +56,24 @@ async def refresh_totals(services: Services) -> None:
 
 
 async def watch_health(services: Services) -> None:
-    """Ask the parts now and then, so that log and metrics tell of an outage that no request has met."""
+    """Probe the components every 10 seconds, so that log and metrics show an outage before a request meets it."""
     while True:
         await services.health.check()
         await asyncio.sleep(_WATCHING_S)
 
 
 async def count_checks(services: Services) -> None:
-    """Write the counts of update checks: a crash loses no more than this long."""
+    """Write the counts of update checks every 5 seconds: a crash loses no more than that."""
     while True:
         await asyncio.sleep(_COUNTING_S)
         await quietly(services.telemetry.flush_checks)
 
 
 async def apply_retention(services: Services) -> None:
-    """Once a day, and soon after each start, remove what the settings say need not be kept."""
+    """Once a day, and a minute after each start, remove what the settings no longer keep, under the lease `bounds`.
+
+    Order: reports, deployments, releases; a failure of one does not skip the next.
+    """
     due_s = time.monotonic() + _HOUSEKEEPING_S
     async for _ in _while_leased(services, "bounds"):
         if time.monotonic() >= due_s:
@@ -88,9 +94,9 @@ async def fill_digests(services: Services) -> None:
 
 
 async def watch_runs(services: Services) -> None:
-    """Watch the runs of deployments, and bring those to their end whose process was killed.
+    """Every 5 seconds watch the runs of deployments, and finish those whose process was killed.
 
-    Only once the service answers: such a run may restart this very service, and asks whether it is well.
+    It starts only when the service answers: such a run may restart this very service and probe its health.
     """
     while True:
         await quietly(services.deployments.runs.start)
@@ -99,13 +105,13 @@ async def watch_runs(services: Services) -> None:
 
 
 async def quietly(work: Callable[[], object]) -> None:
-    """Do housekeeping whose failure must not stop anything."""
+    """Await `work()` and drop a `Failure`: housekeeping must not stop the service. Raises other errors."""
     with contextlib.suppress(Failure):
         await work()  # type: ignore[misc]
 
 
 async def _while_leased(services: Services, name: str) -> AsyncIterator[bool]:
-    """Give a turn now and then while this process holds a lease: True for the first one since it has it."""
+    """Yield every `RENEWAL_S` seconds while this process holds a lease; True for the first time since it got it."""
     held = False
     while True:
         try:
@@ -139,7 +145,7 @@ async def _cut_audit(services: Services) -> None:
 
 
 async def _retire_releases(services: Services) -> None:
-    """Apply the rules for releases, and then remove the bytes that nothing uses any more."""
+    """Apply the rules for releases, then remove the blobs that nothing uses any more."""
     for operation in (retain, collect) if services.settings.retention.concerns_releases else ():
         async for event in operation(services, RETENTION):
             if event.get("result", {}).get("removed"):

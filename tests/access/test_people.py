@@ -77,7 +77,7 @@ async def test_every_refusal_is_the_same(people: PeopleService, name: str, passw
 async def test_an_unknown_name_takes_as_long_as_a_wrong_password(people: PeopleService) -> None:
     """Counted in processor time, which no neighbour prolongs.
 
-    Control: with `fits` returning at once for nobody, the medians differ by far more than half.
+    Control: with `fits` returning at once for an unknown name, the medians differ by far more than half.
     """
     await people.create_user("anna", "admin", PASSWORD)
     took: dict[str, list[float]] = {"anna": [], "nobody": []}

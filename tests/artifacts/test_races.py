@@ -80,7 +80,7 @@ async def test_the_same_bytes_at_many_addresses_are_one_blob(service: Service) -
 
 
 class Players:
-    """Everybody who touches blobs, on few contents, so that they meet."""
+    """All operations that touch blobs, on few contents, so that they meet."""
 
     def __init__(self, service: Service, chooser: random.Random) -> None:
         self.services = service.services

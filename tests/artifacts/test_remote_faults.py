@@ -255,7 +255,7 @@ def _far_future() -> object:
 
 @on_each_store
 async def test_a_slow_client_is_no_fault_of_the_store(rig: Rig) -> None:
-    """However long a download takes, one request reads it, and the log blames nobody."""
+    """However long a download takes, one request reads it, and the log has no warning."""
     content = random.Random(7).randbytes(24 << 20)
     blobs = rig.service.services.artifacts.blobs
     staged = await blobs.receive(_pieces(content))

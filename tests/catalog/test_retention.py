@@ -1,4 +1,4 @@
-"""Retention removes nothing that anybody could be offered, and nothing that a rule keeps."""
+"""Retention removes nothing that a client could be offered, and nothing that a rule keeps."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ async def test_an_application_is_there_for_whoever_is_asked_next(pair: tuple[Ser
 
 
 async def test_clients_of_an_application_that_is_gone_cost_the_others_nothing(pair: tuple[Service, Service]) -> None:
-    """An installed base goes on asking for what was deleted; whoever waits, waits for one question to the database."""
+    """Clients go on asking for deleted releases; all requests that wait share one question to the database."""
     first, _ = pair
     questions = 0
     asking = first.services.catch_up
@@ -307,7 +307,7 @@ async def test_an_address_that_cannot_be_read_is_a_wrong_setting(tmp_path: Path,
 
 
 async def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres, tmp_path: Path) -> None:
-    """Who, which database, an option nobody knows, and the right to make tables, which nobody else's role has."""
+    """A wrong role, database or option, and no right to make tables, which other roles never have."""
     import asyncpg
 
     url = postgres.create_database()

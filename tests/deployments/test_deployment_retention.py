@@ -1,4 +1,4 @@
-"""What is old of a deployment's past goes, and nothing that anybody still needs.
+"""Old logs and updates of deployments are removed, and nothing that is still needed.
 
 Controls: a store that keeps no runs, one that forgets what is in progress or not imported, one that forgets the update
 in place; `apply_retention` without `_forget_runs`; a start that does not prune.

@@ -95,7 +95,7 @@ async def test_killed_on_the_way_forward(step: str, who: str, site: Site, open_s
     run = await service.apply()
     await kill_in(service, site, run, "forward", step)
     if who != "runner":
-        # Nobody takes it up until a service that may restart things is there.
+        # No process resumes it until a service that may restart things is there.
         await service.runs.wait(run)
         assert site.serving() in ("one", "two", None)
         await service.runs.stop()

@@ -37,7 +37,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def require(fits: bool, reason: str) -> None:
-    """Skip where the machine cannot do it; on CI that is a failure, or nobody would notice."""
+    """Skip where the machine cannot do it; on CI that is a failure, so that it is noticed."""
     if not fits:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 

@@ -1,4 +1,4 @@
-"""Who may do what: every route of the built application with every kind of credential, against a checked-in table.
+"""Access: every route of the built application with every kind of credential, against a checked-in table.
 
 A route that has no row, or a row without a route, fails; so does one cell that differs. `ok` means that the handler
 was reached, whatever it then said. Control: a route with `level` taken out of its contract turns its row red.
@@ -85,7 +85,7 @@ async def credentials(service: Any) -> dict[str, Lines]:
 
 
 async def sessions(service: Any) -> dict[str, Lines]:
-    """Sign somebody of each role in; return the lines of their browsers, and of those that are somebody no more."""
+    """Sign in a user of each role; return the header lines of their sessions, and of ended ones."""
     people = service.services.people
     ids = {}
     for name in ("admin", "staff", "user", "over", "off"):
@@ -197,13 +197,13 @@ async def test_other_methods_are_405_for_everybody(matrix: Any) -> None:
         for method in set(METHODS) - methods:
             for name in ("none", "garbage", "admin", "x-admin", "twice"):
                 if path.startswith("/desktop/") and method == "DELETE":
-                    continue  # every name there is a version that somebody may want to deactivate
+                    continue  # every name there is a version that an administrator may deactivate
                 answer = await ask(matrix, method, path, presented[name])
                 assert answer.status == 405, (method, path, name, answer.status)
 
 
 async def test_what_is_missing_and_what_is_forbidden_look_the_same(matrix: Any) -> None:
-    """A key bound to another application learns nothing of what exists; neither does nobody."""
+    """A key bound to another application learns nothing of what exists; neither does a request without a key."""
     presented = await credentials(matrix)
     for name, status in (("other-app", 403), ("none", 401)):
         bodies = []

@@ -1,4 +1,4 @@
-"""Who is asking, as a value. PURE."""
+"""The authenticated party of a request, as a value. PURE."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ class Permission(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody known. `id` is stable and safe to log; `application` limits the key to one application.
+    """An authenticated key, person or token.
 
-    `key_hash` is what is kept of an API key, 64 hex digits; None for who has no key.
-    `user_id` is the person behind a session or a token; a token's people are the issuer's, not ours.
+    `id` is stable and safe to log; `application` limits a key to one application.
+
+    `key_hash` is the stored hash of an API key, 64 hex digits; None for a session or a token.
+    `user_id` is the person behind a session or a token. The ids of a token are the issuer's, not those of our users.
     """
 
     id: str
@@ -44,5 +46,5 @@ class Principal:
         return Actor(_KINDS[self.id.partition(":")[0]], self.name)
 
 
-# What everybody is when access control is switched off.
+# The principal of every request while access control is switched off.
 EVERYBODY = Principal(id="open", name="", level=Permission.ADMIN)

@@ -1,4 +1,4 @@
-"""The use cases of access: identify, authorise, and look after keys."""
+"""The use cases of access: identify, authorise, and manage keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from updater.settings import AccessSettings, ApiKeySettings
 
 
 class AccessService:
-    """Knows every key. Call `load` before use and after a change from outside."""
+    """Identifies and authorises requests. Call `load` before use, and after another process changed keys."""
 
     def __init__(
         self,
@@ -36,12 +36,16 @@ class AccessService:
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
-        """Take new settings; `load` must follow."""
+        """Take new settings; `load` must follow, in this order."""
         self._enabled = settings.enabled
         self._configured = settings.api_keys
 
     async def load(self) -> None:
-        """Read all keys into memory."""
+        """Read all keys into memory: those of the settings that are enabled, and those of the database.
+
+        Raises:
+            Unavailable: the database does not answer; the keys known before stay in use.
+        """
         configured = [_configured(self._secret, each) for each in self._configured if each.enabled]
         self._ring = KeyRing(self._secret, [*configured, *await self._store.list_keys()])
 
@@ -58,7 +62,10 @@ class AccessService:
     # -- on each request
 
     def identify(self, presented: str | None) -> Principal | None:
-        """Return who presented this key; None for a missing, unknown, expired or revoked one.
+        """Return the principal of a presented key, and note in memory that the key was used.
+
+        None when the key is missing, unknown, expired or revoked. With access control switched off every request is
+        `EVERYBODY`, whatever it presents.
 
         Raises:
             Unavailable: keys were changed, and the change cannot be read.
@@ -75,10 +82,10 @@ class AccessService:
         return principal
 
     def authorize(self, principal: Principal | None, level: Permission, application_id: str | None = None) -> None:
-        """Hold somebody to a level and, for keys bound to one application, to that application.
+        """Require a level and, for a key of one application, that application.
 
         Raises:
-            Unauthenticated: nobody is known. Forbidden: somebody is, but may not.
+            Unauthenticated: the request has no valid credential. Forbidden: its credential does not allow this.
         """
         if principal is None:
             raise Unauthenticated("A valid API key is required")
@@ -87,15 +94,17 @@ class AccessService:
         if principal.application is not None and application_id not in (None, principal.application):
             raise Forbidden("This key is for another application")
 
-    # -- looking after keys
+    # -- managing keys
 
     async def create_key(
         self, name: str, level: str, *, application: str | None = None, expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
-        """Make a key; return it and its text, which is kept nowhere.
+        """Make a key; it need not wait for its application to exist.
+
+        Returns: the key, and its text, which is stored nowhere.
 
         Raises:
-            Invalid: name, level or expiry do not fit.
+            Invalid: name, level or expiry do not fit. StorageFull, Unavailable: no key was made.
         """
         problems = {}
         if not 1 <= len(name) <= 100 or not name.isprintable():
@@ -113,9 +122,11 @@ class AccessService:
         return next(each for each in await self._store.list_keys() if each.digest == digest), text
 
     async def create_first_key(self) -> str | None:
-        """Make an admin key when there never was any key; return its text, which is kept nowhere.
+        """Make an admin key if the database never held a key.
 
-        Of several processes that start at once, one makes it.
+        When several processes start at once, one of them makes it.
+
+        Returns: the key's text, which is stored nowhere; None when there was a key already.
         """
         text = new_key()
         key = ApiKey(None, "first admin", key_digest(self._secret, text), Permission.ADMIN, None, self._clock(), None)
@@ -124,17 +135,21 @@ class AccessService:
         return text
 
     async def list_keys(self) -> list[ApiKey]:
-        """Return the keys of the database, revoked ones too."""
+        """Return the keys of the database, revoked ones too, oldest first, with their last use up to this moment."""
         await self.flush_used()
         return await self._store.list_keys()
 
     async def revoke_key(self, key_id: int) -> None:
-        """Revoke a key at once. Raises NotFound."""
+        """Revoke a key at once. Raises NotFound when no usable key has this id."""
         if not await self._store.revoke_key(key_id, self._clock()):
             raise NotFound("key", f"No usable key has id {key_id}")
 
     async def flush_used(self) -> None:
-        """Write down when keys were last used. Called now and then: a write on each request would cost a flush."""
+        """Store when keys were last used. Called periodically: a write on each request would cost a flush.
+
+        Raises:
+            Unavailable, StorageFull: the uses are kept in memory for the next call.
+        """
         used, self._used = self._used, {}
         if used:
             try:

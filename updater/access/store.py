@@ -15,18 +15,18 @@ from updater.access.users import Role, User
 from updater.database.engine import Database
 from updater.database.tables import api_key, session, user_account
 
-# What a process tells the others when keys changed; no application id holds a '#'.
+# The topic that announces changed keys; no application id holds a '#'.
 KEYS = "#keys"
 
 
 class AccessStore:
-    """Reads and writes keys."""
+    """Reads and writes API keys. Every method raises Unavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_keys(self) -> list[ApiKey]:
-        """Return all keys, revoked ones too, oldest first."""
+        """Return all keys, revoked ones too, oldest first; the order is that of their ids."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(api_key).order_by(api_key.c.id))
             return [
@@ -45,7 +45,11 @@ class AccessStore:
             ]
 
     async def insert_key(self, key: ApiKey, *, only_first: bool = False) -> bool:
-        """Add a key; `only_first`, when there is none. Return whether it was added."""
+        """Add a key and announce `KEYS`; with `only_first`, only if there is no key. Return whether it was added.
+
+        Raises:
+            StorageFull, Unavailable: the key is not stored.
+        """
         values = {
             "name": key.name,
             "digest": key.digest,
@@ -55,7 +59,7 @@ class AccessStore:
             "expires_at": key.expires_at,
         }
         async with self._database.write() as connection:
-            # Here already, since it makes those wait who look at the same moment whether there is a key.
+            # Announce first: its lock makes concurrent callers wait before they look whether there is a key.
             await self._database.announce(connection, KEYS)
             if only_first and await connection.scalar(select(exists(select(api_key.c.id)))):
                 return False
@@ -63,7 +67,7 @@ class AccessStore:
             return True
 
     async def revoke_key(self, key_id: int, now: datetime) -> bool:
-        """Revoke a key; return whether there was a usable one."""
+        """Revoke a key and announce `KEYS`; return whether there was a usable one. `now` is aware, in UTC."""
         statement = update(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at.is_(None))
         async with self._database.write() as connection:
             revoked = await connection.execute(statement.values(revoked_at=now))
@@ -71,9 +75,9 @@ class AccessStore:
             return revoked.rowcount > 0
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
-        """Keep when keys, by their digest, were last used."""
+        """Store when keys were last used. `used` maps a key's digest to a time in UTC; a later stored time stays."""
         async with self._database.write() as connection:
-            # In one order everywhere, so that two processes never wait for each other.
+            # Always in the same order, so that two processes cannot deadlock.
             for digest, at in sorted(used.items()):
                 earlier = or_(api_key.c.last_used_at.is_(None), api_key.c.last_used_at < at)
                 statement = update(api_key).where(api_key.c.digest == digest, earlier)
@@ -81,7 +85,7 @@ class AccessStore:
 
 
 class PeopleStore:
-    """Reads and writes users and sessions."""
+    """Reads and writes users and sessions. Every method raises Unavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -94,36 +98,36 @@ class PeopleStore:
         return User(int(new_id), name, role, now)
 
     async def list_users(self) -> list[User]:
-        """Return all users, oldest first."""
+        """Return all users, disabled ones too, oldest first; the order is that of their ids."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(user_account).order_by(user_account.c.id))
             return [_user(row) for row in rows]
 
     async def find_user(self, name: str) -> tuple[User, str] | None:
-        """Return a user and what is kept of the password."""
+        """Return a user and the stored hash of the password; None when no user has this name (lower case)."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(user_account).where(user_account.c.name == name))).first()
             return None if row is None else (_user(row), row.password_hash)
 
     async def set_password(self, user_id: int, password_hash: str) -> None:
-        """Keep a new password and end the user's sessions."""
+        """Store a new password hash and end the user's sessions, in one transaction."""
         async with self._database.write() as connection:
             changed = update(user_account).where(user_account.c.id == user_id)
             await connection.execute(changed.values(password_hash=password_hash))
             await connection.execute(delete(session).where(session.c.user_id == user_id))
 
     async def set_disabled(self, user_id: int, disabled_at: datetime | None) -> None:
-        """Disable a user (or enable, with None) and end the user's sessions."""
+        """Disable a user (or enable, with None) and end the user's sessions, in one transaction."""
         async with self._database.write() as connection:
             changed = update(user_account).where(user_account.c.id == user_id)
             await connection.execute(changed.values(disabled_at=disabled_at))
             await connection.execute(delete(session).where(session.c.user_id == user_id))
 
     async def insert_session(self, opened: Session, password_hash: str | None) -> bool:
-        """Add a session, and remove those that are over by then; return whether its user may still have one.
+        """Add a session and remove those that have expired by then.
 
-        Not when the user was disabled, or given another password than the one that was checked, if one was: who does
-        that ends all sessions, and must not miss this one.
+        Returns: False, and nothing is stored, when the user is disabled, or has another password hash than
+        `password_hash` (None: not compared). Disabling and a new password end all sessions, and must not miss this one.
         """
         user = user_account.c
         fits = [user.id == opened.user.id, user.disabled_at.is_(None)]
@@ -149,7 +153,7 @@ class PeopleStore:
             return True
 
     async def find_session(self, digest: str) -> Session | None:
-        """Return a session with its user, whether it is still good or not."""
+        """Return a session with its user, usable or not; None when no session has this digest."""
         statement = (
             select(session.c.digest, session.c.last_used_at, session.c.expires_at, session.c.idle_s)
             .add_columns(session.c.created_at.label("opened_at"), *user_account.c)
@@ -163,12 +167,12 @@ class PeopleStore:
         return Session(row.digest, _user(row), row.opened_at, row.last_used_at, row.expires_at, row.idle_s)
 
     async def note_use(self, digest: str, now: datetime) -> None:
-        """Keep when a session was last used."""
+        """Store when a session was last used. `now` is aware, in UTC."""
         async with self._database.write() as connection:
             await connection.execute(update(session).where(session.c.digest == digest).values(last_used_at=now))
 
     async def delete_session(self, digest: str) -> None:
-        """End a session."""
+        """End a session; without such a session do nothing. Raises Unavailable."""
         async with self._database.write() as connection:
             await connection.execute(delete(session).where(session.c.digest == digest))
 

@@ -1,4 +1,4 @@
-"""The use cases of bytes: receive, open, verify, collect."""
+"""The use cases of blobs: receive, verify, collect, migrate."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from updater.clock import Clock, utc_now
 from updater.database.engine import Database
 from updater.errors import NotFound, TooLarge
 
-# Longer than any reception pauses: what was not touched for so long belongs to a process that is gone.
+# No reception pauses for so long: what was not touched since then was left by a process that has ended.
 _ABANDONED_AFTER = timedelta(hours=1)
 _COPIES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One step of `verify`: how the blob `digest` did, and how far the whole run is."""
+    """One step of `verify`: the blob, whether it is good, whether its state changed, and the progress of the run."""
 
     digest: str
     good: bool
@@ -47,7 +47,7 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the store holds, for figures."""
+    """The contents of the store, for metrics."""
 
     blobs: int
     size_bytes: int
@@ -77,7 +77,7 @@ class ArtifactService:
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Staged]:
-        """Stage the bytes; what was not placed when the block ends is discarded.
+        """Stage the bytes; what is not placed when the block ends is discarded.
 
         Raises:
             TooLarge: more than `max_bytes`. StorageFull, Unavailable: the store failed.
@@ -89,16 +89,17 @@ class ArtifactService:
             await staged.discard()
 
     async def refresh_totals(self) -> None:
-        """Read `totals` again; they are as old as the last call."""
+        """Read `totals` again; between calls they keep their values. Raises Unavailable."""
         self.totals = Totals(*await self._store.total())
 
     async def verify(
         self, *, actor: Actor, sample: float = 1.0, chooser: random.Random | None = None
     ) -> AsyncIterator[Verified]:
-        """Hash blobs again, longest unverified first, and quarantine what is wrong.
+        """Hash blobs again, longest unverified first, quarantine damaged ones, and yield each.
 
-        A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1.
-        What is removed, replaced or checked by somebody else meanwhile counts as good.
+        A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1; a sample
+        is in random order. A blob that was removed, replaced or checked meanwhile counts as good.
+        Raises Unavailable, StorageFull.
         """
         known = await self._store.list_to_verify()
         if sample < 1:
@@ -143,10 +144,11 @@ class ArtifactService:
         return filled
 
     async def collect(self, *, actor: Actor, grace_s: float) -> AsyncIterator[str]:
-        """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield each that went.
+        """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield the digest of each.
 
         Safe while uploads run: an upload claims its row before it places its bytes, and both this and the
-        upload hold that row until they are done. What interrupted receptions left goes too.
+        upload hold that row until they are done. Remains of interrupted receptions are removed too.
+        Raises Unavailable, StorageFull.
         """
         now = self._clock()
         before = now - timedelta(seconds=grace_s)
@@ -159,10 +161,10 @@ class ArtifactService:
         await self.blobs.sweep(now - _ABANDONED_AFTER)
 
     async def migrate(self, source: BlobStore, target: BlobStore) -> AsyncIterator[Migrated]:
-        """Copy every blob that is used to another store, hashed on the way; yield each one that was not there.
+        """Copy every blob that is used to another store, hashing it on the way; yield each that was not there.
 
-        Safe while the service runs, and again after an interruption: what is visible in the target is whole, so it
-        is left alone. What is published meanwhile is copied too, until nothing is missing.
+        Safe while the service runs, and may be repeated after an interruption: what is visible in the target is
+        complete, so it is skipped. What is published meanwhile is copied too, until nothing is missing.
         Raises Unavailable, StorageFull.
         """
         there = {info.digest: info.size_bytes async for info in target.scan()}
@@ -183,18 +185,18 @@ class ArtifactService:
                     yield Migrated(digest, good, len(tried), total)
 
     async def _has_moved(self, digest: str, target: BlobStore) -> bool:
-        """Tell whether what the source lacks was published into the target meanwhile, or was removed altogether."""
+        """Tell whether a blob that the source lacks was published into the target meanwhile, or removed from both."""
         return await _is_whole(target, digest) or not await self._store.known([digest])
 
     async def _strays(self, before: datetime) -> AsyncIterator[str]:
-        """Yield files without a row: an upload was killed between placing its bytes and its commit."""
+        """Yield blobs without a row: an upload was killed between placing its bytes and its commit."""
         async for info in self.blobs.scan():
             if info.modified_at < before and not await self._store.known([info.digest]):
                 yield info.digest
 
     @asynccontextmanager
     async def keep_all(self) -> AsyncIterator[None]:
-        """Let this process remove no blob while the block runs; who would remove one waits."""
+        """Prevent this process from removing blobs while the block runs; a removal waits for its end."""
         async with self._removing:
             yield
 
@@ -203,7 +205,7 @@ class ArtifactService:
             await self._store.hold(connection, digest, self._clock())
             if await self._store.is_used(connection, digest):
                 return False
-            # The file goes first: a row without its file is found again, a file without its row is served never.
+            # The file first: a row that a crash leaves without its file is unused, and the next collection finds it.
             await self.blobs.delete(digest)
             await self._store.forget(connection, digest)
             await self._audit.record(connection, actor, Entry("blob.removed", f"sha256:{digest}"))

@@ -1,6 +1,6 @@
-"""Bring what a run's files say into the database: its log, which update it is about, and how that ended.
+"""Import a run's files into the database: its log lines, its update, and the outcome.
 
-Everything here may be done again from the beginning: a service that is restarted in the middle reads the journal anew.
+Every import may be repeated from the start: a service that restarts in the middle reads the journal again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BATCH_EVENTS = 500
 
 
 class RunImport:
-    """The import of one run. Feed it events in order, then settle it with the final state."""
+    """The import of one run. Feed it its events in order, then settle it with the final state."""
 
     def __init__(self, store: DeploymentStore, git: Git, plan: Plan) -> None:
         self._store = store
@@ -27,7 +27,13 @@ class RunImport:
         self._update_id = plan.update_id
 
     async def feed(self, events: list[Event]) -> None:
-        """Write the log lines of some events; at the target, find the update the run is about."""
+        """Store the log lines of some events, in order; at the `target` event, find or make the update of the run.
+
+        Repeating events stores nothing twice.
+
+        Raises:
+            Unavailable, StorageFull: the events may be stored in part; feed them again.
+        """
         for start in range(0, len(events), BATCH_EVENTS):
             batch = events[start : start + BATCH_EVENTS]
             for event in batch:
@@ -38,7 +44,11 @@ class RunImport:
             await self._store.claim_lines(self._plan.run, self._update_id)
 
     async def settle(self, state: RunState) -> None:
-        """Move the update to where the run's outcome leads. A second time it changes nothing."""
+        """Move the update to the status that the run's outcome leads to; repeating it changes nothing.
+
+        Raises:
+            NotFound: the update is gone. Unavailable, StorageFull: settle it again.
+        """
         if self._update_id is None:
             return
         update = await self._store.get(self._update_id)
@@ -54,10 +64,10 @@ class RunImport:
         if state.outcome is not Outcome.SUCCEEDED:
             await self._store.transition(update.id, Transition.NOT_APPLIED, at)
             return
-        # Others first: should we be interrupted between, the update is still in progress and all is done again.
+        # The others first: after an interruption the update is still in progress, and all of this is repeated.
         for other in await self._store.list_updates(update.deployment):
             if other.status is UpdateStatus.PENDING and await self._contains(state, other):
-                # An instant earlier, so that the version that was asked for stays the newest.
+                # An instant earlier, so that the requested version stays the newest.
                 earlier = at - timedelta(microseconds=1)
                 changes = {"applied_at": earlier, "previous_commit": state.from_commit}
                 await self._store.transition(other.id, Transition.INCLUDED, at, **changes)
@@ -89,7 +99,7 @@ class RunImport:
         return await self._git.is_ancestor(other.commit, state.to_commit)
 
     async def _adopt(self, event: Event) -> None:
-        """Find or make the update for the commit a run turns out to go to."""
+        """Find or make the update for the commit that the run goes to."""
         now, commit = event.at, event.data["to_commit"]
         if self._update_id is not None:
             update = await self._store.get(self._update_id)
@@ -105,7 +115,7 @@ class RunImport:
             self._update_id = found.id
             try:
                 await self._store.transition(found.id, Transition.APPLY, now, run=self._plan.run, commit_hash=commit)
-            except Conflict:  # somebody else's run is at it; the log lines still belong to it
+            except Conflict:  # another run has this update; the log lines still belong to it
                 return
 
     def _new_update(self, event: Event) -> Update:
@@ -124,7 +134,10 @@ class RunImport:
 
 
 async def find_open(store: DeploymentStore, deployment: str, head: str) -> Update | None:
-    """Return the pending update that means this head of the branch: by its commit, or announced without any ref."""
+    """Return the pending update for this head of the branch: first by its commit, then one announced without any ref.
+
+    None when there is neither.
+    """
     pending = [each for each in await store.list_updates(deployment) if each.status is UpdateStatus.PENDING]
     for each in pending:
         if each.commit == head:
@@ -133,7 +146,11 @@ async def find_open(store: DeploymentStore, deployment: str, head: str) -> Updat
 
 
 async def import_finished(folder: RunFolder, store: DeploymentStore, git: Git) -> None:
-    """Import a run that is over, at once."""
+    """Import a run that is over, at once, and mark it as imported; without plan or state do nothing.
+
+    Raises:
+        Unavailable, StorageFull: import it again.
+    """
     plan, state = folder.find_plan(), folder.find_state()
     if plan is None or state is None:
         return

@@ -9,30 +9,30 @@ from updater.tasks.store import TaskStore
 
 
 class TaskService:
-    """Somebody's own tasks. Another one's task is as unknown as one that never was."""
+    """The tasks of one user at a time. Another user's task is reported like one that does not exist."""
 
     def __init__(self, store: TaskStore, *, clock: Clock = utc_now) -> None:
         self._store = store
         self._clock = clock
 
     async def list_tasks(self, user_id: int) -> list[Task]:
-        """Return somebody's tasks, oldest first."""
+        """Return a user's tasks, oldest first; the order is that of their ids."""
         return await self._store.list_tasks(user_id)
 
     async def get_task(self, user_id: int, task_id: int) -> Task:
-        """Return one task. Raises NotFound."""
+        """Return one task of a user. Raises NotFound."""
         return _present(await self._store.find_task(user_id, task_id))
 
     async def create_task(self, user_id: int, *, title: str, description: str) -> Task:
-        """Add a task that is not completed."""
+        """Add a task that is not completed. Raises StorageFull or Unavailable when it cannot be stored."""
         return await self._store.insert_task(user_id, title, description, self._clock())
 
     async def change_task(self, user_id: int, task_id: int, changes: dict[str, str]) -> Task:
-        """Change title or description, whichever is given. Raises NotFound."""
+        """Change the fields given in `changes`: `title`, `description` or both. Raises NotFound."""
         return _present(await self._store.change_task(user_id, task_id, changes, self._clock()))
 
     async def toggle_task(self, user_id: int, task_id: int) -> Task:
-        """Turn `completed` round. Raises NotFound."""
+        """Invert `completed`. Raises NotFound."""
         return _present(await self._store.toggle_task(user_id, task_id, self._clock()))
 
     async def delete_task(self, user_id: int, task_id: int) -> None:

@@ -122,7 +122,7 @@ async def test_a_wanted_page_of_ours_comes_next(browser: Browser) -> None:
 
 
 async def test_forged_sign_ins(browser: Browser, running: Service) -> None:
-    """Another site's page could sign somebody in as somebody else.
+    """Another site's page could sign a user in to another account.
 
     Control: red without `require_same_origin`, and without `fits_token`.
     """

@@ -278,7 +278,7 @@ async def test_what_another_site_sends_changes_nothing(service: Service, site: S
 
 
 async def test_what_our_own_clients_send_works(start_service: Any, site: Site) -> None:
-    """That work is in progress is said only to who may start an update."""
+    """Only users that may start an update learn that work is in progress."""
     service = await start_with(start_service, site, {"busy": [{"command": ["true"]}]})
     cookie = await cookie_of(service, "staff")
     token_of_session = service.services.people.form_token(cookie["Cookie"].partition("=")[2])
