@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 import structlog
 
 from updater.errors import Failure
-from updater.operations import collect, retain
+from updater.operations.storage import collect, retain
 from updater.services import Services
 
 _HOUSEKEEPING_S = 60.0

@@ -9,16 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from updater.access.keys import load_secret
-from updater.access.people import PeopleService
+from updater.access.opening import build_access
 from updater.access.service import AccessService
-from updater.access.store import KEYS, AccessStore, PeopleStore
+from updater.access.store import KEYS
 from updater.access.tokens import TokenReader
 from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
 from updater.background import quietly
-from updater.backups.restore import require_whole
+from updater.backups.marker import require_whole
 from updater.catalog.platforms import DESKTOP_PLATFORMS
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
@@ -59,8 +58,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         artifact_store = ArtifactStore(database)
         artifacts = ArtifactService(blobs, artifact_store, database, max_bytes=settings.storage.max_upload_bytes)
         catalog = CatalogService(CatalogStore(database), artifact_store, database)
-        secret = load_secret(root / "secret")
-        access = AccessService(AccessStore(database), settings.access, secret=secret)
+        opened = build_access(database, settings)
+        access = opened.access
         catch_up = await stack.enter_async_context(_watched(database, url, catalog, access))
         for each in settings.desktop:
             await catalog.ensure_application(each.application, name=each.application, platforms=DESKTOP_PLATFORMS)
@@ -83,7 +82,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             started_at=utc_now(),
             access=access,
-            people=PeopleService(PeopleStore(database), settings.access, secret=secret),
+            people=opened.people,
             tokens=TokenReader(settings.access.jwt),
             tasks=TaskService(TaskStore(database)),
             artifacts=artifacts,

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-import updater.operations as operations
+import updater.operations.storage as operations
 from tests.conftest import KEYS, LINUX, Service, StartService
 from updater.catalog.model import Draft
 from updater.catalog.platforms import Target

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import updater.operations as operations
+import updater.operations.storage as operations
 from tests.conftest import LINUX, Service
 from updater.artifacts.local import LocalBlobStore
 from updater.catalog.model import Draft

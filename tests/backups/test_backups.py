@@ -22,7 +22,8 @@ from updater.app import build_app, make_runner
 from updater.artifacts.opening import open_blobs
 from updater.backups.make import make_backup
 from updater.backups.manifest import MANIFEST, find_manifest, get_manifest
-from updater.backups.restore import RESTORING, restore_backup
+from updater.backups.marker import RESTORING
+from updater.backups.restore import restore_backup
 from updater.composition import open_services
 from updater.config import load
 from updater.errors import ConfigurationError, Conflict, DigestMismatch, Invalid, NotFound

@@ -48,7 +48,7 @@ def restore(folder: Path, as_json: bool, config: Path | None) -> None:
     """
     from updater.backups.manifest import get_manifest
     from updater.errors import ConfigurationError, Failure
-    from updater.web.server.control import describe_failure
+    from updater.operations.events import describe_failure
 
     try:
         with counting_bar("restoring") as on_progress:

@@ -37,11 +37,12 @@ def migrate_database(as_json: bool, config: Path | None) -> None:
 
 async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
     from updater.config import load
+    from updater.database.embedded import FILE_NAME
     from updater.database.moving import move_rows
-    from updater.database.opening import FILE_NAME, open_database
+    from updater.database.opening import open_database
     from updater.errors import ConfigurationError, NotFound
+    from updater.operations.events import describe_failure
     from updater.processes.folder import hold_folder
-    from updater.web.server.control import describe_failure
 
     try:
         storage = load(config).storage

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from updater.client import Machine, Progress
+if TYPE_CHECKING:
+    from updater.client import Progress
 
 
 @contextmanager
@@ -68,8 +69,6 @@ def printable(text: str) -> str:
 
 def as_plain(value: Any) -> Any:
     """Transition a client's value into what JSON can say; a machine becomes two fields."""
-    if isinstance(value, Machine):
-        return {"platform": value.platform, "architecture": value.architecture}
     if is_dataclass(value) and not isinstance(value, type):
         plain: dict[str, Any] = {}
         for field in fields(value):

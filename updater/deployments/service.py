@@ -35,7 +35,6 @@ from updater.deployments.model import (
     UpdateStatus,
     next_status,
 )
-from updater.deployments.probes import is_busy
 from updater.deployments.runs import Runs, git_of
 from updater.deployments.steps import BASE_ENVIRONMENT, capture
 from updater.deployments.store import DeploymentStore
@@ -250,6 +249,9 @@ class DeploymentService:
             raise Conflict("An interrupted update is being brought to its end first")
         environment = pick_environment((*BASE_ENVIRONMENT, *deployment.environment))
         for probe in deployment.busy:
+            # Imported here: only a deployment with such a question pays for an HTTP client.
+            from updater.deployments.probes import is_busy
+
             if await is_busy(probe, deployment.path, environment):
                 raise Conflict(BUSY)
 

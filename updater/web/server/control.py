@@ -6,16 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import orjson
 import structlog
 from aiohttp import web
 
-from updater.errors import Failure, Invalid, Malformed
-from updater.operations import OPERATIONS, Event
+from updater.errors import Failure, Malformed
+from updater.operations import OPERATIONS
+from updater.operations.events import describe_failure
 from updater.services import Services
 from updater.web.messages.parsing import load_object
 
@@ -33,8 +32,7 @@ def build_control(services: Services) -> web.Application:
         await response.prepare(request)
         try:
             # Closed here: an operation whose command was interrupted holds nothing until somebody collects garbage.
-            events = cast(AsyncGenerator[Event], operation(services, **load_object(await request.read())))
-            async with aclosing(events):
+            async with aclosing(operation(services, **load_object(await request.read()))) as events:
                 async for event in events:
                     await response.write(orjson.dumps(event) + b"\n")
         except ConnectionError:
@@ -51,9 +49,3 @@ def build_control(services: Services) -> web.Application:
     application = web.Application()
     application.router.add_post("/{operation}", operate)
     return application
-
-
-def describe_failure(failure: Failure) -> dict[str, object]:
-    """Return a failure as one line of the answer."""
-    fields = failure.fields if isinstance(failure, Invalid) else {}
-    return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}
