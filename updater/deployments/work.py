@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from updater.config import pick_environment
 from updater.deployments.git import Git
 from updater.deployments.model import Kind, LogLevel, Plan
-from updater.deployments.probes import wait_until_well
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
 from updater.errors import Failure, Invalid
@@ -77,6 +76,9 @@ class Work:
 
     async def health(self, settings: HealthSettings) -> None:
         """Wait until the service answers, and goes on answering."""
+        # Imported here: commands import this module, and none of them asks whether a service is well.
+        from updater.deployments.probes import wait_until_well
+
         reason = await wait_until_well(settings, lambda line: self._progress.say("health", line))
         if reason is not None:
             raise StepFailed("health", reason)

@@ -11,9 +11,11 @@ Event = dict[str, Any]
 
 
 def describe_failure(failure: Failure) -> Event:
-    """Return a failure as the last event of an operation: `failure` (its kind), `message` and `fields`.
+    """Return a failure as the last event of an operation.
 
-    `fields` maps the names of wrong arguments to what would fit; it is empty for every kind but `Invalid`.
+    Returns:
+        `failure` (its kind), `message`, and `fields`, which maps the names of wrong arguments to what would fit;
+        it is empty for every kind but `Invalid`.
     """
     fields = failure.fields if isinstance(failure, Invalid) else {}
     return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}

@@ -22,16 +22,16 @@ _log = structlog.get_logger(__name__)
 
 
 def build_control(services: Services) -> web.Application:
-    """Assemble the little application behind the socket."""
+    """Build the application behind the socket. An unknown operation is answered with 404 (HTTPNotFound)."""
 
-    async def operate(request: web.Request) -> web.StreamResponse:
+    async def _operate(request: web.Request) -> web.StreamResponse:
         operation = OPERATIONS.get(request.match_info["operation"])
         if operation is None:
             raise web.HTTPNotFound
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            # Closed here: an operation whose command was interrupted holds nothing until somebody collects garbage.
+            # Closed here: an operation whose command was interrupted holds nothing until the next garbage collection.
             async with aclosing(operation(services, **load_object(await request.read()))) as events:
                 async for event in events:
                     await response.write(orjson.dumps(event) + b"\n")
@@ -47,5 +47,5 @@ def build_control(services: Services) -> web.Application:
         return response
 
     application = web.Application()
-    application.router.add_post("/{operation}", operate)
+    application.router.add_post("/{operation}", _operate)
     return application
