@@ -51,13 +51,6 @@ ALL_BUT_ACCESS = (
     *WEB,
     *("updater.composition", "updater.catalog", "updater.telemetry", "updater.deployments", "structlog"),
 )
-    *WEB,
-    "updater.composition",
-    "updater.catalog",
-    "updater.telemetry",
-    "updater.deployments",
-    "structlog",
-)
 
 
 @pytest.fixture(scope="module")
