@@ -19,7 +19,7 @@ from tests.servers.ceph import ceph  # noqa: F401 - a fixture
 from tests.servers.postgres import Postgres, run_postgres
 from updater.access.limits import open_limits
 from updater.app import build_app, make_runner
-from updater.client import Machine, NewApplication, NewBuild, RetryPolicy, UpdateClient
+from updater.client import NewApplication, NewBuild, RetryPolicy, Target, UpdateClient
 from updater.composition import open_services
 from updater.config import load
 from updater.processes.folder import claim_folder
@@ -29,7 +29,7 @@ from updater.settings import Settings
 # Which database the services of tests have: SQLite, or PostgreSQL where TEST_DATABASE says so.
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 LONG_TIMEOUT_S = 7200
-LINUX = Machine("linux", "amd64")
+LINUX = Target("linux", "amd64")
 QUICK = RetryPolicy(attempts=4, first_delay_s=0.01, longest_delay_s=0.02)
 KEYS = {"read": "reader-key-0123456789", "write": "writer-key-0123456789", "admin": "admin-key-0123456789"}
 

@@ -15,7 +15,7 @@ import structlog
 
 from updater.audit.model import RETENTION
 from updater.errors import Failure
-from updater.operations import collect, retain
+from updater.operations.storage import collect, retain
 from updater.services import Services
 
 _HOUSEKEEPING_S = 60.0

@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from updater.access.keys import load_secret
-from updater.access.people import PeopleService
+from updater.access.opening import build_access
 from updater.access.service import AccessService
-from updater.access.store import AccessStore, PeopleStore
 from updater.access.tokens import TokenReader
 from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
@@ -21,7 +19,7 @@ from updater.audit.model import SYSTEM
 from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
 from updater.background import quietly
-from updater.backups.restore import require_whole
+from updater.backups.marker import require_whole
 from updater.catalog.model import ReleaseFamily
 from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
@@ -70,8 +68,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         catalog = CatalogService(catalog_store, audit, database)
         offers = OfferService(OfferStore(database, _families(settings)), catalog_store, database)
         stack.push_async_callback(offers.close)
-        secret = load_secret(root / "secret")
-        access = AccessService(AccessStore(database), settings.access, database, secret=secret)
+        opened = build_access(database, settings, audit)
+        access = opened.access
         stack.push_async_callback(access.close)
         catch_up = await stack.enter_async_context(_watched(database, url, offers, access))
         for application_id, family in _families(settings).items():
@@ -86,7 +84,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(telemetry.flush_downloads)
         stack.push_async_callback(quietly, telemetry.flush_checks)
         stack.push_async_callback(quietly, access.flush_used)
-        deployments = DeploymentService(settings.deployments, root, DeploymentStore(database))
+        deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, audit))
         stack.push_async_callback(deployments.runs.stop)
         if not database.shared:  # else whoever holds the lease does
             await deployments.runs.start()
@@ -96,9 +94,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             started_at=utc_now(),
             access=access,
-            people=PeopleService(PeopleStore(database), settings.access, secret=secret),
+            people=opened.people,
             tokens=TokenReader(settings.access.jwt),
-            tasks=TaskService(TaskStore(database)),
+            tasks=TaskService(TaskStore(database), database, audit),
             artifacts=artifacts,
             audit=audit,
             catalog=catalog,

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from updater.access.people import PeopleService
-from updater.access.service import AccessService
+from updater.access.opening import AccessServices
 from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.audit.service import AuditService
@@ -23,13 +22,11 @@ from updater.telemetry.service import TelemetryService
 
 
 @dataclass(frozen=True)
-class Services:
-    """The services of one process."""
+class Services(AccessServices):
+    """The services of one process: access and people, and these."""
 
     settings: Settings
     started_at: datetime
-    access: AccessService
-    people: PeopleService
     tokens: TokenReader
     tasks: TaskService
     artifacts: ArtifactService

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-import updater.operations as operations
+import updater.operations.storage as operations
 from tests.actors import TESTER
 from tests.builds import LINUX, digest_of, publish_bytes
 from tests.conftest import KEYS, Service, StartService

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import updater.operations as operations
+import updater.operations.storage as operations
 from tests.actors import TESTER
 from tests.builds import digest_of, publish_bytes
 from tests.conftest import Service

@@ -23,7 +23,8 @@ from updater.app import build_app, make_runner
 from updater.artifacts.opening import open_blobs
 from updater.backups.make import make_backup
 from updater.backups.manifest import MANIFEST, find_manifest, get_manifest
-from updater.backups.restore import RESTORING, restore_backup
+from updater.backups.marker import RESTORING
+from updater.backups.restore import restore_backup
 from updater.composition import open_services
 from updater.config import load
 from updater.errors import ConfigurationError, Conflict, DigestMismatch, Invalid, NotFound
@@ -67,7 +68,7 @@ def hold_together(folder: Path) -> None:
 async def test_a_backup_is_the_service_again(service: Any, tmp_path: Path, aiohttp_client: Any) -> None:
     for number in range(3):
         await service.publish(content_of(number), f"1.{number}.0")
-    _, made_key = await service.services.access.create_key("made", "read")
+    _, made_key = await service.services.access.create_key("made", "read", actor=TESTER)
     folder, root = tmp_path / "backup", tmp_path / "restored"
     assert await back_up(service, folder) == {"blobs": 3, "copied": 3, "missing": []}
     await service.publish(b"later", "2.0.0")

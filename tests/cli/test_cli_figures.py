@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from updater.client import InstallReport, UpdateClient
-from updater.client.model import Machine
+from updater.client.model import Target
 
-LINUX = Machine("linux", "amd64")
+LINUX = Target("linux", "amd64")
 
 
 async def test_figures_as_words_and_as_json(client: UpdateClient, updater) -> None:

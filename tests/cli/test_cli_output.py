@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from updater.cli.output import as_plain, print_rows, print_table, printable
-from updater.client import CheckResult, Machine, Release
+from updater.client import Build, CheckResult, Target
 
 NASTY = "\x1b[2J\x1b]0;owned\x07\u202e\r"
 
@@ -27,7 +27,7 @@ def test_rows_and_tables_show_text_and_obey_none(capsys: pytest.CaptureFixture[s
 
 def test_a_value_becomes_plain_json_with_times_in_utc() -> None:
     at = datetime(2026, 2, 10, 12, tzinfo=UTC)
-    release = Release("1.0.0", Machine("linux", "amd64"), "https://x/y", "ab", "sha256", release_date=at)
+    release = Build("1.0.0", Target("linux", "amd64"), "https://x/y", "ab", "sha256", release_date=at)
     plain = as_plain(CheckResult("0.9.0", release, False))
-    assert (plain["release"]["platform"], plain["release"]["architecture"]) == ("linux", "amd64")
-    assert plain["release"]["release_date"] == "2026-02-10T12:00:00Z"
+    assert (plain["build"]["platform"], plain["build"]["architecture"]) == ("linux", "amd64")
+    assert plain["build"]["release_date"] == "2026-02-10T12:00:00Z"

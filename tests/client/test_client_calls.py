@@ -9,12 +9,12 @@ import pytest
 from tests.conftest import KEYS, LINUX, QUICK
 from updater.client import (
     ApplicationChanges,
+    BuildQuery,
     ExternalBuild,
     InstallReport,
-    Machine,
     NewApplication,
     NewBuild,
-    ReleaseQuery,
+    Target,
     Unreachable,
     UpdateClient,
     UpdateError,
@@ -24,20 +24,20 @@ from updater.client import (
 async def test_what_is_published_is_offered_with_everything_that_was_said(client, build) -> None:
     published = await client.publish("my-app", build)
     assert published.file_size_bytes == 5_000_000
-    assert (published.version, published.machine, published.repeated) == ("1.1.0", LINUX, False)
+    assert (published.version, published.target, published.repeated) == ("1.1.0", LINUX, False)
 
     result = await client.check("my-app", "1.0.0", LINUX, include_metadata=True)
-    assert result.update_available and result.release is not None
-    assert result.release.checksum == published.checksum
-    assert result.release.release_notes == build.release_notes
-    assert result.release.metadata == {"commit": "ab12"}
-    assert result.release.release_date is not None and result.release.release_date.tzinfo is not None
+    assert result.update_available and result.build is not None
+    assert result.build.checksum == published.checksum
+    assert result.build.release_notes == build.release_notes
+    assert result.build.metadata == {"commit": "ab12"}
+    assert result.build.release_date is not None and result.build.release_date.tzinfo is not None
 
 
 async def test_an_empty_answer_is_no_update(client, build) -> None:
     await client.publish("my-app", build)
     result = await client.check("my-app", "1.1.0", LINUX)
-    assert (result.update_available, result.release, result.current_version) == (False, None, "1.1.0")
+    assert (result.update_available, result.build, result.current_version) == (False, None, "1.1.0")
 
 
 async def test_progress_ends_at_the_size_of_the_file(client, build) -> None:
@@ -105,14 +105,14 @@ async def test_applications_from_creation_to_deletion(client) -> None:
 
 async def test_releases_are_listed_filtered_and_deleted(client, build) -> None:
     await client.publish("my-app", build)
-    external = ExternalBuild("1.1.0", Machine("windows", "amd64"), "https://example.com/a.exe", "ab" * 32)
+    external = ExternalBuild("1.1.0", Target("windows", "amd64"), "https://example.com/a.exe", "ab" * 32)
     receipt = await client.register("my-app", external)
-    page = await client.list_releases("my-app", ReleaseQuery(platform="windows"))
-    assert [(r.id, r.machine.platform, r.checksum) for r in page.items] == [(receipt.id, "windows", "ab" * 32)]
+    page = await client.list_releases("my-app", BuildQuery(platform="windows"))
+    assert [(r.id, r.target.platform, r.checksum) for r in page.items] == [(receipt.id, "windows", "ab" * 32)]
     assert page.items[0].file_size_bytes is None
-    await client.delete_release("my-app", "1.1.0", external.machine)
+    await client.delete_release("my-app", "1.1.0", external.target)
     with pytest.raises(UpdateError) as caught:
-        await client.get_release("my-app", "1.1.0", external.machine)
+        await client.get_release("my-app", "1.1.0", external.target)
     assert caught.value.status == 404
 
 
@@ -144,5 +144,5 @@ async def test_a_missing_file_is_the_systems_own_error(client, build) -> None:
 
 
 def test_this_machine_has_a_name_the_server_knows() -> None:
-    machine = Machine.this()
+    machine = Target.this()
     assert (machine.platform, machine.architecture) in {("linux", "amd64"), ("linux", "arm64")}

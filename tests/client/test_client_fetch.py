@@ -12,16 +12,16 @@ from aiohttp.test_utils import TestServer
 
 from tests.conftest import LINUX, QUICK
 from tests.faults import CutAnswer, FaultProxy
-from updater.client import DigestMismatch, ExternalBuild, Release, Unreachable, UpdateClient, UpdateError
+from updater.client import Build, DigestMismatch, ExternalBuild, Unreachable, UpdateClient, UpdateError
 
 
 @pytest.fixture
-async def release(client, build) -> Release:
+async def release(client, build) -> Build:
     await client.publish("my-app", build)
     return await client.latest("my-app", LINUX)
 
 
-def _through(proxy: FaultProxy, release: Release, port: int) -> Release:
+def _through(proxy: FaultProxy, release: Build, port: int) -> Build:
     url = release.download_url.replace(str(port), str(proxy.port))
     return dataclasses.replace(release, download_url=url)
 
@@ -161,7 +161,7 @@ async def test_a_file_on_another_host_is_resumed_and_verified_without_showing_th
         FaultProxy(running.port or 0, [CutAnswer(500_000)]) as proxy,
         UpdateClient(server.url, server.key, retry=QUICK) as client,
     ):
-        release = Release("1.0.0", LINUX, f"{proxy.url}/go", checksum, kind)
+        release = Build("1.0.0", LINUX, f"{proxy.url}/go", checksum, kind)
         assert await client.find_file_name(release) == "Setup (1).exe"
         proxy.faults.append(CutAnswer(500_000))
         elsewhere.requests.clear()
@@ -180,7 +180,7 @@ async def test_a_file_replaced_between_cut_and_resumption_is_taken_anew(server, 
         UpdateClient(server.url, retry=QUICK) as client,
     ):
         checksum = hashlib.sha256(elsewhere.replacement).hexdigest()
-        release = Release("1.0.0", LINUX, f"{proxy.url}/files/a", checksum, "sha256", 1_500_000)
+        release = Build("1.0.0", LINUX, f"{proxy.url}/files/a", checksum, "sha256", 1_500_000)
         await client.fetch(release, tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == elsewhere.replacement
     assert [headers.get("If-Range") for headers in elsewhere.requests] == [None, '"6f"']

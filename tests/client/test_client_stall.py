@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import LINUX
-from updater.client import NewBuild, Release, RetryPolicy, Unreachable, UpdateClient, transport, upload
+from updater.client import Build, NewBuild, RetryPolicy, Unreachable, UpdateClient, transport, upload
 
 ONCE = RetryPolicy(attempts=1)
 
@@ -45,6 +45,6 @@ async def test_an_answer_that_never_comes_ends(silent: str, tmp_path: Path, monk
     async with UpdateClient(silent, retry=ONCE) as client:
         with pytest.raises(Unreachable, match="timed out"):
             await asyncio.wait_for(client.check("my-app", "1.0.0", LINUX), 10)
-        release = Release("1.0.0", LINUX, f"{silent}/file", "00" * 32, "sha256")
+        release = Build("1.0.0", LINUX, f"{silent}/file", "00" * 32, "sha256")
         with pytest.raises(Unreachable, match="timed out"):
             await asyncio.wait_for(client.fetch(release, tmp_path / "got"), 10)

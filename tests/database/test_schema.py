@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, text
 
 from updater.database.opening import open_database
-from updater.database.schema import MIGRATIONS, head_revision
+from updater.database.revisions import MIGRATIONS, head_revision
 from updater.database.tables import metadata
 from updater.errors import ConfigurationError, Unavailable
 

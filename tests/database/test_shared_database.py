@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from structlog.testing import capture_logs
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.servers.postgres import Postgres
 from updater.database.changes import ASK_EVERY_S, CATCH_UP_S
@@ -113,7 +114,7 @@ async def test_an_unknown_application_is_503_in_time_when_nobody_can_know(
 
 async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) -> None:
     first, second = pair
-    key, text = await first.services.access.create_key("new", "read")
+    key, text = await first.services.access.create_key("new", "read", actor=TESTER)
 
     async def known() -> bool:
         response, _ = await second.exchange("GET", "/api/v1/applications", key=text)
@@ -121,7 +122,7 @@ async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) ->
 
     await within(1, known)
     assert key.id is not None
-    await first.services.access.revoke_key(key.id)
+    await first.services.access.revoke_key(key.id, actor=TESTER)
 
     async def unknown() -> bool:
         response, _ = await second.exchange("GET", "/api/v1/applications", key=text)

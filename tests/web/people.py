@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.deployments.site import Site
 
@@ -12,8 +13,8 @@ PASSWORD = "correct horse battery"
 
 async def session_of(service: Service, role: str, name: str = "") -> str:
     """Add a user and return the id of a session."""
-    made = await service.services.people.create_user(name or f"{role}-person", role, PASSWORD)
-    return (await service.services.people.open_script_session(made.name, 60))[0]
+    made = await service.services.people.create_user(name or f"{role}-person", role, PASSWORD, actor=TESTER)
+    return (await service.services.people.open_script_session(made.name, 60, actor=TESTER))[0]
 
 
 async def cookie_of(service: Service, role: str, name: str = "") -> dict[str, str]:

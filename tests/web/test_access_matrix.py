@@ -42,13 +42,13 @@ async def credentials(service: Any) -> dict[str, Lines]:
     """Make a key of each kind; return the header lines that present it."""
     access = service.services.access
     keys = {level: f"{level}-key-of-settings-01" for level in ("read", "write", "admin")}
-    revoked, revoked_text = await access.create_key("revoked", "admin")
-    await access.revoke_key(revoked.id)
-    _, expired = await access.create_key("expired", "admin", expires_at=utc_now() + timedelta(days=1))
+    revoked, revoked_text = await access.create_key("revoked", "admin", actor=TESTER)
+    await access.revoke_key(revoked.id, actor=TESTER)
+    _, expired = await access.create_key("expired", "admin", expires_at=utc_now() + timedelta(days=1), actor=TESTER)
     now = access._clock()
     access._clock = lambda: now + timedelta(days=2)
-    _, own = await access.create_key("own", "admin", application="my-app")
-    _, other = await access.create_key("other", "admin", application="other-app")
+    _, own = await access.create_key("own", "admin", application="my-app", actor=TESTER)
+    _, other = await access.create_key("other", "admin", application="other-app", actor=TESTER)
     admin = keys["admin"]
     return {
         "none": [],
@@ -89,10 +89,12 @@ async def sessions(service: Any) -> dict[str, Lines]:
     people = service.services.people
     ids = {}
     for name in ("admin", "staff", "user", "over", "off"):
-        await people.create_user(name, name if name in ("staff", "user") else "admin", "correct horse battery")
-        ids[name] = (await people.open_script_session(name, 60))[0]
+        await people.create_user(
+            name, name if name in ("staff", "user") else "admin", "correct horse battery", actor=TESTER
+        )
+        ids[name] = (await people.open_script_session(name, 60, actor=TESTER))[0]
     await people.sign_out(ids["over"])
-    await people.disable_user("off")
+    await people.disable_user("off", actor=TESTER)
     admin = ids["admin"]
     return {
         **{f"s-{name}": [f"Cookie: sessionid={text}"] for name, text in ids.items()},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from updater.access.sessions import (
     Session,
@@ -15,7 +17,10 @@ from updater.access.sessions import (
 )
 from updater.access.store import PeopleStore
 from updater.access.users import Passwords, User, check_password, check_user, clean_name, is_name
+from updater.audit.model import Actor, ActorKind, Entry
+from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
+from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Failure, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings
 
@@ -27,8 +32,19 @@ _MAX_SCRIPT_MINUTES = 60 * 24 * 365
 class PeopleService:
     """Users and their sessions, both in the database: what one process revokes, every process refuses."""
 
-    def __init__(self, store: PeopleStore, settings: AccessSettings, *, secret: bytes, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: PeopleStore,
+        settings: AccessSettings,
+        database: Database,
+        audit: AuditService,
+        *,
+        secret: bytes,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
+        self._database = database
+        self._audit = audit
         self._secret = secret
         self._clock = clock
         self._passwords = Passwords()
@@ -41,7 +57,7 @@ class PeopleService:
 
     # -- users
 
-    async def create_user(self, name: str, role: str, password: str) -> User:
+    async def create_user(self, name: str, role: str, password: str, *, actor: Actor) -> User:
         """Add a user.
 
         Raises:
@@ -50,7 +66,10 @@ class PeopleService:
         cleaned, checked = check_user(name, role, password)
         kept = await self._passwords.hash(password)
         try:
-            return await self._store.insert_user(cleaned, checked, kept, self._clock())
+            async with self._database.write() as connection:
+                user = await self._store.insert_user(connection, cleaned, checked, kept, self._clock())
+                await self._record(connection, actor, "user.created", cleaned, after={"role": checked.word})
+                return user
         except Conflict:
             raise Conflict(f"A user named {cleaned} exists already") from None
 
@@ -58,7 +77,7 @@ class PeopleService:
         """Return all users, disabled ones too, oldest first; the order is that of their ids."""
         return await self._store.list_users()
 
-    async def set_password(self, name: str, password: str) -> None:
+    async def set_password(self, name: str, password: str, *, actor: Actor) -> None:
         """Give a user a new password and end all of the user's sessions.
 
         Raises:
@@ -66,17 +85,18 @@ class PeopleService:
         """
         check_password(password)
         user = await self.get_user(name)
-        await self._store.set_password(user.id, await self._passwords.hash(password))
+        kept = await self._passwords.hash(password)
+        async with self._database.write() as connection:
+            await self._store.set_password(connection, user.id, kept)
+            await self._record(connection, actor, "user.password_set", user.name)
 
-    async def disable_user(self, name: str) -> None:
+    async def disable_user(self, name: str, *, actor: Actor) -> None:
         """Disable a user at once and end all of the user's sessions. Raises NotFound."""
-        user = await self.get_user(name)
-        await self._store.set_disabled(user.id, self._clock())
+        await self._set_disabled(name, self._clock(), "user.disabled", actor)
 
-    async def enable_user(self, name: str) -> None:
+    async def enable_user(self, name: str, *, actor: Actor) -> None:
         """Enable a user again. Raises NotFound."""
-        user = await self.get_user(name)
-        await self._store.set_disabled(user.id, None)
+        await self._set_disabled(name, None, "user.enabled", actor)
 
     async def get_user(self, name: str) -> User:
         """Return the user with this name, in any case and with blanks around it. Raises NotFound."""
@@ -100,12 +120,13 @@ class PeopleService:
         fits = await self._passwords.fits(kept, password)
         now = self._clock()
         if user is not None and fits and user.disabled_at is None:
-            opened = await self._open(user, now, now + self._lasts, self._idle_s, kept)
+            actor = user.principal().actor
+            opened = await self._open(user, now, now + self._lasts, self._idle_s, kept, actor)
             if opened is not None:
                 return opened
         raise Unauthenticated("The name or the password is wrong")
 
-    async def open_script_session(self, name: str, minutes: float) -> tuple[str, Session]:
+    async def open_script_session(self, name: str, minutes: float, *, actor: Actor) -> tuple[str, Session]:
         """Open a session for a script. It ends after `minutes`, used or not.
 
         Returns: the session's id, which is stored nowhere, and the session.
@@ -118,7 +139,7 @@ class PeopleService:
             raise Invalid({"minutes": f"expected more than 0 and at most {_MAX_SCRIPT_MINUTES}"})
         user = await self.get_user(name)
         now = self._clock()
-        opened = await self._open(user, now, now + timedelta(minutes=minutes), None, None)
+        opened = await self._open(user, now, now + timedelta(minutes=minutes), None, None, actor)
         if opened is None:
             raise Conflict(f"{user.name} is disabled")
         return opened
@@ -142,8 +163,12 @@ class PeopleService:
 
     async def sign_out(self, presented: str) -> None:
         """End the session with this id, if there is one. Raises Unavailable when the database does not answer."""
-        if is_session_id(presented):
-            await self._store.delete_session(session_digest(self._secret, presented))
+        if not is_session_id(presented):
+            return
+        async with self._database.write() as connection:
+            name = await self._store.delete_session(connection, session_digest(self._secret, presented))
+            if name is not None:
+                await self._record(connection, Actor(ActorKind.USER, name), "session.ended", name)
 
     async def _find(self, name: str) -> tuple[User, str] | None:
         cleaned = clean_name(name)
@@ -151,11 +176,33 @@ class PeopleService:
         return await self._store.find_user(cleaned) if is_name(cleaned) else None
 
     async def _open(
-        self, user: User, now: datetime, expires_at: datetime, idle_s: int | None, password_hash: str | None
+        self,
+        user: User,
+        now: datetime,
+        expires_at: datetime,
+        idle_s: int | None,
+        password_hash: str | None,
+        actor: Actor,
     ) -> tuple[str, Session] | None:
         session_id = new_session_id()
         session = Session(session_digest(self._secret, session_id), user, now, now, expires_at, idle_s)
-        return (session_id, session) if await self._store.insert_session(session, password_hash) else None
+        async with self._database.write() as connection:
+            if not await self._store.insert_session(connection, session, password_hash):
+                return None
+            after = {"expires_at": expires_at.isoformat(timespec="seconds")}
+            await self._record(connection, actor, "session.opened", user.name, after=after)
+        return session_id, session
+
+    async def _set_disabled(self, name: str, at: datetime | None, action: str, actor: Actor) -> None:
+        user = await self.get_user(name)
+        async with self._database.write() as connection:
+            await self._store.set_disabled(connection, user.id, at)
+            await self._record(connection, actor, action, user.name)
+
+    async def _record(
+        self, connection: Connection, actor: Actor, action: str, name: str, after: Mapping[str, Any] | None = None
+    ) -> None:
+        await self._audit.record(connection, actor, Entry(action, f"user {name}", after=after))
 
     # -- forms
 

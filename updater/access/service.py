@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 
 from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.access.store import KEYS, AccessStore
+from updater.audit.model import SYSTEM, Actor, Entry
+from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
-from updater.database.engine import Database
+from updater.database.engine import Connection, Database
 from updater.database.mirror import Mirror
 from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings, ApiKeySettings
@@ -22,11 +25,14 @@ class AccessService:
         store: AccessStore,
         settings: AccessSettings,
         database: Database,
+        audit: AuditService,
         *,
         secret: bytes,
         clock: Clock = utc_now,
     ) -> None:
         self._store = store
+        self._database = database
+        self._audit = audit
         self._secret = secret
         self._clock = clock
         self._ring = KeyRing(secret, ())
@@ -97,7 +103,13 @@ class AccessService:
     # -- managing keys
 
     async def create_key(
-        self, name: str, level: str, *, application: str | None = None, expires_at: datetime | None = None
+        self,
+        name: str,
+        level: str,
+        *,
+        actor: Actor,
+        application: str | None = None,
+        expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
         """Make a key; it need not wait for its application to exist.
 
@@ -118,8 +130,9 @@ class AccessService:
         text = new_key()
         digest = key_digest(self._secret, text)
         key = ApiKey(None, name, digest, Permission[level.upper()], application, self._clock(), expires_at)
-        await self._store.insert_key(key)
-        return next(each for each in await self._store.list_keys() if each.digest == digest), text
+        async with self._database.write() as connection:
+            key = await self._insert(connection, key, actor)
+        return key, text
 
     async def create_first_key(self) -> str | None:
         """Make an admin key if the database never held a key.
@@ -130,19 +143,35 @@ class AccessService:
         """
         text = new_key()
         key = ApiKey(None, "first admin", key_digest(self._secret, text), Permission.ADMIN, None, self._clock(), None)
-        if not await self._store.insert_key(key, only_first=True):
-            return None
+        async with self._database.write() as connection:
+            # Concurrent callers wait here, before they look whether there is a key.
+            await self._audit.hold(connection)
+            if await self._store.has_keys(connection):
+                return None
+            await self._insert(connection, key, SYSTEM)
         return text
+
+    async def _insert(self, connection: Connection, key: ApiKey, actor: Actor) -> ApiKey:
+        added = dataclasses.replace(key, id=await self._store.insert_key(connection, key))
+        after = {"level": key.level.word, "application": key.application, "expires_at": _text(key.expires_at)}
+        entry = Entry("key.created", f"key {added.id} {key.name}", after=after)
+        await self._audit.record(connection, actor, entry)
+        await self._database.announce(connection, KEYS)
+        return added
 
     async def list_keys(self) -> list[ApiKey]:
         """Return the keys of the database, revoked ones too, oldest first, with their last use up to this moment."""
         await self.flush_used()
         return await self._store.list_keys()
 
-    async def revoke_key(self, key_id: int) -> None:
+    async def revoke_key(self, key_id: int, *, actor: Actor) -> None:
         """Revoke a key at once. Raises NotFound when no usable key has this id."""
-        if not await self._store.revoke_key(key_id, self._clock()):
-            raise NotFound("key", f"No usable key has id {key_id}")
+        async with self._database.write() as connection:
+            name = await self._store.revoke_key(connection, key_id, self._clock())
+            if name is None:
+                raise NotFound("key", f"No usable key has id {key_id}")
+            await self._audit.record(connection, actor, Entry("key.revoked", f"key {key_id} {name}"))
+            await self._database.announce(connection, KEYS)
 
     async def flush_used(self) -> None:
         """Store when keys were last used. Called periodically: a write on each request would cost a flush.
@@ -157,6 +186,10 @@ class AccessService:
             except Failure:
                 self._used = {**used, **self._used}
                 raise
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
 
 
 def _configured(secret: bytes, each: ApiKeySettings) -> ApiKey:

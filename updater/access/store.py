@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, exists, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.access.keys import ApiKey
 from updater.access.principals import Permission
@@ -44,12 +45,12 @@ class AccessStore:
                 for row in rows
             ]
 
-    async def insert_key(self, key: ApiKey, *, only_first: bool = False) -> bool:
-        """Add a key and announce `KEYS`; with `only_first`, only if there is no key. Return whether it was added.
+    async def has_keys(self, connection: AsyncConnection) -> bool:
+        """Tell whether there ever was a key, as the caller's transaction sees it."""
+        return bool(await connection.scalar(select(exists(select(api_key.c.id)))))
 
-        Raises:
-            StorageFull, Unavailable: the key is not stored.
-        """
+    async def insert_key(self, connection: AsyncConnection, key: ApiKey) -> int:
+        """Add a key in the caller's transaction, which announces `KEYS`; return its id."""
         values = {
             "name": key.name,
             "digest": key.digest,
@@ -58,21 +59,16 @@ class AccessStore:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
         }
-        async with self._database.write() as connection:
-            # Announce first: its lock makes concurrent callers wait before they look whether there is a key.
-            await self._database.announce(connection, KEYS)
-            if only_first and await connection.scalar(select(exists(select(api_key.c.id)))):
-                return False
-            await connection.execute(insert(api_key).values(values))
-            return True
+        return int(await connection.scalar(insert(api_key).values(values).returning(api_key.c.id)) or 0)
 
-    async def revoke_key(self, key_id: int, now: datetime) -> bool:
-        """Revoke a key and announce `KEYS`; return whether there was a usable one. `now` is aware, in UTC."""
+    async def revoke_key(self, connection: AsyncConnection, key_id: int, now: datetime) -> str | None:
+        """Revoke a key in the caller's transaction, which announces `KEYS`. `now` is aware, in UTC.
+
+        Returns: the key's name; None when no usable key has this id.
+        """
         statement = update(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at.is_(None))
-        async with self._database.write() as connection:
-            revoked = await connection.execute(statement.values(revoked_at=now))
-            await self._database.announce(connection, KEYS)
-            return revoked.rowcount > 0
+        name: str | None = await connection.scalar(statement.values(revoked_at=now).returning(api_key.c.name))
+        return name
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
         """Store when keys were last used. `used` maps a key's digest to a time in UTC; a later stored time stays."""
@@ -90,11 +86,12 @@ class PeopleStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert_user(self, name: str, role: Role, password_hash: str, now: datetime) -> User:
-        """Add a user. Raises Conflict when the name is taken."""
+    async def insert_user(
+        self, connection: AsyncConnection, name: str, role: Role, password_hash: str, now: datetime
+    ) -> User:
+        """Add a user in the caller's transaction, which fails with Conflict when the name is taken."""
         values = {"name": name, "role": role.word, "password_hash": password_hash, "created_at": now}
-        async with self._database.write() as connection:
-            new_id = await connection.scalar(insert(user_account).values(values).returning(user_account.c.id))
+        new_id = await connection.scalar(insert(user_account).values(values).returning(user_account.c.id))
         return User(int(new_id), name, role, now)
 
     async def list_users(self) -> list[User]:
@@ -109,22 +106,20 @@ class PeopleStore:
             row = (await connection.execute(select(user_account).where(user_account.c.name == name))).first()
             return None if row is None else (_user(row), row.password_hash)
 
-    async def set_password(self, user_id: int, password_hash: str) -> None:
-        """Store a new password hash and end the user's sessions, in one transaction."""
-        async with self._database.write() as connection:
-            changed = update(user_account).where(user_account.c.id == user_id)
-            await connection.execute(changed.values(password_hash=password_hash))
-            await connection.execute(delete(session).where(session.c.user_id == user_id))
+    async def set_password(self, connection: AsyncConnection, user_id: int, password_hash: str) -> None:
+        """Store a new password hash and end the user's sessions, in the caller's transaction."""
+        changed = update(user_account).where(user_account.c.id == user_id)
+        await connection.execute(changed.values(password_hash=password_hash))
+        await connection.execute(delete(session).where(session.c.user_id == user_id))
 
-    async def set_disabled(self, user_id: int, disabled_at: datetime | None) -> None:
-        """Disable a user (or enable, with None) and end the user's sessions, in one transaction."""
-        async with self._database.write() as connection:
-            changed = update(user_account).where(user_account.c.id == user_id)
-            await connection.execute(changed.values(disabled_at=disabled_at))
-            await connection.execute(delete(session).where(session.c.user_id == user_id))
+    async def set_disabled(self, connection: AsyncConnection, user_id: int, disabled_at: datetime | None) -> None:
+        """Disable a user (or enable, with None) and end the user's sessions, in the caller's transaction."""
+        changed = update(user_account).where(user_account.c.id == user_id)
+        await connection.execute(changed.values(disabled_at=disabled_at))
+        await connection.execute(delete(session).where(session.c.user_id == user_id))
 
-    async def insert_session(self, opened: Session, password_hash: str | None) -> bool:
-        """Add a session and remove those that have expired by then.
+    async def insert_session(self, connection: AsyncConnection, opened: Session, password_hash: str | None) -> bool:
+        """Add a session and remove those that have expired by then, in the caller's transaction.
 
         Returns: False, and nothing is stored, when the user is disabled, or has another password hash than
         `password_hash` (None: not compared). Disabling and a new password end all sessions, and must not miss this one.
@@ -141,16 +136,15 @@ class PeopleStore:
             "expires_at": opened.expires_at,
             "idle_s": opened.idle_s,
         }
-        async with self._database.write() as connection:
-            held = select(user.id).where(*fits).with_for_update(key_share=True)
-            if await connection.scalar(held) is None:
-                return False
-            if password_hash is not None:
-                signed_in = update(user_account).where(user.id == opened.user.id)
-                await connection.execute(signed_in.values(last_sign_in_at=opened.created_at))
-            await connection.execute(delete(session).where(session.c.expires_at <= opened.created_at))
-            await connection.execute(insert(session).values(values))
-            return True
+        held = select(user.id).where(*fits).with_for_update(key_share=True)
+        if await connection.scalar(held) is None:
+            return False
+        if password_hash is not None:
+            signed_in = update(user_account).where(user.id == opened.user.id)
+            await connection.execute(signed_in.values(last_sign_in_at=opened.created_at))
+        await connection.execute(delete(session).where(session.c.expires_at <= opened.created_at))
+        await connection.execute(insert(session).values(values))
+        return True
 
     async def find_session(self, digest: str) -> Session | None:
         """Return a session with its user, usable or not; None when no session has this digest."""
@@ -171,10 +165,15 @@ class PeopleStore:
         async with self._database.write() as connection:
             await connection.execute(update(session).where(session.c.digest == digest).values(last_used_at=now))
 
-    async def delete_session(self, digest: str) -> None:
-        """End a session; without such a session do nothing. Raises Unavailable."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(session).where(session.c.digest == digest))
+    async def delete_session(self, connection: AsyncConnection, digest: str) -> str | None:
+        """End a session in the caller's transaction.
+
+        Returns: the name of its user; None when there is no such session.
+        """
+        owner = select(user_account.c.name).join(session, session.c.user_id == user_account.c.id)
+        name: str | None = await connection.scalar(owner.where(session.c.digest == digest))
+        await connection.execute(delete(session).where(session.c.digest == digest))
+        return name
 
 
 def _user(row: Any) -> User:

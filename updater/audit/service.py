@@ -31,6 +31,10 @@ class AuditService:
         """
         await self._store.append(connection, actor, entry, self._clock())
 
+    async def hold(self, connection: Connection) -> None:
+        """Make transactions that record something wait for each other from here on, before this one looks around."""
+        await self._store.hold(connection)
+
     async def list_rows(self, wanted: Filter, *, limit: int = 50, offset: int = 0) -> tuple[list[AuditRow], int]:
         """Return one page of rows, newest first, and how many there are in all."""
         return await self._store.list_rows(wanted, limit=limit, offset=offset)

@@ -59,6 +59,10 @@ class AuditStore:
         await connection.execute(_change_head().values(last_id=row.id, last_hash=row.hash))
         return row.id
 
+    async def hold(self, connection: AsyncConnection) -> None:
+        """Make transactions that append wait for each other from here on."""
+        await self._hold_head(connection)
+
     async def list_rows(self, wanted: Filter, *, limit: int, offset: int) -> tuple[list[AuditRow], int]:
         """Return one page of rows, newest first, and how many there are in all."""
         statement = _matching(wanted)

@@ -28,20 +28,14 @@ from updater.backups.manifest import (
     hold_backup,
     write_file,
 )
+from updater.backups.marker import RESTORING
 from updater.database.copies import read_revision
-from updater.database.schema import head_revision
-from updater.errors import ConfigurationError, Conflict, DigestMismatch, NotFound
+from updater.database.revisions import head_revision
+from updater.errors import Conflict, DigestMismatch, NotFound
 
-RESTORING = "restoring"
 # Files that an empty data folder may hold.
 _FURNITURE = frozenset({"lock", ".gitignore", "control.sock", "workers.lock", "lost+found"})
 _BATCH_BYTES = 1 << 20
-
-
-def require_whole(root: Path) -> None:
-    """Refuse a data folder with an unfinished restore. Raises ConfigurationError."""
-    if (root / RESTORING).exists():
-        raise ConfigurationError(f"storage.root: a restore into {root} was not finished; run it again")
 
 
 async def restore_backup(folder: Path, root: Path, target: BlobStore) -> AsyncIterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""The `updater` command: a group whose commands are imported when they are called, and not before.
+"""The `updater` command: a group that imports a command when it is called, and not before.
 
 `updater --help` and `updater serve` thus pay for nothing that another command needs. To add a command, add
 one line to `COMMANDS`.
@@ -15,7 +15,7 @@ from updater import __version__
 from updater.cli.exits import as_help
 
 
-class Target(NamedTuple):
+class Entry(NamedTuple):
     """Where a command is, and its line in `updater --help`."""
 
     place: str  # "module:attribute"
@@ -23,25 +23,25 @@ class Target(NamedTuple):
 
 
 COMMANDS = {
-    "serve": Target("updater.cli.serve:serve", "Run the service until SIGTERM or Ctrl-C."),
-    "restart": Target("updater.cli.serve:restart", "Exchange the workers of a service, losing no request."),
-    "publish": Target("updater.cli.publish:publish", "Upload a file as one build of a release."),
-    "check": Target("updater.cli.check:check", "Ask whether there is a newer release."),
-    "fetch": Target("updater.cli.fetch:fetch", "Download a release: resumes, verifies."),
-    "report": Target("updater.cli.report:report", "Tell how an installation went."),
-    "app": Target("updater.cli.app:app", "List, show, create, update, delete applications."),
-    "release": Target("updater.cli.release:release", "List, register, delete releases."),
-    "figures": Target("updater.cli.figures:figures", "Show adoption, failures, downloads and countries."),
-    "key": Target("updater.cli.key:key", "Make, list and revoke API keys."),
-    "user": Target("updater.cli.user:user", "Add, list and disable people who sign in."),
-    "deployment": Target("updater.cli.deployment:deployment", "Update the checkouts this server looks after."),
-    "verify": Target("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),
-    "retain": Target("updater.cli.storage:retain", "Remove releases that the settings do not keep."),
-    "backup": Target("updater.cli.backup:backup", "Back everything up into a folder."),
-    "restore": Target("updater.cli.backup:restore", "Restore a backup into an empty data folder."),
-    "migrate-blobs": Target("updater.cli.storage:migrate_blobs", "Copy stored files to another store, verified."),
-    "migrate-database": Target("updater.cli.database:migrate_database", "Copy the embedded database into PostgreSQL."),
-    "collect": Target("updater.cli.storage:collect", "Remove stored files that no build uses."),
+    "serve": Entry("updater.cli.serve:serve", "Run the service until SIGTERM or Ctrl-C."),
+    "restart": Entry("updater.cli.serve:restart", "Exchange the workers of a service, losing no request."),
+    "publish": Entry("updater.cli.publish:publish", "Upload a file as one build of a release."),
+    "check": Entry("updater.cli.check:check", "Ask whether there is a newer release."),
+    "fetch": Entry("updater.cli.fetch:fetch", "Download a release: resumes, verifies."),
+    "report": Entry("updater.cli.report:report", "Tell how an installation went."),
+    "app": Entry("updater.cli.app:app", "List, show, create, update, delete applications."),
+    "release": Entry("updater.cli.release:release", "List, register, delete releases."),
+    "figures": Entry("updater.cli.figures:figures", "Show adoption, failures, downloads and countries."),
+    "key": Entry("updater.cli.key:key", "Make, list and revoke API keys."),
+    "user": Entry("updater.cli.user:user", "Add, list and disable people who sign in."),
+    "deployment": Entry("updater.cli.deployment:deployment", "Update the checkouts this server looks after."),
+    "verify": Entry("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),
+    "retain": Entry("updater.cli.storage:retain", "Remove releases that the settings do not keep."),
+    "backup": Entry("updater.cli.backup:backup", "Back everything up into a folder."),
+    "restore": Entry("updater.cli.backup:restore", "Restore a backup into an empty data folder."),
+    "migrate-blobs": Entry("updater.cli.storage:migrate_blobs", "Copy stored files to another store, verified."),
+    "migrate-database": Entry("updater.cli.database:migrate_database", "Copy the embedded database into PostgreSQL."),
+    "collect": Entry("updater.cli.storage:collect", "Remove stored files that no build uses."),
 }
 
 
@@ -53,7 +53,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command.
+
+        Returns:
+            None when the table has no command of this name.
+        """
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].place.partition(":")
@@ -61,9 +65,9 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
+        """Write the list of commands in the order of the table, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, target.summary) for name, target in COMMANDS.items()])
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
 
 @click.group(cls=LazyGroup, epilog=as_help(), context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,11 +11,8 @@ from updater.cli.output import print_table
 from updater.cli.remote import JsonObject, Remote, remote_options
 from updater.client import (
     PLATFORMS,
-    Application,
     ApplicationChanges,
     NewApplication,
-    Page,
-    Registered,
     UpdateClient,
 )
 
@@ -35,12 +32,14 @@ def app() -> None:
 @click.option("--offset", type=click.IntRange(0), default=0, show_default=True)
 @remote_options
 def list_applications(remote: Remote, limit: int, offset: int) -> None:
-    """List applications. Needs a key that may read."""
+    """List applications. Needs a key that may read.
 
-    async def work(client: UpdateClient) -> Page[Application]:
-        return await client.list_applications(limit, offset)
+    \f
+    Raises:
+        ClickException: with status 4 without such a key.
+    """
 
-    page = remote.run(work)
+    page = remote.run(lambda client: client.list_applications(limit, offset))
     if remote.as_json:
         remote.show(page, [])
         return
@@ -52,12 +51,14 @@ def list_applications(remote: Remote, limit: int, offset: int) -> None:
 @click.argument("app_id")
 @remote_options
 def show_application(remote: Remote, app_id: str) -> None:
-    """Show one application with its configuration and figures."""
+    """Show one application with its configuration and figures.
 
-    async def work(client: UpdateClient) -> Application:
-        return await client.get_application(app_id)
+    \f
+    Raises:
+        ClickException: with status 5 when there is no such application, 4 without a key that may read.
+    """
 
-    found = remote.run(work)
+    found = remote.run(lambda client: client.get_application(app_id))
     rows: list[tuple[str, Any]] = [
         ("id", found.id),
         ("name", found.name),
@@ -86,13 +87,14 @@ def create_application(
     platforms: tuple[str, ...],
     config: dict[str, Any] | None,
 ) -> None:
-    """Create an application, for all platforms unless some are named."""
+    """Create an application, for all platforms unless some are named.
+
+    \f
+    Raises:
+        ClickException: with status 6 when the id is taken, 4 without a key that may write.
+    """
     new = NewApplication(app_id, name or app_id, description, platforms or PLATFORMS, config or {})
-
-    async def work(client: UpdateClient) -> Registered:
-        return await client.create_application(new)
-
-    created = remote.run(work)
+    created = remote.run(lambda client: client.create_application(new))
     remote.show(created, [("created", created.id)])
 
 
@@ -104,7 +106,12 @@ def create_application(
 @_config
 @remote_options
 def update_application(remote: Remote, app_id: str, platforms: tuple[str, ...], **changes: Any) -> None:
-    """Change what is given, leave the rest. Needs an admin key."""
+    """Change what is given, leave the rest. Needs an admin key.
+
+    \f
+    Raises:
+        UsageError: nothing to change is given. ClickException: with status 5 when there is no such application.
+    """
     wanted = ApplicationChanges(platforms=platforms or None, **changes)
     if wanted == ApplicationChanges():
         raise click.UsageError("nothing to change")
@@ -116,7 +123,12 @@ def update_application(remote: Remote, app_id: str, platforms: tuple[str, ...], 
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @remote_options
 def delete_application(remote: Remote, app_id: str, yes: bool) -> None:
-    """Delete an application with all its releases. Needs an admin key."""
+    """Delete an application with all its releases. Needs an admin key.
+
+    \f
+    Raises:
+        Abort: the answer was no. ClickException: with status 5 when there is no such application.
+    """
     if not yes:
         click.confirm(f"Delete {app_id} and all its releases?", abort=True, err=True)
     _do(remote, "deleted", app_id, lambda client: client.delete_application(app_id))

@@ -24,6 +24,11 @@ def backup(folder: Path, as_json: bool, config: Path | None) -> None:
 
     Works while the service runs, and writes as its user. Only files that FOLDER does not hold yet are copied. Ends
     with status 9 when stored files are damaged or gone; all others are backed up then.
+
+    \f
+    Raises:
+        ClickException: settings or data folder cannot be used.
+        SystemExit: with status 9 as above, or that of the failure.
     """
     with counting_bar("backing up") as on_progress:
         outcome = operate(config, "backup", on_progress=on_progress, folder=str(folder.absolute()))
@@ -45,10 +50,15 @@ def restore(folder: Path, as_json: bool, config: Path | None) -> None:
     """Restore a backup into an empty data folder.
 
     Everything is verified on the way. After an interruption run it again; the service refuses to start in between.
+
+    \f
+    Raises:
+        ClickException: settings or data folder cannot be used.
+        SystemExit: with status 9 when the backup lacks files, or that of the failure.
     """
     from updater.backups.manifest import get_manifest
     from updater.errors import ConfigurationError, Failure
-    from updater.web.server.control import describe_failure
+    from updater.operations.events import describe_failure
 
     try:
         with counting_bar("restoring") as on_progress:

@@ -24,6 +24,10 @@ def migrate_database(as_json: bool, config: Path | None) -> None:
     Stop the service and set storage.database_url first: everything in storage.root/updater.db goes there, into an
     empty database. It is there as a whole or not at all, so after an interruption run it again. Stored files, keys and
     sessions stay as they are, and the old file stays where it is.
+
+    \f
+    Raises:
+        ClickException: settings or data folder cannot be used. SystemExit: with the status of the failure.
     """
     with counting_bar("copying rows") as on_progress:
         outcome = run_events(_move(config), on_progress)
@@ -37,11 +41,12 @@ def migrate_database(as_json: bool, config: Path | None) -> None:
 
 async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
     from updater.config import load
+    from updater.database.embedded import FILE_NAME
     from updater.database.moving import move_rows
-    from updater.database.opening import FILE_NAME, open_database
+    from updater.database.opening import open_database
     from updater.errors import ConfigurationError, NotFound
+    from updater.operations.events import describe_failure
     from updater.processes.folder import hold_folder
-    from updater.web.server.control import describe_failure
 
     try:
         storage = load(config).storage

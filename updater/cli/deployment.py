@@ -32,7 +32,12 @@ def deployment() -> None:
 @_json
 @config_option
 def check(deployment_id: str | None, as_json: bool, config: Path | None) -> None:
-    """Ask the remote for newer commits. Ends with status 3 when there are none."""
+    """Ask the remote for newer commits. Ends with status 3 when there are none.
+
+    \f
+    Raises:
+        SystemExit: with status 3 as above, 5 when there is no such deployment, 8 when git does not answer.
+    """
     found = operate(config, "deployment.check", deployment=deployment_id)
     if as_json:
         print_json(found)
@@ -55,7 +60,13 @@ def check(deployment_id: str | None, as_json: bool, config: Path | None) -> None
 @_json
 @config_option
 def apply(deployment_id: str | None, update: int | None, background: bool, as_json: bool, config: Path | None) -> None:
-    """Bring a deployment to the newest version, and back when that fails. Ends with status 1 when it failed."""
+    """Bring a deployment to the newest version, and back when that fails. Ends with status 1 when it failed.
+
+    \f
+    Raises:
+        ClickException: the run was interrupted.
+        SystemExit: with status 1 as above, 6 when a run or other work is going on, 5 when there is no such update.
+    """
     started = operate(config, "deployment.apply", deployment=deployment_id, update=update)
     _watch(started, background=background, as_json=as_json)
 
@@ -69,7 +80,13 @@ def apply(deployment_id: str | None, update: int | None, background: bool, as_js
 def rollback(
     deployment_id: str | None, update: int | None, background: bool, as_json: bool, config: Path | None
 ) -> None:
-    """Take the newest applied update back."""
+    """Take the newest applied update back.
+
+    \f
+    Raises:
+        ClickException: the run was interrupted.
+        SystemExit: with status 1 when it failed, 6 when nothing can be taken back, 5 when there is no such update.
+    """
     started = operate(config, "deployment.rollback", deployment=deployment_id, update=update)
     _watch(started, background=background, as_json=as_json)
 
@@ -81,7 +98,12 @@ def rollback(
 @_json
 @config_option
 def log(deployment_id: str | None, level: str | None, limit: int, as_json: bool, config: Path | None) -> None:
-    """Show the newest lines of the log, over all runs."""
+    """Show the newest lines of the log, over all runs.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when there is no such deployment.
+    """
     found = operate(config, "deployment.log", deployment=deployment_id, level=level, limit=limit)
     if as_json:
         print_json(found)
@@ -100,7 +122,12 @@ def log(deployment_id: str | None, level: str | None, limit: int, as_json: bool,
 @_json
 @config_option
 def announce(deployment_id: str, as_json: bool, config: Path | None, **given: Any) -> None:
-    """Record an update of deployment ID; print its new id."""
+    """Record an update of deployment ID; print its new id.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when there is no such deployment, 7 for a wrong value, 6 when it is recorded.
+    """
     made = operate(config, "deployment.announce", deployment=deployment_id, **given)
     if as_json:
         print_json(made)
@@ -131,7 +158,7 @@ async def _follow(path: Path, *, quiet: bool) -> dict[str, Any] | None:
     from updater.deployments.journal import RunFolder, follow
 
     folder, number, idle_s = RunFolder(path), 0, 0.0
-    # Between the end of one process and the start of the next, nobody carries the run out: that is not the end.
+    # Between the end of one process and the start of the next, no process carries the run out; it is not at its end.
     while idle_s < _PATIENCE_S:
         async for event in follow(folder, number):
             number, idle_s = event.number, 0.0

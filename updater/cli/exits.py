@@ -39,6 +39,6 @@ MEANINGS = {
 
 
 def as_help() -> str:
-    """Lay the table out as the last part of `updater --help`."""
+    """Return the table as the last part of `updater --help`, in the order of the numbers."""
     rows = (f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
     return "\n".join(("\b", "Exit status:", *rows))

@@ -9,7 +9,6 @@ import click
 
 from updater.cli.output import print_rows, print_table
 from updater.cli.remote import Remote, remote_options
-from updater.client import UpdateClient
 
 _MIB = 1 << 20
 
@@ -21,12 +20,14 @@ _MIB = 1 << 20
 @click.option("--bucket", type=click.Choice(("hour", "day")), default="day", show_default=True)
 @remote_options
 def figures(remote: Remote, app_id: str, first: str | None, last: str | None, bucket: str) -> None:
-    """Show adoption, failures, downloads and countries. Needs a key that may read."""
+    """Show adoption, failures, downloads and countries. Needs a key that may read.
 
-    async def work(client: UpdateClient) -> Mapping[str, Any]:
-        return await client.get_figures(app_id, first=first, last=last, bucket=bucket)
+    \f
+    Raises:
+        ClickException: with status 7 for a window that does not fit, 5 when there is no such application.
+    """
 
-    found = remote.run(work)
+    found = remote.run(lambda client: client.get_figures(app_id, first=first, last=last, bucket=bucket))
     if remote.as_json:
         remote.show(found, [])
     else:

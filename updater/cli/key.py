@@ -25,7 +25,12 @@ def key() -> None:
 def create(
     name: str, level: str, application: str | None, expires_days: float | None, as_json: bool, config: Path | None
 ) -> None:
-    """Make a key for NAME and print it, this once."""
+    """Make a key for NAME and print it, this once.
+
+    \f
+    Raises:
+        SystemExit: with status 7 when a value does not fit.
+    """
     made = operate(config, "key.create", name=name, level=level, application=application, expires_days=expires_days)
     if as_json:
         print_json(made)
@@ -38,7 +43,13 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
 def list_keys(as_json: bool, config: Path | None) -> None:
-    """List all keys, revoked ones too, without their texts."""
+    """List all keys, revoked ones too, without their texts.
+
+    \f
+    Raises:
+        ClickException: settings or data folder cannot be used.
+        SystemExit: with status 8 when the database does not answer.
+    """
     found = operate(config, "key.list")
     if as_json:
         print_json(found)
@@ -51,6 +62,11 @@ def list_keys(as_json: bool, config: Path | None) -> None:
 @click.argument("key_id", type=int)
 @config_option
 def revoke(key_id: int, config: Path | None) -> None:
-    """Revoke the key with id KEY_ID, at once."""
+    """Revoke the key with id KEY_ID, at once.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when no usable key has this id.
+    """
     operate(config, "key.revoke", key_id=key_id)
     click.echo(f"key {key_id} is revoked")

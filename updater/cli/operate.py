@@ -1,23 +1,25 @@
 """Run an operation of `updater.operations`: here when the data folder is free, else in the running service.
 
-An embedded database has one writing process. Whoever runs these commands needs the rights of the data folder's
-owner, nothing else: no key is asked.
+An embedded database has one writing process. These commands need the rights of the data folder's owner and no key.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from updater.cli.exits import Exit
 from updater.errors import ConfigurationError, Failure
+
+if TYPE_CHECKING:
+    from updater.operations import Scope
+    from updater.settings import Settings
 
 config_option = click.option(
     "--config",
@@ -26,7 +28,7 @@ config_option = click.option(
     help="The settings file (also UPDATER_CONFIG); defaults hold without one.",
 )
 Event = dict[str, Any]
-_ENDED = "the service ended before it answered; run the command again when it is back"
+OnProgress = Callable[[Event], None]
 _EXITS = {
     "Invalid": Exit.INVALID,
     "NotFound": Exit.NOT_FOUND,
@@ -36,92 +38,109 @@ _EXITS = {
 }
 
 
-def operate(
-    config: Path | None, operation: str, *, on_progress: Callable[[Event], None] | None = None, **arguments: Any
-) -> Any:
-    """Run one operation and return its result; failures end the command with one line."""
+def operate(config: Path | None, operation: str, *, on_progress: OnProgress | None = None, **arguments: Any) -> Any:
+    """Run one operation and return its result. Arguments that are None are left out.
+
+    `on_progress` gets every event before the result.
+
+    Raises:
+        ClickException: the settings or the data folder cannot be used, or the service ended before it answered.
+        SystemExit: the operation failed; its message is printed, and the status tells the kind of failure.
+    """
+    from updater.config import load
+    from updater.processes.folder import FolderInUse, claim_folder
+
+    tell = on_progress or (lambda _: None)
+    given = {name: value for name, value in arguments.items() if value is not None}
     try:
-        return asyncio.run(_operate(config, operation, arguments, on_progress or (lambda _: None)))
+        settings = load(config)
+        try:
+            with claim_folder(settings.storage):
+                return run_events(_run_here(settings, operation, given), tell)
+        except FolderInUse:
+            from updater.cli.control import ask_service
+
+            return _result_of(ask_service(Path(settings.storage.root), operation, given), tell)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _operate(
-    config: Path | None, operation: str, arguments: dict[str, Any], on_progress: Callable[[Event], None]
-) -> Any:
-    from updater.config import load
-    from updater.processes.folder import FolderInUse, claim_folder
+def run_events(events: AsyncGenerator[Event], on_progress: OnProgress) -> Any:
+    """Go through events of this process and return the result.
 
-    settings = load(config)
-    root = Path(settings.storage.root)
-    given = {name: value for name, value in arguments.items() if value is not None}
-    try:
-        with claim_folder(settings.storage):
-            return await _result(_run_here(settings, operation, given), on_progress)
-    except FolderInUse:
-        return await _result(_run_there(root, operation, given), on_progress)
+    Raises:
+        SystemExit: the last event is a failure; it is printed, and the status tells its kind.
+    """
+    return asyncio.run(_run(events, on_progress))
 
 
-def run_events(events: AsyncGenerator[Event], on_progress: Callable[[Event], None]) -> Any:
-    """Go through events to the result; a failure ends the command with one line."""
-    return asyncio.run(_result(events, on_progress))
-
-
-async def _result(events: AsyncGenerator[Event], on_progress: Callable[[Event], None]) -> Any:
+async def _run(events: AsyncGenerator[Event], on_progress: OnProgress) -> Any:
     # Closed here, in this task: left to the end of the loop, what the generator holds open would be torn down at once.
     async with aclosing(events):
         async for event in events:
-            if "result" in event:
+            if _is_last(event):
                 return event["result"]
-            if "failure" in event:
-                fail(event)
             on_progress(event)
-    raise click.ClickException(_ENDED)
+    raise click.ClickException("the operation ended without a result")
 
 
-async def _run_here(settings: Any, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
+def _result_of(events: Iterable[Event], on_progress: OnProgress) -> Any:
+    from updater.cli.control import ENDED
+
+    for event in events:
+        if _is_last(event):
+            return event["result"]
+        on_progress(event)
+    raise click.ClickException(ENDED)
+
+
+def _is_last(event: Event) -> bool:
+    """Tell whether an event is the result; end the command when it is a failure."""
+    if "failure" in event:
+        fail(event)
+    return "result" in event
+
+
+async def _run_here(settings: Settings, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
+    from updater.audit.operators import operator
+    from updater.operations import OPERATIONS
+    from updater.operations.events import describe_failure
+
+    wanted = OPERATIONS[operation]
+    try:
+        async with _open(settings, wanted.scope) as services:
+            async for event in wanted(services, operator(os.getuid()), **arguments):
+                yield event
+    except Failure as failure:
+        yield describe_failure(failure)
+
+
+@asynccontextmanager
+async def _open(settings: Settings, scope: Scope) -> AsyncIterator[Any]:
+    """Open the services of a scope and import no others."""
+    from updater.access.opening import open_access, open_access_lists
+    from updater.backups.marker import require_whole
+    from updater.operations import Scope
+
+    if scope is not Scope.ALL:
+        require_whole(Path(settings.storage.root))
+        async with (open_access_lists if scope is Scope.LISTS else open_access)(settings) as services:
+            yield services
+        return
     from updater.composition import open_services
     from updater.logs import warnings_beside
-    from updater.operations import OPERATIONS, operator
-    from updater.web.server.control import describe_failure
 
     with warnings_beside():
-        try:
-            async with open_services(settings) as services:
-                async for event in OPERATIONS[operation](services, operator(os.getuid()), **arguments):
-                    yield event
-        except Failure as failure:
-            yield describe_failure(failure)
-
-
-async def _run_there(root: Path, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
-    import aiohttp
-
-    from updater.processes.folder import CONTROL_SOCKET, short_path
-
-    timeout = aiohttp.ClientTimeout(total=None)
-    try:
-        with short_path(root / CONTROL_SOCKET) as path:
-            connector = aiohttp.UnixConnector(path=path)
-            async with (
-                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-                session.post(f"http://service/{operation}", json=arguments) as response,
-            ):
-                async for line in response.content:
-                    event = json.loads(line)
-                    if event.get("failure") == "Unavailable":
-                        event["message"] += "; the service's log says more"
-                    yield event
-    except aiohttp.ClientPayloadError:
-        raise click.ClickException(_ENDED) from None
-    except aiohttp.ClientConnectionError:
-        raise click.ClickException(
-            f"{root} is in use, but its process does not answer on {CONTROL_SOCKET}; is it starting or stopping?"
-        ) from None
+        async with open_services(settings) as services:
+            yield services
 
 
 def fail(event: Event) -> NoReturn:
-    """End the command with a failure's lines and its exit status."""
+    """End the command with the lines of a failure.
+
+    Raises:
+        SystemExit: always; the status tells the kind of failure.
+    """
     lines = [event["message"], *(f"  {field}: {text}" for field, text in event.get("fields", {}).items())]
     click.echo("Error: " + "\n".join(lines), err=True)
     raise SystemExit(_EXITS.get(event["failure"], Exit.FAILURE))

@@ -9,16 +9,20 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from updater.client import Machine, Progress
+if TYPE_CHECKING:
+    from updater.client import Progress
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Progress | None]:
-    """Show a bar on stderr while a transfer runs; None where stderr is no terminal."""
+    """Show a bar of bytes on stderr while a transfer runs.
+
+    Gives the function that moves the bar; None when stderr is no terminal.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -40,7 +44,7 @@ def progress_bar(label: str) -> Iterator[Progress | None]:
 
 
 def print_rows(rows: Sequence[tuple[str, Any]]) -> None:
-    """Print one thing: a name and its text on each row, further lines of a text below its first."""
+    """Print one thing in the order of `rows`: a name and its text, further lines of a text below its first."""
     width = max((len(name) for name, _ in rows), default=0)
     for name, content in rows:
         for number, line in enumerate(_in_words(content).splitlines()):
@@ -48,7 +52,7 @@ def print_rows(rows: Sequence[tuple[str, Any]]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a list in columns, as wide as they are unless a terminal limits them."""
+    """Print a list in columns, in the order of `rows`; a terminal limits their width."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -67,14 +71,15 @@ def printable(text: str) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """Transition a client's value into what JSON can say; a machine becomes two fields."""
-    if isinstance(value, Machine):
-        return {"platform": value.platform, "architecture": value.architecture}
+    """Return a client's value as what JSON can say.
+
+    Times are texts in UTC, paths are texts, and a target is two fields of its build. Fields keep their order.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         plain: dict[str, Any] = {}
         for field in fields(value):
             content = as_plain(getattr(value, field.name))
-            plain |= content if field.name == "machine" else {field.name: content}
+            plain |= content if field.name == "target" else {field.name: content}
         return plain
     if isinstance(value, dict):
         return {name: as_plain(content) for name, content in value.items()}
@@ -98,5 +103,5 @@ def _in_words(value: Any) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print one document, indented, with whatever the client's values say."""
+    """Print one JSON document, indented, with the keys in the order of the fields."""
     click.echo(json.dumps(as_plain(value), indent=2, ensure_ascii=False))

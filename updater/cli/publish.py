@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from updater.cli.output import progress_bar
-from updater.cli.remote import JsonObject, Remote, machine_options, remote_options
-from updater.client import Machine, NewApplication, NewBuild, PublishedBuild, UpdateClient
+from updater.cli.remote import JsonObject, Remote, remote_options, target_options
+from updater.client import NewApplication, NewBuild, PublishedBuild, Target, UpdateClient
 
 
 @click.command(short_help="Upload a file as one build of a release.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--app", "app_id", required=True, help="Application id.")
 @click.option("--version", required=True, help="Version of the release.")
-@machine_options(required=True)
+@target_options(required=True)
 @click.option("--notes", help="Release notes.")
 @click.option("--notes-file", type=click.File("rb"), help="Release notes from a UTF-8 file, - for stdin.")
 @click.option("--required", is_flag=True, help="Clients must take this release.")
@@ -36,21 +36,26 @@ def publish(
 
     The SHA-256 is computed here first and verified by the server. A repeated attempt whose first answer was
     lost counts as success when the server holds the same bytes.
+
+    \f
+    Raises:
+        UsageError: --name without --create, or both kinds of notes.
+        ClickException: with status 6 when the build exists, 10 when FILE cannot be read or changed meanwhile.
     """
     if name is not None and not create:
         raise click.UsageError("--name goes with --create")
     new_build = _build(**build)
     application = NewApplication(app_id, name or app_id) if create else None
 
-    async def work(client: UpdateClient) -> PublishedBuild:
+    async def _work(client: UpdateClient) -> PublishedBuild:
         with progress_bar(new_build.path.name) as progress:
             return await client.publish(app_id, new_build, create=application, progress=progress)
 
-    published = remote.run(work)
+    published = remote.run(_work)
     remote.show(
         published,
         [
-            ("published", f"{app_id} {published.version} {published.machine}"),
+            ("published", f"{app_id} {published.version} {published.target}"),
             ("bytes", published.file_size_bytes),
             (published.checksum_type, published.checksum),
             ("download", published.download_url),
@@ -62,7 +67,7 @@ def _build(
     *,
     file: Path,
     version: str,
-    machine: Machine,
+    target: Target,
     notes: str | None,
     notes_file: Any,
     required: bool,
@@ -76,4 +81,4 @@ def _build(
             notes = notes_file.read().decode("utf-8-sig")
         except UnicodeDecodeError:
             raise click.UsageError("the notes file is not UTF-8") from None
-    return NewBuild(file, version, machine, notes or "", required, minimum_version, metadata)
+    return NewBuild(file, version, target, notes or "", required, minimum_version, metadata)

@@ -7,17 +7,13 @@ from typing import Any
 import click
 
 from updater.cli.output import as_plain, print_table
-from updater.cli.remote import JsonObject, Remote, machine_options, remote_options
+from updater.cli.remote import JsonObject, Remote, remote_options, target_options
 from updater.client import (
     ARCHITECTURES,
     PLATFORMS,
+    BuildQuery,
     ExternalBuild,
-    Machine,
-    Page,
-    Registered,
-    Release,
-    ReleaseQuery,
-    UpdateClient,
+    Target,
 )
 
 SORT_FIELDS = ("version", "release_date", "platform", "architecture", "created_at")
@@ -40,23 +36,25 @@ def release() -> None:
 @click.option("--sort-order", type=click.Choice(("asc", "desc")), default="desc", show_default=True)
 @remote_options
 def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
-    """List releases. Needs a key that may read."""
+    """List releases. Needs a key that may read.
 
-    async def work(client: UpdateClient) -> Page[Release]:
-        return await client.list_releases(app_id, ReleaseQuery(**filters))
+    \f
+    Raises:
+        ClickException: with status 5 when there is no such application, 4 without such a key.
+    """
 
-    page = remote.run(work)
+    page = remote.run(lambda client: client.list_releases(app_id, BuildQuery(**filters)))
     if remote.as_json:
         remote.show(page, [])
         return
-    rows = [(r.version, r.machine, r.release_date, r.required, r.file_size_bytes, r.download_url) for r in page.items]
-    print_table(("version", "machine", "released", "required", "bytes", "download"), rows)
+    rows = [(r.version, r.target, r.release_date, r.required, r.file_size_bytes, r.download_url) for r in page.items]
+    print_table(("version", "target", "released", "required", "bytes", "download"), rows)
 
 
 @release.command("register")
 @click.option("--app", "app_id", required=True, help="Application id.")
 @click.option("--version", required=True, help="Version of the release.")
-@machine_options(required=True)
+@target_options(required=True)
 @click.option("--url", "download_url", required=True, help="Where the file lies.")
 @click.option("--checksum", required=True, help="The file's checksum in hex.")
 @click.option(
@@ -72,32 +70,34 @@ def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
 @click.option("--metadata", type=JsonObject(), default="{}", help="A JSON object to keep with the build.")
 @remote_options
 def register_release(remote: Remote, app_id: str, **build: Any) -> None:
-    """Announce a build whose file lies on another host."""
+    """Announce a build whose file lies on another host.
+
+    \f
+    Raises:
+        ClickException: with status 6 when the build exists, 7 for a value that does not fit.
+    """
     external = ExternalBuild(**build)
-
-    async def work(client: UpdateClient) -> Registered:
-        return await client.register(app_id, external)
-
-    receipt = remote.run(work)
-    what = f"{app_id} {external.version} {external.machine}"
+    receipt = remote.run(lambda client: client.register(app_id, external))
+    what = f"{app_id} {external.version} {external.target}"
     remote.show(receipt, [("registered", what), ("id", receipt.id)])
 
 
 @release.command("delete")
 @click.option("--app", "app_id", required=True, help="Application id.")
 @click.option("--version", required=True, help="Version of the release.")
-@machine_options(required=True)
+@target_options(required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @remote_options
-def delete_release(remote: Remote, app_id: str, version: str, machine: Machine, yes: bool) -> None:
-    """Delete one build. Needs an admin key."""
-    what = f"{app_id} {version} {machine}"
+def delete_release(remote: Remote, app_id: str, version: str, target: Target, yes: bool) -> None:
+    """Delete one build. Needs an admin key.
+
+    \f
+    Raises:
+        Abort: the answer was no. ClickException: with status 5 when there is no such build, 4 without such a key.
+    """
+    what = f"{app_id} {version} {target}"
     if not yes:
         click.confirm(f"Delete {what}?", abort=True, err=True)
-
-    async def work(client: UpdateClient) -> None:
-        await client.delete_release(app_id, version, machine)
-
-    remote.run(work)
-    document = {"application": app_id, "version": version, **as_plain(machine), "deleted": True}
+    remote.run(lambda client: client.delete_release(app_id, version, target))
+    document = {"application": app_id, "version": version, **as_plain(target), "deleted": True}
     remote.show(document, [("deleted", what)])

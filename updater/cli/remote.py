@@ -37,8 +37,8 @@ from updater.client import (
     ARCHITECTURES,
     PLATFORMS,
     DigestMismatch,
-    Machine,
     RetryPolicy,
+    Target,
     Unreachable,
     UpdateClient,
     UpdateError,
@@ -67,7 +67,7 @@ _EXIT_OF_CODE = {
 
 @dataclass(frozen=True)
 class Remote:
-    """Where to call, as whom, how patiently, and how to print the result."""
+    """The server to call, the key, the number of retries, and how to print the result."""
 
     server: str
     key: str | None
@@ -75,7 +75,11 @@ class Remote:
     as_json: bool
 
     def run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
-        """Do some work with a client. Every expected failure ends the command with its exit status."""
+        """Do some work with a client. Every expected failure ends the command with its exit status.
+
+        Raises:
+            ClickException: the call failed; its status is that of `exit_of`, 10 for a local file, or 130 after Ctrl-C.
+        """
         try:
             return asyncio.run(self._run(work))
         except UpdateError as error:
@@ -97,7 +101,10 @@ class Remote:
         raise _Failure(message, code, document)
 
     def show(self, value: Any, rows: Sequence[tuple[str, Any]]) -> None:
-        """Print one result: `value` as JSON, or `rows` of name and text."""
+        """Print one result: `value` as JSON with --json, else `rows` of name and text in their order.
+
+        Rows whose text is None or empty are left out.
+        """
         if self.as_json:
             print_json(value)
         else:
@@ -113,13 +120,18 @@ class _Failure(click.ClickException):
         self._document = document
 
     def show(self, file: Any = None) -> None:
+        """Print the document on stdout, if there is one, and the line on stderr, in this order."""
         if self._document is not None:
             print_json(self._document)
         click.echo(f"Error: {printable(self.message)}", err=True)
 
 
 def exit_of(error: UpdateError) -> Exit:
-    """Choose the exit status for a failed call."""
+    """Choose the exit status of a failed call: by its kind, its HTTP status, or its code, in this order.
+
+    Returns:
+        `Exit.FAILURE` for what none of the tables knows.
+    """
     if isinstance(error, DigestMismatch):
         return Exit.DIGEST_MISMATCH
     if isinstance(error, Unreachable):
@@ -130,7 +142,11 @@ def exit_of(error: UpdateError) -> Exit:
 
 
 def remote_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --server, --key, --retries and --json; the command gets them as `remote`."""
+    """Add --server, --key, --retries and --json; the command gets them as `remote`.
+
+    Args:
+        command: a function that takes `remote`, and no parameter of these names.
+    """
 
     @click.option(
         "--server",
@@ -155,28 +171,32 @@ def remote_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
     @functools.wraps(command)
-    def with_remote(*args: Any, server: str, key: str | None, retries: int, as_json: bool, **rest: Any) -> None:
+    def _with_remote(*args: Any, server: str, key: str | None, retries: int, as_json: bool, **rest: Any) -> None:
         command(*args, remote=Remote(server, key or None, retries, as_json), **rest)  # fmt: skip
 
-    return with_remote
+    return _with_remote
 
 
-def machine_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add --platform and --arch; the command gets `machine`. Not required: this machine."""
+def target_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --platform and --arch; the command gets them as `target`.
+
+    Args:
+        required: whether both must be given; else what is left out is that of this machine.
+    """
     here = "" if required else "  [default: this machine's]"
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+    def _decorate(command: Callable[..., None]) -> Callable[..., None]:
         @click.option("--platform", type=click.Choice(PLATFORMS), required=required, help=f"System.{here}")
         @click.option("--arch", type=click.Choice(ARCHITECTURES), required=required, help=f"Processor.{here}")
         @functools.wraps(command)
-        def with_machine(*args: Any, platform: str | None, arch: str | None, **rest: Any) -> None:
-            this = Machine.this()
-            machine = Machine(platform or this.platform, arch or this.architecture)
-            command(*args, machine=machine, **rest)
+        def _with_target(*args: Any, platform: str | None, arch: str | None, **rest: Any) -> None:
+            this = Target.this()
+            target = Target(platform or this.platform, arch or this.architecture)
+            command(*args, target=target, **rest)
 
-        return with_machine
+        return _with_target
 
-    return decorate
+    return _decorate
 
 
 class JsonObject(click.ParamType[dict[str, Any]]):
@@ -185,7 +205,11 @@ class JsonObject(click.ParamType[dict[str, Any]]):
     name = "json"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """Parse the text; anything but an object is a usage error."""
+        """Parse the text; anything but an object is a usage error.
+
+        Raises:
+            UsageError: the text is not JSON, or not an object.
+        """
         if isinstance(value, dict):
             return value
         try:

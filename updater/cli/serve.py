@@ -21,6 +21,11 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
 
     Without a configuration file it keeps everything in ./storage, listens on 127.0.0.1:8080 and prints an admin
     key on its first start. SIGHUP reads keys and limits again; with several workers it is a rolling restart.
+
+    \f
+    Raises:
+        ClickException: the service cannot start with these settings.
+        SystemExit: a worker cannot, and has told its parent.
     """
     from updater.config import load
     from updater.errors import ConfigurationError, Failure
@@ -51,6 +56,10 @@ def restart(config: Path | None) -> None:
     """Exchange the workers of a service, losing no request.
 
     One by one: a new worker answers before the one it replaces retires.
+
+    \f
+    Raises:
+        ClickException: the settings cannot be used, or no workers answer.
     """
     from updater.config import load
     from updater.errors import ConfigurationError
@@ -86,8 +95,8 @@ async def _ask(root: Path) -> AsyncGenerator[Event]:
             reader, writer = await asyncio.open_unix_connection(path)
     except OSError:
         raise click.ClickException(
-            f"no workers are at work in {root}, or not all yet; a service of one process is restarted by who started "
-            "it (systemctl restart updater; with updater.socket that refuses nobody)"
+            f"no workers are at work in {root}, or not all yet; restart a service of one process where it was started "
+            "(systemctl restart updater; with updater.socket no request is refused)"
         ) from None
     try:
         writer.write(b"restart\n")

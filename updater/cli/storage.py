@@ -1,4 +1,4 @@
-"""`updater verify` and `updater collect`: look after the stored bytes."""
+"""`updater verify`, `collect`, `retain` and `migrate-blobs`: look after stored files and releases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ CONFIGURED = "configured"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
 def verify(sample: float, as_json: bool, config: Path | None) -> None:
-    """Hash stored files again; quarantine what is wrong. Ends with status 9 when something is."""
+    """Hash stored files again; quarantine what is wrong. Ends with status 9 when something is.
+
+    \f
+    Raises:
+        SystemExit: with status 9 as above, or that of the failure.
+    """
     with counting_bar("verifying") as on_progress:
         outcome = operate(config, "verify", on_progress=on_progress, sample=sample)
     if as_json:
@@ -39,7 +44,12 @@ def verify(sample: float, as_json: bool, config: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
 def collect(grace_s: float | None, as_json: bool, config: Path | None) -> None:
-    """Remove stored files that no build uses. Safe while the service runs."""
+    """Remove stored files that no build uses. Safe while the service runs.
+
+    \f
+    Raises:
+        SystemExit: with status 8 when the database or the store does not answer.
+    """
     outcome = operate(config, "collect", grace_s=grace_s)
     if as_json:
         print_json(outcome)
@@ -56,6 +66,10 @@ def retain(dry_run: bool, as_json: bool, config: Path | None) -> None:
 
     The latest release of each platform and every stepping stone stay. The service does the same each day. Stored
     files go with the next collection.
+
+    \f
+    Raises:
+        SystemExit: with status 8 when the database does not answer.
     """
     outcome = operate(config, "retain", dry_run=dry_run)
     if as_json:
@@ -81,6 +95,11 @@ def migrate_blobs(source: str, target: str, as_json: bool, config: Path | None) 
     service runs, and to be run again after an interruption: what is there already is left alone. Then set
     storage.blob_url, restart, and run it once more for what was published in between. Ends with status 9 when a
     stored file is damaged.
+
+    \f
+    Raises:
+        ClickException: the settings cannot be used.
+        SystemExit: with status 9 as above, 7 when a store cannot be used, 8 when it does not answer.
     """
     source, target = (_resolve(each, config) for each in (source, target))
     with counting_bar("copying") as on_progress:
@@ -96,7 +115,7 @@ def migrate_blobs(source: str, target: str, as_json: bool, config: Path | None) 
 
 
 def _resolve(where: str, config: Path | None) -> str:
-    """Return a store's address as the service can use it, whose environment is another one."""
+    """Return a store's address with what this command's environment adds: the service has another environment."""
     from updater.artifacts.location import LOCAL, complete
     from updater.config import load
     from updater.errors import ConfigurationError
@@ -113,7 +132,10 @@ def _resolve(where: str, config: Path | None) -> str:
 
 @contextmanager
 def counting_bar(label: str) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Show `done` of `total` on stderr, on a terminal."""
+    """Show `done` of `total` on stderr for the block; nothing is shown when stderr is no terminal.
+
+    Gives the function to call with each event, in the order of the events.
+    """
     import sys
 
     if not sys.stderr.isatty():

@@ -27,7 +27,12 @@ def user() -> None:
 @_json_option
 @config_option
 def create(name: str, role: str, password_stdin: bool, as_json: bool, config: Path | None) -> None:
-    """Add NAME. Asks for the password."""
+    """Add NAME. Asks for the password.
+
+    \f
+    Raises:
+        Abort: no password is given. SystemExit: with status 6 when the name is taken, 7 when a value does not fit.
+    """
     made = operate(config, "user.create", name=name, role=role, password=_ask_password(password_stdin))
     _tell(made, as_json, f"{made['name']} may sign in as {role}")
 
@@ -36,7 +41,13 @@ def create(name: str, role: str, password_stdin: bool, as_json: bool, config: Pa
 @_json_option
 @config_option
 def list_users(as_json: bool, config: Path | None) -> None:
-    """List everybody, disabled people too."""
+    """List all people, disabled ones too.
+
+    \f
+    Raises:
+        ClickException: settings or data folder cannot be used.
+        SystemExit: with status 8 when the database does not answer.
+    """
     found = operate(config, "user.list")
     if as_json:
         print_json(found)
@@ -51,7 +62,12 @@ def list_users(as_json: bool, config: Path | None) -> None:
 @_json_option
 @config_option
 def password(name: str, password_stdin: bool, as_json: bool, config: Path | None) -> None:
-    """Give NAME a new password and end all their sessions."""
+    """Give NAME a new password and end all their sessions.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when there is no NAME, 7 when the password does not fit.
+    """
     changed = operate(config, "user.password", name=name, password=_ask_password(password_stdin))
     _tell(changed, as_json, f"{changed['name']} has a new password; all their sessions are over")
 
@@ -62,7 +78,12 @@ def password(name: str, password_stdin: bool, as_json: bool, config: Path | None
 @_json_option
 @config_option
 def disable(name: str, undo: bool, as_json: bool, config: Path | None) -> None:
-    """Keep NAME out, at once."""
+    """Disable NAME and end all their sessions, at once.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when there is no NAME.
+    """
     changed = operate(config, "user.disable", name=name, undo=undo)
     _tell(changed, as_json, f"{changed['name']} may sign in" if undo else f"{changed['name']} is disabled")
 
@@ -73,7 +94,12 @@ def disable(name: str, undo: bool, as_json: bool, config: Path | None) -> None:
 @_json_option
 @config_option
 def session(name: str, minutes: float, as_json: bool, config: Path | None) -> None:
-    """Open a session for NAME and print its id: the value of the cookie `sessionid`."""
+    """Open a session for NAME and print its id: the value of the cookie `sessionid`.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when there is no NAME, 6 when NAME is disabled, 7 when the minutes do not fit.
+    """
     opened = operate(config, "user.session", name=name, minutes=minutes)
     if as_json:
         print_json(opened)

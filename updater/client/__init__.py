@@ -7,10 +7,10 @@ Needs only aiohttp, and nothing else of this package.
 
     async with UpdateClient("https://updates.example.com") as client:
         result = await client.check("my-app", "2.0.0")
-        if result.release:
-            await client.fetch(result.release, Path("my-app-setup.exe"), progress=print)
+        if result.build:
+            await client.fetch(result.build, Path("my-app-setup.exe"), progress=print)
             ...  # install it
-            report = InstallReport("2.0.0", result.release.version, result.release.machine, "completed")
+            report = InstallReport("2.0.0", result.build.version, result.build.target, "completed")
             await client.report("my-app", report)
 
 Every call is repeated after failures that pass by themselves (see `RetryPolicy`), and fails for good with an
@@ -25,19 +25,19 @@ from updater.client.model import (
     PLATFORMS,
     Application,
     ApplicationChanges,
+    Build,
+    BuildQuery,
     CheckResult,
     ExternalBuild,
     FetchedFile,
     InstallReport,
-    Machine,
     NewApplication,
     NewBuild,
     Page,
     Progress,
     PublishedBuild,
     Registered,
-    Release,
-    ReleaseQuery,
+    Target,
 )
 from updater.client.retry import RetryPolicy
 
@@ -47,22 +47,22 @@ __all__ = [
     "Application",
     "ApplicationChanges",
     "BadAnswer",
+    "Build",
+    "BuildQuery",
     "CheckResult",
     "DigestMismatch",
     "ExternalBuild",
     "FetchedFile",
     "FileChanged",
     "InstallReport",
-    "Machine",
     "NewApplication",
     "NewBuild",
     "Page",
     "Progress",
     "PublishedBuild",
     "Registered",
-    "Release",
-    "ReleaseQuery",
     "RetryPolicy",
+    "Target",
     "Unreachable",
     "UpdateClient",
     "UpdateError",

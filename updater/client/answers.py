@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from updater.client.errors import BadAnswer, UpdateError
-from updater.client.model import Application, CheckResult, Machine, Page, PublishedBuild, Registered, Release
+from updater.client.model import Application, Build, CheckResult, Page, PublishedBuild, Registered, Target
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
@@ -37,11 +37,15 @@ def _size(data: Json) -> int | None:
     return _find(data, "file_size", int) or None
 
 
-def read_release(data: Json, version: str, machine: Machine) -> Release:
-    """Read the fields that check, latest and the list have in common."""
-    return Release(
+def read_build(data: Json, version: str, target: Target) -> Build:
+    """Read the fields that check, latest and the list have in common.
+
+    Raises:
+        BadAnswer: a field is missing or of another type.
+    """
+    return Build(
         version=version,
-        machine=machine,
+        target=target,
         download_url=_take(data, "download_url", str),
         checksum=_take(data, "checksum", str).strip().lower(),
         checksum_type=_take(data, "checksum_type", str).lower(),
@@ -55,30 +59,30 @@ def read_release(data: Json, version: str, machine: Machine) -> Release:
     )
 
 
-def read_latest(data: Json, machine: Machine) -> Release:
-    """Read the answer of `latest`."""
-    return read_release(data, _take(data, "version", str), machine)
+def read_latest(data: Json, target: Target) -> Build:
+    """Read the answer of `latest`. Raises BadAnswer."""
+    return read_build(data, _take(data, "version", str), target)
 
 
-def read_listed(data: Json) -> Release:
-    """Read one entry of the list of releases."""
-    return read_latest(data, Machine(_take(data, "platform", str), _take(data, "architecture", str)))
+def read_listed(data: Json) -> Build:
+    """Read one entry of the list of releases. Raises BadAnswer."""
+    return read_latest(data, Target(_take(data, "platform", str), _take(data, "architecture", str)))
 
 
-def read_check(data: Json, machine: Machine) -> CheckResult:
-    """Read the answer of `check`."""
-    release = None
+def read_check(data: Json, target: Target) -> CheckResult:
+    """Read the answer of `check`, in which nothing newer is no build. Raises BadAnswer."""
+    build = None
     if _take(data, "update_available", bool):
-        release = read_release(data, _take(data, "latest_version", str), machine)
-    return CheckResult(_take(data, "current_version", str), release, bool(_find(data, "required", bool)))
+        build = read_build(data, _take(data, "latest_version", str), target)
+    return CheckResult(_take(data, "current_version", str), build, bool(_find(data, "required", bool)))
 
 
 def read_published(data: Json) -> PublishedBuild:
-    """Read the answer of an upload."""
+    """Read the answer of an upload. Raises BadAnswer."""
     return PublishedBuild(
         id=_take(data, "id", str),
         version=_take(data, "version", str),
-        machine=Machine(_take(data, "platform", str), _take(data, "architecture", str)),
+        target=Target(_take(data, "platform", str), _take(data, "architecture", str)),
         checksum=_take(data, "checksum", str),
         checksum_type=_take(data, "checksum_type", str),
         file_size_bytes=_take(data, "file_size", int),
@@ -88,12 +92,12 @@ def read_published(data: Json) -> PublishedBuild:
 
 
 def read_registered(data: Json) -> Registered:
-    """Read the receipt of a registration or creation."""
+    """Read the receipt of a registration or creation. Raises BadAnswer."""
     return Registered(_take(data, "id", str), _instant(data, "created_at"))
 
 
 def read_application(data: Json) -> Application:
-    """Read an application, alone or from a list."""
+    """Read an application, alone or from a list. Raises BadAnswer."""
     return Application(
         id=_take(data, "id", str),
         name=_take(data, "name", str),
@@ -107,7 +111,11 @@ def read_application(data: Json) -> Application:
 
 
 def read_page(data: Json, name: str, read: Callable[[Json], T]) -> Page[T]:
-    """Read one page of the list `name`."""
+    """Read one page of the list `name`; items keep the server's order.
+
+    Raises:
+        BadAnswer: an entry, or a field of the page, is missing or of another type.
+    """
     entries = _take(data, name, list)
     if not all(isinstance(entry, dict) for entry in entries):
         raise BadAnswer(f"{name!r} in the answer is no list of objects")
@@ -116,7 +124,11 @@ def read_page(data: Json, name: str, read: Callable[[Json], T]) -> Page[T]:
 
 
 def read_error(status: int, data: Any, request_id: str) -> UpdateError:
-    """Transition an answer that refuses into an error. Any other body than the documented one is a `BadAnswer`."""
+    """Return the error that an answer with a status of 400 or more stands for.
+
+    Returns:
+        A `BadAnswer` when the body is not the documented one; its `fields` and `request_id` are then empty.
+    """
     if not isinstance(data, dict) or not ("message" in data or "errors" in data):
         return BadAnswer(f"the answer is {status}, without a reason", status=status)
     errors = data.get("errors")

@@ -11,22 +11,23 @@ from typing import Any
 import updater.client.answers as answers
 from updater.client.download import Fetch, find_file_name
 from updater.client.errors import BadAnswer, UpdateError
+from updater.client.listing import application_path, as_published, build_path, find_listed, find_same, list_builds
 from updater.client.model import (
     Application,
     ApplicationChanges,
+    Build,
+    BuildQuery,
     CheckResult,
     ExternalBuild,
     FetchedFile,
     InstallReport,
-    Machine,
     NewApplication,
     NewBuild,
     Page,
     Progress,
     PublishedBuild,
     Registered,
-    Release,
-    ReleaseQuery,
+    Target,
 )
 from updater.client.retry import RetryPolicy
 from updater.client.transport import Transport, json_body, segment
@@ -39,7 +40,8 @@ class UpdateClient:
     """Talks to one update server. Use as an async context manager; safe for concurrent calls.
 
     `server` is an address such as `https://updates.example.com`. `key` is an API key; checking, fetching
-    and reporting need none. Every method raises `UpdateError` or one of its kinds when it fails for good.
+    and reporting need none. A target that is not given is the one of this computer. Every method raises
+    `UpdateError` or one of its kinds when it fails for good, and cancelling it leaves nothing open.
     """
 
     def __init__(
@@ -65,62 +67,77 @@ class UpdateClient:
         self,
         app_id: str,
         current_version: str,
-        machine: Machine | None = None,
+        target: Target | None = None,
         *,
         allow_prerelease: bool = False,
         include_metadata: bool = False,
     ) -> CheckResult:
-        """Ask whether there is something newer for `machine` (this one when None)."""
-        machine = machine or Machine.this()
+        """Ask whether there is something newer for `target`.
+
+        Raises:
+            UpdateError: 404 when there is no such application, 400 or 422 for a value that does not fit.
+        """
+        target = target or Target.this()
         query = {
             "current_version": current_version,
-            "platform": machine.platform,
-            "architecture": machine.architecture,
+            "platform": target.platform,
+            "architecture": target.architecture,
             "allow_prerelease": allow_prerelease,
             "include_metadata": include_metadata,
         }
-        data = await self._transport.call("GET", f"{_application_path(app_id)}/check", query=query)
-        return answers.read_check(data, machine)
+        data = await self._transport.call("GET", f"{application_path(app_id)}/check", query=query)
+        return answers.read_check(data, target)
 
     async def latest(
         self,
         app_id: str,
-        machine: Machine | None = None,
+        target: Target | None = None,
         *,
         allow_prerelease: bool = False,
         include_metadata: bool = False,
-    ) -> Release:
-        """Return the newest release for `machine` (this one when None). 404 when there is none."""
-        machine = machine or Machine.this()
+    ) -> Build:
+        """Return the newest build for `target`.
+
+        Raises:
+            UpdateError: 404 when there is no such application, or no build for the target.
+        """
+        target = target or Target.this()
         query = {
-            "platform": machine.platform,
-            "architecture": machine.architecture,
+            "platform": target.platform,
+            "architecture": target.architecture,
             "allow_prerelease": allow_prerelease,
             "include_metadata": include_metadata,
         }
-        data = await self._transport.call("GET", f"{_application_path(app_id)}/latest", query=query)
-        return answers.read_latest(data, machine)
+        data = await self._transport.call("GET", f"{application_path(app_id)}/latest", query=query)
+        return answers.read_latest(data, target)
 
-    async def fetch(self, release: Release, target: Path, progress: Progress | None = None) -> FetchedFile:
-        """Download a release's file to `target`, going on where an earlier try was cut off.
+    async def fetch(self, build: Build, path: Path, progress: Progress | None = None) -> FetchedFile:
+        """Download a build's file to `path`, going on where an earlier try was cut off.
 
         Bytes collect beside it in `<name>.part`; the digest is verified, the file made durable, and only
-        then does it get its name, replacing what was there. A target that is already right is left alone.
+        then does it get its name, replacing what was there. A file that is already right is left alone.
         Resuming across runs needs a server that names files by their SHA-256 (this one does); elsewhere
         only a cut within the call is resumed.
-        Raises DigestMismatch when other bytes came, Unreachable when attempts run out, OSError for the disk.
-        """
-        return await Fetch(self._transport, release, target, progress).run()
 
-    async def find_file_name(self, release: Release) -> str | None:
-        """Ask what a release's file is called: a bare, safe name, or None."""
-        return await find_file_name(self._transport, release)
+        Raises:
+            DigestMismatch: other bytes came. Unreachable: the attempts have run out. OSError: the disk.
+            UpdateError: the server refuses, or the kind of checksum is unknown.
+        """
+        return await Fetch(self._transport, build, path, progress).run()
+
+    async def find_file_name(self, build: Build) -> str | None:
+        """Ask what a build's file is called: a bare name, safe in any folder; None when there is none."""
+        return await find_file_name(self._transport, build)
 
     async def report(self, app_id: str, report: InstallReport) -> None:
-        """Tell how an installation went. On return it is on the server's disk, once."""
-        fields = {**asdict(report), **asdict(report.machine)}
-        del fields["machine"]
-        path = f"{_application_path(app_id)}/status"
+        """Tell how an installation went. On return it is on the server's disk, once.
+
+        Raises:
+            BadAnswer: the server did not confirm it. UpdateError: 404 when there is no such application.
+        """
+        fields = {**asdict(report), **asdict(report.target)}
+        del fields["target"]
+        path = f"{application_path(app_id)}/status"
         data = await self._transport.call("POST", path, body=json_body(fields))
         if data.get("recorded") is not True:
             raise BadAnswer("the server did not confirm the report")
@@ -139,9 +156,12 @@ class UpdateClient:
 
         `create` is made before when the server does not have it yet. After a lost answer the upload is
         repeated; a 409 that follows counts as success if the server holds the same digest.
-        Raises FileChanged, OSError for the disk, UpdateError (409 when the build exists).
+
+        Raises:
+            FileChanged: the file was written to meanwhile. OSError: it cannot be read.
+            UpdateError: 409 when the build exists, 401 or 403 without a key that may write.
         """
-        path = f"{_application_path(app_id)}/upload"
+        path = f"{application_path(app_id)}/upload"
         snapshot = await take_snapshot(build.path)
         if create is not None:
             await self._create_unless_there(create)
@@ -149,45 +169,39 @@ class UpdateClient:
             body = lambda: build_form(build, snapshot, progress)  # noqa: E731
             data = await self._transport.call("POST", path, body=body)
         except UpdateError as error:
-            if error.status != 409 or not error.uncertain:
-                raise
-            return _as_published(await self._find_same(app_id, build, snapshot.sha256, error))
+            return as_published(await find_same(self._transport, app_id, build, snapshot.sha256, error))
         return answers.read_published(data)
 
     async def register(self, app_id: str, build: ExternalBuild) -> Registered:
-        """Announce a build whose file lies elsewhere."""
-        fields = {**asdict(build), **asdict(build.machine), "application_id": app_id}
-        del fields["machine"]
+        """Announce a build whose file lies elsewhere.
+
+        Raises:
+            UpdateError: 409 when the build exists, 401 or 403 without a key that may write.
+        """
+        fields = {**asdict(build), **asdict(build.target), "application_id": app_id}
+        del fields["target"]
         fields["file_size"] = fields.pop("file_size_bytes")
-        path = f"{_application_path(app_id)}/register"
+        path = f"{application_path(app_id)}/register"
         try:
             return answers.read_registered(await self._transport.call("POST", path, body=json_body(fields)))
         except UpdateError as error:
-            if error.status != 409 or not error.uncertain:
-                raise
-            release = await self._find_same(app_id, build, build.checksum.lower(), error)
-            return Registered(release.id or "", release.release_date)
+            found = await find_same(self._transport, app_id, build, build.checksum.lower(), error)
+            return Registered(found.id or "", found.release_date)
 
-    async def _find_same(
-        self, app_id: str, build: NewBuild | ExternalBuild, checksum: str, conflict: UpdateError
-    ) -> Release:
-        """Find the build an unanswered attempt has stored; raise `conflict` when it is another one."""
-        release = await self._find_listed(app_id, build.version, build.machine)
-        if release is None or release.checksum != checksum:
-            raise conflict
-        return release
+    # Releases, build by build.
 
-    # Releases.
+    async def get_release(self, app_id: str, version: str, target: Target) -> Build:
+        """Return one exact build. Without a key only hosted files can be found, and without their notes.
 
-    async def get_release(self, app_id: str, version: str, machine: Machine) -> Release:
-        """Return one exact build. Without a key only hosted files can be found, and without their notes."""
+        Raises:
+            UpdateError: 404 when there is none; `UNAUTHORIZED` for a file on another host without a key.
+        """
         if self._transport.has_key:
-            release = await self._find_listed(app_id, version, machine)
-            if release is None:
-                message = f"no release {version} for {machine}"
-                raise UpdateError(message, status=404, code="NOT_FOUND")
-            return release
-        path = f"/api/v1{_application_path(app_id)}/download/{_build_path(version, machine)}"
+            found = await find_listed(self._transport, app_id, version, target)
+            if found is None:
+                raise UpdateError(f"no release {version} for {target}", status=404, code="NOT_FOUND")
+            return found
+        path = f"/api/v1{application_path(app_id)}/download/{build_path(version, target)}"
         url = self._transport.url(path.lstrip("/"))
         async with self._transport.open("HEAD", url, {}, follow=False) as response:
             tag = STRONG_DIGEST_TAG.fullmatch(response.headers.get("ETag", ""))
@@ -195,34 +209,42 @@ class UpdateClient:
                 message = "this build lies on another host: a key is needed to learn its checksum"
                 raise UpdateError(message, code="UNAUTHORIZED")
             size_bytes = int(response.headers.get("Content-Length", 0)) or None
-            return Release(version, machine, url, tag[1], "sha256", size_bytes)
+            return Build(version, target, url, tag[1], "sha256", size_bytes)
 
-    async def list_releases(self, app_id: str, query: ReleaseQuery | None = None) -> Page[Release]:
-        """List builds: filtered, sorted, one page. Needs `read`."""
-        path = f"{_application_path(app_id)}/releases"
-        data = await self._transport.call("GET", path, query=asdict(query or ReleaseQuery()))
-        return answers.read_page(data, "releases", answers.read_listed)
+    async def list_releases(self, app_id: str, query: BuildQuery | None = None) -> Page[Build]:
+        """List builds, one page, in the order of the query: newest first when None. Needs `read`.
 
-    async def delete_release(self, app_id: str, version: str, machine: Machine) -> None:
-        """Delete one build. Needs `admin`."""
-        path = f"{_application_path(app_id)}/releases/{_build_path(version, machine)}"
-        await self._delete(path)
+        Raises:
+            UpdateError: 401 or 403 without such a key, 404 when there is no such application.
+        """
+        return await list_builds(self._transport, app_id, query or BuildQuery())
 
-    async def _find_listed(self, app_id: str, version: str, machine: Machine) -> Release | None:
-        query = ReleaseQuery(version, machine.platform, machine.architecture)
-        page = await self.list_releases(app_id, query)
-        return page.items[0] if page.items else None
+    async def delete_release(self, app_id: str, version: str, target: Target) -> None:
+        """Delete one build. Needs `admin`.
+
+        Raises:
+            UpdateError: 401 or 403 without such a key, 404 when there is no such build.
+        """
+        await self._transport.delete(f"{application_path(app_id)}/releases/{build_path(version, target)}")
 
     # Applications.
 
     async def list_applications(self, limit: int = 50, offset: int = 0) -> Page[Application]:
-        """List applications, one page. Needs `read`."""
+        """List applications, one page, in the server's order. Needs `read`.
+
+        Raises:
+            UpdateError: 401 or 403 without such a key.
+        """
         query = {"limit": limit, "offset": offset}
         data = await self._transport.call("GET", "/applications", query=query)
         return answers.read_page(data, "applications", answers.read_application)
 
     async def get_application(self, app_id: str) -> Application:
-        """Return one application with its configuration and figures. Needs `read`."""
+        """Return one application with its configuration and figures. Needs `read`.
+
+        Raises:
+            UpdateError: 401 or 403 without such a key, 404 when there is no such application.
+        """
         path = f"/applications/{segment('app_id', app_id)}"
         return answers.read_application(await self._transport.call("GET", path))
 
@@ -232,12 +254,19 @@ class UpdateClient:
         """Return the figures of an application as the server's document describes them. Needs `read`.
 
         `first` and `last` are days (`2026-02-16`) or times with their zone; `bucket` is `hour` or `day`.
+
+        Raises:
+            UpdateError: 400 or 422 for a window that does not fit, 404 when there is no such application.
         """
         path = f"/applications/{segment('app_id', app_id)}/figures"
         return await self._transport.call("GET", path, query={"from": first, "to": last, "bucket": bucket})
 
     async def create_application(self, application: NewApplication) -> Registered:
-        """Create an application. Needs `write`; 409 when the id is taken."""
+        """Create an application. Needs `write`.
+
+        Raises:
+            UpdateError: 409 when the id is taken, unless an unanswered attempt of this call has taken it.
+        """
         data = {**asdict(application), "config": application.config or None}
         try:
             answer = await self._transport.call("POST", "/applications", body=json_body(data))
@@ -251,13 +280,21 @@ class UpdateClient:
         return answers.read_registered(answer)
 
     async def update_application(self, app_id: str, changes: ApplicationChanges) -> None:
-        """Change what is given of an application, leave the rest. Needs `admin`."""
+        """Change what is given of an application, leave the rest. Needs `admin`.
+
+        Raises:
+            UpdateError: 401 or 403 without such a key, 404 when there is no such application.
+        """
         path = f"/applications/{segment('app_id', app_id)}"
         await self._transport.call("PUT", path, body=json_body(asdict(changes)))
 
     async def delete_application(self, app_id: str) -> None:
-        """Delete an application with all its releases. Needs `admin`."""
-        await self._delete(f"/applications/{segment('app_id', app_id)}")
+        """Delete an application with all its releases. Needs `admin`.
+
+        Raises:
+            UpdateError: 401 or 403 without such a key, 404 when there is no such application.
+        """
+        await self._transport.delete(f"/applications/{segment('app_id', app_id)}")
 
     async def _create_unless_there(self, application: NewApplication) -> None:
         try:
@@ -265,34 +302,3 @@ class UpdateClient:
         except UpdateError as error:
             if error.status != 409:
                 raise
-
-    async def _delete(self, path: str) -> None:
-        """Delete; what an unanswered attempt has already removed counts as done."""
-        try:
-            await self._transport.call("DELETE", path)
-        except UpdateError as error:
-            if error.status != 404 or not error.uncertain:
-                raise
-
-
-def _application_path(app_id: str) -> str:
-    return f"/updates/{segment('app_id', app_id)}"
-
-
-def _build_path(version: str, machine: Machine) -> str:
-    words = {"version": version, "platform": machine.platform, "architecture": machine.architecture}
-    return "/".join(segment(name, value) for name, value in words.items())
-
-
-def _as_published(release: Release) -> PublishedBuild:
-    return PublishedBuild(
-        id=release.id or "",
-        version=release.version,
-        machine=release.machine,
-        checksum=release.checksum,
-        checksum_type=release.checksum_type,
-        file_size_bytes=release.file_size_bytes,
-        download_url=release.download_url,
-        created_at=release.release_date,
-        repeated=True,
-    )

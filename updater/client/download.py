@@ -1,4 +1,4 @@
-"""Fetch a release's file: resumable, verified, and put in place whole or not at all.
+"""Fetch a build's file: resumable, verified, and put in place whole or not at all.
 
 Bytes collect in `<name>.part`. What lies there is trusted only after its digest was read back from the
 disk, so neither a cut, nor another build's leftovers, nor a second process can put wrong bytes in place.
@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 from updater.client.errors import DigestMismatch, Unreachable, UpdateError
-from updater.client.model import FetchedFile, Progress, Release
+from updater.client.model import Build, FetchedFile, Progress
 from updater.client.transport import Transport
 
 CHECKSUM_TYPES = frozenset({"sha256", "sha512", "sha1", "md5"})
@@ -26,25 +26,34 @@ BLOCK_BYTES = 1024 * 1024
 
 
 class Fetch:
-    """One release on its way into one file."""
+    """One build on its way into one file.
 
-    def __init__(self, transport: Transport, release: Release, target: Path, progress: Progress | None) -> None:
-        if release.checksum_type not in CHECKSUM_TYPES:
-            raise UpdateError(f"unknown checksum type {release.checksum_type!r}", code="UNKNOWN_CHECKSUM")
+    Raises:
+        UpdateError: the build's checksum is of a kind that cannot be verified.
+    """
+
+    def __init__(self, transport: Transport, build: Build, path: Path, progress: Progress | None) -> None:
+        if build.checksum_type not in CHECKSUM_TYPES:
+            raise UpdateError(f"unknown checksum type {build.checksum_type!r}", code="UNKNOWN_CHECKSUM")
         self._transport = transport
-        self._release = release
-        self._target = target
-        self._part = target.with_name(target.name + ".part")
+        self._build = build
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
         self._progress = progress or (lambda done, total: None)
         self._received = 0
         self._resumed = 0
         # Hosted builds carry their digest as ETag; another host's own tag is learned from its answer.
-        self._tag = f'"{release.checksum}"' if release.checksum_type == "sha256" else None
+        self._tag = f'"{build.checksum}"' if build.checksum_type == "sha256" else None
 
     async def run(self) -> FetchedFile:
-        """Bring the file into place. Raises DigestMismatch, Unreachable, UpdateError or OSError."""
-        if await asyncio.to_thread(self._is_right, self._target):
-            self._resumed = self._target.stat().st_size
+        """Bring the file into place, whole and durable; a file that is right already is left alone.
+
+        Raises:
+            DigestMismatch: other bytes came than were announced. Unreachable: the attempts have run out.
+            UpdateError: the server refuses. OSError: the disk does.
+        """
+        if await asyncio.to_thread(self._is_right, self._path):
+            self._resumed = self._path.stat().st_size
             self._progress(self._resumed, self._resumed)
             return self._result()
         self._resumed = _size_bytes(self._part)
@@ -59,17 +68,17 @@ class Fetch:
 
     def _result(self) -> FetchedFile:
         return FetchedFile(
-            path=self._target,
-            size_bytes=self._target.stat().st_size,
-            checksum=self._release.checksum,
-            checksum_type=self._release.checksum_type,
+            path=self._path,
+            size_bytes=self._path.stat().st_size,
+            checksum=self._build.checksum,
+            checksum_type=self._build.checksum_type,
             received_bytes=self._received,
             resumed_bytes=self._resumed,
         )
 
     async def _fill_part(self) -> None:
         """Attempt until all bytes are there. Attempts that bring the file further do not count."""
-        size, attempts, furthest = self._release.file_size_bytes, self._transport.attempts(), 0
+        size, attempts, furthest = self._build.file_size_bytes, self._transport.attempts(), 0
         while True:
             have = _size_bytes(self._part)
             if have and have == size:
@@ -91,7 +100,7 @@ class Fetch:
 
     async def _attempt(self, have: int) -> None:
         headers = {"Range": f"bytes={have}-", "If-Range": self._tag or ""} if have else {}
-        url = self._transport.url(self._release.download_url)
+        url = self._transport.url(self._build.download_url)
         async with self._transport.open("GET", url, headers) as response:
             if response.status == 416:
                 if response.headers.get("Content-Range") == f"bytes */{have}":
@@ -109,7 +118,7 @@ class Fetch:
             await self._receive(response, have)
 
     async def _receive(self, response: aiohttp.ClientResponse, have: int) -> None:
-        size = self._release.file_size_bytes
+        size = self._build.file_size_bytes
         total = size
         if total is None and response.content_length is not None:
             total = have + response.content_length
@@ -135,10 +144,10 @@ class Fetch:
 
     def _is_right(self, path: Path) -> bool:
         """Say whether a file has the announced size and digest."""
-        size = self._release.file_size_bytes
+        size = self._build.file_size_bytes
         if not path.is_file() or (size is not None and path.stat().st_size != size):
             return False
-        return _digest(path, self._release.checksum_type) == self._release.checksum
+        return _digest(path, self._build.checksum_type) == self._build.checksum
 
     def _settle(self) -> None:
         """Make the bytes durable, verify them, and only then give them their name."""
@@ -146,9 +155,9 @@ class Fetch:
             os.fsync(file.fileno())
         if not self._is_right(self._part):
             self._part.unlink()
-            raise DigestMismatch(f"the {self._release.checksum_type} of what came is not {self._release.checksum}")
-        self._part.replace(self._target)
-        _sync_folder(self._target.parent)
+            raise DigestMismatch(f"the {self._build.checksum_type} of what came is not {self._build.checksum}")
+        self._part.replace(self._path)
+        _sync_folder(self._path.parent)
 
 
 def _digest(path: Path, checksum_type: str) -> str:
@@ -175,12 +184,12 @@ def _begins_at(response: aiohttp.ClientResponse, start: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
 
 
-async def find_file_name(transport: Transport, release: Release) -> str | None:
-    """Ask what a release's file is called; None when nothing usable is said.
+async def find_file_name(transport: Transport, build: Build) -> str | None:
+    """Ask what a build's file is called; None when the answer holds no usable name.
 
-    A name is a name: whatever a path could do with it is taken out.
+    Failures are no names: the address then says what it can. The name is a bare one, safe in any folder.
     """
-    url = transport.url(release.download_url)
+    url = transport.url(build.download_url)
     try:
         async with transport.open("HEAD", url, {}) as response:
             header = response.headers.get("Content-Disposition", "")
@@ -196,7 +205,10 @@ async def find_file_name(transport: Transport, release: Release) -> str | None:
 
 
 def safe_file_name(name: str) -> str | None:
-    """Reduce a name from elsewhere to one that is safe in any folder; None if nothing is left of it."""
+    """Reduce a name to one that is safe in any folder, of at most 200 characters; None when nothing is left.
+
+    Only what follows the last slash or backslash counts; control characters go, and reserved ones become `_`.
+    """
     name = re.split(r"[/\\]", name)[-1]
     name = re.sub(r'[<>:"|?*]', "_", "".join(c for c in name if c.isprintable()))
     return name.strip(". ")[:200] or None

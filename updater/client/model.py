@@ -20,7 +20,7 @@ An exception raised in it ends the transfer; what a fetch has received so far st
 PLATFORMS = ("windows", "linux", "darwin", "android", "ios")
 ARCHITECTURES = ("amd64", "arm64", "386", "arm")
 
-_ARCHITECTURE_OF_MACHINE = {
+_ARCHITECTURE_OF_PROCESSOR = {
     **dict.fromkeys(("x86_64", "amd64", "x64"), "amd64"),
     **dict.fromkeys(("aarch64", "arm64"), "arm64"),
     **dict.fromkeys(("i386", "i486", "i586", "i686", "x86"), "386"),
@@ -29,25 +29,25 @@ _ARCHITECTURE_OF_MACHINE = {
 
 
 @dataclass(frozen=True)
-class Machine:
+class Target:
     """What a build runs on: one of `PLATFORMS` and one of `ARCHITECTURES`. The server has the last word."""
 
     platform: str
     architecture: str
 
     @classmethod
-    def this(cls) -> Machine:
-        """Name the running machine. An architecture without a known name is passed on as it calls itself."""
+    def this(cls) -> Target:
+        """Return the target of this computer. An architecture without a known name keeps the system's name."""
         system = "windows" if sys.platform in ("win32", "cygwin") else sys.platform
-        machine = running.machine().lower()
-        return cls(system, _ARCHITECTURE_OF_MACHINE.get(machine, machine))
+        processor = running.machine().lower()
+        return cls(system, _ARCHITECTURE_OF_PROCESSOR.get(processor, processor))
 
     def __str__(self) -> str:
         return f"{self.platform}/{self.architecture}"
 
 
 @dataclass(frozen=True)
-class Release:
+class Build:
     """One build of one version: what there is to download, and how to know that it is right.
 
     `checksum` is lower-case hex of `checksum_type` (sha256, sha512, sha1, md5). `file_size_bytes` is None
@@ -55,7 +55,7 @@ class Release:
     """
 
     version: str
-    machine: Machine
+    target: Target
     download_url: str
     checksum: str
     checksum_type: str
@@ -70,16 +70,16 @@ class Release:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The answer to "is there something newer for me?". `release` is None when there is not."""
+    """The answer to "is there something newer for me?". `build` is None when there is not."""
 
     current_version: str
-    release: Release | None
+    build: Build | None
     required: bool
 
     @property
     def update_available(self) -> bool:
-        """Say whether there is a release to fetch."""
-        return self.release is not None
+        """Say whether there is a build to fetch."""
+        return self.build is not None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class NewBuild:
 
     path: Path
     version: str
-    machine: Machine
+    target: Target
     release_notes: str = ""
     required: bool = False
     minimum_version: str | None = None
@@ -100,7 +100,7 @@ class ExternalBuild:
     """A build whose file lies elsewhere; the server only knows its address and checksum."""
 
     version: str
-    machine: Machine
+    target: Target
     download_url: str
     checksum: str
     checksum_type: str = "sha256"
@@ -117,7 +117,7 @@ class PublishedBuild:
 
     id: str
     version: str
-    machine: Machine
+    target: Target
     checksum: str
     checksum_type: str
     file_size_bytes: int | None
@@ -156,7 +156,7 @@ class InstallReport:
 
     current_version: str
     target_version: str
-    machine: Machine
+    target: Target
     status: Literal["completed", "failed", "cancelled"]
     error_message: str | None = None
     install_time_seconds: int | None = None
@@ -199,8 +199,8 @@ class ApplicationChanges:
 
 
 @dataclass(frozen=True)
-class ReleaseQuery:
-    """Which releases to list, in which order; None does not filter."""
+class BuildQuery:
+    """Which builds to list, in which order; None does not filter."""
 
     version: str | None = None
     platform: str | None = None

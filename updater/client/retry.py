@@ -36,11 +36,15 @@ class Attempts:
         self._failures = 0
 
     def forget(self) -> None:
-        """Begin to count anew, because the last attempt brought the call further."""
+        """Count anew, because the last attempt brought the call further."""
         self._failures = 0
 
     async def pause(self, error: UpdateError) -> None:
-        """Wait before the next attempt, or raise `error` when there is to be none."""
+        """Wait before the next attempt.
+
+        Raises:
+            UpdateError: `error` itself, when it is final, the attempts have run out, or the server asks for too long.
+        """
         self._failures += 1
         if self._failures >= self._policy.attempts or not is_transient(error):
             raise error

@@ -64,7 +64,7 @@ class Transport:
         return Attempts(self._retry)
 
     def url(self, path: str) -> str:
-        """Complete an address that may be relative to the server."""
+        """Return an address in full; a relative one is completed with the server's."""
         return urljoin(f"{self._server}/", path)
 
     async def call(
@@ -85,6 +85,18 @@ class Transport:
                 error.uncertain = seen.lost
                 seen.lost = seen.lost or error.status in (408, 502, 503, 504)
                 await attempts.pause(error)
+
+    async def delete(self, path: str) -> None:
+        """Delete what lies at a path of the API; what an unanswered attempt has removed already counts as done.
+
+        Raises:
+            UpdateError: the server refuses, with 404 when there is nothing. BadAnswer, Unreachable: as in `call`.
+        """
+        try:
+            await self.call("DELETE", path)
+        except UpdateError as error:
+            if error.status != 404 or not error.uncertain:
+                raise
 
     async def _call_once(self, method: str, url: str, body: Body | None, seen: _Sight) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -144,7 +156,11 @@ class _Sight:
         self.lost = False
 
     async def watch(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Pass a request on; as a middleware, so that aiohttp does not repeat it behind our back."""
+        """Pass a request on; as a middleware, so that aiohttp repeats nothing by itself.
+
+        Raises:
+            ClientConnectionError: the answer was lost, or no connection was made.
+        """
         try:
             return await handler(request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -155,7 +171,11 @@ class _Sight:
 
 
 def segment(name: str, value: str) -> str:
-    """Quote one part of a path. Raises UpdateError for what no path can carry."""
+    """Quote one part of a path.
+
+    Raises:
+        UpdateError: no path can carry the value: it is empty, or made of dots alone.
+    """
     if value in ("", ".", ".."):
         raise UpdateError(f"{name} is {value!r}", code="VALIDATION_ERROR", fields={name: "must not be empty"})
     return quote(value, safe="")

@@ -33,7 +33,11 @@ class Snapshot:
     sha256: str
 
     def check(self) -> None:
-        """Raise FileChanged when the file has been written to since."""
+        """Refuse a file that was written to since.
+
+        Raises:
+            FileChanged: its size or its time of change differs. OSError: it is gone.
+        """
         status = self.path.stat()
         if (status.st_size, status.st_mtime_ns) != (self.size_bytes, self.modified_at_ns):
             raise FileChanged(f"{self.path.name} changed while it was being published")
@@ -61,12 +65,18 @@ class _FilePart(aiohttp.Payload):
         self._size = snapshot.size_bytes
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Refuse. Raises TypeError: the file is streamed and never decoded."""
         raise TypeError("the file is only ever streamed")
 
     def _open(self) -> BinaryIO:
         return self._snapshot.path.open("rb")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send the bytes of the file, block by block.
+
+        Raises:
+            OSError: the file became shorter or cannot be read. TimeoutError: a block is not taken within `STALL_S`.
+        """
         sent, size = 0, self._snapshot.size_bytes
         # Opened here and not in a thread: a cancellation could not get at a file that is still being opened.
         with self._open() as file:
@@ -89,8 +99,8 @@ def build_form(build: NewBuild, snapshot: Snapshot, progress: Progress | None) -
     snapshot.check()
     fields = {
         "version": build.version,
-        "platform": build.machine.platform,
-        "architecture": build.machine.architecture,
+        "platform": build.target.platform,
+        "architecture": build.target.architecture,
         "release_notes": build.release_notes,
         "required": "true" if build.required else "",
         "minimum_version": build.minimum_version or "",

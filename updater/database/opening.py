@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 
+from updater.database.embedded import FILE_NAME
 from updater.database.engine import Database
 from updater.database.sqlite import sqlite_database
-
-FILE_NAME = "updater.db"
 
 
 @asynccontextmanager

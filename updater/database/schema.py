@@ -6,21 +6,14 @@ because it costs a third of a second and 12 MB that a running service never need
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from updater.database.revisions import MIGRATIONS, head_revision
 from updater.errors import ConfigurationError
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_538_201
 _LONGEST_MIGRATION = "1h"
-
-
-def head_revision() -> str:
-    """Return the newest revision this program knows."""
-    return max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 async def bring_up_to_date(engine: AsyncEngine) -> None:

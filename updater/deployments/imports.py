@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from updater.audit.model import SYSTEM
 from updater.clock import utc_now
 from updater.deployments.git import Git
 from updater.deployments.journal import RunFolder
@@ -62,7 +63,7 @@ class RunImport:
     async def _settle_apply(self, update: Update, state: RunState) -> None:
         at = state.finished_at or utc_now()
         if state.outcome is not Outcome.SUCCEEDED:
-            await self._store.transition(update.id, Transition.NOT_APPLIED, at)
+            await self._store.transition(update.id, Transition.NOT_APPLIED, at, SYSTEM)
             return
         # The others first: after an interruption the update is still in progress, and all of this is repeated.
         for other in await self._store.list_updates(update.deployment):
@@ -70,11 +71,12 @@ class RunImport:
                 # An instant earlier, so that the requested version stays the newest.
                 earlier = at - timedelta(microseconds=1)
                 changes = {"applied_at": earlier, "previous_commit": state.from_commit}
-                await self._store.transition(other.id, Transition.INCLUDED, at, **changes)
+                await self._store.transition(other.id, Transition.INCLUDED, at, SYSTEM, **changes)
         await self._store.transition(
             update.id,
             Transition.APPLIED,
             at,
+            SYSTEM,
             applied_at=at,
             commit_hash=state.to_commit,
             previous_commit=state.from_commit,
@@ -83,15 +85,19 @@ class RunImport:
     async def _settle_rollback(self, update: Update, state: RunState) -> None:
         at = state.finished_at or utc_now()
         if state.outcome is Outcome.BROKEN:
-            await self._store.transition(update.id, Transition.NOT_APPLIED, at)
+            await self._store.transition(update.id, Transition.NOT_APPLIED, at, SYSTEM)
             return
         if state.outcome is not Outcome.SUCCEEDED:
-            await self._store.transition(update.id, Transition.STAY, at)
+            await self._store.transition(update.id, Transition.STAY, at, SYSTEM)
             return
         for other in await self._store.list_updates(update.deployment):
             if other.status is UpdateStatus.COMPLETED and other.commit and not await self._contains(state, other):
-                await self._store.transition(other.id, Transition.EXCLUDED, at, applied_at=None, previous_commit=None)
-        await self._store.transition(update.id, Transition.ROLLED_BACK, at, applied_at=None, previous_commit=None)
+                await self._store.transition(
+                    other.id, Transition.EXCLUDED, at, SYSTEM, applied_at=None, previous_commit=None
+                )
+        await self._store.transition(
+            update.id, Transition.ROLLED_BACK, at, SYSTEM, applied_at=None, previous_commit=None
+        )
 
     async def _contains(self, state: RunState, other: Update) -> bool:
         if not other.commit or not state.to_commit:
@@ -111,10 +117,12 @@ class RunImport:
             self._update_id = mine[0].id
         elif commit != event.data["from_commit"]:
             found = await find_open(self._store, self._plan.deployment.id, commit)
-            found = found or await self._store.insert(self._new_update(event))
+            found = found or await self._store.insert(self._new_update(event), SYSTEM)
             self._update_id = found.id
             try:
-                await self._store.transition(found.id, Transition.APPLY, now, run=self._plan.run, commit_hash=commit)
+                await self._store.transition(
+                    found.id, Transition.APPLY, now, SYSTEM, run=self._plan.run, commit_hash=commit
+                )
             except Conflict:  # another run has this update; the log lines still belong to it
                 return
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 import updater
+from updater.audit.model import SYSTEM, Actor
 from updater.clock import utc_now
 from updater.config import pick_environment
 from updater.deployments import runner
@@ -31,8 +32,8 @@ class Launcher:
         self._root = root
         self._store = store
 
-    async def begin(self, plan: Plan) -> tuple[RunFolder, int]:
-        """Write the plan to disk, mark its update, and start the process, in this order.
+    async def begin(self, plan: Plan, actor: Actor) -> tuple[RunFolder, int]:
+        """Write the plan to disk, mark its update, record the run, and start the process, in this order.
 
         Do not cancel it: a run that is begun in part would stay.
 
@@ -46,7 +47,8 @@ class Launcher:
         try:
             if plan.update_id is not None:
                 transition = Transition.APPLY if plan.kind is Kind.APPLY else Transition.ROLL_BACK
-                await self._store.transition(plan.update_id, transition, utc_now(), run=plan.run)
+                await self._store.transition(plan.update_id, transition, utc_now(), actor, run=plan.run)
+            await self._store.record_run(plan, actor)
             await self.launch(plan)
         except BaseException as failure:
             if isinstance(failure, Failure):
@@ -87,5 +89,5 @@ class Launcher:
             transition = Transition.WITHDRAW if plan.kind is Kind.APPLY else Transition.STAY
             update = await self._store.get(plan.update_id)
             if update.run == plan.run and update.status is UpdateStatus.IN_PROGRESS:
-                await self._store.transition(update.id, transition, utc_now())
+                await self._store.transition(update.id, transition, utc_now(), SYSTEM)
         await asyncio.to_thread(folder.remove)

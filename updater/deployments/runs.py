@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from updater.audit.model import Actor
 from updater.deployments import imports, journal
 from updater.deployments.git import git_of
 from updater.deployments.launching import Launcher
@@ -162,18 +163,18 @@ class Runs:
         """
         return {folder.run for folder in journal.list_runs(self._root / deployment_id) if not folder.imported}
 
-    async def begin(self, plan: Plan) -> str:
+    async def begin(self, plan: Plan, actor: Actor) -> str:
         """Write the plan down, mark the update, start the process; return the run's name.
 
         Raises:
             Conflict: another run is on, or the update's status does not allow it. Unavailable: it cannot be started.
         """
         # Shielded: a cancelled caller must not leave a run that is begun in part.
-        await asyncio.shield(asyncio.create_task(self._begin_whole(plan)))
+        await asyncio.shield(asyncio.create_task(self._begin_whole(plan, actor)))
         return plan.run
 
-    async def _begin_whole(self, plan: Plan) -> None:
-        folder, watch = await self._launcher.begin(plan)
+    async def _begin_whole(self, plan: Plan, actor: Actor) -> None:
+        folder, watch = await self._launcher.begin(plan, actor)
         self._watch(plan.deployment, folder, watch)
 
     async def _pick_up(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from updater.audit.model import Actor
 from updater.clock import utc_now
 from updater.config import pick_environment
 from updater.deployments import imports, journal, locks
@@ -37,7 +38,6 @@ from updater.deployments.model import (
     UpdateStatus,
     next_status,
 )
-from updater.deployments.probes import is_busy
 from updater.deployments.runs import Runs
 from updater.deployments.steps import BASE_ENVIRONMENT, capture
 from updater.deployments.store import DeploymentStore
@@ -68,7 +68,7 @@ class DeploymentService:
             raise NotFound("deployment", "There is no such deployment")
         return self._deployments[deployment_id]
 
-    async def check(self, deployment_id: str | None = None) -> Check:
+    async def check(self, deployment_id: str | None = None, *, actor: Actor) -> Check:
         """Fetch from the remote, and record the head of the branch as an update when it is new.
 
         While a run is on, nothing is fetched: the run fetches itself.
@@ -100,7 +100,7 @@ class DeploymentService:
                 diverged=bool(commits) and not await git.is_ancestor(current, latest),
             )
             if found.has_update and not found.diverged:
-                await self._record_head(deployment, git, found)
+                await self._record_head(deployment, git, found, actor)
         return found
 
     async def status(self, deployment_id: str | None = None) -> DeploymentStatus:
@@ -126,7 +126,7 @@ class DeploymentService:
             last_run=states[0] if states else None,
         )
 
-    async def apply(self, deployment_id: str | None = None, *, update_id: int | None = None) -> str:
+    async def apply(self, deployment_id: str | None = None, *, actor: Actor, update_id: int | None = None) -> str:
         """Start bringing a deployment to the head of its branch, or to one update; return the run's name.
 
         Raises:
@@ -143,9 +143,9 @@ class DeploymentService:
             if update is not None:
                 target = update.commit or update.ref
                 plan = dataclasses.replace(plan, update_id=update.id, target=target)
-            return await self.runs.begin(plan)
+            return await self.runs.begin(plan, actor)
 
-    async def rollback(self, deployment_id: str | None = None, *, update_id: int | None = None) -> str:
+    async def rollback(self, deployment_id: str | None = None, *, actor: Actor, update_id: int | None = None) -> str:
         """Start rolling back the newest applied update; return the run's name.
 
         Raises:
@@ -166,14 +166,14 @@ class DeploymentService:
         async with self._exclusive(deployment):
             await self._refuse(deployment)
             plan = self._plan(deployment, Kind.ROLLBACK)
-            return await self.runs.begin(
-                dataclasses.replace(plan, update_id=update.id, target=update.previous_commit, expected=update.commit)
-            )
+            plan = dataclasses.replace(plan, update_id=update.id, target=update.previous_commit, expected=update.commit)
+            return await self.runs.begin(plan, actor)
 
     async def announce(
         self,
         deployment_id: str | None = None,
         *,
+        actor: Actor,
         version: str,
         ref: str | None = None,
         title: str | None = None,
@@ -197,9 +197,8 @@ class DeploymentService:
             for each in await self._store.list_updates(deployment.id):
                 if each.version == version and each.status is UpdateStatus.PENDING:
                     raise Conflict(f"Version {version} is announced already")
-            return await self._store.insert(
-                _pending(deployment.id, version, title, description, ref=ref, rollback_possible=not irreversible)
-            )
+            new = _pending(deployment.id, version, title, description, ref=ref, rollback_possible=not irreversible)
+            return await self._store.insert(new, actor)
 
     async def forget(self, *, keep_days: int, keep_runs: int) -> Forgotten:
         """Remove log lines and finished updates older than `keep_days` days, also of deployments that were removed.
@@ -257,19 +256,21 @@ class DeploymentService:
             raise Conflict("An interrupted update is being brought to its end first")
         environment = pick_environment((*BASE_ENVIRONMENT, *deployment.environment))
         for probe in deployment.busy:
+            # Imported here: only a deployment with such a question pays for an HTTP client.
+            from updater.deployments.probes import is_busy
+
             if await is_busy(probe, deployment.path, environment):
                 raise Conflict(BUSY)
 
-    async def _record_head(self, deployment: DeploymentSettings, git: Git, found: Check) -> None:
+    async def _record_head(self, deployment: DeploymentSettings, git: Git, found: Check, actor: Actor) -> None:
         if await imports.find_open(self._store, deployment.id, found.latest) is not None:
             return
         updates = await self._store.list_updates(deployment.id)
         if any(each.commit == found.latest and each.status is UpdateStatus.IN_PROGRESS for each in updates):
             return
         named = await git.describe(found.current, found.latest)
-        await self._store.insert(
-            _pending(deployment.id, named.version, named.title, named.description, commit=found.latest)
-        )
+        new = _pending(deployment.id, named.version, named.title, named.description, commit=found.latest)
+        await self._store.insert(new, actor)
 
 
 def _pending(deployment: str, version: str, title: str, description: str, **more: Any) -> Update:

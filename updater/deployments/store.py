@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Row, Select, delete, exists, func, insert, select, union, update
 
+from updater.audit.model import RETENTION, Actor, Entry
+from updater.audit.service import AuditService
 from updater.database.engine import Database
 from updater.database.tables import deployment_log, deployment_update
 from updater.deployments.model import (
@@ -16,6 +18,7 @@ from updater.deployments.model import (
     LogLevel,
     LogLine,
     LogPage,
+    Plan,
     Transition,
     Update,
     UpdateStatus,
@@ -32,10 +35,11 @@ class DeploymentStore:
     Every method raises Unavailable when the database does not answer.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: AuditService) -> None:
         self._database = database
+        self._audit = audit
 
-    async def insert(self, new: Update) -> Update:
+    async def insert(self, new: Update, actor: Actor) -> Update:
         """Add an update and return it with the id that the database gave it; `new.id` is ignored.
 
         Raises StorageFull.
@@ -47,6 +51,9 @@ class DeploymentStore:
         values |= {"commit_hash": new.commit, "created_at": new.created_at, "updated_at": new.updated_at}
         async with self._database.write() as connection:
             new_id = await connection.scalar(insert(deployment_update).values(values).returning(deployment_update.c.id))
+            after = {"version": new.version, "ref": new.ref, "commit": new.commit}
+            subject = f"update {new_id} of {new.deployment}"
+            await self._audit.record(connection, actor, Entry("update.recorded", subject, after=after))
         return await self.get(int(new_id))
 
     async def get(self, update_id: int) -> Update:
@@ -71,7 +78,9 @@ class DeploymentStore:
         )
         return max(found, key=lambda each: (each.applied_at or each.created_at, each.id), default=None)
 
-    async def transition(self, update_id: int, transition: Transition, now: datetime, **changes: Any) -> Update:
+    async def transition(
+        self, update_id: int, transition: Transition, now: datetime, actor: Actor, **changes: Any
+    ) -> Update:
         """Move an update along the transition table, and set the columns in `changes`. `now` is in UTC.
 
         Raises:
@@ -88,7 +97,18 @@ class DeploymentStore:
             status = next_status(UpdateStatus(row.status), transition)
             statement = update(deployment_update).where(deployment_update.c.id == update_id)
             await connection.execute(statement.values(status=status, updated_at=now, **changes))
+            if status != row.status:
+                before, after = {"status": row.status}, {"status": status.value, "run": changes.get("run", row.run)}
+                entry = Entry("update.moved", f"update {update_id} of {row.deployment}", before, after)
+                await self._audit.record(connection, actor, entry)
         return await self.get(update_id)
+
+    async def record_run(self, plan: Plan, actor: Actor) -> None:
+        """Record in the audit who starts a run."""
+        after = {"run": plan.run, "kind": plan.kind.value, "update": plan.update_id, "target": plan.target}
+        async with self._database.write() as connection:
+            entry = Entry("run.started", f"deployment {plan.deployment.id}", after=after)
+            await self._audit.record(connection, actor, entry)
 
     async def change(self, update_id: int, now: datetime, **changes: Any) -> None:
         """Set columns other than the status; without such an update do nothing. `now` is in UTC."""
@@ -187,7 +207,11 @@ class DeploymentStore:
             ~exists().where(deployment_log.c.update_id == columns.id),
         )
         async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount
+            gone = (await connection.execute(statement)).rowcount
+            if gone:
+                entry = Entry("updates.removed", f"deployment {deployment}", after={"updates": gone})
+                await self._audit.record(connection, RETENTION, entry)
+            return gone
 
     async def _logs(self, where: ColumnElement[bool], level: LogLevel | None, limit: int, offset: int) -> LogPage:
         if level is not None:

@@ -10,7 +10,6 @@ from updater.deployments.checkout import Checkout
 from updater.deployments.git import Git
 from updater.deployments.git_command import GitCommand
 from updater.deployments.model import Kind, LogLevel, Plan
-from updater.deployments.probes import wait_until_well
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
 from updater.errors import Failure, Invalid
@@ -97,6 +96,9 @@ class Work:
 
         Raises StepFailed when it does not become so.
         """
+        # Imported here: commands import this module, and none of them asks whether a service is well.
+        from updater.deployments.probes import wait_until_well
+
         reason = await wait_until_well(settings, lambda line: self._progress.say("health", line))
         if reason is not None:
             raise StepFailed("health", reason)

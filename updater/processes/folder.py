@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from updater.artifacts.local import sync_folder
 from updater.errors import ConfigurationError
 from updater.settings import StorageSettings
 
@@ -67,6 +66,9 @@ def _make_durable(root: Path) -> None:
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     for folder in missing:
+        # Imported here: commands find the folder there, and need nothing else of the store.
+        from updater.artifacts.local import sync_folder
+
         sync_folder(folder.parent)
 
 

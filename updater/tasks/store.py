@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, not_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import task
@@ -30,31 +31,36 @@ class TaskStore:
             row = (await connection.execute(select(task).where(_own(user_id, task_id)))).first()
             return None if row is None else _task(row)
 
-    async def insert_task(self, user_id: int, title: str, description: str, now: datetime) -> Task:
+    async def insert_task(
+        self, connection: AsyncConnection, user_id: int, title: str, description: str, now: datetime
+    ) -> Task:
         """Add a task that is not completed; return it with its id. `now` is aware, in UTC."""
         times = {"created_at": now, "updated_at": now}
         values = {"user_id": user_id, "title": title, "description": description, "completed": False, **times}
-        async with self._database.write() as connection:
-            return _task((await connection.execute(insert(task).values(values).returning(*task.c))).one())
+        return _task((await connection.execute(insert(task).values(values).returning(*task.c))).one())
 
-    async def change_task(self, user_id: int, task_id: int, changes: dict[str, str], now: datetime) -> Task | None:
+    async def change_task(
+        self, connection: AsyncConnection, user_id: int, task_id: int, changes: dict[str, str], now: datetime
+    ) -> Task | None:
         """Set the given columns and `updated_at`; None when the user has no such task."""
-        return await self._update(user_id, task_id, {**changes, "updated_at": now})
+        return await self._update(connection, user_id, task_id, {**changes, "updated_at": now})
 
-    async def toggle_task(self, user_id: int, task_id: int, now: datetime) -> Task | None:
+    async def toggle_task(self, connection: AsyncConnection, user_id: int, task_id: int, now: datetime) -> Task | None:
         """Invert `completed` in one statement; None when the user has no such task."""
-        return await self._update(user_id, task_id, {"completed": not_(task.c.completed), "updated_at": now})
+        return await self._update(
+            connection, user_id, task_id, {"completed": not_(task.c.completed), "updated_at": now}
+        )
 
-    async def delete_task(self, user_id: int, task_id: int) -> bool:
+    async def delete_task(self, connection: AsyncConnection, user_id: int, task_id: int) -> bool:
         """Remove a task; return whether the user had it."""
-        async with self._database.write() as connection:
-            return (await connection.execute(delete(task).where(_own(user_id, task_id)))).rowcount > 0
+        return (await connection.execute(delete(task).where(_own(user_id, task_id)))).rowcount > 0
 
-    async def _update(self, user_id: int, task_id: int, values: dict[str, Any]) -> Task | None:
+    async def _update(
+        self, connection: AsyncConnection, user_id: int, task_id: int, values: dict[str, Any]
+    ) -> Task | None:
         statement = update(task).where(_own(user_id, task_id)).values(values).returning(*task.c)
-        async with self._database.write() as connection:
-            row = (await connection.execute(statement)).first()
-            return None if row is None else _task(row)
+        row = (await connection.execute(statement)).first()
+        return None if row is None else _task(row)
 
 
 def _own(user_id: int, task_id: int) -> ColumnElement[bool]:

@@ -81,8 +81,10 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             offers = OfferService(OfferStore(database), rows, database)
             stack.push_async_callback(offers.close)
             artifacts = ArtifactService(blobs, store, database, audit, max_bytes=1000)
-            people = PeopleService(PeopleStore(database), AccessSettings(), secret=SECRET, clock=lambda: NOW)
-            telemetry, deployments = TelemetryStore(database), DeploymentStore(database)
+            people = PeopleService(
+                PeopleStore(database), AccessSettings(), database, audit, secret=SECRET, clock=lambda: NOW
+            )
+            telemetry, deployments = TelemetryStore(database), DeploymentStore(database, audit)
             keys = AccessStore(database)
             both.append(
                 Process(database, catalog, publishing, offers, audit, artifacts, telemetry, deployments, keys, people)

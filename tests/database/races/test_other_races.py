@@ -102,8 +102,12 @@ async def test_nobody_slips_in_while_all_sessions_are_ended(
     processes: Processes, meet: Interleaving, how: str, order: str
 ) -> None:
     one, two = (each.people for each in processes)
-    await one.create_user("anna", "user", PASSWORD)
-    ends = two.set_password("anna", "another long password") if how == "password" else two.disable_user("anna")
+    await one.create_user("anna", "user", PASSWORD, actor=TESTER)
+    ends = (
+        two.set_password("anna", "another long password", actor=TESTER)
+        if how == "password"
+        else two.disable_user("anna", actor=TESTER)
+    )
     if order == "sign in first":
         opened, _ = await meet.run(one.sign_in("anna", PASSWORD), before="INSERT INTO session", second=ends)
         assert await two.find_session(opened[0]) is None
@@ -113,7 +117,9 @@ async def test_nobody_slips_in_while_all_sessions_are_ended(
 
 
 async def test_a_first_key_is_made_once(processes: Processes, meet: Interleaving) -> None:
-    one, two = (AccessService(each.keys, AccessSettings(), each.database, secret=SECRET) for each in processes)
+    one, two = (
+        AccessService(each.keys, AccessSettings(), each.database, each.audit, secret=SECRET) for each in processes
+    )
     texts = await meet.run(one.create_first_key(), before="INSERT INTO api_key", second=two.create_first_key())
     assert [type(each) for each in texts] == [str, type(None)]
     assert len(await one.list_keys()) == 1

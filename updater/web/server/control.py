@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import orjson
 import structlog
 from aiohttp import web
 
 from updater.audit.model import Actor
-from updater.errors import Failure, Invalid, Malformed
-from updater.operations import OPERATIONS, Event, operator
+from updater.audit.operators import operator
+from updater.errors import Failure, Malformed
+from updater.operations import OPERATIONS
+from updater.operations.events import describe_failure
 from updater.services import Services
 from updater.web.messages.parsing import load_object
 
@@ -26,20 +26,18 @@ _log = structlog.get_logger(__name__)
 
 
 def build_control(services: Services) -> web.Application:
-    """Assemble the little application behind the socket."""
+    """Build the application behind the socket. An unknown operation is answered with 404 (HTTPNotFound)."""
 
-    async def operate(request: web.Request) -> web.StreamResponse:
+    async def _operate(request: web.Request) -> web.StreamResponse:
         operation = OPERATIONS.get(request.match_info["operation"])
         if operation is None:
             raise web.HTTPNotFound
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            # Closed here: an operation whose command was interrupted holds nothing until somebody collects garbage.
-            events = cast(
-                AsyncGenerator[Event], operation(services, _operator(request), **load_object(await request.read()))
-            )
-            async with aclosing(events):
+            # Closed here: an operation whose command was interrupted holds nothing until the next garbage collection.
+            arguments = load_object(await request.read())
+            async with aclosing(operation(services, _operator(request), **arguments)) as events:
                 async for event in events:
                     await response.write(orjson.dumps(event) + b"\n")
         except ConnectionError:
@@ -54,7 +52,7 @@ def build_control(services: Services) -> web.Application:
         return response
 
     application = web.Application()
-    application.router.add_post("/{operation}", operate)
+    application.router.add_post("/{operation}", _operate)
     return application
 
 
@@ -67,9 +65,3 @@ def _operator(request: web.Request) -> Actor:
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     _, user_id, _ = struct.unpack("3i", credentials)
     return operator(user_id)
-
-
-def describe_failure(failure: Failure) -> dict[str, object]:
-    """Return a failure as one line of the answer."""
-    fields = failure.fields if isinstance(failure, Invalid) else {}
-    return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}

@@ -1,0 +1,80 @@
+"""Find one build in the server's list, and tell whether an unanswered attempt has stored it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import updater.client.answers as answers
+from updater.client.errors import UpdateError
+from updater.client.model import Build, BuildQuery, ExternalBuild, NewBuild, Page, PublishedBuild, Target
+from updater.client.transport import Transport, segment
+
+
+def application_path(app_id: str) -> str:
+    """Return the path of an application's update endpoints.
+
+    Raises:
+        UpdateError: no path can carry the id.
+    """
+    return f"/updates/{segment('app_id', app_id)}"
+
+
+def build_path(version: str, target: Target) -> str:
+    """Return the part of a path that names one build.
+
+    Raises:
+        UpdateError: no path can carry a part of the name.
+    """
+    words = {"version": version, "platform": target.platform, "architecture": target.architecture}
+    return "/".join(segment(name, value) for name, value in words.items())
+
+
+async def list_builds(transport: Transport, app_id: str, query: BuildQuery) -> Page[Build]:
+    """Return one page of the list of builds, in the order of the query.
+
+    Raises:
+        UpdateError: the server refuses. BadAnswer, Unreachable: it gives no usable answer.
+    """
+    data = await transport.call("GET", f"{application_path(app_id)}/releases", query=asdict(query))
+    return answers.read_page(data, "releases", answers.read_listed)
+
+
+async def find_listed(transport: Transport, app_id: str, version: str, target: Target) -> Build | None:
+    """Return one build as the list has it; None when the server has none.
+
+    Raises:
+        UpdateError: the server refuses. BadAnswer, Unreachable: it gives no usable answer.
+    """
+    page = await list_builds(transport, app_id, BuildQuery(version, target.platform, target.architecture))
+    return page.items[0] if page.items else None
+
+
+async def find_same(
+    transport: Transport, app_id: str, build: NewBuild | ExternalBuild, checksum: str, conflict: UpdateError
+) -> Build:
+    """Return the build that an unanswered attempt has stored, after the next attempt met `conflict`.
+
+    Raises:
+        UpdateError: `conflict` itself, when it is final or another build is there.
+    """
+    if conflict.status != 409 or not conflict.uncertain:
+        raise conflict
+    found = await find_listed(transport, app_id, build.version, build.target)
+    if found is None or found.checksum != checksum:
+        raise conflict
+    return found
+
+
+def as_published(build: Build) -> PublishedBuild:
+    """Return a build of the list as the receipt of an attempt that got no answer."""
+    return PublishedBuild(
+        id=build.id or "",
+        version=build.version,
+        target=build.target,
+        checksum=build.checksum,
+        checksum_type=build.checksum_type,
+        file_size_bytes=build.file_size_bytes,
+        download_url=build.download_url,
+        created_at=build.release_date,
+        repeated=True,
+    )

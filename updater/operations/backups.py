@@ -1,0 +1,35 @@
+"""The operation that backs up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from updater.audit.model import Actor
+from updater.backups.make import make_backup
+from updater.errors import Conflict, Invalid
+from updater.operations.events import Event
+from updater.services import Services
+
+
+async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGenerator[Event]:
+    """Back everything up into a folder of this machine, named by its absolute path.
+
+    The result holds the number of blobs, how many were copied now, and the digests of those damaged or gone.
+
+    Raises:
+        Invalid: the path is not absolute. Conflict: the database is not the embedded one.
+    """
+    if not Path(folder).is_absolute():
+        raise Invalid({"folder": "expected an absolute path"})
+    if services.settings.storage.database_url is not None:
+        # A database file that lies there from before would otherwise be taken for the present one.
+        raise Conflict("Only the embedded database is backed up; use pg_dump for PostgreSQL, and copy the stored files")
+    await services.telemetry.flush_checks()
+    root = Path(services.settings.storage.root)
+    step = None
+    async with services.artifacts.keep_all():
+        async for step in make_backup(Path(folder), root, services.artifacts.blobs):
+            yield {"done": step.done, "total": step.total}
+    assert step is not None  # noqa: S101 - the last step is always told
+    yield {"result": {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}}

@@ -1,0 +1,31 @@
+"""The plain values that operations yield, and how a failure and a time are written in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from updater.errors import Failure, Invalid
+
+Event = dict[str, Any]
+
+
+def describe_failure(failure: Failure) -> Event:
+    """Return a failure as the last event of an operation.
+
+    Returns:
+        `failure` (its kind), `message`, and `fields`, which maps the names of wrong arguments to what would fit;
+        it is empty for every kind but `Invalid`.
+    """
+    fields = failure.fields if isinstance(failure, Invalid) else {}
+    return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}
+
+
+def in_seconds(moment: datetime | None) -> str | None:
+    """Return a moment in ISO 8601, to the second, with its offset from UTC; None when there is none."""
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def in_milliseconds(moment: datetime) -> str:
+    """Return a moment in ISO 8601, in UTC with a `Z`, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
