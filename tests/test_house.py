@@ -125,7 +125,7 @@ def wing_of(module: str) -> str | None:
 
 
 def refuses_wing(wing: str, other: str) -> bool:
-    if wing == other or wing == DESCRIBES:
+    if wing in (other, DESCRIBES):
         return False
     if other == DESCRIBES:
         return True

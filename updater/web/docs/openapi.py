@@ -14,6 +14,7 @@ from marshmallow import Schema, fields
 
 import updater.web.messages.fields as own
 from updater import __version__
+from updater.access.principals import Permission
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.docs.pages import ASSETS
@@ -100,7 +101,8 @@ def _operation(path: str, contract: Contract, handler: Any, surface: Surface) ->
     failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
     if contract.body is not None:
         failures.add(408)
-    if contract.level is not None:
+    level = contract.level or surface.level
+    if level is not None:
         failures |= {401, 403}
     operation: dict[str, Any] = {
         "summary": contract.summary,
@@ -112,17 +114,24 @@ def _operation(path: str, contract: Contract, handler: Any, surface: Surface) ->
             **{str(status): _answer(status, surface.error or ErrorAnswer(), contract) for status in sorted(failures)},
         },
     }
-    if contract.level is not None:
-        operation["security"] = [{surface.scheme: []}]
-        by_key = surface.scheme in ("key", "desktop-key")
-        needs = f"`{contract.level.word}` permission" if by_key else f"a {surface.scheme}"
-        operation["description"] += f" Needs {needs}."
+    if level is not None:
+        schemes = [each.scheme for each in surface.authenticators]
+        operation["security"] = [{scheme: []} for scheme in schemes]
+        operation["description"] += f" Needs {_needs(level, schemes)}."
     if contract.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}
     if contract.raw_body is not None:
         content = {media: {"schema": schema} for media, schema in contract.raw_body.items()}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _needs(level: Permission, schemes: Sequence[str]) -> str:
+    """Say what an operation asks for. A session beside keys stands for its person's permission."""
+    if any(scheme.endswith("key") for scheme in schemes):
+        others = "".join(f", or a {each} with it" for each in schemes if not each.endswith("key"))
+        return f"`{level.word}` permission{others}"
+    return " or ".join(f"a {each}" for each in schemes)
 
 
 def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str, Any]:

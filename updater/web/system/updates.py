@@ -9,7 +9,7 @@ from updater.access.principals import Permission
 from updater.deployments.service import DeploymentService
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.system.rendering import commit_item
+from updater.web.messages.deployments import commit_item
 
 
 class SystemUpdates:
