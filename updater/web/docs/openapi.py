@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from aiohttp import web
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
@@ -33,7 +33,6 @@ _CREDENTIALS = {
 }
 # Any request may be malformed, limited or unlucky; a body may also stall.
 _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
-_PARAMETER = re.compile(r"\{(\w+)\}")
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
@@ -65,12 +64,22 @@ def build_document(surfaces: Sequence[Surface]) -> dict[str, Any]:
         for route in surface.routes if surface.described else ():
             contract = contract_of(route.handler)
             if contract is not None:
-                path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path)
-                operation = _operation(path, contract, route.handler, surface)
+                path, names = _parse_path(route.path)
+                operation = _operation(names, contract, route.handler, surface)
                 operation["operationId"] = _unique(surface.name, route.handler.__name__, taken)
                 spec.path(path=path, operations={route.method.lower(): operation})
     document: dict[str, Any] = spec.to_dict()
     return document
+
+
+def _parse_path(path: str) -> tuple[str, tuple[str, ...]]:
+    """Return a route's path as OpenAPI writes it, and the names of its parameters, in order.
+
+    aiohttp parses the path: patterns of parameters may hold braces themselves, as in `{channel:[a-z]{1,40}}`.
+    """
+    resource = web.UrlDispatcher().add_resource(path)
+    pattern = resource.get_info().get("pattern")
+    return resource.canonical, () if pattern is None else tuple(pattern.groupindex)
 
 
 def _name_of(schema: Any) -> str:
@@ -89,10 +98,12 @@ def _unique(surface: str, name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _operation(path: str, contract: Contract, handler: Any, surface: Surface) -> dict[str, Any]:
+def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: Surface) -> dict[str, Any]:
+    described = contract.path.fields if contract.path is not None else {}
     parameters: list[Any] = [
-        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS[name]}
-        for name in (_PARAMETER.findall(path) if contract.path is None else ())
+        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS.get(name, {"type": "string"})}
+        for name in names
+        if name not in described
     ]
     if contract.path is not None:
         parameters.append({"in": "path", "schema": contract.path})
