@@ -13,7 +13,7 @@ from tests.web.test_access_matrix import SETTINGS, ask, create, credentials, rou
 from updater.app import build_app
 
 ANSWERS_WITHIN_S = 5
-# One for each sessions.
+# One for each kind of credential.
 KINDS = ("none", "admin", "x-admin", "jwt-1", "s-admin")
 
 

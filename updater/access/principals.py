@@ -11,8 +11,9 @@ _KINDS = {"key": ActorKind.KEY, "user": ActorKind.USER, "token": ActorKind.USER,
 
 
 class Permission(IntEnum):
-    """What a credential may do; each level includes those below."""
+    """What a credential may do; each level includes those below. NONE: it is known, and opens nothing."""
 
+    NONE = 0
     READ = 1
     WRITE = 2
     ADMIN = 3

@@ -22,7 +22,7 @@ from updater.cli.output import print_json, print_table
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
 @click.pass_context
-def audit(context: click.Context, as_json: bool, config: Path | None, **wanted: Any) -> None:
+def audit(context: click.Context, /, as_json: bool, config: Path | None, **wanted: Any) -> None:
     """Show who changed what, newest first. Needs access to the data folder, no key."""
     if context.invoked_subcommand is not None:
         context.obj = config
@@ -50,7 +50,7 @@ def audit(context: click.Context, as_json: bool, config: Path | None, **wanted: 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
 @click.pass_context
-def verify(context: click.Context, as_json: bool, config: Path | None) -> None:
+def verify(context: click.Context, /, as_json: bool, config: Path | None) -> None:
     """Verify that no row was changed, removed or moved. Ends with status 9 when one was."""
     found = operate(config or context.obj, "audit.verify")
     broken = found["broken"]

@@ -14,9 +14,10 @@ from updater.web.api.history import History
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
 from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.metrics import Metrics
-from updater.web.gate.middleware import bearer
 from updater.web.gate.routing import Surface
+from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.errors import write_api
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
@@ -24,7 +25,7 @@ from updater.web.transfer.uploads import delay_continue
 PREFIX = "/api/v1"
 
 
-def build(services: Services, links: Links, metrics: Metrics) -> Surface:
+def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
     checks = Checks(services.offers, links, services.telemetry.checks, CountryHints(services.settings))
     releases = Releases(services, links)
@@ -59,4 +60,5 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
     )
-    return Surface("api", PREFIX, routes, bearer, write_api)
+    authenticators = (bearer_keys(services.access), sessions.beside_keys())
+    return Surface("api", PREFIX, routes, authenticators, write_api)

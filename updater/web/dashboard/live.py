@@ -18,8 +18,8 @@ from updater.errors import Malformed
 from updater.web.gate.context import CONTEXT, begin
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.deployments import step_item
 from updater.web.messages.times import rfc3339
-from updater.web.system.rendering import step_item
 
 _SHOWN_LINES = 200
 _NUMBER = re.compile(r"[0-9]{1,12}")

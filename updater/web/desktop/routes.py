@@ -14,10 +14,10 @@ from updater.web.desktop.packages import Packages
 from updater.web.desktop.rendering import Names
 from updater.web.desktop.reports import Reports
 from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.credentials import header_keys
 from updater.web.gate.metrics import Metrics
-from updater.web.gate.middleware import api_key
 from updater.web.gate.routing import Surface
-from updater.web.messages.errors import Answer, write_api
+from updater.web.messages.errors import Answer, write_api_as_400
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
 
@@ -42,15 +42,13 @@ def build(services: Services, links: Links, metrics: Metrics, settings: DesktopS
         web.get(f"{prefix}/admin/list", management.list_updates),
         web.delete(f"{prefix}/{_VERSION}", management.deactivate_update),
     )
-    return Surface(
-        "desktop", f"{prefix}/", routes, api_key, write_error, application=names.application, scheme="desktop-key"
-    )
+    keys = header_keys(services.access)
+    return Surface("desktop", f"{prefix}/", routes, (keys,), write_error, application=names.application)
 
 
 def write_error(answer: Answer, request_id: str) -> web.Response:
     """Render the REST document's body with this interface's statuses: whatever is wrong with a body is 400."""
-    status = 400 if answer.status in (415, 422) else answer.status
     headers = dict(answer.headers)
-    if status == 401:
+    if answer.status == 401:
         headers["WWW-Authenticate"] = 'ApiKey header="X-API-Key"'
-    return write_api(dataclasses.replace(answer, status=status, headers=headers), request_id)
+    return write_api_as_400(dataclasses.replace(answer, headers=headers), request_id)

@@ -11,7 +11,7 @@ from updater.deployments.service import DeploymentService
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.system.rendering import commit_item, step_item
+from updater.web.messages.deployments import commit_item, step_item
 
 
 class AdminUpdates:
