@@ -8,10 +8,12 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from updater.access.opening import build_access
+from updater.access.opening import AccessServices, build_access
 from updater.access.service import AccessService
 from updater.access.tokens import TokenReader
+from updater.artifacts.blobs import BlobStore
 from updater.artifacts.opening import open_blobs
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
@@ -22,6 +24,7 @@ from updater.background import quietly
 from updater.backups.marker import require_whole
 from updater.catalog.model import ReleaseFamily
 from updater.catalog.publishing import Publishing
+from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import END_OF_TIME, utc_now
@@ -60,21 +63,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         # A folder that is ours alone: nobody is receiving yet. After a power cut the clock may have gone back.
         if settings.storage.blob_url is None and not database.shared:
             await blobs.sweep(END_OF_TIME)
-        audit = AuditService(AuditStore(database), database)
-        artifact_store = ArtifactStore(database)
-        max_bytes = settings.storage.max_upload_bytes
-        artifacts = ArtifactService(blobs, artifact_store, database, audit, max_bytes=max_bytes)
-        catalog_store = CatalogStore(database)
-        catalog = CatalogService(catalog_store, audit, database)
-        offers = OfferService(OfferStore(database, _families(settings)), catalog_store, database)
-        stack.push_async_callback(offers.close)
-        opened = build_access(database, settings, audit)
-        access = opened.access
+        core = _build_core(database, blobs, settings)
+        stack.push_async_callback(core.offers.close)
+        access = core.access.access
         stack.push_async_callback(access.close)
-        catch_up = await stack.enter_async_context(_watched(database, url, offers, access))
+        catch_up = await stack.enter_async_context(_watched(database, url, core.offers, access))
         for application_id, family in _families(settings).items():
             platforms = tuple(sorted({target.platform for target in family.targets}))
-            await catalog.ensure_application(application_id, name=application_id, platforms=platforms, actor=SYSTEM)
+            await core.catalog.ensure_application(
+                application_id, name=application_id, platforms=platforms, actor=SYSTEM
+            )
         locate = open_locator(settings.telemetry.geoip_database)
         telemetry_store = TelemetryStore(database)
         recorder = Recorder(telemetry_store.write, queue_size=settings.telemetry.queue_size)
@@ -84,30 +82,54 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(telemetry.flush_downloads)
         stack.push_async_callback(quietly, telemetry.flush_checks)
         stack.push_async_callback(quietly, access.flush_used)
-        deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, audit))
+        deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, core.audit))
         stack.push_async_callback(deployments.runs.stop)
         if not database.shared:  # else whoever holds the lease does
             await deployments.runs.start()
-        health = HealthService(database, artifacts, elsewhere=settings.storage.blob_url is not None)
+        health = HealthService(database, core.artifacts, elsewhere=settings.storage.blob_url is not None)
         stack.push_async_callback(health.close)
         yield Services(
             settings=settings,
             started_at=utc_now(),
             access=access,
-            people=opened.people,
+            people=core.access.people,
             tokens=TokenReader(settings.access.jwt),
-            tasks=TaskService(TaskStore(database), database, audit),
-            artifacts=artifacts,
-            audit=audit,
-            catalog=catalog,
-            publishing=Publishing(catalog_store, artifact_store, audit, database),
-            offers=offers,
+            tasks=TaskService(TaskStore(database), database, core.audit),
+            artifacts=core.artifacts,
+            audit=core.audit,
+            catalog=core.catalog,
+            publishing=core.publishing,
+            offers=core.offers,
             deployments=deployments,
             telemetry=telemetry,
             health=health,
             catch_up=catch_up,
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
         )
+
+
+class _Core(NamedTuple):
+    """The services that stand on database and blobs alone."""
+
+    audit: AuditService
+    access: AccessServices
+    artifacts: ArtifactService
+    catalog: CatalogService
+    publishing: Publishing
+    offers: OfferService
+
+
+def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Core:
+    audit = AuditService(AuditStore(database), database)
+    rows, releases, artifacts = CatalogStore(database), ReleaseStore(database), ArtifactStore(database)
+    return _Core(
+        audit=audit,
+        access=build_access(database, settings, audit),
+        artifacts=ArtifactService(blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes),
+        catalog=CatalogService(rows, releases, audit, database),
+        publishing=Publishing(rows, releases, artifacts, audit, database),
+        offers=OfferService(OfferStore(database, _families(settings)), rows, database),
+    )
 
 
 @asynccontextmanager

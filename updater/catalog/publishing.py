@@ -20,6 +20,7 @@ from updater.catalog.changes import describe_build, describe_release, named
 from updater.catalog.files import generated_name, suffix_of
 from updater.catalog.model import Application, Build, BuildDetails, ExternalFile, ReleaseStatus
 from updater.catalog.platforms import Target
+from updater.catalog.release_store import ReleaseStore
 from updater.catalog.rows_store import external_values
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Version, parse_field
@@ -58,6 +59,7 @@ class Publishing:
     def __init__(
         self,
         store: CatalogStore,
+        releases: ReleaseStore,
         artifacts: ArtifactStore,
         audit: AuditService,
         database: Database,
@@ -65,6 +67,7 @@ class Publishing:
         clock: Clock = utc_now,
     ) -> None:
         self._store = store
+        self._releases = releases
         self._artifacts = artifacts
         self._audit = audit
         self._database = database
@@ -108,7 +111,7 @@ class Publishing:
         self, connection: Connection, application_id: str, version: Version, now: datetime
     ) -> tuple[int, bool]:
         """Return the id of the release that takes a further build, and whether it is new. Raises Conflict."""
-        release_id, status, is_new = await self._store.ensure_release(connection, application_id, version, now)
+        release_id, status, is_new = await self._releases.ensure_release(connection, application_id, version, now)
         if status is not ReleaseStatus.ACTIVE:
             raise Conflict(f"Version {version.text} was deactivated; publish a new version")
         return release_id, is_new
@@ -124,19 +127,19 @@ class Publishing:
     ) -> list[str]:
         """Add the rows of a build, and place its file if it is hosted; return the applications that change by that."""
         if isinstance(file, ExternalFile):
-            await self._store.insert_build(connection, release_id, details, now, **external_values(file))
+            await self._releases.insert_build(connection, release_id, details, now, **external_values(file))
             return [application_id]
         version, target, digest = details.version, details.target, file.staged.digest
-        bound = await self._store.pin(connection, application_id, version, target, digest)
+        bound = await self._releases.pin(connection, application_id, version, target, digest)
         if bound != digest:
             raise Conflict(
                 f"Version {version.text} for {target.platform}/{target.architecture} was published "
                 "before with other bytes, which caches may still hold; publish a new version"
             )
         repaired = await self._place(connection, file.staged, now)
-        build_id = await self._store.insert_build(connection, release_id, details, now)
+        build_id = await self._releases.insert_build(connection, release_id, details, now)
         name = generated_name(application_id, version.text, target, suffix_of(file.uploaded_name))
-        await self._store.insert_primary_file(connection, build_id, name, digest, now)
+        await self._releases.insert_primary_file(connection, build_id, name, digest, now)
         # Other applications may share bytes that were damaged until now.
         return await self._artifacts.list_applications(connection, digest) if repaired else [application_id]
 
@@ -171,7 +174,7 @@ class Publishing:
         return repaired
 
     async def _following_first(self, connection: Connection, release_id: int, details: BuildDetails) -> BuildDetails:
-        first = await self._store.find_first_build(connection, release_id)
+        first = await self._releases.find_first_build(connection, release_id)
         if first is None:
             return details
         return replace(details, notes=first.notes, required=first.required, minimum=first.minimum)

@@ -32,6 +32,7 @@ from updater.catalog.model import (
     ReleaseStatus,
 )
 from updater.catalog.platforms import Target
+from updater.catalog.release_store import ReleaseStore
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Scheme, parse_field, parse_version
@@ -46,8 +47,17 @@ StillOffered = Callable[[Connection, str], Awaitable[set[int]]]
 class CatalogService:
     """Applications, releases and builds, as publishers and administrators see them."""
 
-    def __init__(self, store: CatalogStore, audit: AuditService, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: CatalogStore,
+        releases: ReleaseStore,
+        audit: AuditService,
+        database: Database,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
+        self._releases = releases
         self._audit = audit
         self._database = database
         self._clock = clock
@@ -159,7 +169,7 @@ class CatalogService:
         async with self._changing(application_id) as (connection, known):
             text = parse_field(version, _present(known).scheme, "version").text
             found = await self._store.get_build_in(connection, application_id, text, target)
-            with_release = await self._store.delete_build(connection, found)
+            with_release = await self._releases.delete_build(connection, found)
             await self._record(
                 connection, actor, "build.deleted", application_id, text, target, before=describe_build(found)
             )
@@ -178,12 +188,12 @@ class CatalogService:
         """
         async with self._changing(application_id) as (connection, known):
             text = parse_field(version, _present(known).scheme, "version").text
-            status = await self._store.find_status(connection, application_id, text)
+            status = await self._releases.find_status(connection, application_id, text)
             if status is None:
                 raise NotFound("release", f"Release not found: {text}")
             if status is ReleaseStatus.WITHDRAWN:
                 return
-            await self._store.set_status(connection, application_id, text, ReleaseStatus.WITHDRAWN)
+            await self._releases.set_status(connection, application_id, text, ReleaseStatus.WITHDRAWN)
             before, after = {"status": status.value}, {"status": ReleaseStatus.WITHDRAWN.value}
             await self._record(connection, actor, "release.withdrawn", application_id, text, before=before, after=after)
 
@@ -210,7 +220,7 @@ class CatalogService:
             async with self._changing(application_id) as (connection, _):
                 # Again: a withdrawal in between may have made one of them the latest.
                 gone = await self._select_removable(connection, application_id, policy, still_offered)
-                await self._store.delete_releases(connection, [each.release_id for each in gone])
+                await self._releases.delete_releases(connection, [each.release_id for each in gone])
                 for each in gone:
                     before = describe_deleted_release(each.status)
                     await self._record(
@@ -228,7 +238,7 @@ class CatalogService:
     async def _select_removable(
         self, connection: Connection, application_id: str, policy: RetentionPolicy, still_offered: StillOffered
     ) -> list[Candidate]:
-        candidates = await self._store.list_candidates(connection, application_id)
+        candidates = await self._releases.list_candidates(connection, application_id)
         offered = await still_offered(connection, application_id)
         return select_removable(candidates, offered, policy, self._clock())
 

@@ -6,9 +6,6 @@ compare and index them alike. Versions are ordered by `sort_key`, a text compare
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -17,48 +14,16 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     column,
     table,
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime, stored as microseconds since the epoch."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        """Store; a naive datetime is a programming error."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
-
-    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
-        """Read."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
-
-# PostgreSQL would otherwise order text by the rules of a language.
-SortKey = String(700).with_variant(String(700, collation="C"), "postgresql")
-# SQLite only gives out row ids for a column of exactly this type.
-RowId = BigInteger().with_variant(Integer(), "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from updater.database.columns import RowId, SortKey, UtcTime
+from updater.database.columns import metadata as metadata
 
 application = Table(
     "application",

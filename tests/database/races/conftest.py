@@ -22,6 +22,7 @@ from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
 from updater.catalog.platforms import Target
 from updater.catalog.publishing import Publishing
+from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.database.engine import Database
@@ -75,9 +76,9 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             blobs = LocalBlobStore(tmp_path)
             stack.callback(blobs.close)
             audit = AuditService(AuditStore(database), database, clock=lambda: NOW)
-            rows = CatalogStore(database)
-            catalog = CatalogService(rows, audit, database, clock=lambda: NOW)
-            publishing = Publishing(rows, store, audit, database, clock=lambda: NOW)
+            rows, releases = CatalogStore(database), ReleaseStore(database)
+            catalog = CatalogService(rows, releases, audit, database, clock=lambda: NOW)
+            publishing = Publishing(rows, releases, store, audit, database, clock=lambda: NOW)
             offers = OfferService(OfferStore(database), rows, database)
             stack.push_async_callback(offers.close)
             artifacts = ArtifactService(blobs, store, database, audit, max_bytes=1000)

@@ -1,0 +1,227 @@
+"""Every route that changes something leaves a row of the audit, with its actor; a route without a line here fails.
+
+Control: `record` taken out of a service turns its line red.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import FormData
+
+from tests.actors import TESTER
+from tests.conftest import KEYS, Service
+from tests.deployments.site import Site
+from tests.web.people import PASSWORD, cookie_of, start_with
+from tests.web.updates.tokens import SECRET, token
+from updater.app import build_app
+from updater.audit.model import AuditRow, Filter
+
+API, DESKTOP = "/api/v1", "/desktop"
+BUILD = {"version": "1.0.0", "platform": "linux", "architecture": "amd64"}
+# What clients send all day: data, which is counted, and no change somebody makes.
+NO_CHANGES = {
+    f"POST {API}/check",
+    f"POST {API}/updates/{{app_id}}/status",
+    f"POST {DESKTOP}/status",
+}
+
+
+@dataclass
+class Change:
+    """One request that changes something: its route, as whom, what is sent, and the rows it leaves."""
+
+    route: str
+    rows: tuple[str, ...]
+    actor: str
+    path: str = ""
+    sent: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        return self.route.split()[0]
+
+
+def bearer(level: str) -> dict[str, Any]:
+    return {"headers": {"Authorization": f"Bearer {KEYS[level]}"}}
+
+
+def form(**fields: str) -> FormData:
+    made = FormData(default_to_multipart=True)
+    for name, value in fields.items():
+        made.add_field(name, value)
+    made.add_field("file", b"bytes", filename="x.exe")
+    return made
+
+
+def of_the_catalog() -> list[Change]:
+    application = {"id": "other", "name": "Other", "platforms": ["linux"]}
+    external = {**BUILD, "version": "3.0.0", "application_id": "my-app", "download_url": "https://x.example.com/y"}
+    external |= {"checksum": "ab", "checksum_type": "md5"}
+    write, admin, updates = bearer("write"), bearer("admin"), f"{API}/updates/my-app"
+    route = f"{API}/updates/{{app_id}}"
+    build, deleted = "{version}/{platform}/{arch}", "1.0.0/linux/amd64"
+    new = ("release.published", "build.published")
+    return [
+        Change(f"POST {API}/applications", ("application.created",), "write key", sent={**write, "json": application}),
+        Change(
+            f"PUT {API}/applications/{{app_id}}",
+            ("application.updated",),
+            "admin key",
+            f"{API}/applications/my-app",
+            {**admin, "json": {"name": "New"}},
+        ),
+        Change(f"PUT {route}/builds/{build}", new, "write key", f"{updates}/builds/{deleted}", {**write, "data": b"1"}),
+        Change(
+            f"POST {route}/upload",
+            new,
+            "write key",
+            f"{updates}/upload",
+            {**write, "data": form(**{**BUILD, "version": "2.0.0"})},
+        ),
+        Change(f"POST {route}/register", new, "write key", f"{updates}/register", {**write, "json": external}),
+        Change(
+            f"DELETE {route}/releases/{build}",
+            ("build.deleted", "release.deleted"),
+            "admin key",
+            f"{updates}/releases/{deleted}",
+            admin,
+        ),
+        Change(
+            f"POST {DESKTOP}/upload",
+            new,
+            "admin key",
+            sent={
+                "headers": {"X-API-Key": KEYS["admin"]},
+                "data": form(version="5.0.0", platform="win32-x64"),
+            },
+        ),
+        Change(
+            f"DELETE {DESKTOP}/{{version}}",
+            ("release.withdrawn",),
+            "admin key",
+            f"{DESKTOP}/5.0.0",
+            {"headers": {"X-API-Key": KEYS["admin"]}},
+        ),
+        Change(
+            f"DELETE {API}/applications/{{app_id}}",
+            ("application.deleted",),
+            "admin key",
+            f"{API}/applications/my-app",
+            admin,
+        ),
+    ]
+
+
+def of_tasks() -> list[Change]:
+    headers = {"headers": {"Authorization": f"Bearer {token(7)}"}}
+    tasks, route = "/api/7/tasks", "/api/{user_id}/tasks"
+    one = f"{route}/{{id}}"
+    return [
+        Change(f"POST {route}", ("task.created",), "user 7", tasks, {**headers, "json": {"title": "x"}}),
+        Change(f"PUT {one}", ("task.changed",), "user 7", f"{tasks}/1", {**headers, "json": {"title": "y"}}),
+        Change(f"PATCH {one}/complete", ("task.toggled",), "user 7", f"{tasks}/1/complete", headers),
+        Change(f"DELETE {one}", ("task.deleted",), "user 7", f"{tasks}/1", headers),
+    ]
+
+
+def of_deployments(staff: dict[str, str], admin: dict[str, str]) -> list[Change]:
+    jwt = {"headers": {"Authorization": f"Bearer {token(7)}"}}
+    moved = ("run.started", "update.recorded", "update.moved", "update.moved")
+    return [
+        Change("POST /admin/update/", moved, "staff-person", sent={"headers": staff}),
+        Change(
+            "POST /api/updates/{id}/rollback",
+            ("update.moved", "run.started", "update.moved"),
+            "user 7",
+            "/api/updates/1/rollback",
+            jwt,
+        ),
+        Change(
+            "POST /api/updates/{id}/apply",
+            ("update.moved", "run.started", "update.moved"),
+            "user 7",
+            "/api/updates/1/apply",
+            jwt,
+        ),
+        Change("POST /api/system/update/execute", moved, "admin-person", sent={"headers": admin}),
+        Change("POST /admin/live/update/", moved, "staff-person", sent={"headers": staff}),
+    ]
+
+
+async def last_row(service: Service) -> int:
+    rows, _ = await service.services.audit.list_rows(Filter(), limit=1)
+    return rows[0].id if rows else 0
+
+
+async def make(service: Service, change: Change) -> list[tuple[str, str]]:
+    """Send the request; return action and actor of each row it left, in their order."""
+    before = await last_row(service)
+    _, body = await service.exchange(change.method, change.path or change.route.split()[1], **change.sent)
+    rows: list[AuditRow] = []
+    try:
+        # What a run comes to is told when it is over.
+        async with asyncio.timeout(30):
+            while len(rows) < len(change.rows):
+                rows, _ = await service.services.audit.list_rows(Filter(after_id=before))
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"{change.route} left {rows}; it answered {body[:300]!r}") from None
+    return [(row.action, row.actor.name) for row in reversed(rows)]
+
+
+async def test_changes_of_the_catalog_and_of_tasks(start_service: Any) -> None:
+    service = await start_service(desktop=[{"prefix": DESKTOP}], access={"jwt": {"secret": SECRET}})
+    await service.application()
+    for change in (*of_the_catalog(), *of_tasks()):
+        assert await make(service, change) == [(row, change.actor) for row in change.rows], change.route
+    assert (await service.services.audit.verify())[1] is None
+
+
+async def test_changes_of_deployments(start_service: Any, site: Site) -> None:
+    """The actor asks for the run; what the run comes to is the system's."""
+    service = await start_with(start_service, site, access={"jwt": {"secret": SECRET}})
+    for number, change in enumerate(
+        of_deployments(await cookie_of(service, "staff"), await cookie_of(service, "admin"))
+    ):
+        if change.rows[0] == "run.started":
+            site.push(f"number {number}")
+        left = await make(service, change)
+        assert [action for action, _ in left] == list(change.rows), change.route
+        asked = [actor for action, actor in left if action == "run.started"]
+        assert asked == [change.actor], change.route
+
+
+async def test_sign_in_and_out(start_service: Any) -> None:
+    service = await start_service()
+    await service.services.people.create_user("anna", "staff", PASSWORD, actor=TESTER)
+    before = await last_row(service)
+    session_id, _ = await service.services.people.sign_in("anna", PASSWORD)
+    await service.services.people.sign_out(session_id)
+    rows, _ = await service.services.audit.list_rows(Filter(after_id=before))
+    assert [(row.action, row.actor.name) for row in reversed(rows)] == [
+        ("session.opened", "anna"),
+        ("session.ended", "anna"),
+    ]
+    assert session_id not in str(rows)
+
+
+@pytest.fixture
+async def everything(start_service: Any, site: Site) -> Service:
+    return await start_with(start_service, site, desktop=[{"prefix": DESKTOP}])
+
+
+async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
+    told = {change.route for change in (*of_the_catalog(), *of_tasks(), *of_deployments({}, {}))} | NO_CHANGES
+    told |= {"POST /admin/sign-in/", "POST /admin/sign-out/"}
+    found = set()
+    for route in build_app(everything.services).router.routes():
+        if route.method not in ("GET", "HEAD"):
+            assert route.resource is not None
+            path = re.sub(r"\{(\w+):(?:[^{}]|\{[^}]*\})*\}", r"{\1}", route.resource.canonical)
+            found.add(f"{route.method} {path}")
+    assert found == told
