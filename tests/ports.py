@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import socket
 
-# Source: ip(7), ip_local_port_range begins at 32768. A port from there, as bind(0) gives it, may belong to somebody's
+# Source: ip(7), ip_local_port_range begins at 32768. A port from there, as bind(0) gives it, may belong to an
 # outgoing connection a moment later, and each time a server is restarted on it.
 _FIRST, _PAST = 10_240, 32_768
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody has now, and that the system gives to nobody who does not ask."""
+    """Return a port of the loopback that is free, and that the system gives only to a process that asks for it."""
     while True:
         port = _FIRST + secrets.randbelow(_PAST - _FIRST)
         with socket.socket() as probe:

@@ -27,7 +27,7 @@ FLOORS = (
     ("config",),
     ("settings", "clock", "errors"),
 )
-CORRIDORS = {("health", "processes")}
+CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit")}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.
 WINGS = (
     ("api", "desktop", "updates", "system", "dashboard"),
@@ -125,7 +125,7 @@ def wing_of(module: str) -> str | None:
 
 
 def refuses_wing(wing: str, other: str) -> bool:
-    if wing == other or wing == DESCRIBES:
+    if wing in (other, DESCRIBES):
         return False
     if other == DESCRIBES:
         return True

@@ -13,13 +13,13 @@ from updater.access.shared import SharedWindows
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
-from updater.web import api, dashboard, desktop, docs, system, updates
+from updater.web import api, dashboard, docs, system, updates
+from updater.web.desktop import routes as desktop_routes
 from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.metrics import METRICS, Metrics
 from updater.web.gate.middleware import GATE, Gate, GateParts
 from updater.web.gate.origins import Origins
-from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.links import Links
 from updater.web.messages.pace import MIN_BYTES_PER_S
@@ -48,20 +48,27 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
             functools.partial(_available, limits.shared),
         )
     links = Links(settings.server.public_url, settings.storage.cdn_url)
-    api_surface = api.build(services, links, metrics)
-    docs_surface = docs.build(metrics, lambda: build_document(surfaces))
-    desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
-    people = _people_surfaces(services, addresses, limits)
+    origins = Origins(settings.server.public_url, addresses)
+    sessions = SessionAuthenticator(services.people, origins)
+    api_surface = api.build(services, links, metrics, sessions)
+    docs_surface = docs.build(services.access, metrics, lambda: build_document(surfaces))
+    desktops = (desktop_routes.build(services, links, metrics, each) for each in settings.desktop)
     # The first one that has a path answers for it.
-    surfaces = (*desktops, docs_surface, api_surface, *people, updates.build(services))
+    surfaces = (
+        *desktops,
+        docs_surface,
+        api_surface,
+        *system.build(services.deployments, sessions),
+        *dashboard.build(services, sessions, origins, limits),
+        updates.build(services),
+    )
     access_log = AccessLog() if settings.logging.access else None
     parts = GateParts(
-        access=services.access,
         limits=limits,
         addresses=addresses,
         metrics=metrics,
         access_log=access_log,
-        require_application=services.catalog.index_of,
+        require_application=services.offers.snapshot_of,
         catch_up=services.catch_up,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
@@ -78,13 +85,6 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     for surface in surfaces:
         application.router.add_routes(surface.routes)
     return application
-
-
-def _people_surfaces(services: Services, addresses: AddressReader, limits: RateLimits | None) -> tuple[Surface, ...]:
-    """Assemble what people with a session reach."""
-    origins = Origins(services.settings.server.public_url, addresses)
-    sessions = SessionAuthenticator(services.people, origins)
-    return (*system.build(services.deployments, sessions), *dashboard.build(services, sessions, origins, limits))
 
 
 def make_runner(application: web.Application, settings: Settings) -> Runner:

@@ -1,6 +1,6 @@
-"""What a running service does by itself, beside answering.
+"""The jobs that a running service does beside answering requests.
 
-Where several processes share a database, what needs doing once is done by the one that holds its lease.
+Where several processes share a database, a job that must run once runs in the process that holds its lease.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 
+from updater.audit.model import RETENTION
 from updater.errors import Failure
 from updater.operations.storage import collect, retain
 from updater.services import Services
@@ -21,7 +22,9 @@ _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
 _WATCHING_S = 10.0
 _DAY_S = 86_400.0
-# How soon a run is looked after whose watching process is gone, or was a command.
+# How often, and how soon after a start, stored files that lack a digest are looked for.
+_DIGESTS_S = 300.0
+# How soon a process takes over the watching of a run that a command started, or whose watcher has ended.
 _LOOKING_S = 5.0
 # A lease outlives two missed renewals; then another process takes over.
 LEASE_S, RENEWAL_S = 60.0, 20.0
@@ -30,8 +33,8 @@ _log = structlog.get_logger(__name__)
 
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
-    """Do it all for the block."""
-    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs)
+    """Run all jobs for the block; at its end they are cancelled and awaited. Raises nothing of theirs."""
+    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs, fill_digests)
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
         yield
@@ -42,7 +45,10 @@ async def background(services: Services) -> AsyncIterator[None]:
 
 
 async def refresh_totals(services: Services) -> None:
-    """Refresh the figures of the store, and write down when keys were used."""
+    """Every 60 seconds refresh the totals of the blob store, then store when keys were used.
+
+    A failure of one skips neither the other nor the next time.
+    """
     while True:
         await quietly(services.artifacts.refresh_totals)
         await quietly(services.access.flush_used)
@@ -50,34 +56,47 @@ async def refresh_totals(services: Services) -> None:
 
 
 async def watch_health(services: Services) -> None:
-    """Ask the parts now and then, so that log and metrics tell of an outage that no request has met."""
+    """Probe the components every 10 seconds, so that log and metrics show an outage before a request meets it."""
     while True:
         await services.health.check()
         await asyncio.sleep(_WATCHING_S)
 
 
 async def count_checks(services: Services) -> None:
-    """Write the counts of update checks: a crash loses no more than this long."""
+    """Write the counts of update checks every 5 seconds: a crash loses no more than that."""
     while True:
         await asyncio.sleep(_COUNTING_S)
         await quietly(services.telemetry.flush_checks)
 
 
 async def apply_retention(services: Services) -> None:
-    """Once a day, and soon after each start, remove what the settings say need not be kept."""
+    """Once a day, and a minute after each start, remove what the settings no longer keep, under the lease `bounds`.
+
+    Order: reports, deployments, releases; a failure of one does not skip the next.
+    """
     due_s = time.monotonic() + _HOUSEKEEPING_S
     async for _ in _while_leased(services, "bounds"):
         if time.monotonic() >= due_s:
             await quietly(functools.partial(_forget_reports, services))
             await quietly(functools.partial(_forget_runs, services))
             await quietly(functools.partial(_retire_releases, services))
+            await quietly(functools.partial(_cut_audit, services))
             due_s = time.monotonic() + _DAY_S
 
 
-async def watch_runs(services: Services) -> None:
-    """Watch the runs of deployments, and bring those to their end whose process was killed.
+async def fill_digests(services: Services) -> None:
+    """Compute the further digests of stored files that lack them, one file at a time."""
+    due_s = time.monotonic() + _DIGESTS_S
+    async for _ in _while_leased(services, "digests"):
+        if time.monotonic() >= due_s:
+            await quietly(services.artifacts.fill_digests)
+            due_s = time.monotonic() + _DIGESTS_S
 
-    Only once the service answers: such a run may restart this very service, and asks whether it is well.
+
+async def watch_runs(services: Services) -> None:
+    """Every 5 seconds watch the runs of deployments, and finish those whose process was killed.
+
+    It starts only when the service answers: such a run may restart this very service and probe its health.
     """
     while True:
         await quietly(services.deployments.runs.start)
@@ -86,13 +105,13 @@ async def watch_runs(services: Services) -> None:
 
 
 async def quietly(work: Callable[[], object]) -> None:
-    """Do housekeeping whose failure must not stop anything."""
+    """Await `work()` and drop a `Failure`: housekeeping must not stop the service. Raises other errors."""
     with contextlib.suppress(Failure):
         await work()  # type: ignore[misc]
 
 
 async def _while_leased(services: Services, name: str) -> AsyncIterator[bool]:
-    """Give a turn now and then while this process holds a lease: True for the first one since it has it."""
+    """Yield every `RENEWAL_S` seconds while this process holds a lease; True for the first time since it got it."""
     held = False
     while True:
         try:
@@ -117,9 +136,17 @@ async def _forget_runs(services: Services) -> None:
         _log.info("deployments.forgotten", lines=gone.lines, updates=gone.updates)
 
 
+async def _cut_audit(services: Services) -> None:
+    keep_days = services.settings.retention.audit_days
+    if keep_days is not None:
+        gone = await services.audit.cut(keep_days=keep_days, actor=RETENTION)
+        if gone:
+            _log.info("audit.cut", rows=gone)
+
+
 async def _retire_releases(services: Services) -> None:
-    """Apply the rules for releases, and then remove the bytes that nothing uses any more."""
+    """Apply the rules for releases, then remove the blobs that nothing uses any more."""
     for operation in (retain, collect) if services.settings.retention.concerns_releases else ():
-        async for event in operation(services):
+        async for event in operation(services, RETENTION):
             if event.get("result", {}).get("removed"):
                 _log.info(f"retention.{operation.__name__}", removed=len(event["result"]["removed"]))

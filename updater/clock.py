@@ -1,4 +1,4 @@
-"""The present moment, as an argument: whoever needs the time takes a `Clock`."""
+"""The present moment, as an argument: code that needs the time takes a `Clock`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Read the settings: the only reader of YAML and of the environment.
 
-Which settings there are, and what fits, `updater.settings` declares. Order of precedence:
-`UPDATER_<SECTION>__<KEY>` in the environment, then the YAML file, then the default. A wrong or unknown key
-is a `ConfigurationError` with one line that names the key, the value and what fits.
+`updater.settings` declares the settings and what fits. Order of precedence: `UPDATER_<SECTION>__<KEY>` in the
+environment, then the YAML file, then the default. A wrong or unknown key is a `ConfigurationError` with one line that
+names the key, the value and what fits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from updater.errors import ConfigurationError
 from updater.settings import LISTS, RECORDS, SECTIONS, DeploymentSettings, DesktopSettings, Settings
 
 ENVIRONMENT_PREFIX = "UPDATER_"
-# Read by the command line client, not by the server: the same prefix, but no setting.
+# Variables of the command line client: the same prefix, but no setting of the server.
 _NOT_SETTINGS = frozenset({"UPDATER_SERVER", "UPDATER_KEY", "UPDATER_CONFIG"})
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ Unknown = Literal["exclude", "raise"]
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from `path` (none: defaults) and the environment.
+    """Read the settings from `path` (None: defaults) and from `environment` (None: that of this process).
 
     Raises:
         ConfigurationError: the file cannot be read, or a key is unknown or does not fit.
@@ -53,7 +53,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def inherited_descriptors() -> list[int]:
-    """Return the listening sockets that systemd opened for this very process.
+    """Return the listening sockets that systemd opened for this process; empty when it opened none.
 
     Source: sd_listen_fds(3): LISTEN_PID names the process, the descriptors are LISTEN_FDS from 3 on.
     """
@@ -64,21 +64,24 @@ def inherited_descriptors() -> list[int]:
 
 
 def pick_environment(names: Iterable[str]) -> dict[str, str]:
-    """Return those variables of this process that are named and set: the allow-list for child processes."""
+    """Return those of the named variables that this process has: the allow-list of a child process.
+
+    Returns: name -> value; names without a value are absent.
+    """
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def deployment_from_tree(tree: Mapping[str, Any]) -> DeploymentSettings:
-    """Build a deployment from `as_tree`'s form, leaving out keys that another version of this program wrote.
+    """Build a deployment from the form of `as_tree`; keys that another version of this program wrote are ignored.
 
     Raises:
-        ConfigurationError: it does not fit.
+        ConfigurationError: a value does not fit.
     """
     return _section(DeploymentSettings, dict(tree), "deployments", unknown=EXCLUDE)
 
 
 def _require_apart(desktops: tuple[DesktopSettings, ...]) -> None:
-    """Refuse prefixes of which one lies in another: a path must belong to one application."""
+    """Refuse a prefix inside another one: a path must belong to one application."""
     for index, each in enumerate(desktops):
         for other in desktops[:index]:
             if f"{each.prefix}/".startswith(f"{other.prefix}/") or f"{other.prefix}/".startswith(f"{each.prefix}/"):
@@ -189,7 +192,10 @@ def _shown(key: str, value: Any) -> str:
 
 
 def as_tree(settings: Any) -> dict[str, Any]:
-    """Return the settings as plain nested data, in the shape of the YAML file."""
+    """Return the settings as plain nested data, in the shape of the YAML file, secrets included.
+
+    Returns: section -> key -> value; tuples are lists.
+    """
     tree = dataclasses.asdict(settings)
     return cast(dict[str, Any], _plain(tree))
 

@@ -1,7 +1,7 @@
-"""The kinds of failure a service can report, without any HTTP.
+"""The kinds of failure that a service can report, independent of HTTP.
 
-Services raise these; `updater.web.messages.errors` owns the one table that turns a kind into a status. The text of
-a failure is written for the person who gets the answer, so it never holds a path, a query or a secret.
+Services raise these; the one table that turns a kind into a status is in `updater.web.messages.errors`. The text of
+a failure is written for the reader of the answer, so it never holds a path, a query or a secret.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Failure(Exception):
 
 
 class Malformed(Failure):
-    """The request cannot be read, or contradicts what it refers to."""
+    """The request cannot be parsed, or contradicts the thing that it refers to."""
 
 
 class Invalid(Failure):
-    """The request was read, but fields do not fit. `fields` maps a field's name to what would fit."""
+    """The request was parsed, but fields do not fit. `fields` maps a field's name to what would fit."""
 
     def __init__(self, fields: Mapping[str, str], message: str = "Input validation failed") -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Invalid(Failure):
 
 
 class DigestMismatch(Invalid):
-    """The received bytes are not the bytes that were announced."""
+    """The received bytes do not have the announced digest."""
 
 
 class Unauthenticated(Failure):
@@ -43,11 +43,11 @@ class Unauthenticated(Failure):
 
 
 class Forbidden(Failure):
-    """The credential is good, but does not allow this."""
+    """The credential is valid, but does not allow this."""
 
 
 class NotFound(Failure):
-    """What was asked for does not exist. `kind` is the noun: `application`, `release`, ..."""
+    """The thing does not exist. `kind` is the noun: `application`, `release`, ..."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -55,11 +55,11 @@ class NotFound(Failure):
 
 
 class Conflict(Failure):
-    """The request fits, but not the present state."""
+    """The request is valid, but not in the present state."""
 
 
 class UnsupportedContent(Failure):
-    """The body has a content type or encoding that is not taken here."""
+    """The body has a content type or encoding that this endpoint does not accept."""
 
 
 class TooLarge(Failure):
@@ -71,7 +71,7 @@ class TooSlow(Failure):
 
 
 class RateLimited(Failure):
-    """Too many requests. `retry_after_s` says when the next one has a chance."""
+    """Too many requests. `retry_after_s` is the number of seconds until the next one can succeed."""
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
@@ -79,7 +79,7 @@ class RateLimited(Failure):
 
 
 class Unavailable(Failure):
-    """A part this request needs does not answer now. Safe to try again."""
+    """A component that this request needs does not answer now. Safe to retry, after `retry_after_s` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         super().__init__(message)
@@ -91,4 +91,4 @@ class StorageFull(Failure):
 
 
 class ConfigurationError(Exception):
-    """A setting is wrong: the start stops with this one line. Not a `Failure`: no request ever sees it."""
+    """A setting is wrong: the start ends with this one line. Not a `Failure`, since no request ever gets it."""

@@ -1,4 +1,4 @@
-"""How the parts of this process do, as one value: healthy, degraded or unhealthy."""
+"""The health of this process as one value: healthy, degraded or unhealthy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from updater.errors import Failure
 LOW_SPACE_BYTES = 256 * 1024 * 1024
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
 ANSWER_S = 2.0
-"""How long a part may take to answer: who balances load asks with limits of a few seconds."""
+"""How long a component may take to answer: load balancers ask with limits of a few seconds."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One part."""
+    """The state of one component; `message` is for people."""
 
     status: str
     message: str
@@ -30,21 +30,23 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """All parts, and the worst of them."""
+    """All components by name, in a fixed order, and the worst status among them."""
 
     components: Mapping[str, Component]
 
     @property
     def status(self) -> str:
-        """Return the worst status of all parts."""
+        """Return the worst status of all components, in the order unhealthy, degraded, healthy."""
         found = {part.status for part in self.components.values()}
         return next((each for each in (UNHEALTHY, DEGRADED) if each in found), HEALTHY)
 
 
 class HealthService:
-    """Asks each part. Without the database, or an object store, checks go on from memory: degraded, not down.
+    """Probes each component.
 
-    `elsewhere` says that the files are in an object store. Without their own disk a process cannot work: unhealthy.
+    Without the database or an object store update checks continue from memory: degraded, not down.
+
+    `elsewhere` says that the files are in an object store. A process without its own disk cannot work: unhealthy.
     """
 
     def __init__(self, database: Database, artifacts: ArtifactService, *, elsewhere: bool) -> None:
@@ -59,7 +61,12 @@ class HealthService:
         self._last: dict[str, Component] = {}
 
     async def check(self) -> HealthReport:
-        """Ask all parts now; one that takes too long does not answer. The log tells what changed."""
+        """Probe all components now and log what changed.
+
+        A component silent for `ANSWER_S` seconds counts as not answering.
+
+        Raises nothing: an unexpected error is logged, and its component counts as not answering.
+        """
         answers = await asyncio.gather(*(part.answer() for part in self._parts.values()))
         report = HealthReport(dict(zip(self._parts, answers, strict=True)))
         for name, component in report.components.items():
@@ -71,11 +78,11 @@ class HealthService:
         return report
 
     def is_healthy(self, name: str) -> bool:
-        """Tell how a part did when it was last asked."""
+        """Tell whether a component was healthy at its last probe; True before the first one."""
         return name not in self._last or self._last[name].status == HEALTHY
 
     async def close(self) -> None:
-        """Let go of questions that nobody has answered."""
+        """Cancel probes that have not been answered, and wait for their end."""
         for part in self._parts.values():
             await part.close()
 
@@ -91,7 +98,7 @@ class HealthService:
 
 
 class _Part:
-    """A part that is asked once at a time, however many want to know: each question may hold a connection."""
+    """A component that is probed once at a time, however many callers wait: each probe may hold a connection."""
 
     def __init__(self, ask: Callable[[], Awaitable[Component]], silent: Component) -> None:
         self._ask = ask
@@ -99,6 +106,7 @@ class _Part:
         self._asking: asyncio.Task[Component] | None = None
 
     async def answer(self) -> Component:
+        """Return the probe's answer, or `silent` when it failed or takes longer than `ANSWER_S` seconds."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._question())
         asking = self._asking
@@ -106,6 +114,7 @@ class _Part:
         return asking.result() if asking.done() and not asking.cancelled() else self._silent
 
     async def close(self) -> None:
+        """Cancel the probe under way and wait for its end. Raises nothing."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)

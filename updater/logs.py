@@ -1,6 +1,6 @@
-"""Logs: one JSON object a line on standard output, for everything the process says.
+"""Logs: one JSON object a line on standard output, for everything the process logs.
 
-Secrets never reach a log call: requests are logged by name of the key, never with headers or query values.
+Secrets never reach a log call: a request is logged with the name of its key, never with headers or query values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ import structlog
 
 
 def configure_logs(level: str, *, worker: int | None = None) -> None:
-    """Send structlog's and the standard library's loggers to standard output; a worker's lines bear its number."""
+    """Send the loggers of structlog and of the standard library to standard output.
+
+    Args:
+        level: the lowest level that is written: `debug`, `info`, `warning` or `error`.
+        worker: the number that each line of a worker carries as `worker`; None: no such field.
+    """
 
     def number(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event.setdefault("worker", worker)
@@ -38,9 +43,13 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
 
 @contextlib.contextmanager
 def warnings_beside() -> Iterator[None]:
-    """Write warnings and errors to standard error for the block: a command's answer is on standard output."""
+    """Write warnings and errors to standard error for the block, since a command's answer is on standard output.
+
+    Lines of lower levels are dropped (structlog.DropEvent). The configuration before is restored at the end.
+    """
 
     def drop(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Drop a line below warning. Raises structlog.DropEvent."""
         if method in ("debug", "info"):
             raise structlog.DropEvent
         return event
@@ -57,10 +66,11 @@ def warnings_beside() -> Iterator[None]:
 
 
 class Bound:
-    """Leaves out warnings and errors that say the same again and again: an outage must not fill the disk too.
+    """Drops repeated warnings and errors: an outage must not fill the disk as well.
 
     Of one kind, which is the event and the beginning of its cause, `AT_ONCE` lines are written in `WITHIN_S` seconds.
-    The next one after that says how many were left out. The access log is not meant: it has one line for each request.
+    The first line after that says in `left_out` how many were dropped. The access log is not bounded: it has one line
+    for each request.
     """
 
     AT_ONCE, WITHIN_S = 20, 10.0
@@ -71,16 +81,16 @@ class Bound:
         self._kinds: dict[tuple[str, str], _Kind] = {}
 
     def __call__(self, _logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Let a line pass. Raises structlog.DropEvent. A processor of structlog."""
+        """Pass a line on; a processor of structlog. Raises structlog.DropEvent for a line to leave out."""
         if method in ("debug", "info"):
             return event
         now_s = self._clock()
-        of = (str(event.get("event")), str(event.get("cause") or event.get("exc_info"))[:60])
-        kind = self._kinds.get(of)
+        key = (str(event.get("event")), str(event.get("cause") or event.get("exc_info"))[:60])
+        kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= self._KINDS:
                 self._kinds.clear()
-            kind = self._kinds[of] = _Kind(now_s)
+            kind = self._kinds[key] = _Kind(now_s)
         elif now_s - kind.since_s >= self.WITHIN_S:
             if kind.left_out:
                 event["left_out"] = kind.left_out
@@ -100,32 +110,35 @@ class _Kind:
 
 
 class _Lenient:
-    """A stream whose failures stay here: a full disk under the log must not turn answers into errors."""
+    """A stream that ignores its own failures: a full disk under the log must not turn answers into errors."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def write(self, line: bytes) -> None:
+        """Write bytes. Raises nothing: a failing stream loses them."""
         with contextlib.suppress(OSError):
             self._stream.write(line)
 
     def flush(self) -> None:
+        """Flush the stream. Raises nothing."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 
 
 class _Bridge(logging.Handler):
-    """Hands records of the standard library over to structlog."""
+    """Passes records of the standard library on to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Log a record with structlog: its logger is the event, the first 500 characters of its message the text."""
         log = structlog.get_logger(record.name)
-        # The HTTP parser raises on every malformed request: a line is enough, a traceback would help to flood us.
+        # The HTTP parser raises on every malformed request: one line is enough, tracebacks would flood the log.
         trace = record.exc_info if record.name != "aiohttp.server" else None
         log.log(record.levelno, record.name, text=record.getMessage()[:500], exc_info=trace)
 
 
 def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
-    """Render a call as one line; or, when it brings `lines`, each of those as one, with what the call says of all."""
+    """Render a call as one line; a call with `lines` as one line each, all with the call's other fields."""
     lines = event.pop("lines", None)
     if lines is None:
         return _dumps(event)
@@ -135,14 +148,14 @@ def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> byte
         rendered = orjson.dumps(lines, default=repr, option=orjson.OPT_UTC_Z)
     except TypeError:
         return b"\n".join([_dumps(line) for line in lines])
-    # One call for all costs half of one for each. All lines begin with the same key, and a key in quotes behind `},{`
-    # is in no string, where quotes are escaped.
+    # One call for all lines costs half as much as one call for each. All lines begin with the same key, and a key in
+    # quotes after `},{` cannot be inside a string, where quotes are escaped.
     first = f'{{"{next(iter(lines[0]))}":'.encode()
     return rendered[1:-1].replace(b"}," + first, b"}\n" + first)
 
 
 def _dumps(value: Any) -> bytes:
-    """Render a line. A client's header may hold bytes that are no Unicode; a log line must never fail a request."""
+    """Render a line. A header may hold bytes that are not Unicode; a log line must never fail a request."""
     try:
         return orjson.dumps(value, default=repr, option=orjson.OPT_UTC_Z)
     except TypeError:
@@ -155,4 +168,4 @@ PROCESSORS: tuple[Any, ...] = (
     structlog.processors.format_exc_info,
     _render,
 )
-"""What a log call goes through, the last one to bytes."""
+"""The processors of a log call, in order; the last one returns bytes."""

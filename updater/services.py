@@ -9,10 +9,13 @@ from datetime import datetime
 from updater.access.opening import AccessServices
 from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
+from updater.audit.service import AuditService
+from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
 from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.health import HealthService
+from updater.offers.service import OfferService
 from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
@@ -27,7 +30,10 @@ class Services(AccessServices):
     tokens: TokenReader
     tasks: TaskService
     artifacts: ArtifactService
+    audit: AuditService
     catalog: CatalogService
+    publishing: Publishing
+    offers: OfferService
     deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService

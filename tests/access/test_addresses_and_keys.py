@@ -1,4 +1,4 @@
-"""Whose request it is: addresses behind proxies, and keys."""
+"""The origin of a request: addresses behind proxies, and keys."""
 
 from __future__ import annotations
 

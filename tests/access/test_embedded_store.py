@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.actors import TESTER
 from updater.access.embedded_store import find_access_reader
 from updater.access.opening import open_access, open_access_lists
 from updater.access.store import AccessStore, PeopleStore
@@ -29,17 +30,19 @@ def settings(tmp_path: Path) -> Settings:
 async def fill(settings: Settings) -> None:
     """Make keys and people of every kind: limited, expiring, revoked, used, disabled, signed in."""
     async with open_access(settings) as services:
-        await services.access.create_key("plain", "read")
-        key, text = await services.access.create_key("größer 🚀", "write", application="my-app")
-        await services.access.create_key("soon", "admin", expires_at=utc_now() + timedelta(days=1, microseconds=1))
-        await services.access.revoke_key(1)
+        await services.access.create_key("plain", "read", actor=TESTER)
+        key, text = await services.access.create_key("größer 🚀", "write", application="my-app", actor=TESTER)
+        await services.access.create_key(
+            "soon", "admin", expires_at=utc_now() + timedelta(days=1, microseconds=1), actor=TESTER
+        )
+        await services.access.revoke_key(1, actor=TESTER)
         await services.access.load()
         assert services.access.identify(text) is not None
         await services.access.flush_used()
         assert key.id == 2
         for name, role in (("anna", "admin"), ("ben", "staff"), ("cleo", "user")):
-            await services.people.create_user(name, role, "a long password")
-        await services.people.disable_user("ben")
+            await services.people.create_user(name, role, "a long password", actor=TESTER)
+        await services.people.disable_user("ben", actor=TESTER)
         await services.people.sign_in("anna", "a long password")
 
 

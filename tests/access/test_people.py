@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tests.actors import TESTER, audit_of
 from updater.access.people import PeopleService
 from updater.access.store import PeopleStore
 from updater.access.users import Role
@@ -48,11 +49,11 @@ async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Da
 @pytest.fixture
 async def people(database: Database, clock: Hand) -> PeopleService:
     settings = AccessSettings(session_idle_minutes=30, session_hours=8)
-    return PeopleService(PeopleStore(database), settings, secret=b"s" * 32, clock=clock)
+    return PeopleService(PeopleStore(database), settings, database, audit_of(database), secret=b"s" * 32, clock=clock)
 
 
 async def test_somebody_signs_in_is_known_and_signs_out(people: PeopleService) -> None:
-    made = await people.create_user(" Anna@Example.com ", "staff", PASSWORD)
+    made = await people.create_user(" Anna@Example.com ", "staff", PASSWORD, actor=TESTER)
     assert (made.name, made.role) == ("anna@example.com", Role.STAFF)
     session_id, opened = await people.sign_in("ANNA@example.com", PASSWORD)
     found = await people.find_session(session_id)
@@ -67,9 +68,9 @@ async def test_somebody_signs_in_is_known_and_signs_out(people: PeopleService) -
     ("name", "password"), [("anna", PASSWORD + "!"), ("anna", ""), ("nobody", PASSWORD), ("off", PASSWORD), ("", "")]
 )
 async def test_every_refusal_is_the_same(people: PeopleService, name: str, password: str) -> None:
-    await people.create_user("anna", "admin", PASSWORD)
-    await people.create_user("off", "admin", PASSWORD)
-    await people.disable_user("off")
+    await people.create_user("anna", "admin", PASSWORD, actor=TESTER)
+    await people.create_user("off", "admin", PASSWORD, actor=TESTER)
+    await people.disable_user("off", actor=TESTER)
     with pytest.raises(Unauthenticated, match="The name or the password is wrong"):
         await people.sign_in(name, password)
 
@@ -77,9 +78,9 @@ async def test_every_refusal_is_the_same(people: PeopleService, name: str, passw
 async def test_an_unknown_name_takes_as_long_as_a_wrong_password(people: PeopleService) -> None:
     """Counted in processor time, which no neighbour prolongs.
 
-    Control: with `fits` returning at once for nobody, the medians differ by far more than half.
+    Control: with `fits` returning at once for an unknown name, the medians differ by far more than half.
     """
-    await people.create_user("anna", "admin", PASSWORD)
+    await people.create_user("anna", "admin", PASSWORD, actor=TESTER)
     took: dict[str, list[float]] = {"anna": [], "nobody": []}
     for _ in range(5):
         for name, times in took.items():
@@ -92,7 +93,7 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password(people: PeopleS
 
 
 async def test_nothing_that_opens_a_door_is_kept(people: PeopleService, database: Database) -> None:
-    await people.create_user("anna", "admin", PASSWORD)
+    await people.create_user("anna", "admin", PASSWORD, actor=TESTER)
     session_id, _ = await people.sign_in("anna", PASSWORD)
     async with database.read() as connection:
         kept = str((await connection.execute(text("SELECT * FROM user_account"))).all())
@@ -103,7 +104,7 @@ async def test_nothing_that_opens_a_door_is_kept(people: PeopleService, database
 
 
 async def test_a_session_ends_when_idle_and_in_any_case(people: PeopleService, clock: Hand) -> None:
-    await people.create_user("anna", "user", PASSWORD)
+    await people.create_user("anna", "user", PASSWORD, actor=TESTER)
     idle, _ = await people.sign_in("anna", PASSWORD)
     busy, _ = await people.sign_in("anna", PASSWORD)
     for _ in range(23):
@@ -115,8 +116,8 @@ async def test_a_session_ends_when_idle_and_in_any_case(people: PeopleService, c
 
 
 async def test_a_script_session_lasts_as_long_as_was_said(people: PeopleService, clock: Hand) -> None:
-    await people.create_user("ci", "admin", PASSWORD)
-    session_id, session = await people.open_script_session("CI", 120)
+    await people.create_user("ci", "admin", PASSWORD, actor=TESTER)
+    session_id, session = await people.open_script_session("CI", 120, actor=TESTER)
     assert session.expires_at == clock.now + timedelta(hours=2)
     clock.pass_(minutes=119)
     assert await people.find_session(session_id) is not None
@@ -124,19 +125,19 @@ async def test_a_script_session_lasts_as_long_as_was_said(people: PeopleService,
     assert await people.find_session(session_id) is None
     for minutes in (0, -1, 10**9, float("nan")):
         with pytest.raises(Invalid):
-            await people.open_script_session("ci", minutes)
+            await people.open_script_session("ci", minutes, actor=TESTER)
 
 
 @pytest.mark.parametrize("how", ["password", "disable"])
 async def test_a_new_password_and_a_disabling_end_all_sessions(people: PeopleService, how: str) -> None:
-    await people.create_user("anna", "user", PASSWORD)
-    await people.create_user("bert", "user", PASSWORD)
+    await people.create_user("anna", "user", PASSWORD, actor=TESTER)
+    await people.create_user("bert", "user", PASSWORD, actor=TESTER)
     ids = [(await people.sign_in("anna", PASSWORD))[0] for _ in range(2)]
     other, _ = await people.sign_in("bert", PASSWORD)
     if how == "password":
-        await people.set_password("anna", "another long password")
+        await people.set_password("anna", "another long password", actor=TESTER)
     else:
-        await people.disable_user("anna")
+        await people.disable_user("anna", actor=TESTER)
     assert [await people.find_session(each) for each in ids] == [None, None]
     assert await people.find_session(other) is not None
     with pytest.raises(Unauthenticated):
@@ -144,11 +145,11 @@ async def test_a_new_password_and_a_disabling_end_all_sessions(people: PeopleSer
 
 
 async def test_somebody_disabled_can_be_let_in_again(people: PeopleService) -> None:
-    await people.create_user("anna", "user", PASSWORD)
-    await people.disable_user("anna")
+    await people.create_user("anna", "user", PASSWORD, actor=TESTER)
+    await people.disable_user("anna", actor=TESTER)
     with pytest.raises(Conflict):
-        await people.open_script_session("anna", 5)
-    await people.enable_user("anna")
+        await people.open_script_session("anna", 5, actor=TESTER)
+    await people.enable_user("anna", actor=TESTER)
     assert (await people.sign_in("anna", PASSWORD))[1].user.disabled_at is None
 
 
@@ -159,7 +160,7 @@ async def test_what_is_no_session_id_is_nobody(people: PeopleService) -> None:
 
 
 async def test_sessions_that_are_over_are_removed(people: PeopleService, database: Database, clock: Hand) -> None:
-    await people.create_user("anna", "user", PASSWORD)
+    await people.create_user("anna", "user", PASSWORD, actor=TESTER)
     for _ in range(3):
         await people.sign_in("anna", PASSWORD)
     clock.pass_(hours=9)
@@ -171,21 +172,21 @@ async def test_sessions_that_are_over_are_removed(people: PeopleService, databas
 @pytest.mark.parametrize("name", ["", " ", "a b", "a\nb", "-a", "ä", "a" * 101, "<script>", "a/b", "\0"])
 async def test_names_that_do_not_fit(people: PeopleService, name: str) -> None:
     with pytest.raises(Invalid) as caught:
-        await people.create_user(name, "chief", "short")
+        await people.create_user(name, "chief", "short", actor=TESTER)
     assert set(caught.value.fields) == {"name", "role", "password"}
 
 
 async def test_names_are_taken_once_in_any_case(people: PeopleService) -> None:
-    await people.create_user("anna", "user", PASSWORD)
+    await people.create_user("anna", "user", PASSWORD, actor=TESTER)
     with pytest.raises(Conflict, match="anna"):
-        await people.create_user("ANNA", "admin", PASSWORD)
+        await people.create_user("ANNA", "admin", PASSWORD, actor=TESTER)
     with pytest.raises(NotFound):
-        await people.set_password("nobody", PASSWORD)
+        await people.set_password("nobody", PASSWORD, actor=TESTER)
 
 
 async def test_passwords_may_be_long_and_hold_anything(people: PeopleService) -> None:
     for number, password in enumerate(("x" * 1000, "pässwörd \0 \U0001f600 " * 3, "\ud800" * 10)):
-        await people.create_user(f"u{number}", "user", password)
+        await people.create_user(f"u{number}", "user", password, actor=TESTER)
         await people.sign_in(f"u{number}", password)
         with pytest.raises(Unauthenticated):
             await people.sign_in(f"u{number}", password + "x")

@@ -1,4 +1,4 @@
-"""Several processes count together in Redis; without it each counts for itself, and nobody waits or is refused."""
+"""Several processes count together in Redis; without it each counts for itself, and no request waits or is refused."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_without_redis_each_process_counts_for_itself_until_it_is_back(ser
             assert not windows(one).available
             assert not (await ask(one, "192.0.2.9")).allowed
             assert (await ask(other, "192.0.2.9")).remaining == 99
-            # While nobody knows better nobody waits.
+            # While no count is known, no request waits.
             began = time.monotonic()
             await asyncio.gather(*(ask(one, f"198.51.100.{number}") for number in range(100)))
             assert time.monotonic() - began < ANSWER_S

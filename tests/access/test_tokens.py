@@ -93,7 +93,7 @@ def test_a_good_token_is_taken_by_the_reader_of_its_algorithm_alone(reader, key,
     ],
 )
 def test_the_user_is_sub_or_user_id_or_id(given: dict[str, Any], user_id: int | None) -> None:
-    """Decision 37. A token without a number is good, but nobody's."""
+    """Decision 37. A token without a number is valid, but has no user."""
     body = {name: value for name, value in claims(**given).items() if value is not None}
     who = HS.identify(by_hand({"alg": "HS256", "typ": "JWT"}, body, SECRET.encode()))
     assert who is not None
@@ -101,7 +101,7 @@ def test_the_user_is_sub_or_user_id_or_id(given: dict[str, Any], user_id: int | 
 
 
 def forgeries() -> list[tuple[str, TokenReader, str]]:
-    """At least forty tokens that nobody with the key made, or that are over or meant for others."""
+    """At least forty tokens that were made without the key, have expired, or are meant for other services."""
     secret = SECRET.encode()
     header = {"alg": "HS256", "typ": "JWT"}
     good = jwt.encode(claims(), SECRET, "HS256")

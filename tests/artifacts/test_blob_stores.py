@@ -61,7 +61,7 @@ def sha256(data: bytes) -> str:
 
 
 async def left_behind(store: BlobStore) -> int:
-    """Count what is still in `incoming`, uploads without an end included, by sweeping as if nobody were receiving."""
+    """Count what is still in `incoming`, unended uploads included, by sweeping as if no reception were under way."""
     return await store.sweep(datetime.now(UTC) + timedelta(days=2))
 
 

@@ -45,7 +45,7 @@ async def place(store: LocalBlobStore, content: bytes) -> StagedFile:
 
 
 def failing(call: Callable[..., Any], number: int, times: int = 1) -> Callable[..., Any]:
-    """Fail the first calls, then work: whoever tries again is found out."""
+    """Fail the first calls, then work: code that tries again succeeds, and is detected."""
     left = [times]
 
     def spoilt(*given: Any, **named: Any) -> Any:

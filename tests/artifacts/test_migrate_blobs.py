@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.faults import CutRequest, FaultProxy
 from tests.servers.buckets import Buckets
@@ -30,7 +31,9 @@ async def filled(service: Service) -> Service:
 
 
 async def migrate(service: Service, source: str, target: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    events = [event async for event in OPERATIONS["blobs.migrate"](service.services, source=source, target=target)]
+    events = [
+        event async for event in OPERATIONS["blobs.migrate"](service.services, TESTER, source=source, target=target)
+    ]
     return events[:-1], events[-1]["result"]
 
 
@@ -80,7 +83,7 @@ async def test_damaged_and_missing_files_are_named_and_not_copied(
 
 async def test_what_is_published_meanwhile_is_copied_too(filled: Service, buckets: Buckets) -> None:
     url, late = buckets.url(buckets.make_bucket()), b"published while files were copied"
-    async for event in OPERATIONS["blobs.migrate"](filled.services, source="local", target=url):
+    async for event in OPERATIONS["blobs.migrate"](filled.services, TESTER, source="local", target=url):
         if event.get("done") == 1:
             await filled.publish(late, "2.0.0")
     assert event["result"] == {"copied": 10, "bad": []}
@@ -94,7 +97,7 @@ async def test_what_is_published_into_the_target_or_removed_meanwhile_is_not_dam
     url = buckets.url(buckets.make_bucket())
     target = RemoteBlobStore(parse_location(url))
     folder = tmp_path / "storage" / "blobs"
-    events = OPERATIONS["blobs.migrate"](filled.services, source="local", target=url)
+    events = OPERATIONS["blobs.migrate"](filled.services, TESTER, source="local", target=url)
     async for event in events:
         if event.get("done") != 1:
             continue
@@ -105,7 +108,9 @@ async def test_what_is_published_into_the_target_or_removed_meanwhile_is_not_dam
         await staged.discard()
         next(folder.rglob(_digest(CONTENTS[moved]))).unlink()
         await filled.call("DELETE", f"/api/v1/updates/my-app/releases/{removed}/linux/amd64", key="admin", status=200)
-        assert [each async for each in filled.services.artifacts.collect(grace_s=0)] == [_digest(CONTENTS[removed])]
+        assert [each async for each in filled.services.artifacts.collect(actor=TESTER, grace_s=0)] == [
+            _digest(CONTENTS[removed])
+        ]
     assert event["result"] == {"copied": 7, "bad": []}
 
 

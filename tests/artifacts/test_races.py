@@ -14,13 +14,12 @@ import aiohttp
 import pytest
 
 import updater.operations.storage as operations
-from tests.conftest import KEYS, LINUX, Service, StartService
-from updater.catalog.model import Draft
-from updater.catalog.platforms import Target
+from tests.actors import TESTER
+from tests.builds import LINUX, digest_of, publish_bytes
+from tests.conftest import KEYS, Service, StartService
 from updater.errors import Conflict, NotFound
 
 CLIENTS = 64
-TARGET = Target(LINUX.platform, LINUX.architecture)
 PATH = "/api/v1/updates/my-app/builds/1.0.{}/linux/amd64"
 
 
@@ -81,7 +80,7 @@ async def test_the_same_bytes_at_many_addresses_are_one_blob(service: Service) -
 
 
 class Players:
-    """Everybody who touches blobs, on few contents, so that they meet."""
+    """All operations that touch blobs, on few contents, so that they meet."""
 
     def __init__(self, service: Service, chooser: random.Random) -> None:
         self.services = service.services
@@ -95,14 +94,8 @@ class Players:
         self.count += 1
         version = f"1.0.{self.count}"
         content = self.chooser.choice(self.contents)
-        draft = Draft(self.services.catalog.parse("my-app", version, "version"), TARGET)
-
-        async def once() -> AsyncIterator[bytes]:
-            yield content
-
-        async with self.services.artifacts.receive(once()) as staged:
-            made = await self.services.catalog.publish_build("my-app", draft, staged)
-        self.there[version] = str(made.digest)
+        made = await publish_bytes(self.services.publishing, self.services.artifacts, content, version)
+        self.there[version] = digest_of(made)
         # Acknowledged and not deleted: the file must be there now, whatever the others do.
         self.require(version)
 
@@ -111,16 +104,14 @@ class Players:
             return
         version = self.chooser.choice(list(self.there))
         del self.there[version]
-        await self.services.catalog.delete_build(
-            "my-app", self.services.catalog.parse("my-app", version, "version"), TARGET
-        )
+        await self.services.catalog.delete_build("my-app", version, LINUX, actor=TESTER)
 
     async def collect(self) -> None:
-        async for _ in self.services.artifacts.collect(grace_s=0):
+        async for _ in self.services.artifacts.collect(actor=TESTER, grace_s=0):
             pass
 
     async def verify(self) -> None:
-        events = [event async for event in operations.verify(self.services)]
+        events = [event async for event in operations.verify(self.services, TESTER)]
         assert events[-1]["result"]["bad"] == [], "a false alarm"
 
     async def abandon(self) -> None:

@@ -7,6 +7,7 @@ import io
 import random
 from typing import Any
 
+from tests.actors import TESTER
 from tests.conftest import Service, StartService
 from tests.servers.buckets import Buckets
 from updater.artifacts.location import parse_location
@@ -21,7 +22,7 @@ _RELEASE = "/api/v1/updates/my-app/releases/1.0.0/linux/amd64"
 
 
 async def operate(service: Service, name: str, **arguments: Any) -> dict[str, Any]:
-    events = [event async for event in OPERATIONS[name](service.services, **arguments)]
+    events = [event async for event in OPERATIONS[name](service.services, TESTER, **arguments)]
     result: dict[str, Any] = events[-1]["result"]
     return result
 

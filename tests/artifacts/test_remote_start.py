@@ -103,7 +103,7 @@ async def test_a_silent_store_does_not_keep_a_service_from_its_start(buckets: Bu
         began_s = time.monotonic()
         await require_usable(store, signs=True)
         assert time.monotonic() - began_s < 10
-    await require_usable(store, signs=True)  # nobody listens any more
+    await require_usable(store, signs=True)  # the store has stopped
 
 
 async def test_options_of_the_connection_take_effect(buckets: Buckets) -> None:

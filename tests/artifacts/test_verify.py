@@ -15,15 +15,14 @@ import pytest
 from sqlalchemy import text
 
 import updater.operations.storage as operations
-from tests.conftest import LINUX, Service
+from tests.actors import TESTER
+from tests.builds import digest_of, publish_bytes
+from tests.conftest import Service
 from updater.artifacts.local import LocalBlobStore
-from updater.catalog.model import Draft
-from updater.catalog.platforms import Target
 from updater.errors import Unavailable
 
 DAMAGED = {"flipped": 30, "truncated": 10, "swapped": 10, "deleted": 10}
 CLEAN = 60
-TARGET = Target(LINUX.platform, LINUX.architecture)
 
 
 @dataclass
@@ -47,16 +46,12 @@ def publish(service: Service) -> Publish:
     """Publish without HTTP, where only what lies in the store matters."""
     count = iter(range(1_000_000))
 
-    async def once(content: bytes) -> AsyncIterator[bytes]:
-        yield content
-
     async def run(content: bytes | None = None, application: str = "my-app") -> Stored:
         version = f"1.0.{next(count)}"
         given = os.urandom(300) if content is None else content
-        draft = Draft(service.services.catalog.parse(application, version, "version"), TARGET)
-        async with service.services.artifacts.receive(once(given)) as staged:
-            made = await service.services.catalog.publish_build(application, draft, staged)
-        path = service.services.artifacts.blobs.locate(str(made.digest))
+        services = service.services
+        made = await publish_bytes(services.publishing, services.artifacts, given, version, application)
+        path = service.services.artifacts.blobs.locate(digest_of(made))
         assert path is not None
         return Stored(version, given, path)
 
@@ -64,7 +59,7 @@ def publish(service: Service) -> Publish:
 
 
 async def verify(service: Service, **arguments: Any) -> Any:
-    return [event async for event in operations.verify(service.services, **arguments)][-1]["result"]
+    return [event async for event in operations.verify(service.services, TESTER, **arguments)][-1]["result"]
 
 
 def spoil(kind: str, group: list[Stored], chooser: random.Random) -> None:
@@ -191,7 +186,9 @@ async def test_what_changes_while_it_is_read_is_no_false_alarm(
         else:
             path = f"/api/v1/updates/my-app/releases/{build.version}/linux/amd64"
             await service.call("DELETE", path, key="admin", status=200)
-            assert [digest async for digest in service.services.artifacts.collect(grace_s=0)] == [build.digest]
+            assert [digest async for digest in service.services.artifacts.collect(actor=TESTER, grace_s=0)] == [
+                build.digest
+            ]
         yield b"damaged"
 
     monkeypatch.setattr(LocalBlobStore, "read", overtaken)
@@ -204,7 +201,7 @@ async def test_an_interrupted_verify_keeps_what_it_found(service: Service, publi
     builds = [await publish() for _ in range(3)]
     for each in builds:
         each.path.write_bytes(bytes(len(each.content)))
-    run = operations.verify(service.services)
+    run = operations.verify(service.services, TESTER)
     await anext(run)
     await run.aclose()  # type: ignore[attr-defined]
     assert sorted([await download(service, each.version) for each in builds]) == [200, 200, 503]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, OwnServer, settings_tree
 from updater.app import build_app, make_runner
 from updater.artifacts.opening import open_blobs
@@ -44,7 +45,7 @@ def content_of(number: int) -> bytes:
 
 
 async def back_up(service: Any, folder: Path) -> dict[str, Any]:
-    events = [event async for event in OPERATIONS["backup"](service.services, folder=str(folder))]
+    events = [event async for event in OPERATIONS["backup"](service.services, TESTER, folder=str(folder))]
     return events[-1]["result"]
 
 
@@ -67,7 +68,7 @@ def hold_together(folder: Path) -> None:
 async def test_a_backup_is_the_service_again(service: Any, tmp_path: Path, aiohttp_client: Any) -> None:
     for number in range(3):
         await service.publish(content_of(number), f"1.{number}.0")
-    _, made_key = await service.services.access.create_key("made", "read")
+    _, made_key = await service.services.access.create_key("made", "read", actor=TESTER)
     folder, root = tmp_path / "backup", tmp_path / "restored"
     assert await back_up(service, folder) == {"blobs": 3, "copied": 3, "missing": []}
     await service.publish(b"later", "2.0.0")
@@ -83,7 +84,7 @@ async def test_a_backup_is_the_service_again(service: Any, tmp_path: Path, aioht
                 assert (await response.json())["total_count"] == 3
             async with client.get("/api/v1/updates/my-app/download/1.1.0/linux/amd64") as response:
                 assert await response.read() == content_of(1)
-            assert [each.good async for each in services.artifacts.verify()] == [True] * 3
+            assert [each.good async for each in services.artifacts.verify(actor=TESTER)] == [True] * 3
     assert (root / "secret").stat().st_mode & 0o777 == 0o600
     assert (root / "updater.db").stat().st_mode & 0o077 == 0
 
@@ -130,7 +131,7 @@ async def test_writers_and_collectors_go_on_meanwhile(service: Any, tmp_path: Pa
             await service.publish(content_of(number), f"1.{number}.0")
             path = f"/api/v1/updates/my-app/releases/1.{number - 1}.0/linux/amd64"
             await service.call("DELETE", path, key="admin", status=200)
-            async for _ in service.services.artifacts.collect(grace_s=0):
+            async for _ in service.services.artifacts.collect(actor=TESTER, grace_s=0):
                 pass
 
     changing = asyncio.create_task(change())
@@ -165,7 +166,7 @@ async def test_only_the_embedded_database_is_backed_up(service: Any, tmp_path: P
     settings = dataclasses.replace(service.services.settings, storage=storage)
     elsewhere = dataclasses.replace(service.services, settings=settings)
     with pytest.raises(Conflict, match="pg_dump"):
-        [event async for event in OPERATIONS["backup"](elsewhere, folder=str(tmp_path / "backup"))]
+        [event async for event in OPERATIONS["backup"](elsewhere, TESTER, folder=str(tmp_path / "backup"))]
     assert not (tmp_path / "backup").exists()
 
 

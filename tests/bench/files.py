@@ -1,4 +1,4 @@
-"""StrictInteger files: a download against nginx, an upload against copying the file on the server."""
+"""Whole files: a download against nginx, an upload against copying the file on the server."""
 
 from __future__ import annotations
 

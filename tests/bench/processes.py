@@ -20,7 +20,7 @@ from tests.ports import free_port
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 KEY = "bench-key-0123456789"
-# High enough that nobody is refused: what is measured is the counting.
+# High enough that no request is refused: the counting is measured.
 _PLENTY = 1_000_000_000
 
 

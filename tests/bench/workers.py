@@ -115,7 +115,7 @@ def _on_postgres(
 
 
 def _wait_until_ready(server: Process) -> None:
-    """A parent listens before its workers answer; who asks meanwhile waits."""
+    """A parent listens before its workers answer; requests that arrive meanwhile wait."""
     urllib.request.urlopen(f"{server.url}/health", timeout=_READY_S).close()
 
 

@@ -1,4 +1,4 @@
-"""Retention removes nothing that anybody could be offered, and nothing that a rule keeps."""
+"""Retention removes nothing that a client could be offered, and nothing that a rule keeps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.actors import TESTER
+from updater.catalog.model import ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
 from updater.catalog.versions import parse_version
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+STATUSES = {True: ReleaseStatus.ACTIVE, False: ReleaseStatus.WITHDRAWN}
 LINUX, WINDOWS = Target("linux", "amd64"), Target("windows", "amd64")
 
 
@@ -22,7 +25,15 @@ def candidate(
 ) -> Candidate:
     version = parse_version(f"1.{number}.0" + ("-rc.1" if pre else ""))
     key = "" if minimum is None else parse_version(f"1.{minimum}.0").sort_key
-    return Candidate(number, version, active, NOW - timedelta(days=age_days), ((LINUX, key),))
+    return Candidate(number, version, STATUSES[active], True, NOW - timedelta(days=age_days), ((LINUX, key),))
+
+
+async def retire(service: Any, application_id: str, policy: RetentionPolicy, **more: Any) -> list[str]:
+    services = service.services
+    removed: list[str] = await services.catalog.retire(
+        application_id, policy, services.offers.still_offered, actor=TESTER, **more
+    )
+    return removed
 
 
 def gone(candidates: list[Candidate], keep_releases: int | None = None, keep_days: int | None = None) -> list[str]:
@@ -56,7 +67,7 @@ def test_a_stepping_stone_stays() -> None:
 
 
 def test_the_latest_of_a_forgotten_platform_stays() -> None:
-    windows = Candidate(0, parse_version("1.0.0"), True, NOW, ((WINDOWS, ""),))
+    windows = Candidate(0, parse_version("1.0.0"), ReleaseStatus.ACTIVE, True, NOW, ((WINDOWS, ""),))
     assert gone([windows, candidate(1), candidate(2), candidate(3)], keep_releases=1) == ["1.1.0", "1.2.0"]
 
 
@@ -88,7 +99,7 @@ def test_no_client_notices(drawn: list[Any], offered: set[int], releases: int | 
     for number, (active, age_days, pre, minimums) in enumerate(drawn):
         version = parse_version(f"1.{number}.0" + ("-rc.1" if pre else ""))
         keys = tuple((t, "" if m is None else parse_version(f"1.{m}.0").sort_key) for t, m in minimums.items())
-        all_of_them.append(Candidate(number, version, active, NOW - timedelta(days=age_days), keys))
+        all_of_them.append(Candidate(number, version, STATUSES[active], True, NOW - timedelta(days=age_days), keys))
     removed = select_removable(all_of_them, offered, RetentionPolicy(releases, days), NOW)
     left = [each for each in all_of_them if each not in removed]
     assert not offered & {each.release_id for each in removed}
@@ -106,7 +117,11 @@ def offer(candidates: list[Candidate], target: Target, current: str, prereleases
     best = None
     for each in candidates:
         minimums = dict(each.minimum_keys)
-        if not each.active or target not in minimums or (each.version.prerelease and not prereleases):
+        if (
+            each.status is not ReleaseStatus.ACTIVE
+            or target not in minimums
+            or (each.version.prerelease and not prereleases)
+        ):
             continue
         if current and (each.version.sort_key <= current or minimums[target] > current):
             continue
@@ -126,17 +141,17 @@ async def test_releases_go_with_their_bytes_and_checks_answer_as_before(start_se
         await publish(service, version)
     await publish(service, "1.3.0", minimum_version="1.2.0")
     await publish(service, "1.4.0", minimum_version="1.2.0")
-    catalog, artifacts = service.services.catalog, service.services.artifacts
+    artifacts = service.services.artifacts
     policy = RetentionPolicy(keep_releases=1)
-    assert await catalog.retire("my-app", policy, dry_run=True) == ["1.0.0", "1.1.0", "1.3.0"]
+    assert await retire(service, "my-app", policy, dry_run=True) == ["1.0.0", "1.1.0", "1.3.0"]
     assert (await service.call("GET", "/api/v1/updates/my-app/releases", key="read"))["total_count"] == 5
-    assert await catalog.retire("my-app", policy) == ["1.0.0", "1.1.0", "1.3.0"]
-    assert await catalog.retire("my-app", policy) == []
+    assert await retire(service, "my-app", policy) == ["1.0.0", "1.1.0", "1.3.0"]
+    assert await retire(service, "my-app", policy) == []
     asked = {"platform": "linux", "architecture": "amd64"}
     for current, offered in (("1.0.0", "1.2.0"), ("1.2.0", "1.4.0")):
         answer = await service.call("GET", "/api/v1/updates/my-app/check", params={**asked, "current_version": current})
         assert answer["latest_version"] == offered
-    assert len([digest async for digest in artifacts.collect(grace_s=0)]) == 3
+    assert len([digest async for digest in artifacts.collect(actor=TESTER, grace_s=0)]) == 3
     await service.call("GET", "/api/v1/updates/my-app/download/1.1.0/linux/amd64", status=404)
     await service.exchange("GET", "/api/v1/updates/my-app/download/1.2.0/linux/amd64", status=200)
 
@@ -146,11 +161,11 @@ async def test_what_the_index_offers_for_reasons_of_its_own_stays(service: Any) 
         await publish(service, version)
     path = "/api/v1/applications/my-app"
     await service.call("PUT", path, key="admin", json={"config": {"max_version": "1.1.0"}}, status=200)
-    assert await service.services.catalog.retire("my-app", RetentionPolicy(keep_releases=1)) == ["1.0.0"]
+    assert await retire(service, "my-app", RetentionPolicy(keep_releases=1)) == ["1.0.0"]
 
 
 async def test_unknown_applications_are_not_found(service: Any) -> None:
     from updater.errors import NotFound
 
     with pytest.raises(NotFound):
-        await service.services.catalog.retire("unknown", RetentionPolicy(keep_releases=1))
+        await retire(service, "unknown", RetentionPolicy(keep_releases=1))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.actors import TESTER
 from tests.conftest import settings_tree
 from updater.operations import OPERATIONS
 
@@ -32,7 +33,7 @@ async def test_a_dry_run_removes_nothing(start_service: Any) -> None:
     for version in ("1.0.0", "1.1.0"):
         await service.publish(version.encode(), version)
     outcomes = [
-        [event async for event in OPERATIONS["retain"](service.services, dry_run=dry_run)][-1]["result"]
+        [event async for event in OPERATIONS["retain"](service.services, TESTER, dry_run=dry_run)][-1]["result"]
         for dry_run in (True, True, False, False)
     ]
     gone = [{"application": "my-app", "version": "1.0.0"}]

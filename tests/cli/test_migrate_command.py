@@ -36,7 +36,7 @@ def keys_of(ceph: Ceph) -> dict[str, str]:
 
 
 def test_keys_come_from_the_environment_of_the_command(tmp_path: Path, ceph: Ceph) -> None:
-    """The service that does the work was started before anybody thought of a bucket."""
+    """The service that does the work was started before the settings named a bucket."""
     url = f"s3://{ceph.make_bucket()}?region=us-east-1&endpoint=http://127.0.0.1:{ceph.port}"
     with serving(tmp_path / "data") as started:
         publish(started, 2)

@@ -64,7 +64,7 @@ Locked = Callable[..., AbstractAsyncContextManager[None]]
 
 @pytest.fixture
 def locked(database_url: str | None, tmp_path: Path) -> Locked:
-    """Return a block in which nobody else can write, as if another process were at it without end."""
+    """Return a block in which no other connection can write, as if another process held the lock for ever."""
 
     @asynccontextmanager
     async def lock(folder: Path = tmp_path) -> AsyncIterator[None]:

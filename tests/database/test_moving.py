@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from tests.actors import TESTER
 from tests.conftest import OwnServer, Service
 from tests.servers.postgres import Postgres
 from updater.app import build_app, make_runner
@@ -84,8 +85,8 @@ async def fill(service: Service) -> str:
         report = {**REPORT, "error_message": f"Fehler {number} \u2713", "report_id": f"r{number}"}
         await service.call("POST", "/api/v1/updates/my-app/status", json=report, status=200)
     await service.exchange("GET", "/api/v1/updates/my-app/download/1.0.0/linux/amd64", status=200)
-    await service.services.people.create_user("anna", "staff", "a long enough password")
-    return (await service.services.access.create_key("ci", "write"))[1]
+    await service.services.people.create_user("anna", "staff", "a long enough password", actor=TESTER)
+    return (await service.services.access.create_key("ci", "write", actor=TESTER))[1]
 
 
 async def test_everything_goes_along(serve: Serve, postgres: Postgres, tmp_path: Path) -> None:
@@ -111,8 +112,8 @@ async def test_everything_goes_along(serve: Serve, postgres: Postgres, tmp_path:
             "POST", "/api/v1/updates/my-app/status", json={**REPORT, "report_id": "r7"}, key="read", status=200
         )
         assert (await after.call("GET", FIGURES, key="read"))["reports"] == figures["reports"]
-        await after.services.access.create_key("another", "read")
-        await after.services.people.create_user("berta", "user", "a long enough password")
+        await after.services.access.create_key("another", "read", actor=TESTER)
+        await after.services.people.create_user("berta", "user", "a long enough password", actor=TESTER)
     status, _, err = await migrate(tmp_path / "storage", url)
     assert status != 0
     assert "holds rows already" in err

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from structlog.testing import capture_logs
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.servers.postgres import Postgres
 from updater.database.changes import ASK_EVERY_S, CATCH_UP_S
@@ -77,7 +78,7 @@ async def test_an_application_is_there_for_whoever_is_asked_next(pair: tuple[Ser
 
 
 async def test_clients_of_an_application_that_is_gone_cost_the_others_nothing(pair: tuple[Service, Service]) -> None:
-    """An installed base goes on asking for what was deleted; whoever waits, waits for one question to the database."""
+    """Clients go on asking for deleted releases; all requests that wait share one question to the database."""
     first, _ = pair
     questions = 0
     asking = first.services.catch_up
@@ -113,7 +114,7 @@ async def test_an_unknown_application_is_503_in_time_when_nobody_can_know(
 
 async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) -> None:
     first, second = pair
-    key, text = await first.services.access.create_key("new", "read")
+    key, text = await first.services.access.create_key("new", "read", actor=TESTER)
 
     async def known() -> bool:
         response, _ = await second.exchange("GET", "/api/v1/applications", key=text)
@@ -121,7 +122,7 @@ async def test_a_revoked_key_is_unknown_to_all(pair: tuple[Service, Service]) ->
 
     await within(1, known)
     assert key.id is not None
-    await first.services.access.revoke_key(key.id)
+    await first.services.access.revoke_key(key.id, actor=TESTER)
 
     async def unknown() -> bool:
         response, _ = await second.exchange("GET", "/api/v1/applications", key=text)
@@ -307,7 +308,7 @@ async def test_an_address_that_cannot_be_read_is_a_wrong_setting(tmp_path: Path,
 
 
 async def test_what_the_server_refuses_is_a_wrong_setting(postgres: Postgres, tmp_path: Path) -> None:
-    """Who, which database, an option nobody knows, and the right to make tables, which nobody else's role has."""
+    """A wrong role, database or option, and no right to make tables, which other roles never have."""
     import asyncpg
 
     url = postgres.create_database()

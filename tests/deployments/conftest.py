@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import audit_of
 from tests.deployments.site import Site
 from updater.config import load
 from updater.database.opening import open_database
@@ -38,7 +39,7 @@ async def open_service(site: Site, tmp_path: Path, database_url: str | None) -> 
             root = tmp_path / "data"
             root.mkdir(exist_ok=True)
             database = await stack.enter_async_context(open_database(database_url, root))
-            service = DeploymentService(settings.deployments, root, DeploymentStore(database))
+            service = DeploymentService(settings.deployments, root, DeploymentStore(database, audit_of(database)))
             stack.push_async_callback(service.runs.stop)
             await service.runs.start()
             if recover:

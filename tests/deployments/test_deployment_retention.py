@@ -1,4 +1,4 @@
-"""What is old of a deployment's past goes, and nothing that anybody still needs.
+"""Old logs and updates of deployments are removed, and nothing that is still needed.
 
 Controls: a store that keeps no runs, one that forgets what is in progress or not imported, one that forgets the update
 in place; `apply_retention` without `_forget_runs`; a start that does not prune.
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import StartService
 from tests.deployments.conftest import OpenService, finish
 from tests.deployments.site import Site
@@ -33,10 +34,10 @@ async def test_the_last_runs_and_what_is_pending_stay(site: Site, open_service: 
     runs = []
     for version in ("two", "sick", "four"):
         site.push(version)
-        runs.append(await service.apply())
+        runs.append(await service.apply(actor=TESTER))
         await finish(service, runs[-1])
         await asyncio.sleep(1)  # names of runs tell the second
-    await service.announce(version="9.0.0")
+    await service.announce(version="9.0.0", actor=TESTER)
     before = await service.list_updates()
     assert [each.status for each in before] == [
         UpdateStatus.PENDING,
@@ -52,7 +53,7 @@ async def test_the_last_runs_and_what_is_pending_stay(site: Site, open_service: 
     assert await service.list_updates() == before[:2]
     assert (await service.list_logs()).total_count == last > 0
     assert await service.forget(keep_days=0, keep_runs=1) == (0, 0)
-    await finish(service, await service.rollback())
+    await finish(service, await service.rollback(actor=TESTER))
 
 
 class Past:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.actors import TESTER
 from tests.deployments.conftest import OpenService, finish
 from tests.deployments.site import Site, git
 from updater.deployments.model import Outcome, RunState, StepStatus
@@ -41,7 +42,7 @@ def print_row(fault: str, step: str, state: RunState, site: Site, began: float) 
 
 async def apply(service: DeploymentService) -> tuple[RunState, float]:
     began = time.monotonic()
-    return await finish(service, await service.apply()), began
+    return await finish(service, await service.apply(actor=TESTER)), began
 
 
 def only_on_the_new_version(site: Site, command: list[str]) -> list[str]:
@@ -256,12 +257,12 @@ async def test_git_that_cannot(fault, step: str, said: str, site: Site, open_ser
 async def test_a_check_says_why_it_cannot(site: Site, open_service: OpenService) -> None:
     service = await open_service()
     _history_rewritten(site)
-    found = await service.check()
+    found = await service.check(actor=TESTER)
     assert (found.diverged, found.has_update) == (True, True)
     assert await service.list_updates() == []
     _remote_gone(site)
     with pytest.raises(Failure, match="git fetch failed") as caught:
-        await service.check()
+        await service.check(actor=TESTER)
     assert "git_fetch" not in caught.value.message
 
 
@@ -278,7 +279,7 @@ async def test_hostile_branch_names(branch: str, site: Site, open_service: OpenS
     git(site.checkout, "checkout", "--quiet", "-b", "before")
     git(site.checkout, "checkout", "--quiet", "main")
     with pytest.raises((Invalid, Conflict)):
-        await service.check()
+        await service.check(actor=TESTER)
     state, began = await apply(service)
     print_row(f"branch {branch!r}", "git_fetch", state, site, began)
     assert (state.outcome, state.failed_step) == (Outcome.UNCHANGED, "git_fetch")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.deployments.conftest import OpenService, finish
 from tests.deployments.site import Site, git
 from tests.deployments.test_faults import print_row
@@ -92,10 +93,10 @@ async def test_killed_on_the_way_forward(step: str, who: str, site: Site, open_s
     slow = {".gitattributes": "*.slow filter=slow\n", "a_first": "new", "b.slow": "new", "z_last": "new"}
     head = site.push("two", **(slow if step == "git_pull" else {}))
     began = time.monotonic()
-    run = await service.apply()
+    run = await service.apply(actor=TESTER)
     await kill_in(service, site, run, "forward", step)
     if who != "runner":
-        # Nobody takes it up until a service that may restart things is there.
+        # No process resumes it until a service that may restart things is there.
         await service.runs.wait(run)
         assert site.serving() in ("one", "two", None)
         await service.runs.stop()
@@ -114,7 +115,7 @@ async def test_killed_on_the_way_forward(step: str, who: str, site: Site, open_s
     assert numbers == list(range(1, len(numbers) + 1))
     # And the next one goes through.
     if on == "one":
-        assert (await finish(service, await service.apply())).outcome is Outcome.SUCCEEDED
+        assert (await finish(service, await service.apply(actor=TESTER))).outcome is Outcome.SUCCEEDED
         assert (site.serving(), site.head(), site.clean()) == ("two", head, True)
 
 
@@ -125,7 +126,7 @@ async def test_killed_on_the_way_back(step: str, site: Site, open_service: OpenS
     if step == "git_reset":
         (site.folder / "killed").touch()
         head = site.push("two", **{".gitattributes": "*.slow filter=slow\n", "a_first": "new", "b.slow": "old"})
-        await finish(service, await service.apply())
+        await finish(service, await service.apply(actor=TESTER))
         assert site.head() == head
         (site.folder / "killed").unlink()
         site.push("sick", **{"a_first": "newer", "b.slow": "new", "z_last": "new"})
@@ -134,7 +135,7 @@ async def test_killed_on_the_way_back(step: str, site: Site, open_service: OpenS
         head = site.first
         site.push("sick", a_first="new")
     began = time.monotonic()
-    run = await service.apply()
+    run = await service.apply(actor=TESTER)
     if step == "git_reset":
         async for event in service.runs.follow(run):
             if event.kind == "step" and event.data["name"] == "health":
@@ -157,13 +158,13 @@ async def test_a_restart_that_always_ends_the_runner(site: Site, open_service: O
     service = await open_service(restart={"command": ["setsid", kill], "timeout_s": 20})
     head = site.push("two")
     began = time.monotonic()
-    state = await finish(service, await service.apply())
+    state = await finish(service, await service.apply(actor=TESTER))
     print_row("restart kills the runner each time", "restart", state, site, began)
     assert (state.outcome, state.attempts) == (Outcome.SUCCEEDED, 3)
     assert (site.serving(), site.head()) == ("two", head)
     site.push("sick")
     began = time.monotonic()
-    state = await finish(service, await service.apply())
+    state = await finish(service, await service.apply(actor=TESTER))
     print_row("restart kills the runner each time, sick version", "restart", state, site, began)
     assert (state.outcome, state.failed_step) == (Outcome.RESTORED, "health")
     assert (site.serving(), site.head()) == ("two", head)
@@ -174,7 +175,7 @@ async def test_killed_without_end_is_given_up_and_says_what_to_do(site: Site, op
     service = await open_service(steps=[{"name": "dependencies", "command": [kill]}])
     site.push("two")
     began = time.monotonic()
-    state = await finish(service, await service.apply())
+    state = await finish(service, await service.apply(actor=TESTER))
     print_row("runner killed without end", "dependencies", state, site, began)
     assert state.outcome is Outcome.BROKEN
     assert site.serving() == "one"
@@ -187,7 +188,7 @@ async def test_the_service_goes_and_comes_while_a_run_is_on(site: Site, open_ser
     record = {"steps": [{"name": "dependencies", "command": ["sleep", "2"]}]}
     service = await open_service(**record)
     site.push("two")
-    run = await service.apply()
+    run = await service.apply(actor=TESTER)
     waiting = asyncio.create_task(service.runs.wait(run))
     following = asyncio.create_task(_all(service, run))
     await asyncio.sleep(0.5)
@@ -218,12 +219,12 @@ async def _all(service: DeploymentService, run: str) -> int:
 async def test_a_plan_whose_run_never_began_is_withdrawn(site: Site, open_service: OpenService) -> None:
     service = await open_service(launcher=["true"])
     site.push("two")
-    await service.check()
+    await service.check(actor=TESTER)
     (update,) = await service.list_updates()
-    run = await service.apply(update_id=update.id)
+    run = await service.apply(update_id=update.id, actor=TESTER)
     await service.runs.wait(run)
     assert (await service.get_update(update.id)).status is UpdateStatus.PENDING
     await service.runs.stop()
     service = await open_service()
-    await finish(service, await service.apply(update_id=update.id))
+    await finish(service, await service.apply(update_id=update.id, actor=TESTER))
     assert site.serving() == "two"

@@ -1,4 +1,4 @@
-"""Busy? Well? ClientFacts of a real HTTP server."""
+"""Busy and health probes, asked of a real HTTP server."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class Installation:
         return out.decode().strip()
 
     async def version(self) -> str | None:
-        """Ask `/health` for the version; None when nobody answers."""
+        """Ask `/health` for the version; None when the service does not answer."""
         headers = {"Authorization": f"Bearer {KEY}"}
         with contextlib.suppress(ClientConnectionError, TimeoutError):
             async with (
@@ -184,7 +184,7 @@ async def follow(installation: Installation, cookie: dict[str, str], run: str) -
 
 
 async def update_itself(installation: Installation) -> tuple[dict[str, Any], dict[str, Any], float]:
-    """Apply what was pushed; return the last event, the update, and for how long nobody answered."""
+    """Apply what was pushed; return the last event, the update, and for how long the service did not answer."""
     await installation.run("user", "create", "anna", "--role", "admin", "--password-stdin", stdin=PASSWORD)
     cookie = {"Cookie": f"sessionid={await installation.run('user', 'session', 'anna', '--minutes', '5')}"}
     async with ClientSession(headers=cookie) as session:
@@ -208,7 +208,7 @@ async def update_itself(installation: Installation) -> tuple[dict[str, Any], dic
 
 
 async def measure_outage(installation: Installation) -> float:
-    """Return the longest time in which nobody answered; ends when it is cancelled."""
+    """Return the longest time in which the service did not answer; ends when it is cancelled."""
     loop = asyncio.get_running_loop()
     longest_s, answered_at = 0.0, loop.time()
     try:

@@ -96,7 +96,7 @@ async def test_children_that_left_the_group_are_ended_by_their_mark(tmp_path: Pa
 
 
 async def test_a_command_begins_when_its_id_is_written_down(tmp_path: Path) -> None:
-    """Else who dies in between leaves one running that nobody knows. Control: the command started directly."""
+    """Else a kill in between leaves a command running whose id was not recorded. Control: it started directly."""
     began: list[bool] = []
 
     def write_down(pid: int) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, settings_tree
 from updater.composition import open_services
 from updater.config import load
@@ -36,7 +37,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def require(fits: bool, reason: str) -> None:
-    """Skip where the machine cannot do it; on CI that is a failure, or nobody would notice."""
+    """Skip where the machine cannot do it; on CI that is a failure, so that it is noticed."""
     if not fits:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
@@ -178,7 +179,7 @@ class Server:
             raise ConnectionRefusedError
         try:
             async with open_services(load(None, self.place.environment())) as services:
-                events = [event async for event in OPERATIONS[operation](services, **arguments)]
+                events = [event async for event in OPERATIONS[operation](services, TESTER, **arguments)]
         except (Failure, ConfigurationError) as failure:
             raise ConnectionError from failure
         return events[-1]["result"]

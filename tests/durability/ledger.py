@@ -54,7 +54,7 @@ class Build:
 
 @dataclass
 class Key:
-    """An API key that was made; `revoked` is None while nobody knows."""
+    """An API key that was made; `revoked` is None while that is unknown."""
 
     id: int
     text: str

@@ -37,7 +37,7 @@ class Disk:
         self._kind = kind
 
     def make(self) -> None:
-        """Make and mount it. Skips where nobody may; CI has root, loop devices and the tools, so there it fails."""
+        """Make and mount it. Skips without the rights; CI has root, loop devices and the tools, so there it fails."""
         maker = _MAKE[self._kind]
         require(os.geteuid() == 0, "needs root, to mount a file system")
         require(Path("/dev/loop-control").exists(), "needs loop devices")

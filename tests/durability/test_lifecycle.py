@@ -100,7 +100,7 @@ def test_a_slow_download_is_cut_at_the_deadline(server: Server) -> None:
 
 
 def test_cutting_does_not_wait_as_long_again(warm: Warm, place: Place) -> None:
-    """`drain_s` is all the time there is: who set the limit of a supervisor beside it counted on that."""
+    """`drain_s` bounds the end of the service: a supervisor's time limit is set by it."""
     server = warm.start(place, server={"drain_s": 8})
     server.create_application()
     assert server.publish(bytes(30 * MIB), "1.0.0") == 201

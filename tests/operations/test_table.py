@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import updater.operations
+from tests.actors import TESTER
 from updater.errors import Conflict, DigestMismatch, Invalid, NotFound
 from updater.operations import OPERATIONS, Operation, Scope
 from updater.operations.events import describe_failure, in_milliseconds, in_seconds
@@ -26,8 +27,9 @@ def function_of(operation: Operation) -> object:
 def test_a_line_leads_to_a_function_that_takes_its_scope(name: str) -> None:
     function = function_of(OPERATIONS[name])
     assert inspect.isasyncgenfunction(function)
-    services, *arguments = inspect.signature(function).parameters.values()
+    services, actor, *arguments = inspect.signature(function).parameters.values()
     assert services.annotation == OPERATIONS[name].scope.value
+    assert actor.annotation == "Actor"
     assert all(each.kind is inspect.Parameter.KEYWORD_ONLY for each in arguments)
 
 
@@ -43,7 +45,7 @@ def test_every_operation_has_its_line() -> None:
 @pytest.mark.parametrize("arguments", [{}, {"name": "a"}, {"name": "a", "level": "read", "color": "red"}])
 def test_wrong_arguments_are_a_type_error_before_anything_happens(arguments: dict[str, object]) -> None:
     with pytest.raises(TypeError):
-        OPERATIONS["key.create"](None, **arguments)
+        OPERATIONS["key.create"](None, TESTER, **arguments)
 
 
 async def test_an_operation_takes_services_of_a_wider_scope() -> None:
@@ -53,7 +55,7 @@ async def test_an_operation_takes_services_of_a_wider_scope() -> None:
         return []
 
     wider = SimpleNamespace(access=SimpleNamespace(list_keys=list_keys), telemetry=object())
-    async with aclosing(OPERATIONS["key.list"](wider)) as events:
+    async with aclosing(OPERATIONS["key.list"](wider, TESTER)) as events:
         assert [event async for event in events] == [{"result": []}]
     assert OPERATIONS["key.list"].scope is Scope.LISTS
 

@@ -41,7 +41,7 @@ _API_VERSION = "2023-11-03"
 
 @dataclass
 class Azurite:
-    """A running store, and who may use it."""
+    """A running store, and the credentials for it."""
 
     port: int
     account_key: str

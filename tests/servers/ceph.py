@@ -73,7 +73,7 @@ rgw dns name = localhost
 
 @dataclass
 class Ceph:
-    """A running store, and who may use it."""
+    """A running store, and the credentials for it."""
 
     folder: Path
     port: int

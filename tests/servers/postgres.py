@@ -42,7 +42,7 @@ class Postgres:
         return self.url(name)
 
     def take_back(self, url: str) -> None:
-        """Empty a database, so that the next one who asks gets it: a new one is hundreds of files."""
+        """Empty a database for the next test that asks: a new one is hundreds of files."""
         name = name_of(url)
         others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ending = f"SELECT pg_terminate_backend(pid, 5000) FROM {others}"

@@ -1,4 +1,4 @@
-"""The recorder: an acknowledged event is written, and nobody pays for somebody else's."""
+"""The recorder: an acknowledged event is written, and a failing event fails no other one."""
 
 from __future__ import annotations
 

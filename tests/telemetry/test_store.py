@@ -15,7 +15,7 @@ from updater.database.opening import open_database
 from updater.database.tables import application, release, report, rollup
 from updater.errors import Conflict
 from updater.telemetry.model import ClientFacts, Download, Report
-from updater.telemetry.rollup_store import crowded_places
+from updater.telemetry.rollup_store import crowded_series
 from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Measure, Tally
 from updater.telemetry.spans import Span, Window
 from updater.telemetry.store import TelemetryStore
@@ -131,7 +131,7 @@ async def test_old_reports_go_and_counts_stay(store: TelemetryStore, database: D
 async def test_the_bound_on_labels_reads_by_the_key(database: Database) -> None:
     tally = Tally()
     tally.add_report(completed(status="failed"))
-    query = crowded_places({key.series for key in tally.counts()}).compile(
+    query = crowded_series({key.series for key in tally.counts()}).compile(
         dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
     )
     async with database.read() as connection:

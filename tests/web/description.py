@@ -71,7 +71,7 @@ class Description:
 
 
 def _closed(schema: Any) -> Any:
-    """Transition OpenAPI 3.0 into JSON Schema, and refuse keys nobody described."""
+    """Turn OpenAPI 3.0 into JSON Schema, and refuse keys that the document does not describe."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):

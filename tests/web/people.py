@@ -1,9 +1,10 @@
-"""Somebody signed in, for tests of what asks for a session; and a service that manages a site."""
+"""Signed-in users, for tests of endpoints that ask for a session; and a service that manages a site."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.deployments.site import Site
 
@@ -11,13 +12,13 @@ PASSWORD = "correct horse battery"
 
 
 async def session_of(service: Service, role: str, name: str = "") -> str:
-    """Add somebody and return a session id of theirs."""
-    made = await service.services.people.create_user(name or f"{role}-person", role, PASSWORD)
-    return (await service.services.people.open_script_session(made.name, 60))[0]
+    """Add a user and return the id of a session."""
+    made = await service.services.people.create_user(name or f"{role}-person", role, PASSWORD, actor=TESTER)
+    return (await service.services.people.open_script_session(made.name, 60, actor=TESTER))[0]
 
 
 async def cookie_of(service: Service, role: str, name: str = "") -> dict[str, str]:
-    """Add somebody and return the header that a script of theirs sends."""
+    """Add a user and return the header that a script with a session sends."""
     return {"Cookie": f"sessionid={await session_of(service, role, name)}"}
 
 

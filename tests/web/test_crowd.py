@@ -1,4 +1,4 @@
-"""How many connections there may be: of one address, and in all; who gives way, and who is refused.
+"""Limits of connections, of one address and in all: which one gives way, and which one is refused.
 
 Control: `ConnectionLimiter.enter` that always says yes.
 """
@@ -92,7 +92,7 @@ async def until_held(service: Service, count: int) -> None:
 
 
 async def until_alone(service: Service) -> None:
-    """Wait until nobody is connected but who asks."""
+    """Wait until no connection is open but the one that asks."""
 
     async def alone() -> bool:
         return (await figures(service))["updater_connections"] == 1

@@ -109,7 +109,7 @@ async def test_streamed_answers_equal_local_ones(remote: Any, method: str) -> No
 
 
 async def test_redirected_answers_are_the_local_ones(remote: Any) -> None:
-    """Whoever answers in the end, status and bytes are the same."""
+    """Status and bytes are the same, whether the service, nginx or the object store sends them."""
     redirecting, local = await remote(), await remote(blob_url=None)
     for headers in CASES:
         answer, body = await redirecting.exchange("GET", PATH, headers=headers)

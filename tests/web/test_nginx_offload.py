@@ -142,7 +142,7 @@ CASES: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_offloaded_answers_equal_our_own(front: Front, method: str) -> None:
-    """The service asked directly, by nobody it trusts as a proxy, would send the same itself."""
+    """Asked directly, by an address that is no trusted proxy, the service would send the same itself."""
     direct = front.service.url
     for headers in CASES:
         named = {name.replace("-", "_"): value for name, value in headers.items()}
@@ -161,7 +161,7 @@ async def test_offloaded_answers_equal_our_own(front: Front, method: str) -> Non
 
 
 async def _ask_untrusted(front: Front, direct: str, method: str, **headers: str) -> tuple[Any, bytes]:
-    """Ask as somebody who is no proxy: from another address of this machine."""
+    """Ask as a client that is no proxy: from another address of this machine."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
     async with (

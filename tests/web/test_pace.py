@@ -1,4 +1,4 @@
-"""The minimum rate, both ways: who moves one byte now and then is ended, and nobody else.
+"""The minimum rate, both ways: a client that moves one byte now and then is disconnected, and no other.
 
 Controls: `Pace.keeps` that always says yes; `Arrival` and `Acceptance` that count all time as the client's; a gate
 that does not close after 408; a `Runner` that does not start `StalledClientMonitor`.

@@ -13,7 +13,7 @@ from tests.web.test_access_matrix import SETTINGS, ask, create, credentials, rou
 from updater.app import build_app
 
 ANSWERS_WITHIN_S = 5
-# One for each sessions.
+# One for each kind of credential.
 KINDS = ("none", "admin", "x-admin", "jwt-1", "s-admin")
 
 
@@ -24,7 +24,7 @@ def database_url(postgres: Postgres) -> str:
 
 async def test_no_route_fails_without_its_database(start_service: Callable[..., Any], postgres: Postgres) -> None:
     service = await start_service(**SETTINGS)
-    if "my-app" not in service.services.catalog.application_ids():
+    if "my-app" not in service.services.offers.application_ids():
         await create(service)
     presented = await credentials(service)
     statuses = {}

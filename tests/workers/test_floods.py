@@ -1,4 +1,4 @@
-"""Floods of connections, and too few open files: who is good is served, and nothing spins.
+"""Floods of connections, and too few open files: well-behaved clients are served, and no loop spins.
 
 Controls: without `ConnectionLimiter` the process runs out of files; without `tell_shortages` asyncio logs tracebacks.
 """
@@ -91,7 +91,7 @@ def test_with_few_open_files_a_flood_keeps_nobody_out(tmp_path: Path) -> None:
 
 
 def test_without_any_open_file_left_it_waits_quietly(tmp_path: Path) -> None:
-    """Somebody else's files, a leak: whatever it is, it waits, and serves when it is over."""
+    """When other processes or a leak hold all files, the service waits, and serves again afterwards."""
     with serving(tmp_path / "data") as started:
         pid = started.process.pid
         asked_s(started)

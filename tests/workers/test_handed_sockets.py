@@ -1,4 +1,4 @@
-"""Sockets that systemd opened outlive a service, so that its restart refuses nobody."""
+"""Sockets that systemd opened outlive a service, so that its restart refuses no connection."""
 
 from __future__ import annotations
 

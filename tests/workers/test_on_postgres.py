@@ -142,7 +142,7 @@ async def test_writes_beyond_the_connections_wait_their_turn(storage: dict[str, 
 
 
 async def test_writes_that_wait_for_too_long_are_503(storage: dict[str, Any], url: str, tmp_path: Path) -> None:
-    """Somebody holds all rows, for a repair perhaps: who waits for a lock or a connection hears of it in words."""
+    """Another connection holds all rows: requests that wait for a lock or a connection get an error in words."""
     with serving(tmp_path / "data", storage=storage) as started:
         await asyncio.to_thread(started.publish, b"bytes")
         connection = await asyncpg.connect(url)

@@ -1,4 +1,4 @@
-"""Several workers on one port: replaced one by one under load, or when they die, without anybody noticing."""
+"""Several workers on one port: replaced one by one under load, or when they die, without a failed request."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def test_a_worker_that_dies_is_replaced_while_the_others_go_on(start: Star
 async def test_a_worker_that_cannot_start_ends_the_restart_and_the_others_stay(
     tmp_path: Path, start: Start, how: str
 ) -> None:
-    """Whoever asked hears why: the command, and in any case the log."""
+    """The command says why, if one asked, and the log in any case."""
     settings = tmp_path / "settings.yaml"
     settings.write_text("rate_limit: {anonymous_per_minute: 5}")
     reason = "worker 1 did not start: rate_limit.anonymous_per_minute: 'many' does not fit; Not a valid integer."
@@ -189,7 +189,7 @@ async def test_workers_end_with_their_parent(start: Start) -> None:
 
 
 async def test_after_a_killed_parent_the_next_start_takes_the_port_over(tmp_path: Path, start: Start) -> None:
-    """The orphans listen for a second more; who restarts at once must not be told that the port is taken."""
+    """Orphans listen for a second more; an immediate restart must not fail because the port is taken."""
     with start() as parent:
         await asyncio.to_thread(parent.publish, b"bytes")
         port = parent.url.rpartition(":")[2]

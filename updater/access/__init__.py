@@ -1,1 +1,1 @@
-"""Who is asking, and what may they do."""
+"""Access: API keys, people and their sessions, tokens, permissions and rate limits."""

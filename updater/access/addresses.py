@@ -9,13 +9,20 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class AddressReader:
-    """Reads the client's address. Only hops inside `trusted` networks are believed."""
+    """Reads the client's address. Only hops inside the `trusted` networks are believed.
+
+    Raises:
+        ValueError: an entry of `trusted` is no network in CIDR form.
+    """
 
     def __init__(self, trusted: Sequence[str]) -> None:
         self._trusted: list[Network] = [ipaddress.ip_network(each) for each in trusted]
 
     def believes(self, peer: str) -> bool:
-        """Tell whether what this peer says of where a request came from counts."""
+        """Tell whether the forwarding headers of this peer count: its address lies in a trusted network.
+
+        False without trusted networks, and for a peer that is no IP address.
+        """
         return bool(self._trusted) and self._is_trusted(peer)
 
     def client_address(self, peer: str, forwarded_for: str | None) -> str:

@@ -1,6 +1,6 @@
-"""API keys: how they are made, kept and recognised.
+"""API keys: how they are made, stored and recognised.
 
-A key is 256 random bits, so one keyed hash is enough (a slow password hash would only slow the service). Kept is
+A key is 256 random bits, so one keyed hash is enough (a slow password hash would only slow the service). Stored is
 HMAC-SHA-256 under a secret of this installation; the key itself is shown once.
 """
 
@@ -27,7 +27,7 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is kept. `id` is None for one from the settings."""
+    """A stored key. `id` is None for a key from the settings. Times are aware, in UTC."""
 
     id: int | None
     name: str
@@ -40,24 +40,26 @@ class ApiKey:
     last_used_at: datetime | None = None
 
     def usable(self, now: datetime) -> bool:
-        """Tell whether the key is neither revoked nor expired."""
+        """Tell whether the key is neither revoked nor expired at `now` (aware, UTC). At `expires_at` it has expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def principal(self) -> Principal:
-        """Return who a request with this key is."""
+        """Return the principal of a request with this key. Its id is `key:` and the first 16 digits of the hash."""
         return Principal(f"key:{self.digest[:16]}", self.name, self.level, self.application, self.digest)
 
 
 def new_key() -> str:
-    """Make a key."""
+    """Make a key: `upd_` and 32 random bytes in URL-safe base64 without padding."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def load_secret(path: Path) -> bytes:
-    """Read the installation's secret, made on first use and readable by its owner alone.
+    """Read the installation's secret of 32 bytes, made on first use and readable by its owner alone.
 
-    It is on disk before any key is made with it: after a power cut, no key would be known any more.
-    Raises ConfigurationError when it is damaged or cannot be read or made.
+    It is on disk before any key is made with it: without it, no key could be recognised after a power cut.
+
+    Raises:
+        ConfigurationError: the file is damaged, or cannot be read or made.
     """
     try:
         if not path.exists():
@@ -131,5 +133,8 @@ class KeyRing:
 
 
 def key_digest(secret: bytes, key: str) -> str:
-    """Return what is kept of a key: 64 hex digits."""
+    """Return the hash that is stored for a key: HMAC-SHA-256 under `secret`, 64 lower-case hex digits.
+
+    Source: RFC 2104.
+    """
     return hmac.digest(secret, key.encode("utf-8", "surrogatepass"), "sha256").hex()

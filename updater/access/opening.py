@@ -18,6 +18,7 @@ from updater.settings import Settings
 if TYPE_CHECKING:
     from updater.access.people import PeopleService
     from updater.access.service import AccessService
+    from updater.audit.service import AuditService
     from updater.database.engine import Database
 
 
@@ -51,7 +52,7 @@ class AccessServices(AccessLists):
     people: PeopleService
 
 
-def build_access(database: Database, settings: Settings) -> AccessServices:
+def build_access(database: Database, settings: Settings, audit: AuditService) -> AccessServices:
     """Build the services of access over an open database; the installation's secret is made when it is missing.
 
     `AccessService.load` must follow before keys are identified.
@@ -66,8 +67,8 @@ def build_access(database: Database, settings: Settings) -> AccessServices:
 
     secret = load_secret(Path(settings.storage.root) / "secret")
     return AccessServices(
-        access=AccessService(AccessStore(database), settings.access, secret=secret),
-        people=PeopleService(PeopleStore(database), settings.access, secret=secret),
+        access=AccessService(AccessStore(database), settings.access, database, audit, secret=secret),
+        people=PeopleService(PeopleStore(database), settings.access, database, audit, secret=secret),
     )
 
 
@@ -78,11 +79,17 @@ async def open_access(settings: Settings) -> AsyncIterator[AccessServices]:
     Raises:
         ConfigurationError: database or secret cannot be used. StorageFull, Unavailable: not now.
     """
+    from updater.audit.service import AuditService
+    from updater.audit.store import AuditStore
     from updater.database.opening import open_database
 
     storage = settings.storage
     async with open_database(storage.database_url, Path(storage.root)) as database:
-        yield build_access(database, settings)
+        services = build_access(database, settings, AuditService(AuditStore(database), database))
+        try:
+            yield services
+        finally:
+            await services.access.close()
 
 
 @asynccontextmanager

@@ -1,9 +1,11 @@
-"""The use cases of people: look after users, sign them in and out, recognise their sessions."""
+"""The use cases of people: create and change users, sign them in and out, recognise their sessions."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from updater.access.sessions import (
     Session,
@@ -15,11 +17,14 @@ from updater.access.sessions import (
 )
 from updater.access.store import PeopleStore
 from updater.access.users import Passwords, User, check_password, check_user, clean_name, is_name
+from updater.audit.model import Actor, ActorKind, Entry
+from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
+from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Failure, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings
 
-# A session's last use is written down this often at most: a write on each request would cost a flush.
+# A session's last use is stored this often at most: a write on each request would cost a flush.
 _NOTE_EVERY_S = 60
 _MAX_SCRIPT_MINUTES = 60 * 24 * 365
 
@@ -27,51 +32,74 @@ _MAX_SCRIPT_MINUTES = 60 * 24 * 365
 class PeopleService:
     """Users and their sessions, both in the database: what one process revokes, every process refuses."""
 
-    def __init__(self, store: PeopleStore, settings: AccessSettings, *, secret: bytes, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: PeopleStore,
+        settings: AccessSettings,
+        database: Database,
+        audit: AuditService,
+        *,
+        secret: bytes,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
+        self._database = database
+        self._audit = audit
         self._secret = secret
         self._clock = clock
         self._passwords = Passwords()
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
-        """Take new settings; they hold for sessions that are opened from now on."""
+        """Take new settings; the life and the idle time of sessions hold for sessions opened from now on."""
         self._idle_s = settings.session_idle_minutes * 60
         self._lasts = timedelta(hours=settings.session_hours)
 
-    # -- looking after users
+    # -- users
 
-    async def create_user(self, name: str, role: str, password: str) -> User:
-        """Add somebody. Raises Invalid, or Conflict when the name is taken."""
+    async def create_user(self, name: str, role: str, password: str, *, actor: Actor) -> User:
+        """Add a user.
+
+        Raises:
+            Invalid: name, role or password do not fit. Conflict: the name is taken.
+        """
         cleaned, checked = check_user(name, role, password)
         kept = await self._passwords.hash(password)
         try:
-            return await self._store.insert_user(cleaned, checked, kept, self._clock())
+            async with self._database.write() as connection:
+                user = await self._store.insert_user(connection, cleaned, checked, kept, self._clock())
+                await self._record(connection, actor, "user.created", cleaned, after={"role": checked.word})
+                return user
         except Conflict:
             raise Conflict(f"A user named {cleaned} exists already") from None
 
     async def list_users(self) -> list[User]:
-        """Return everybody, disabled people too, oldest first."""
+        """Return all users, disabled ones too, oldest first; the order is that of their ids."""
         return await self._store.list_users()
 
-    async def set_password(self, name: str, password: str) -> None:
-        """Give somebody a new password and end all their sessions. Raises Invalid, NotFound."""
+    async def set_password(self, name: str, password: str, *, actor: Actor) -> None:
+        """Give a user a new password and end all of the user's sessions.
+
+        Raises:
+            Invalid: the password does not fit. NotFound: no user has this name.
+        """
         check_password(password)
         user = await self.get_user(name)
-        await self._store.set_password(user.id, await self._passwords.hash(password))
+        kept = await self._passwords.hash(password)
+        async with self._database.write() as connection:
+            await self._store.set_password(connection, user.id, kept)
+            await self._record(connection, actor, "user.password_set", user.name)
 
-    async def disable_user(self, name: str) -> None:
-        """Keep somebody out, at once, and end all their sessions. Raises NotFound."""
-        user = await self.get_user(name)
-        await self._store.set_disabled(user.id, self._clock())
+    async def disable_user(self, name: str, *, actor: Actor) -> None:
+        """Disable a user at once and end all of the user's sessions. Raises NotFound."""
+        await self._set_disabled(name, self._clock(), "user.disabled", actor)
 
-    async def enable_user(self, name: str) -> None:
-        """Let somebody in again. Raises NotFound."""
-        user = await self.get_user(name)
-        await self._store.set_disabled(user.id, None)
+    async def enable_user(self, name: str, *, actor: Actor) -> None:
+        """Enable a user again. Raises NotFound."""
+        await self._set_disabled(name, None, "user.enabled", actor)
 
     async def get_user(self, name: str) -> User:
-        """Return somebody by name. Raises NotFound."""
+        """Return the user with this name, in any case and with blanks around it. Raises NotFound."""
         found = await self._find(name)
         if found is None:
             raise NotFound("user", "No user has this name")
@@ -80,34 +108,47 @@ class PeopleService:
     # -- sessions
 
     async def sign_in(self, name: str, password: str) -> tuple[str, Session]:
-        """Open a session for somebody who knows the password; return its id, kept nowhere, and the session.
+        """Open a session with a name and a password.
+
+        Returns: the session's id, which is stored nowhere, and the session.
 
         Raises:
-            Unauthenticated: unknown name, wrong password, disabled: they all look and last the same.
+            Unauthenticated: unknown name, wrong password or disabled user; all take equally long and look the same.
         """
         found = await self._find(name)
         user, kept = found if found is not None else (None, None)
         fits = await self._passwords.fits(kept, password)
         now = self._clock()
         if user is not None and fits and user.disabled_at is None:
-            opened = await self._open(user, now, now + self._lasts, self._idle_s, kept)
+            actor = user.principal().actor
+            opened = await self._open(user, now, now + self._lasts, self._idle_s, kept, actor)
             if opened is not None:
                 return opened
         raise Unauthenticated("The name or the password is wrong")
 
-    async def open_script_session(self, name: str, minutes: float) -> tuple[str, Session]:
-        """Open a session that lasts exactly so long, for a script. Raises Invalid, NotFound, Conflict."""
+    async def open_script_session(self, name: str, minutes: float, *, actor: Actor) -> tuple[str, Session]:
+        """Open a session for a script. It ends after `minutes`, used or not.
+
+        Returns: the session's id, which is stored nowhere, and the session.
+
+        Raises:
+            Invalid: `minutes` is not above 0 and at most one year. NotFound: no such user. Conflict: the user is
+            disabled.
+        """
         if not 0 < minutes <= _MAX_SCRIPT_MINUTES:
             raise Invalid({"minutes": f"expected more than 0 and at most {_MAX_SCRIPT_MINUTES}"})
         user = await self.get_user(name)
         now = self._clock()
-        opened = await self._open(user, now, now + timedelta(minutes=minutes), None, None)
+        opened = await self._open(user, now, now + timedelta(minutes=minutes), None, None, actor)
         if opened is None:
             raise Conflict(f"{user.name} is disabled")
         return opened
 
     async def find_session(self, presented: str) -> Session | None:
-        """Return the session with this id when it is still good, and note that it was used."""
+        """Return the session with this id, and store its use at most once a minute.
+
+        None when there is no such session, it is over, idle for too long, or its user is disabled.
+        """
         if not is_session_id(presented):
             return None
         now = self._clock()
@@ -115,15 +156,19 @@ class PeopleService:
         if session is None or not session.usable(now):
             return None
         if (now - session.last_used_at).total_seconds() >= _NOTE_EVERY_S:
-            # Somebody who only reads must be able to while nothing can be written.
+            # Reading must work while the database cannot be written.
             with contextlib.suppress(Failure):
                 await self._store.note_use(session.digest, now)
         return session
 
     async def sign_out(self, presented: str) -> None:
-        """End the session with this id, if there is one."""
-        if is_session_id(presented):
-            await self._store.delete_session(session_digest(self._secret, presented))
+        """End the session with this id, if there is one. Raises Unavailable when the database does not answer."""
+        if not is_session_id(presented):
+            return
+        async with self._database.write() as connection:
+            name = await self._store.delete_session(connection, session_digest(self._secret, presented))
+            if name is not None:
+                await self._record(connection, Actor(ActorKind.USER, name), "session.ended", name)
 
     async def _find(self, name: str) -> tuple[User, str] | None:
         cleaned = clean_name(name)
@@ -131,18 +176,40 @@ class PeopleService:
         return await self._store.find_user(cleaned) if is_name(cleaned) else None
 
     async def _open(
-        self, user: User, now: datetime, expires_at: datetime, idle_s: int | None, password_hash: str | None
+        self,
+        user: User,
+        now: datetime,
+        expires_at: datetime,
+        idle_s: int | None,
+        password_hash: str | None,
+        actor: Actor,
     ) -> tuple[str, Session] | None:
         session_id = new_session_id()
         session = Session(session_digest(self._secret, session_id), user, now, now, expires_at, idle_s)
-        return (session_id, session) if await self._store.insert_session(session, password_hash) else None
+        async with self._database.write() as connection:
+            if not await self._store.insert_session(connection, session, password_hash):
+                return None
+            after = {"expires_at": expires_at.isoformat(timespec="seconds")}
+            await self._record(connection, actor, "session.opened", user.name, after=after)
+        return session_id, session
+
+    async def _set_disabled(self, name: str, at: datetime | None, action: str, actor: Actor) -> None:
+        user = await self.get_user(name)
+        async with self._database.write() as connection:
+            await self._store.set_disabled(connection, user.id, at)
+            await self._record(connection, actor, action, user.name)
+
+    async def _record(
+        self, connection: Connection, actor: Actor, action: str, name: str, after: Mapping[str, Any] | None = None
+    ) -> None:
+        await self._audit.record(connection, actor, Entry(action, f"user {name}", after=after))
 
     # -- forms
 
     def form_token(self, bound_to: str) -> str:
-        """Return the token for forms of the page that goes with this session id or sign-in cookie."""
+        """Return the CSRF token of forms: 64 hex digits, derived from a session id or a sign-in cookie."""
         return form_token(self._secret, bound_to)
 
     def fits_token(self, bound_to: str, presented: str) -> bool:
-        """Tell whether a form's token is the one of this session id or sign-in cookie."""
+        """Tell, in constant time, whether a form's CSRF token belongs to this session id or sign-in cookie."""
         return fits_token(self._secret, bound_to, presented)

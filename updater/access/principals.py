@@ -1,14 +1,19 @@
-"""Who is asking, as a value. PURE."""
+"""The authenticated party of a request, as a value. PURE."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from updater.audit.model import Actor, ActorKind
+
+_KINDS = {"key": ActorKind.KEY, "user": ActorKind.USER, "token": ActorKind.USER, "open": ActorKind.OPEN}
+
 
 class Permission(IntEnum):
-    """What a credential may do; each level includes those below."""
+    """What a credential may do; each level includes those below. NONE: it is known, and opens nothing."""
 
+    NONE = 0
     READ = 1
     WRITE = 2
     ADMIN = 3
@@ -21,10 +26,12 @@ class Permission(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody known. `id` is stable and safe to log; `application` limits the key to one application.
+    """An authenticated key, person or token.
 
-    `key_hash` is what is kept of an API key, 64 hex digits; None for who has no key.
-    `user_id` is the person behind a session or a token; a token's people are the issuer's, not ours.
+    `id` is stable and safe to log; `application` limits a key to one application.
+
+    `key_hash` is the stored hash of an API key, 64 hex digits; None for a session or a token.
+    `user_id` is the person behind a session or a token. The ids of a token are the issuer's, not those of our users.
     """
 
     id: str
@@ -34,6 +41,11 @@ class Principal:
     key_hash: str | None = None
     user_id: int | None = field(default=None, kw_only=True)
 
+    @property
+    def actor(self) -> Actor:
+        """Return as whom the audit knows them."""
+        return Actor(_KINDS[self.id.partition(":")[0]], self.name)
 
-# What everybody is when access control is switched off.
+
+# The principal of every request while access control is switched off.
 EVERYBODY = Principal(id="open", name="", level=Permission.ADMIN)

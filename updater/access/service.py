@@ -1,46 +1,86 @@
-"""The use cases of access: identify, authorise, and look after keys."""
+"""The use cases of access: identify, authorise, and manage keys."""
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
 
 from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
 from updater.access.principals import EVERYBODY, Permission, Principal
-from updater.access.store import AccessStore
+from updater.access.store import KEYS, AccessStore
+from updater.audit.model import SYSTEM, Actor, Entry
+from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
+from updater.database.engine import Connection, Database
+from updater.database.mirror import Mirror
 from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from updater.settings import AccessSettings, ApiKeySettings
 
 
 class AccessService:
-    """Knows every key. Call `load` before use and after a change from outside."""
+    """Identifies and authorises requests. Call `load` before use, and after another process changed keys."""
 
-    def __init__(self, store: AccessStore, settings: AccessSettings, *, secret: bytes, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        store: AccessStore,
+        settings: AccessSettings,
+        database: Database,
+        audit: AuditService,
+        *,
+        secret: bytes,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
+        self._database = database
+        self._audit = audit
         self._secret = secret
         self._clock = clock
         self._ring = KeyRing(secret, ())
         self._used: dict[str, datetime] = {}
+        self._mirror = Mirror("keys", self._reread)
+        database.subscribe(self._follow)
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
-        """Take new settings; `load` must follow."""
+        """Take new settings; `load` must follow, in this order."""
         self._enabled = settings.enabled
         self._configured = settings.api_keys
 
     async def load(self) -> None:
-        """Read all keys into memory."""
+        """Read all keys into memory: those of the settings that are enabled, and those of the database.
+
+        Raises:
+            Unavailable: the database does not answer; the keys known before stay in use.
+        """
         configured = [_configured(self._secret, each) for each in self._configured if each.enabled]
         self._ring = KeyRing(self._secret, [*configured, *await self._store.list_keys()])
+
+    async def close(self) -> None:
+        """Stop following changes."""
+        await self._mirror.close()
+
+    async def _follow(self, topics: set[str]) -> None:
+        await self._mirror.follow(topics & {KEYS})
+
+    async def _reread(self, _: set[str]) -> None:
+        await self.load()
 
     # -- on each request
 
     def identify(self, presented: str | None) -> Principal | None:
-        """Return who presented this key; None for a missing, unknown, expired or revoked one."""
+        """Return the principal of a presented key, and note in memory that the key was used.
+
+        None when the key is missing, unknown, expired or revoked. With access control switched off every request is
+        `EVERYBODY`, whatever it presents.
+
+        Raises:
+            Unavailable: keys were changed, and the change cannot be read.
+        """
         if not self._enabled:
             return EVERYBODY
         if presented is None:
             return None
+        self._mirror.require_current(KEYS)
         now = self._clock()
         principal = self._ring.recognise(presented, now)
         if principal is not None and principal.key_hash is not None:
@@ -48,10 +88,10 @@ class AccessService:
         return principal
 
     def authorize(self, principal: Principal | None, level: Permission, application_id: str | None = None) -> None:
-        """Hold somebody to a level and, for keys bound to one application, to that application.
+        """Require a level and, for a key of one application, that application.
 
         Raises:
-            Unauthenticated: nobody is known. Forbidden: somebody is, but may not.
+            Unauthenticated: the request has no valid credential. Forbidden: its credential does not allow this.
         """
         if principal is None:
             raise Unauthenticated("A valid API key is required")
@@ -60,15 +100,23 @@ class AccessService:
         if principal.application is not None and application_id not in (None, principal.application):
             raise Forbidden("This key is for another application")
 
-    # -- looking after keys
+    # -- managing keys
 
     async def create_key(
-        self, name: str, level: str, *, application: str | None = None, expires_at: datetime | None = None
+        self,
+        name: str,
+        level: str,
+        *,
+        actor: Actor,
+        application: str | None = None,
+        expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
-        """Make a key; return it and its text, which is kept nowhere.
+        """Make a key; it need not wait for its application to exist.
+
+        Returns: the key, and its text, which is stored nowhere.
 
         Raises:
-            Invalid: name, level or expiry do not fit.
+            Invalid: name, level or expiry do not fit. StorageFull, Unavailable: no key was made.
         """
         problems = {}
         if not 1 <= len(name) <= 100 or not name.isprintable():
@@ -82,35 +130,55 @@ class AccessService:
         text = new_key()
         digest = key_digest(self._secret, text)
         key = ApiKey(None, name, digest, Permission[level.upper()], application, self._clock(), expires_at)
-        await self._store.insert_key(key)
-        await self.load()
-        return next(each for each in await self._store.list_keys() if each.digest == digest), text
+        async with self._database.write() as connection:
+            key = await self._insert(connection, key, actor)
+        return key, text
 
     async def create_first_key(self) -> str | None:
-        """Make an admin key when there never was any key; return its text, which is kept nowhere.
+        """Make an admin key if the database never held a key.
 
-        Of several processes that start at once, one makes it.
+        When several processes start at once, one of them makes it.
+
+        Returns: the key's text, which is stored nowhere; None when there was a key already.
         """
         text = new_key()
         key = ApiKey(None, "first admin", key_digest(self._secret, text), Permission.ADMIN, None, self._clock(), None)
-        if not await self._store.insert_key(key, only_first=True):
-            return None
-        await self.load()
+        async with self._database.write() as connection:
+            # Concurrent callers wait here, before they look whether there is a key.
+            await self._audit.hold(connection)
+            if await self._store.has_keys(connection):
+                return None
+            await self._insert(connection, key, SYSTEM)
         return text
 
+    async def _insert(self, connection: Connection, key: ApiKey, actor: Actor) -> ApiKey:
+        added = dataclasses.replace(key, id=await self._store.insert_key(connection, key))
+        after = {"level": key.level.word, "application": key.application, "expires_at": _text(key.expires_at)}
+        entry = Entry("key.created", f"key {added.id} {key.name}", after=after)
+        await self._audit.record(connection, actor, entry)
+        await self._database.announce(connection, KEYS)
+        return added
+
     async def list_keys(self) -> list[ApiKey]:
-        """Return the keys of the database, revoked ones too."""
+        """Return the keys of the database, revoked ones too, oldest first, with their last use up to this moment."""
         await self.flush_used()
         return await self._store.list_keys()
 
-    async def revoke_key(self, key_id: int) -> None:
-        """Revoke a key at once. Raises NotFound."""
-        if not await self._store.revoke_key(key_id, self._clock()):
-            raise NotFound("key", f"No usable key has id {key_id}")
-        await self.load()
+    async def revoke_key(self, key_id: int, *, actor: Actor) -> None:
+        """Revoke a key at once. Raises NotFound when no usable key has this id."""
+        async with self._database.write() as connection:
+            name = await self._store.revoke_key(connection, key_id, self._clock())
+            if name is None:
+                raise NotFound("key", f"No usable key has id {key_id}")
+            await self._audit.record(connection, actor, Entry("key.revoked", f"key {key_id} {name}"))
+            await self._database.announce(connection, KEYS)
 
     async def flush_used(self) -> None:
-        """Write down when keys were last used. Called now and then: a write on each request would cost a flush."""
+        """Store when keys were last used. Called periodically: a write on each request would cost a flush.
+
+        Raises:
+            Unavailable, StorageFull: the uses are kept in memory for the next call.
+        """
         used, self._used = self._used, {}
         if used:
             try:
@@ -118,6 +186,10 @@ class AccessService:
             except Failure:
                 self._used = {**used, **self._used}
                 raise
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
 
 
 def _configured(secret: bytes, each: ApiKeySettings) -> ApiKey:

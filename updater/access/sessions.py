@@ -1,6 +1,6 @@
-"""Sessions of browsers and scripts: the id is 256 random bits, kept as a keyed hash. PURE.
+"""Sessions of browsers and scripts: the id is 256 random bits, stored as a keyed hash. PURE.
 
-The token of a form is derived from the session's id, so nothing more is kept, and no other session's token fits.
+The CSRF token of a form is derived from the session's id, so nothing more is stored, and no other session's token fits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody signed in. `idle_s` None: it only ends at `expires_at`."""
+    """A signed-in user. `idle_s` is None for a session that ends at `expires_at` only. Times are aware, in UTC."""
 
     digest: str
     user: User
@@ -29,32 +29,35 @@ class Session:
     idle_s: int | None
 
     def usable(self, now: datetime) -> bool:
-        """Tell whether the session is neither over nor idle for too long, and its user not disabled."""
+        """Tell whether the session has not expired, is not idle for too long, and its user is not disabled.
+
+        `now` is aware, in UTC.
+        """
         if self.user.disabled_at is not None or now >= self.expires_at:
             return False
         return self.idle_s is None or now - self.last_used_at < timedelta(seconds=self.idle_s)
 
 
 def new_session_id() -> str:
-    """Make a session id."""
+    """Make a session id: 32 random bytes as 43 characters of URL-safe base64."""
     return secrets.token_urlsafe(32)
 
 
 def is_session_id(text: str) -> bool:
-    """Tell whether a text has the form of a session id; nothing else is worth a look into the database."""
+    """Tell whether a text has the form of a session id. Any other text needs no question to the database."""
     return _ID.fullmatch(text) is not None
 
 
 def session_digest(secret: bytes, session_id: str) -> str:
-    """Return what is kept of a session id."""
+    """Return the hash that is stored for a session id: keyed, 64 lower-case hex digits."""
     return key_digest(secret, f"session:{session_id}")
 
 
 def form_token(secret: bytes, bound_to: str) -> str:
-    """Return the token of the forms that go with a session id or a sign-in page."""
+    """Return the CSRF token of the forms that go with a session id or a sign-in page: 64 lower-case hex digits."""
     return key_digest(secret, f"form:{bound_to}")
 
 
 def fits_token(secret: bytes, bound_to: str, presented: str) -> bool:
-    """Tell whether a form came from a page that we gave to this very browser."""
+    """Tell, in constant time, whether a CSRF token is the one of this session id or sign-in page."""
     return hmac.compare_digest(form_token(secret, bound_to).encode(), presented.encode("utf-8", "surrogatepass"))

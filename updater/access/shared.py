@@ -1,11 +1,11 @@
-"""Counting in Redis (the extra `redis`): fixed windows that all processes share.
+"""Rate limits counted in Redis (the extra `redis`): fixed windows that all processes share.
 
-A process asks Redis for shares of a window and gives them out by itself. All that is asked for in one turn of the
-event loop, and while an answer is under way, goes in one command; a busy client's next share is larger; and a window
-that is used up is known to be so until it ends. A share is counted when it is asked for, so all processes together
-never allow more than the limit.
+A process asks Redis for shares of a window and hands them out by itself. What is requested in one turn of the event
+loop, and while an answer is under way, goes in one command. A busy client's next share is larger, and a window that is
+used up is remembered until it ends. A share counts when it is requested, so all processes together never exceed the
+limit.
 
-When Redis does not answer in time, each process counts for itself until it does.
+When Redis does not answer in time, each process counts for itself until Redis does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from updater.errors import ConfigurationError
 ANSWER_S = 0.05
 PAUSE_S = 1.0
 _CONNECT_S = 1.0
-# Of what is left of a window, a process asks for this part ahead: what it holds and nobody fetches is lost to others.
+# A process asks ahead for this part of what is left of a window: a share that is not used up is lost to the others.
 _AHEAD = 32
 _KEYS_AT_ONCE = 500
 # Source: Redis 7, SELECT.
@@ -51,7 +51,7 @@ _log = structlog.get_logger(__name__)
 
 
 class QuotaRequest(NamedTuple):
-    """One request that wants to be counted: under which key, and how many there may be in a window."""
+    """One request to be counted: its key, and the limit of a window."""
 
     key: str
     limit: int
@@ -59,7 +59,7 @@ class QuotaRequest(NamedTuple):
 
 @dataclass(slots=True)
 class _Share:
-    """What this process knows of a window: `count` is that of all processes, `free` may still be given out here."""
+    """What this process knows of a window: `count` is that of all processes, `free` may still be used here."""
 
     limit: int
     count: int
@@ -68,10 +68,10 @@ class _Share:
 
 
 class SharedWindows:
-    """Windows of one minute in Redis. Call `start` before use, `ready` before each `hit`, `close` at the end.
+    """Windows of one minute in Redis. Call `start` before use, `prefetch` before each `hit`, `close` at the end.
 
     Raises:
-        ConfigurationError: the package is not installed, or the address has an option that nobody knows.
+        ConfigurationError: the package is not installed, or the address has an unknown option.
     """
 
     def __init__(self, url: str) -> None:
@@ -83,7 +83,7 @@ class SharedWindows:
             raise ConfigurationError(
                 "rate_limit.storage_url: Redis needs the package redis; run ./scripts/setup extras"
             ) from None
-        self._place = urlsplit(url).netloc.rpartition("@")[2]
+        self._address = urlsplit(url).netloc.rpartition("@")[2]
         try:
             self._redis = Redis.from_url(url, socket_connect_timeout=_CONNECT_S, retry=Retry(NoBackoff(), 0))
             pool: Any = self._redis.connection_pool
@@ -91,7 +91,7 @@ class SharedWindows:
         except (TypeError, ValueError) as error:
             option = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             what = f"unknown option {option[1]!r}" if option is not None else "an option does not fit"
-            raise ConfigurationError(f"rate_limit.storage_url: {self._place}: {what}") from None
+            raise ConfigurationError(f"rate_limit.storage_url: {self._address}: {what}") from None
         self._script = self._redis.register_script(_SCRIPT)
         self._local = WindowStorage()
         self._shares: OrderedDict[str, _Share] = OrderedDict()
@@ -103,10 +103,10 @@ class SharedWindows:
         self.available = False
 
     async def start(self) -> None:
-        """Look whether Redis is there; when it is not, count alone until it is.
+        """Connect to Redis. When it does not answer, count locally until it does.
 
         Raises:
-            ConfigurationError: it is, and refuses us for good.
+            ConfigurationError: Redis refuses for good (credentials, rights, database number).
         """
         self.available = await self._answers(_CONNECT_S)
         if self.available:
@@ -114,11 +114,11 @@ class SharedWindows:
         refusal = _find_refusal(self._failure)
         if refusal is not None:
             await self.close()
-            raise ConfigurationError(f"rate_limit.storage_url: {self._place}: {refusal}")
-        self._lose()
+            raise ConfigurationError(f"rate_limit.storage_url: {self._address}: {refusal}")
+        self._count_locally()
 
     async def close(self) -> None:
-        """Let go of Redis and of everybody who waits for it."""
+        """Close the connection and release every caller that waits in `prefetch`. Raises nothing."""
         tasks = [task for task in (self._exchanging, self._recovering) if task is not None]
         for task in tasks:
             task.cancel()
@@ -127,11 +127,14 @@ class SharedWindows:
         with contextlib.suppress(Exception):
             await self._redis.aclose()
 
-    async def prefetch(self, needs: Sequence[QuotaRequest]) -> None:
-        """Wait until each of these can be hit, as long as nothing else runs in between; at most `ANSWER_S` or so."""
+    async def prefetch(self, quotas: Sequence[QuotaRequest]) -> None:
+        """Wait until each of these can be counted by `hit`, for about `ANSWER_S` seconds at most.
+
+        Valid as long as no other task runs between this and `hit`.
+        """
         while self.available:
             now = time.time()
-            missing = [each for each in needs if self._find(each.key, now) is None]
+            missing = [each for each in quotas if self._find(each.key, now) is None]
             if not missing:
                 return
             waiter = asyncio.get_running_loop().create_future()
@@ -143,7 +146,10 @@ class SharedWindows:
             await waiter
 
     def hit(self, key: str, expiry: float) -> tuple[int, float]:
-        """Count; return the count of the window, and when it ends in seconds since the epoch."""
+        """Count one request; without a share of the window count it locally.
+
+        Returns: the count of the window, above its limit when that is used up, and its end in seconds since the epoch.
+        """
         share = self._find(key, time.time()) if self.available else None
         if share is None:
             return self._local.hit(key, expiry)
@@ -153,7 +159,7 @@ class SharedWindows:
         return share.count - share.free, share.ends_at
 
     def _find(self, key: str, now: float) -> _Share | None:
-        """Return what is known of a window, unless Redis has to be asked."""
+        """Return the share of a window; None when Redis has to be asked."""
         share = self._shares.get(key)
         if share is None or share.ends_at <= now or (not share.free and share.count < share.limit):
             return None
@@ -173,38 +179,38 @@ class SharedWindows:
 
     async def _ask(self, wanted: Mapping[QuotaRequest, int]) -> None:
         now = time.time()
-        amounts = {need: waiting + self._ahead(need, now) for need, waiting in wanted.items()}
-        needs = list(amounts)
-        for begin in range(0, len(needs), _KEYS_AT_ONCE):
-            some = needs[begin : begin + _KEYS_AT_ONCE]
+        amounts = {quota: waiting + self._ahead(quota, now) for quota, waiting in wanted.items()}
+        quotas = list(amounts)
+        for begin in range(0, len(quotas), _KEYS_AT_ONCE):
+            some = quotas[begin : begin + _KEYS_AT_ONCE]
             answers = await self._call([each.key for each in some], [amounts[each] for each in some], ANSWER_S)
             if answers is None:
-                self._lose()
+                self._count_locally()
                 return
             now = time.time()
-            for need, count, left_ms in zip(some, answers[::2], answers[1::2], strict=True):
-                self._keep(need, amounts[need], count, now, left_ms / 1000)
+            for quota, count, left_ms in zip(some, answers[::2], answers[1::2], strict=True):
+                self._keep(quota, amounts[quota], count, now, left_ms / 1000)
 
-    def _ahead(self, need: QuotaRequest, now: float) -> int:
-        """Return how many more than wanted to ask for: nothing for a client that is not known to be busy."""
-        share = self._shares.get(need.key)
+    def _ahead(self, quota: QuotaRequest, now: float) -> int:
+        """Return how many requests to fetch beyond those that wait; 0 for a client that is not known to be busy."""
+        share = self._shares.get(quota.key)
         if share is None or share.ends_at <= now:
             return 0
-        return max(0, need.limit - share.count) // _AHEAD
+        return max(0, quota.limit - share.count) // _AHEAD
 
-    def _keep(self, need: QuotaRequest, amount: int, count: int, now: float, left_s: float) -> None:
+    def _keep(self, quota: QuotaRequest, amount: int, count: int, now: float, left_s: float) -> None:
         shares = self._shares
-        known = shares.pop(need.key, None)
+        known = shares.pop(quota.key, None)
         for _ in range(2):  # what is kept follows the number of clients of the last window
             if shares and shares[next(iter(shares))].ends_at <= now:
                 shares.popitem(last=False)
-        granted = max(0, min(amount, need.limit - (count - amount)))
+        granted = max(0, min(amount, quota.limit - (count - amount)))
         if known is not None and known.ends_at > now:
             granted += known.free
-        shares[need.key] = _Share(need.limit, min(count, need.limit), granted, now + left_s)
+        shares[quota.key] = _Share(quota.limit, min(count, quota.limit), granted, now + left_s)
 
     async def _call(self, keys: list[str], amounts: list[int], within_s: float) -> list[int] | None:
-        """Ask Redis; None when it does not answer in time. A loop that was busy meanwhile is not Redis' delay."""
+        """Ask Redis; None when it does not answer in time. A busy event loop is not taken for a slow Redis."""
         began_s = time.monotonic()
         call = asyncio.ensure_future(self._script(keys=keys, args=[_WINDOW_MS, *amounts]))
         try:
@@ -225,13 +231,13 @@ class SharedWindows:
         answers: list[int] = call.result()
         return answers
 
-    def _lose(self) -> None:
-        """Count alone, say so once, and look now and then whether Redis is back. Nobody waits meanwhile."""
+    def _count_locally(self) -> None:
+        """Count locally, log that once, and probe in the background until Redis is back. No request waits meanwhile."""
         self.available = False
         self._wake(self._waiting)
         self._wanted, self._waiting = {}, []
         reason = "Redis does not answer; each process counts for itself"
-        _log.warning("rate_limit.alone", reason=reason, redis=self._place, cause=_line(self._failure))
+        _log.warning("rate_limit.alone", reason=reason, redis=self._address, cause=_line(self._failure))
         if self._recovering is None:
             self._recovering = asyncio.create_task(self._recover())
 
@@ -258,7 +264,7 @@ class SharedWindows:
 
 
 def _find_refusal(error: BaseException | None) -> str | None:
-    """Say what Redis refuses, if asking again does not change it: credentials, rights, the number of the database."""
+    """Return what Redis refuses for good (credentials, rights, database number); None when asking again may help."""
     from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, ResponseError
 
     if isinstance(error, AuthenticationError):
@@ -270,11 +276,11 @@ def _find_refusal(error: BaseException | None) -> str | None:
 
 
 def _line(error: BaseException | None) -> str:
-    """Return what was said, on one line; the client quotes no secret."""
+    """Return the error's text on one line; the client library quotes no secret."""
     return str(error).partition("\n")[0][:200] or type(error).__name__
 
 
 def _forget(call: asyncio.Future[Any]) -> None:
-    """Take note of how an abandoned call ended, so that nobody complains that nobody did."""
+    """Retrieve the exception of an abandoned call; asyncio would log it as never retrieved."""
     if not call.cancelled():
         call.exception()

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, exists, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.access.keys import ApiKey
 from updater.access.principals import Permission
@@ -15,18 +16,18 @@ from updater.access.users import Role, User
 from updater.database.engine import Database
 from updater.database.tables import api_key, session, user_account
 
-# What a process tells the others when keys changed; no application id holds a '#'.
+# The topic that announces changed keys; no application id holds a '#'.
 KEYS = "#keys"
 
 
 class AccessStore:
-    """Reads and writes keys."""
+    """Reads and writes API keys. Every method raises Unavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_keys(self) -> list[ApiKey]:
-        """Return all keys, revoked ones too, oldest first."""
+        """Return all keys, revoked ones too, oldest first; the order is that of their ids."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(api_key).order_by(api_key.c.id))
             return [
@@ -44,8 +45,12 @@ class AccessStore:
                 for row in rows
             ]
 
-    async def insert_key(self, key: ApiKey, *, only_first: bool = False) -> bool:
-        """Add a key; `only_first`, when there is none. Return whether it was added."""
+    async def has_keys(self, connection: AsyncConnection) -> bool:
+        """Tell whether there ever was a key, as the caller's transaction sees it."""
+        return bool(await connection.scalar(select(exists(select(api_key.c.id)))))
+
+    async def insert_key(self, connection: AsyncConnection, key: ApiKey) -> int:
+        """Add a key in the caller's transaction, which announces `KEYS`; return its id."""
         values = {
             "name": key.name,
             "digest": key.digest,
@@ -54,26 +59,21 @@ class AccessStore:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
         }
-        async with self._database.write() as connection:
-            # Here already, since it makes those wait who look at the same moment whether there is a key.
-            await self._database.announce(connection, KEYS)
-            if only_first and await connection.scalar(select(exists(select(api_key.c.id)))):
-                return False
-            await connection.execute(insert(api_key).values(values))
-            return True
+        return int(await connection.scalar(insert(api_key).values(values).returning(api_key.c.id)) or 0)
 
-    async def revoke_key(self, key_id: int, now: datetime) -> bool:
-        """Revoke a key; return whether there was a usable one."""
+    async def revoke_key(self, connection: AsyncConnection, key_id: int, now: datetime) -> str | None:
+        """Revoke a key in the caller's transaction, which announces `KEYS`. `now` is aware, in UTC.
+
+        Returns: the key's name; None when no usable key has this id.
+        """
         statement = update(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at.is_(None))
-        async with self._database.write() as connection:
-            revoked = await connection.execute(statement.values(revoked_at=now))
-            await self._database.announce(connection, KEYS)
-            return revoked.rowcount > 0
+        name: str | None = await connection.scalar(statement.values(revoked_at=now).returning(api_key.c.name))
+        return name
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
-        """Keep when keys, by their digest, were last used."""
+        """Store when keys were last used. `used` maps a key's digest to a time in UTC; a later stored time stays."""
         async with self._database.write() as connection:
-            # In one order everywhere, so that two processes never wait for each other.
+            # Always in the same order, so that two processes cannot deadlock.
             for digest, at in sorted(used.items()):
                 earlier = or_(api_key.c.last_used_at.is_(None), api_key.c.last_used_at < at)
                 statement = update(api_key).where(api_key.c.digest == digest, earlier)
@@ -81,49 +81,48 @@ class AccessStore:
 
 
 class PeopleStore:
-    """Reads and writes users and sessions."""
+    """Reads and writes users and sessions. Every method raises Unavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert_user(self, name: str, role: Role, password_hash: str, now: datetime) -> User:
-        """Add a user. Raises Conflict when the name is taken."""
+    async def insert_user(
+        self, connection: AsyncConnection, name: str, role: Role, password_hash: str, now: datetime
+    ) -> User:
+        """Add a user in the caller's transaction, which fails with Conflict when the name is taken."""
         values = {"name": name, "role": role.word, "password_hash": password_hash, "created_at": now}
-        async with self._database.write() as connection:
-            new_id = await connection.scalar(insert(user_account).values(values).returning(user_account.c.id))
+        new_id = await connection.scalar(insert(user_account).values(values).returning(user_account.c.id))
         return User(int(new_id), name, role, now)
 
     async def list_users(self) -> list[User]:
-        """Return all users, oldest first."""
+        """Return all users, disabled ones too, oldest first; the order is that of their ids."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(user_account).order_by(user_account.c.id))
             return [_user(row) for row in rows]
 
     async def find_user(self, name: str) -> tuple[User, str] | None:
-        """Return a user and what is kept of the password."""
+        """Return a user and the stored hash of the password; None when no user has this name (lower case)."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(user_account).where(user_account.c.name == name))).first()
             return None if row is None else (_user(row), row.password_hash)
 
-    async def set_password(self, user_id: int, password_hash: str) -> None:
-        """Keep a new password and end the user's sessions."""
-        async with self._database.write() as connection:
-            changed = update(user_account).where(user_account.c.id == user_id)
-            await connection.execute(changed.values(password_hash=password_hash))
-            await connection.execute(delete(session).where(session.c.user_id == user_id))
+    async def set_password(self, connection: AsyncConnection, user_id: int, password_hash: str) -> None:
+        """Store a new password hash and end the user's sessions, in the caller's transaction."""
+        changed = update(user_account).where(user_account.c.id == user_id)
+        await connection.execute(changed.values(password_hash=password_hash))
+        await connection.execute(delete(session).where(session.c.user_id == user_id))
 
-    async def set_disabled(self, user_id: int, disabled_at: datetime | None) -> None:
-        """Disable a user (or enable, with None) and end the user's sessions."""
-        async with self._database.write() as connection:
-            changed = update(user_account).where(user_account.c.id == user_id)
-            await connection.execute(changed.values(disabled_at=disabled_at))
-            await connection.execute(delete(session).where(session.c.user_id == user_id))
+    async def set_disabled(self, connection: AsyncConnection, user_id: int, disabled_at: datetime | None) -> None:
+        """Disable a user (or enable, with None) and end the user's sessions, in the caller's transaction."""
+        changed = update(user_account).where(user_account.c.id == user_id)
+        await connection.execute(changed.values(disabled_at=disabled_at))
+        await connection.execute(delete(session).where(session.c.user_id == user_id))
 
-    async def insert_session(self, opened: Session, password_hash: str | None) -> bool:
-        """Add a session, and remove those that are over by then; return whether its user may still have one.
+    async def insert_session(self, connection: AsyncConnection, opened: Session, password_hash: str | None) -> bool:
+        """Add a session and remove those that have expired by then, in the caller's transaction.
 
-        Not when the user was disabled, or given another password than the one that was checked, if one was: who does
-        that ends all sessions, and must not miss this one.
+        Returns: False, and nothing is stored, when the user is disabled, or has another password hash than
+        `password_hash` (None: not compared). Disabling and a new password end all sessions, and must not miss this one.
         """
         user = user_account.c
         fits = [user.id == opened.user.id, user.disabled_at.is_(None)]
@@ -137,19 +136,18 @@ class PeopleStore:
             "expires_at": opened.expires_at,
             "idle_s": opened.idle_s,
         }
-        async with self._database.write() as connection:
-            held = select(user.id).where(*fits).with_for_update(key_share=True)
-            if await connection.scalar(held) is None:
-                return False
-            if password_hash is not None:
-                signed_in = update(user_account).where(user.id == opened.user.id)
-                await connection.execute(signed_in.values(last_sign_in_at=opened.created_at))
-            await connection.execute(delete(session).where(session.c.expires_at <= opened.created_at))
-            await connection.execute(insert(session).values(values))
-            return True
+        held = select(user.id).where(*fits).with_for_update(key_share=True)
+        if await connection.scalar(held) is None:
+            return False
+        if password_hash is not None:
+            signed_in = update(user_account).where(user.id == opened.user.id)
+            await connection.execute(signed_in.values(last_sign_in_at=opened.created_at))
+        await connection.execute(delete(session).where(session.c.expires_at <= opened.created_at))
+        await connection.execute(insert(session).values(values))
+        return True
 
     async def find_session(self, digest: str) -> Session | None:
-        """Return a session with its user, whether it is still good or not."""
+        """Return a session with its user, usable or not; None when no session has this digest."""
         statement = (
             select(session.c.digest, session.c.last_used_at, session.c.expires_at, session.c.idle_s)
             .add_columns(session.c.created_at.label("opened_at"), *user_account.c)
@@ -163,14 +161,19 @@ class PeopleStore:
         return Session(row.digest, _user(row), row.opened_at, row.last_used_at, row.expires_at, row.idle_s)
 
     async def note_use(self, digest: str, now: datetime) -> None:
-        """Keep when a session was last used."""
+        """Store when a session was last used. `now` is aware, in UTC."""
         async with self._database.write() as connection:
             await connection.execute(update(session).where(session.c.digest == digest).values(last_used_at=now))
 
-    async def delete_session(self, digest: str) -> None:
-        """End a session."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(session).where(session.c.digest == digest))
+    async def delete_session(self, connection: AsyncConnection, digest: str) -> str | None:
+        """End a session in the caller's transaction.
+
+        Returns: the name of its user; None when there is no such session.
+        """
+        owner = select(user_account.c.name).join(session, session.c.user_id == user_account.c.id)
+        name: str | None = await connection.scalar(owner.where(session.c.digest == digest))
+        await connection.execute(delete(session).where(session.c.digest == digest))
+        return name
 
 
 def _user(row: Any) -> User:

@@ -1,7 +1,7 @@
-"""JSON web tokens: one configured algorithm with its one key, and nothing that a token itself says about that.
+"""JSON web tokens: one configured algorithm with one key, whatever a token says about its own.
 
-PyJWT and the cryptography behind it cost 10 MB, so they are imported with the first token, or at the start when a
-public key has to be read.
+PyJWT and its cryptography cost 10 MB, so they are imported with the first token, or at the start when a public key has
+to be read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from updater.access.principals import Permission, Principal
 from updater.errors import ConfigurationError
 from updater.settings import JwtSettings
 
-# Far more than any claims that are of use here; nothing longer is worth a signature check.
+# Far more than any claims of use here; a longer token is refused before its signature is checked.
 MAX_TOKEN_CHARACTERS = 8192
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _USER_ID = re.compile(r"-?[0-9]{1,19}")
@@ -24,7 +24,11 @@ _MIN_RSA_BITS = 2048
 
 
 class TokenReader:
-    """Tells who a token is for. Without a configured key, nobody."""
+    """Reads the principal of a token. Without a configured key no token is valid.
+
+    Raises:
+        ConfigurationError: the public key does not fit the algorithm.
+    """
 
     def __init__(self, settings: JwtSettings) -> None:
         self.configure(settings)
@@ -38,7 +42,11 @@ class TokenReader:
         self._key = key
 
     def identify(self, presented: str) -> Principal | None:
-        """Return who presented this token; None for one that is not good in every respect."""
+        """Return the principal of a token; its `user_id` is the subject, when that is an integer of 64 bits.
+
+        None when the signature, `exp`, or a configured audience or issuer does not fit, and without a configured key.
+        Source: RFC 7519 section 7.2, RFC 8725 section 3.1.
+        """
         if self._key is None or len(presented) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(presented):
             return None
         claims = self._claims(presented)
@@ -80,7 +88,7 @@ def _user_id(subject: Any) -> int | None:
 
 
 def _load_public_key(algorithm: str, pem: str) -> Any:
-    """Read a public key and hold it to its algorithm: a token can then never choose another use for it."""
+    """Read a public key and require it to fit its algorithm: then no token can choose another use for it."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_public_key

@@ -1,6 +1,6 @@
-"""People: who they are, what they may do, and how their passwords are kept.
+"""Users: their names, their roles, and how their passwords are stored.
 
-A password is kept as argon2id. Hashing takes tens of milliseconds and 19 MiB, so it runs in a thread and only two
+A password is stored as argon2id. Hashing takes tens of milliseconds and 19 MiB, so it runs in a thread and only two
 at a time.
 """
 
@@ -27,7 +27,7 @@ _AT_ONCE = 2
 
 
 class Role(IntEnum):
-    """What somebody may do; each role includes those below."""
+    """What a user may do; each role includes those below."""
 
     USER = 1
     STAFF = 2
@@ -40,13 +40,13 @@ class Role(IntEnum):
 
     @property
     def level(self) -> Permission:
-        """Return the level that routes ask for: staff stands with write keys, admin with admin keys."""
+        """Return the level that routes require: staff has the level of write keys, admin that of admin keys."""
         return Permission(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who can sign in."""
+    """A person with a name, a password and a role."""
 
     id: int
     name: str
@@ -56,22 +56,25 @@ class User:
     last_sign_in_at: datetime | None = None
 
     def principal(self) -> Principal:
-        """Return who a request of this person is."""
+        """Return the principal of a request by this user. Its id is `user:` and the user's number."""
         return Principal(f"user:{self.id}", self.name, self.role.level, user_id=self.id)
 
 
 def clean_name(text: str) -> str:
-    """Return the form in which a name is kept and compared: lower case, without space around it."""
+    """Return the form in which a name is stored and compared: lower case, without blanks around it."""
     return text.strip().lower()
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text has the form of a name as it is kept; no user has any other."""
+    """Tell whether a text has the form of a stored name: 1 to 100 characters of `a-z 0-9 . _ @ + -`.
+
+    No user has another.
+    """
     return _NAME.fullmatch(text) is not None
 
 
 def check_user(name: str, role: str, password: str) -> tuple[str, Role]:
-    """Return the name and role as they are kept. Raises Invalid with every field that does not fit."""
+    """Return the name and role as they are stored. Raises Invalid with every field that does not fit."""
     problems = {}
     cleaned = clean_name(name)
     if not is_name(cleaned):
@@ -101,10 +104,10 @@ def _password_problem(password: str) -> str | None:
 
 
 class Passwords:
-    """Hashes and verifies, off the event loop."""
+    """Hashes and verifies passwords in threads, off the event loop."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     @cached_property
     def _hasher(self) -> PasswordHasher:
@@ -114,17 +117,17 @@ class Passwords:
         return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
     @cached_property
-    def _nobody(self) -> str:
-        return self._hasher.hash("the password of nobody")
+    def _dummy(self) -> str:
+        return self._hasher.hash("the password of no user")
 
     async def hash(self, password: str) -> str:
-        """Return what is kept of a password."""
-        async with self._turns:
+        """Return the argon2id hash of a password as text, with its parameters. Source: RFC 9106."""
+        async with self._slots:
             return await asyncio.to_thread(lambda: self._hasher.hash(_bytes(password)))
 
     async def fits(self, kept: str | None, password: str) -> bool:
-        """Tell whether a password is the one that was kept; for None, take as long and say no."""
-        async with self._turns:
+        """Tell whether a password has this stored hash; with None for the hash take as long, and return False."""
+        async with self._slots:
             return await asyncio.to_thread(self._fits, kept, password)
 
     def _fits(self, kept: str | None, password: str) -> bool:
@@ -133,7 +136,7 @@ class Passwords:
         if len(password) > MAX_PASSWORD_CHARACTERS:
             kept, password = None, ""
         try:
-            verified = self._hasher.verify(kept or self._nobody, _bytes(password))
+            verified = self._hasher.verify(kept or self._dummy, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
         return verified and kept is not None

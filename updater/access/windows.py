@@ -1,4 +1,4 @@
-"""Counting in memory for the library `limits`: fixed windows, whose upkeep no request ever waits for."""
+"""Rate limits counted in memory, for the library `limits`: fixed windows without a background task."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class WindowStorage(Storage):
     """Fixed windows for one thread, all of one length. A window begins with the first hit after the last one ended.
 
     The library's own memory storage starts a thread every 10 ms that looks at every key: with 100,000 clients a hit
-    took twice as long, and now and then 20 ms. Here a new window drops at most two that are over, so a hit costs
-    the same however many clients there are, and what is kept follows the number of clients of the last window.
+    took twice as long, and sometimes 20 ms. Here a new window drops at most two that are over, so the cost of a hit
+    does not depend on the number of clients, and memory follows the number of clients of the last window.
     """
 
     STORAGE_SCHEME = None
@@ -36,11 +36,14 @@ class WindowStorage(Storage):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """Return what the library wraps on request: nothing here fails."""
+        """Return the exception type that the library wraps on request; this storage raises none."""
         return ValueError
 
     def hit(self, key: str, expiry: float, amount: int = 1) -> tuple[int, float]:
-        """Count; return the count of the window, and when it ends in seconds since the epoch."""
+        """Count `amount`; return the count of the window, and its end in seconds since the epoch.
+
+        A new window lasts `expiry` seconds.
+        """
         now = time.time()
         window = self._windows.get(key)
         if window is None or window.ends_at <= now:
@@ -49,7 +52,7 @@ class WindowStorage(Storage):
         return window.count, window.ends_at
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Count; return the count of the window."""
+        """Count `amount`; return the count of the window. A new window lasts `expiry` seconds."""
         return self.hit(key, expiry, amount)[0]
 
     def get(self, key: str) -> int:
@@ -67,13 +70,13 @@ class WindowStorage(Storage):
         return True
 
     def reset(self) -> int:
-        """Forget everything; return how many windows there were."""
+        """Drop all windows; return how many there were."""
         count = len(self._windows)
         self._windows.clear()
         return count
 
     def clear(self, key: str) -> None:
-        """Forget one key."""
+        """Drop the window of one key."""
         self._windows.pop(key, None)
 
     def _begin(self, key: str, now: float, expiry: float) -> _Window:

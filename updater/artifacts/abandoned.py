@@ -1,7 +1,7 @@
-"""Multipart uploads that nobody will end: a killed process leaves them in an S3 bucket, invisible and paid for.
+"""Abandoned multipart uploads: a killed process leaves them in an S3 bucket, where they are invisible and cost money.
 
-obstore begins and ends its own uploads and can list none. So these are asked for by signed addresses of our own,
-so the options have to hold the secret (`Signing.can`). Everything here blocks, and belongs in a thread.
+obstore begins and ends its own uploads and cannot list any. So this module sends requests with signed addresses of its
+own, for which the options have to hold the secret (`Signing.can`). Everything here blocks, and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Upload(NamedTuple):
 
 
 class AbandonedUploads:
-    """Those below one folder of a bucket."""
+    """The multipart uploads below one folder of a bucket."""
 
     def __init__(self, location: Location, folder: str, timeouts: RequestTimeouts) -> None:
         self._bucket = open_store(dataclasses.replace(location, prefix=""), timeouts, timeouts.request_s)
@@ -42,9 +42,9 @@ class AbandonedUploads:
         self._request_s = timeouts.request_s
 
     def end(self, before: datetime) -> int:
-        """End uploads to which nothing came since a time; return how many.
+        """End the uploads that received nothing since a time (UTC); return their number.
 
-        0 also when they cannot be asked for: a lifecycle rule of the bucket is there for that.
+        Raises nothing. 0 also when they cannot be listed: a lifecycle rule of the bucket covers that case.
         """
         ended = 0
         try:
@@ -69,13 +69,13 @@ class AbandonedUploads:
             marker = {"key-marker": _text(page, "NextKeyMarker"), "upload-id-marker": _text(page, "NextUploadIdMarker")}
 
     def _touched_at(self, upload: _Upload) -> datetime:
-        """Return when the newest part came."""
+        """Return when the newest part arrived, or when the upload began if it has none."""
         answer = self._ask("GET", upload.key, {"uploadId": upload.id})
         page = ElementTree.fromstring(answer or b"<none/>")  # noqa: S314
         return max((_time(each, "LastModified") for each in page.iterfind("{*}Part")), default=upload.began_at)
 
     def _ask(self, method: str, key: str, query: Query) -> bytes | None:
-        """Send a request about a key, or about the bucket; None when our signature is not the library's."""
+        """Send a request about a key or the bucket; None when our signature differs from the library's."""
         import obstore
 
         address = obstore.sign(self._bucket, method, key, _SIGNED_FOR)  # type: ignore[call-overload]

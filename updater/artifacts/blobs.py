@@ -1,4 +1,4 @@
-"""The port to a blob store: bytes that are named by their SHA-256 and never change.
+"""The port to a blob store: immutable bytes, named by their SHA-256.
 
 One conformance suite (`tests/artifacts/test_blob_stores.py`) holds every implementation to these docstrings.
 """
@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-# One hand-over to a thread, or to a connection, per MiB: small enough to stay in cache, large enough to hide it.
+# Bytes given to a thread or a connection at a time: small enough for the cache, large enough to hide the hand-over.
 BATCH_BYTES = 1 << 20
 
 
 class Staged(Protocol):
-    """Bytes that were received whole but are not visible yet."""
+    """Bytes that were received completely but are not visible yet."""
 
     digest: str
     size_bytes: int
@@ -29,15 +29,15 @@ class Staged(Protocol):
         """
 
     async def discard(self) -> None:
-        """Clear away what is left beside the placed bytes, or all when they were not placed. Again is fine.
+        """Remove what is left beside the placed bytes, or everything when they were not placed. May be called again.
 
-        Raises nothing for a store that fails now: the next sweep does it.
+        Raises nothing when the store fails: the next sweep removes the rest.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """A visible blob."""
+    """A visible blob. `modified_at` is aware, in UTC."""
 
     digest: str
     size_bytes: int
@@ -45,10 +45,10 @@ class BlobInfo:
 
 
 class BlobStore(Protocol):
-    """Where blobs live."""
+    """A place where blobs are stored. Digests are 64 lower-case hex digits."""
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Staged:
-        """Read all chunks, hashing them on the way, to a place where nobody sees them yet.
+        """Read all chunks and hash them, into a place where they are not visible yet.
 
         When reading or writing fails, or the task is cancelled, nothing is left behind.
 
@@ -57,10 +57,10 @@ class BlobStore(Protocol):
         """
 
     def locate(self, digest: str) -> Path | None:
-        """Return the local file to send, or None when this store has no local files."""
+        """Return the local file to send, whether it exists or not; None when this store has no local files."""
 
     def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Yield the bytes from `start`, in pieces of at most 1 MiB.
+        """Yield the bytes from `start`, in pieces of at most 1 MiB; `length` bytes of them, or all when it is None.
 
         `start` lies within the blob, or is 0.
 
@@ -70,23 +70,33 @@ class BlobStore(Protocol):
         """
 
     async def delete(self, digest: str) -> None:
-        """Remove a blob; one that is not there is fine."""
+        """Remove a blob; one that does not exist is fine. Raises Unavailable when the store failed."""
 
     def scan(self) -> AsyncIterator[BlobInfo]:
-        """Yield every visible blob, in no order."""
+        """Yield every visible blob, in no particular order.
+
+        Raises Unavailable when the store failed, perhaps after some.
+        """
 
     async def probe(self) -> int | None:
-        """Return the free bytes, or None where that has no meaning. Raises Unavailable when the store is gone."""
+        """Return the free bytes, or None where that has no meaning.
+
+        Raises Unavailable when the store does not respond.
+        """
 
     async def sweep(self, before: datetime) -> int:
-        """Remove what receptions left that were interrupted before a time; return how many.
+        """Remove the remains of receptions that were interrupted before a time (UTC); return their number.
 
-        What was touched since may still be on its way in, here or in another process.
+        What was touched since then may belong to a reception that is still under way, here or in another process.
+        Raises Unavailable when the store failed.
         """
 
 
 async def batched(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Gather chunks of any size into batches of about 1 MiB."""
+    """Join chunks of any size into batches of about 1 MiB, in order; the last one may be smaller.
+
+    Raises: whatever `chunks` raises.
+    """
     parts: list[bytes] = []
     size = 0
     async for chunk in chunks:

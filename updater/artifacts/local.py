@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class LocalBlobStore:
-    """A `BlobStore` in a folder of this machine."""
+    """A `BlobStore` in a folder of this machine. Raises OSError when the folder cannot be made or written."""
 
     def __init__(self, root: Path) -> None:
         self._blobs = root / "blobs"
@@ -45,11 +45,15 @@ class LocalBlobStore:
         sync_folder(root)
 
     def close(self) -> None:
-        """Stop the worker threads."""
+        """Stop the worker threads when all work given to them is done."""
         self._threads.shutdown(wait=True)
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> StagedFile:
-        """See `BlobStore.receive`. While a thread writes one batch, the next is read from the client."""
+        """Receive as `BlobStore.receive` says. While a thread writes one batch, the next is read from the client.
+
+        Raises:
+            StorageFull, Unavailable: the bytes cannot be written; nothing is left behind.
+        """
         staged = StagedFile(self, self._incoming / uuid.uuid4().hex)
         writing: asyncio.Future[None] | None = None
         try:
@@ -67,16 +71,19 @@ class LocalBlobStore:
         return staged
 
     def locate(self, digest: str) -> Path:
-        """See `BlobStore.locate`."""
+        """Return the file of a blob, whether it exists or not. Raises ValueError when `digest` is none."""
         if not is_digest(digest):
             raise ValueError("not a digest")
         return self._blobs / digest[:2] / digest[2:4] / digest
 
     async def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """See `BlobStore.read`.
+        """Yield the bytes as `BlobStore.read` says.
 
-        A file that itself cannot be read is a missing one. A shortage of this process stays an error, and so does a
-        disk that fails altogether, or is no longer mounted: it would make every file a missing one.
+        A file that cannot be read counts as missing. A shortage of this process (files, memory) stays an error, and so
+        does a disk that fails as a whole or is no longer mounted: it would make every file a missing one.
+
+        Raises:
+            NotFound: the file is missing or cannot be read. Unavailable: a shortage, or the disk failed.
         """
         left = length
         with _translated():
@@ -96,31 +103,34 @@ class LocalBlobStore:
                 raise NotFound("blob", "No such blob") from error
 
     async def delete(self, digest: str) -> None:
-        """See `BlobStore.delete`."""
+        """Remove a blob durably; one that does not exist is fine. Raises Unavailable when the disk failed."""
         await self.run(_unlink, self.locate(digest))
 
     async def scan(self) -> AsyncIterator[BlobInfo]:
-        """See `BlobStore.scan`."""
+        """Yield every visible blob, folder by folder in the order of digests, unordered inside one.
+
+        Raises Unavailable.
+        """
         for folder in await self.run(lambda: sorted(self._blobs.glob("??/??"))):
             for info in await self.run(_infos, folder):
                 yield info
 
     async def probe(self) -> int:
-        """See `BlobStore.probe`."""
+        """Return the free bytes of the disk. Raises Unavailable when the folder is gone or the disk failed."""
         try:
             return await self.run(lambda: shutil.disk_usage(self._incoming).free)
         except FileNotFoundError as error:
             raise Unavailable("The store's folder is gone") from error
 
     async def sweep(self, before: datetime) -> int:
-        """See `BlobStore.sweep`."""
+        """Remove files that receptions left, untouched since a time (UTC); return their number. Raises Unavailable."""
         return await self.run(_empty, self._incoming, before.timestamp())
 
     def ensure_folder(self, folder: Path) -> None:
-        """Make a folder whose entry is durable (in a worker thread).
+        """Make a folder whose entry is durable, in a worker thread. Raises OSError.
 
-        One that is there already may be so fresh that nobody has synced its parent yet: another upload is doing
-        that at this moment, or was killed before it could. So each folder is synced once per process.
+        A folder that exists may be so new that its parent is not synced yet: another upload is about to do that, or was
+        killed before it could. So each folder is synced once per process.
         """
         try:
             folder.mkdir()
@@ -131,7 +141,11 @@ class LocalBlobStore:
         self._durable.add(folder)
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
-        """Run in a worker thread, with the operating system's errors as ours."""
+        """Run a function in a worker thread; errors of the operating system become failures.
+
+        Raises:
+            StorageFull: no room left. Unavailable: any other OSError.
+        """
         with _translated():
             return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
@@ -140,8 +154,8 @@ class StagedFile:
     """A file in `incoming/` on its way to becoming a blob.
 
     Its steps run in worker threads, one at a time: a thread cannot be cancelled, so after a cancellation the next
-    step waits for the one under way. Closing a descriptor that a thread still writes to would let it write into
-    whatever file gets that number next.
+    step waits for the one under way. A descriptor closed while a thread still writes to it would let that thread write
+    into the next file with the same number.
     """
 
     def __init__(self, store: LocalBlobStore, path: Path) -> None:
@@ -155,7 +169,10 @@ class StagedFile:
         self._last_step: asyncio.Future[None] | None = None
 
     async def place(self) -> None:
-        """See `Staged.place`. Ends only when the rename has ended, even when cancelled: the caller holds the row."""
+        """Rename the file to its digest, durably, as `Staged.place` says. Raises StorageFull, Unavailable.
+
+        It returns only when the rename has ended, even when cancelled: the caller holds the blob's row meanwhile.
+        """
         try:
             await self.step(self._rename)
         except asyncio.CancelledError:
@@ -163,11 +180,11 @@ class StagedFile:
             raise
 
     async def discard(self) -> None:
-        """See `Staged.discard`."""
+        """Remove the file unless it was placed, even when cancelled. Raises Unavailable when the disk failed."""
         await asyncio.shield(asyncio.ensure_future(self.step(self._remove)))
 
     async def step(self, function: Callable[..., None], *arguments: object) -> None:
-        """Run one step in a worker thread, after the one before it has ended."""
+        """Run one step in a worker thread, after the step before it has ended. Raises StorageFull, Unavailable."""
         await self._settle()
         self._last_step = asyncio.ensure_future(self._store.run(function, *arguments))
         await asyncio.shield(self._last_step)
@@ -177,12 +194,12 @@ class StagedFile:
             await asyncio.wait([self._last_step])
 
     def create(self) -> None:
-        """Make the file (in a worker thread)."""
+        """Create the file, in a worker thread. Raises OSError."""
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         self._there = True
 
     def write(self, batch: bytes) -> None:
-        """Append and hash one batch (in a worker thread)."""
+        """Append and hash one batch, in a worker thread. Raises OSError."""
         view = memoryview(batch)
         while view:
             view = view[os.write(self._descriptor, view) :]
@@ -190,7 +207,7 @@ class StagedFile:
         self.size_bytes += len(batch)
 
     def seal(self) -> None:
-        """Put the bytes on disk and name them (in a worker thread)."""
+        """Sync the bytes to disk and compute the digest, in a worker thread. Raises OSError."""
         os.fsync(self._descriptor)
         self._close()
         self.digest = self._hash.hexdigest()
@@ -222,7 +239,7 @@ async def _give_up(staged: StagedFile, writing: asyncio.Future[None] | None) -> 
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
+    """Make the folder's entries durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -275,7 +292,7 @@ def _translated() -> Iterator[None]:
 
 
 def _takes_files(folder: Path) -> bool:
-    """Tell whether a file can be made there; a full disk is none that fails."""
+    """Tell whether a file can be made there. A full disk counts as working."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True

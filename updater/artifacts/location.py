@@ -1,7 +1,7 @@
-"""Where a blob store is, as one text: `local`, or `s3://bucket/prefix?...`, `gs://...`, `az://...`.
+"""The address of a blob store as one text: `local`, or `s3://bucket/prefix?...`, `gs://...`, `az://...`.
 
 The query holds the provider's own configuration keys (`endpoint`, `region`, `access_key_id`, ... as obstore names
-them); what is not in the query comes from the provider's usual environment variables.
+them); keys that the query lacks come from the provider's usual environment variables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from updater.config import pick_environment
 from updater.settings import OBJECT_STORE_SCHEMES
 
 LOCAL = "local"
-# Only these variables are handed on; the values win over nothing but the provider's defaults.
+# Only these variables are passed on; their values override only the provider's defaults.
 _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
     "s3": {
         "AWS_ACCESS_KEY_ID": "access_key_id",
@@ -58,7 +58,7 @@ class Location:
 
 
 def parse_location(url: str) -> Location:
-    """Read the address of an object store, with what its query leaves out taken from the environment.
+    """Read the address of an object store; options that its query lacks are taken from the environment.
 
     Raises:
         ValueError: not such an address, an option twice, or an option or prefix that does not fit.
@@ -80,7 +80,7 @@ def parse_location(url: str) -> Location:
 
 
 def complete(url: str) -> str:
-    """Return an address that says all, for another process to read: with what this one's environment adds.
+    """Return an address with all options, those of this process's environment too, for another process to read.
 
     Raises:
         ValueError: not such an address, or an option twice.
@@ -91,7 +91,7 @@ def complete(url: str) -> str:
 
 
 def _query(text: str) -> dict[str, str]:
-    """Read `a=1&b=2`. A plus sign is a plus sign: secret keys hold them, and nobody means a blank."""
+    """Read `a=1&b=2`. A plus sign stays a plus sign: secret keys hold them, and none holds a blank."""
     found: dict[str, str] = {}
     for pair in filter(None, text.split("&")):
         name, _, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""Clients of object stores: made from a location, in bounded time, with their errors as ours."""
+"""Clients of object stores: made from a location, in bounded time, with the library's errors as failures."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 _MAY_BE_ABSENT: Final = ("read", "delete")
 _STATUS: Final = re.compile(r"status code: ([0-9]{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]{1,80})</Code>")
-# For the library, which knows no "never".
+# The longest timeout that the library takes; it has no "never".
 _LONGEST: Final = timedelta(days=2)
 _PASSING: Final = (408, 429)
-# The library takes these among the options of a store and then passes over them, since there are client options too.
+# The library accepts these among the options of a store and ignores them there: they are client options.
 _CLIENT_OPTIONS: Final = (
     *("allow_http", "allow_invalid_certificates", "root_certificate"),
     *("proxy_url", "proxy_ca_certificate", "proxy_excludes"),
@@ -42,9 +42,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RequestTimeouts:
-    """How long one request may take, and how often it is tried again, `retry_s` after its first try at the latest.
+    """Time limits of one request, and its retries: at most `retries`, within `retry_s` seconds after the first attempt.
 
-    Copying inside the store gets `copy_s`: some stores move gigabytes for it.
+    Copies inside the store get `copy_s`: some stores move gigabytes for one.
     """
 
     connect_s: float = 3
@@ -55,7 +55,7 @@ class RequestTimeouts:
 
     @property
     def total_s(self) -> float:
-        """How long a call takes at most, retries included."""
+        """Return the seconds that a call takes at most, retries included."""
         return self.request_s + self.retry_s
 
 
@@ -63,12 +63,12 @@ DEFAULT_TIMEOUTS: Final = RequestTimeouts()
 
 
 def open_store(location: Location, timeouts: RequestTimeouts, request_s: float, *, reads: bool = False) -> Store:
-    """Return a client for the bucket, whose requests end within `request_s`. Nothing is sent yet.
+    """Return a client for the bucket whose requests end within `request_s` seconds. Nothing is sent yet.
 
-    With `reads` only the silence of an answer is limited so, not its length: whoever it is for may be slow.
+    With `reads` the limit applies to the silence within an answer, not to its length: its receiver may be slow.
 
     Raises:
-        ConfigurationError: obstore is not installed, or it does not take an option.
+        ConfigurationError: obstore is not installed, or it refuses an option.
     """
     try:
         from obstore.store import AzureStore, GCSStore, S3Store
@@ -114,7 +114,7 @@ def open_store(location: Location, timeouts: RequestTimeouts, request_s: float, 
 
 
 def goes_directly(location: Location) -> bool:
-    """Tell whether who is not the library reaches the store too: without a proxy or certificates of its own."""
+    """Tell whether requests outside the library reach the store too: no proxy and no certificates are configured."""
     return not any(name in location.options for name in _CLIENT_OPTIONS if name != "allow_http")
 
 
@@ -128,14 +128,19 @@ def _reason(error: Exception, options: Mapping[str, str]) -> str:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn the library's errors into ours; what it said goes to the log."""
+    """Turn the library's errors into failures; what the library said is logged.
+
+    Raises:
+        NotFound: no such blob, while `doing` is `read` or `delete`. StorageFull: no room left in the store.
+        Unavailable: any other error.
+    """
     from obstore.exceptions import BaseError
 
     try:
         yield
     except (BaseError, OSError) as error:  # TimeoutError is an OSError
         said = str(error)
-        # What is missing while we write is no blob: an upload whose end was already answered, to nobody.
+        # A missing object during a write is no missing blob: the upload has ended, and its answer was lost.
         absent = doing in _MAY_BE_ABSENT and isinstance(error, FileNotFoundError)
         if absent and not any(word in said for word in _NO_BUCKET):
             raise NotFound("blob", "No such blob") from error
@@ -146,7 +151,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def may_pass(error: BaseException | None) -> bool:
-    """Tell whether a failure may be over when the store is asked again."""
+    """Tell whether an error may be gone at the next attempt: a status of 500 and above, 408, 429, or no answer."""
     said = str(error or "")
     status = _STATUS.search(said)
     if status is not None:
@@ -155,7 +160,7 @@ def may_pass(error: BaseException | None) -> bool:
 
 
 def find_refusal(error: BaseException | None) -> str | None:
-    """Say why a store refused a listing, if it did for good."""
+    """Return why a store refuses a listing for good, with status and code; None when it may answer later."""
     said = str(error or "")
     status, code = _STATUS.search(said), _CODE.search(said)
     if status is None or may_pass(error):

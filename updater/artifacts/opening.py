@@ -1,4 +1,4 @@
-"""Open the blob store that a text names, and ask it whether it takes us."""
+"""Open the blob store that an address names, and check that it accepts this service."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from updater.errors import ConfigurationError
 
 
 async def require_usable(blobs: BlobStore, *, signs: bool = False, writes: bool = True) -> None:
-    """Raise ConfigurationError when an object store refuses us for good.
+    """Check that an object store accepts this service; a local store passes.
 
-    `signs`: or when it cannot sign addresses. `writes`: or when these credentials may not write or delete.
+    Args:
+        blobs: the store.
+        signs: also check that it can sign addresses.
+        writes: also check that these credentials may write and delete.
+
+    Raises:
+        ConfigurationError: the object store refuses for good.
     """
     if not isinstance(blobs, LocalBlobStore):
         from updater.artifacts.remote import RemoteBlobStore
@@ -43,7 +49,7 @@ def open_blobs(where: str | None, root: Path) -> Iterator[BlobStore]:
         finally:
             local.close()
         return
-    # Only who uses an object store pays for its library.
+    # Imported here, so that only services with an object store pay for its library.
     from updater.artifacts.remote import RemoteBlobStore
 
     try:

@@ -1,12 +1,12 @@
-"""Signed addresses with more in them than the library signs.
+"""Signed addresses with more parameters than the library signs.
 
-obstore signs a method and an object and nothing with it. So a browser would save an answer under the object's key, a
-digest, and what a bucket alone can be asked cannot be asked. Where the options hold the secret itself, the address
+obstore signs a method and an object and nothing else. So a browser would save an answer under the object's key, a
+digest, and requests about the bucket itself could not be sent. Where the options hold the secret itself, the address
 that obstore made is signed again here, with more parameters. Other credentials, such as the role of a machine, stay
 inside the library.
 
-An address is only touched when our signature of it equals the library's: another key or scheme than we think leaves
-it as it is.
+An address is changed only when our signature of it equals the library's: with another key or scheme than expected it
+stays as it is.
 """
 
 from __future__ import annotations
@@ -28,14 +28,17 @@ _UNRESERVED: Final = "-_.~"
 
 
 class Signed(NamedTuple):
-    """An address that works for anybody for a while; with `names_file` the answer says under which name to save it."""
+    """An address that works without credentials for a while.
+
+    `names_file`: its answer carries the name to save it under.
+    """
 
     address: str
     names_file: bool
 
 
 class _Scheme(NamedTuple):
-    """How one provider signs: the parameter with the signature, that of a header to answer with, and the signature."""
+    """The signing of one provider: the parameters of the signature and of `Content-Disposition`, and the function."""
 
     signature: str
     disposition: str
@@ -50,16 +53,22 @@ class Signing:
 
     @property
     def can(self) -> bool:
-        """Tell whether the secret is at hand."""
+        """Tell whether the options hold the secret, so that `extend` may succeed."""
         return self._scheme is not None
 
     def name(self, address: str, disposition: str) -> Signed:
-        """Let the answer to a GET carry a `Content-Disposition`, or leave the address as it is."""
+        """Let the answer to a GET carry a `Content-Disposition` where possible.
+
+        Returns: the extended address, or the address as it was, with `names_file` False.
+        """
         named = None if self._scheme is None else self.extend("GET", address, {self._scheme.disposition: disposition})
         return Signed(address, names_file=False) if named is None else Signed(named, names_file=True)
 
     def extend(self, method: str, address: str, more: Query) -> str | None:
-        """Return the address with more parameters, or None."""
+        """Return the address with more parameters, signed again for `method`.
+
+        None when the secret is not at hand, or the library signed in another way.
+        """
         if self._scheme is None:
             return None
         parts = urlsplit(address)

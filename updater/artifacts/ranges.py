@@ -50,7 +50,7 @@ class ByteRange:
 
     @property
     def stop(self) -> int:
-        """The offset just behind the last byte."""
+        """Return the offset of the first byte behind the range."""
         return self.start + self.count
 
 

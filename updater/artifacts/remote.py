@@ -1,12 +1,12 @@
-"""A blob store in an object store: S3 and what speaks its protocol, Google Cloud Storage, Azure.
+"""A blob store in an object store: S3 and compatible services, Google Cloud Storage, Azure.
 
 Keys are those of the local folder: `blobs/ab/cd/<sha256>`, received through `incoming/<random>`.
 
-An upload's name is its digest, which is known only when its last byte has come, and a multipart upload keeps the
-key it began with. So the bytes go under a temporary key and are copied inside the store, where a copy is atomic
-and moves nothing through this process: safe, since nobody ever reads the temporary key and a half upload is no
-object at all, and cheap (20 ms for 256 MiB on Ceph). The copy may replace what is there: the key is the digest,
-so whoever comes second writes the same bytes, while a copy that refuses to replace would keep a damaged object.
+An upload's name is its digest, which is known only after its last byte, and a multipart upload keeps the key it began
+with. So the bytes go under a temporary key and are copied inside the store, where a copy is atomic and moves nothing
+through this process. That is safe, since nothing reads the temporary key and an unfinished upload is no object at all,
+and cheap (20 ms for 256 MiB on Ceph). The copy may replace an object: the key is the digest, so a second writer writes
+the same bytes, while a copy that refuses to replace would keep a damaged object.
 
 Every request has a time limit and a bounded number of attempts (`RequestTimeouts`).
 """
@@ -50,7 +50,7 @@ _ASKED_FOR_S: Final = 5.0
 _COPY_ASKED_EVERY_S: Final = 0.5
 # An upload by a client as slow as `server.min_bytes_per_s` lets it be shows no sign of life for hours.
 _SLOWEST_PART: Final = timedelta(days=1)
-# What a browser gets from a signed address is saved, never shown.
+# A browser saves what it gets from a signed address, and never shows it.
 _ATTRIBUTES: Final = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
 
 _log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ T = TypeVar("T")
 
 
 class RemoteBlobStore:
-    """A `BlobStore` in a bucket. Raises ConfigurationError when it cannot be reached with these options at all."""
+    """A `BlobStore` in a bucket. Raises ConfigurationError when the library refuses its options."""
 
     def __init__(self, location: Location, timeouts: RequestTimeouts | None = None) -> None:
         self._location = location
@@ -76,7 +76,11 @@ class RemoteBlobStore:
         self._probed_at_s = -_PROBED_FOR_S
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> StagedObject:
-        """See `BlobStore.receive`. While one part is sent, the next is read from the client and hashed."""
+        """Receive as `BlobStore.receive` says. While one part is sent, the next is read from the client and hashed.
+
+        Raises:
+            StorageFull, Unavailable: the bytes cannot be sent; the upload is given up.
+        """
         import obstore
 
         key = f"incoming/{uuid.uuid4().hex}"
@@ -90,7 +94,7 @@ class RemoteBlobStore:
                 size_bytes += len(batch)
                 hashing = asyncio.to_thread(hasher.update, batch)
                 writing = self.call(writer.write(batch), "write")
-                # By then the upload has begun, and whatever a part is at can be given up.
+                # After two parts the upload has begun, and a write can be given up at any point.
                 begun = size_bytes > 2 * PART_BYTES
                 await asyncio.gather(hashing, writing if begun else _to_its_end(writing))
             await _to_its_end(self.call(writer.__aexit__(None, None, None), "finish"))
@@ -100,10 +104,14 @@ class RemoteBlobStore:
         return StagedObject(self, key, hasher.hexdigest(), size_bytes)
 
     def locate(self, digest: str) -> None:
-        """See `BlobStore.locate`: there is no local file."""
+        """Return None: there is no local file."""
 
     async def read(self, digest: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """See `BlobStore.read`. A connection that breaks on the way is replaced, from the next byte on."""
+        """Yield the bytes as `BlobStore.read` says. A broken connection is replaced, continuing at the next byte.
+
+        Raises:
+            NotFound: no such object. Unavailable: `RequestTimeouts.retries` new attempts brought no progress.
+        """
         done, failures = 0, 0
         while length is None or done < length:
             try:
@@ -119,18 +127,21 @@ class RemoteBlobStore:
                 return
 
     async def delete(self, digest: str) -> None:
-        """See `BlobStore.delete`."""
+        """Remove a blob; one that does not exist is fine. Raises Unavailable."""
         await self.remove(_key(digest))
 
     async def scan(self) -> AsyncIterator[BlobInfo]:
-        """See `BlobStore.scan`."""
+        """Yield every visible blob, in the order of the store. Raises Unavailable."""
         async for each in self._list("blobs"):
             digest = each["path"].rpartition("/")[2]
             if is_digest(digest) and each["path"] == _key(digest):
                 yield BlobInfo(digest, each["size"], each["last_modified"])
 
     async def probe(self) -> None:
-        """See `BlobStore.probe`. A good answer holds for some seconds, since each question costs a request."""
+        """Check that the store answers; a success holds for 5 seconds, since each check costs a request.
+
+        Raises Unavailable.
+        """
         if time.monotonic() - self._probed_at_s < _PROBED_FOR_S:
             return
         async for _ in self._list("incoming"):
@@ -138,10 +149,12 @@ class RemoteBlobStore:
         self._probed_at_s = time.monotonic()
 
     async def require_usable(self, *, signs: bool, writes: bool) -> None:
-        """Ask the store whether it takes us, with `signs` whether addresses can be signed, and with `writes` try that.
+        """Check that the store accepts a listing; with `signs` that it can sign, with `writes` that it takes an object.
 
-        A store that does not answer now may answer later, and one that is full be emptied, so that is no reason not
-        to start. Raises ConfigurationError: it refuses us for good.
+        A store that does not answer or is full passes: it may recover later, so it must not prevent the start.
+
+        Raises:
+            ConfigurationError: it refuses for good.
         """
         trying = ""
         try:
@@ -179,7 +192,10 @@ class RemoteBlobStore:
             await self.remove(key)
 
     async def sweep(self, before: datetime) -> int:
-        """See `BlobStore.sweep`."""
+        """Remove temporary objects older than a time (UTC), and uploads a day older; return their number.
+
+        Raises Unavailable.
+        """
         left = [each["path"] async for each in self._list("incoming") if each["last_modified"] < before]
         for key in left:
             await self.remove(key)
@@ -189,7 +205,7 @@ class RemoteBlobStore:
         return len(left) + ended
 
     async def sign(self, digest: str, lifetime_s: int, disposition: str) -> Signed:
-        """Return an address that anybody may GET for `lifetime_s` seconds.
+        """Return an address that works without credentials, for GET, during `lifetime_s` seconds.
 
         The answer's `Content-Disposition` is `disposition` where that can be signed too, else it names no file.
         Raises Unavailable.
@@ -219,14 +235,18 @@ class RemoteBlobStore:
             return
 
     async def forget(self, key: str) -> None:
-        """Delete a temporary object if the store lets us; if not, the next sweep does."""
+        """Delete a temporary object; when the store fails, the next sweep does. Raises nothing."""
         try:
             await self.remove(key)
         except Unavailable:
             _log.warning("blobs.left_behind", key=key)
 
     async def call(self, request: Awaitable[T], doing: str, limit_s: float | None = None) -> T:
-        """Wait for one request, in bounded time and with the store's errors as ours."""
+        """Await one request for at most `limit_s` seconds (None: `RequestTimeouts.total_s`), with errors as failures.
+
+        Raises:
+            NotFound, StorageFull, Unavailable: as `translated` decides for `doing`.
+        """
         with translated(doing):
             async with asyncio.timeout(self._timeouts.total_s if limit_s is None else limit_s):
                 return await request
@@ -245,7 +265,7 @@ class RemoteBlobStore:
                     await asyncio.sleep(_COPY_ASKED_EVERY_S)
 
     async def _give_up(self, writer: AsyncWritableFile, key: str, error: BaseException) -> None:
-        """Give a multipart upload up; the object may be there all the same, when the store's last answer got lost."""
+        """Give a multipart upload up. The object may exist nevertheless, when the store's last answer was lost."""
         with contextlib.suppress(Unavailable, StorageFull):
             if not await self.call(writer.closed(), "give up"):
                 await self.call(writer.__aexit__(type(error), error, None), "give up")
@@ -293,25 +313,28 @@ class StagedObject:
         self._there = True
 
     async def place(self) -> None:
-        """See `Staged.place`. The temporary object stays until `discard`: nobody waits for its removal here."""
+        """Copy the object to its digest, as `Staged.place` says. Raises StorageFull, Unavailable.
+
+        The temporary object stays until `discard`, so that the caller does not wait for its removal.
+        """
         await self._store.copy(self._key, self.digest, self.size_bytes)
 
     async def discard(self) -> None:
-        """See `Staged.discard`."""
+        """Remove the temporary object, even when cancelled. Raises nothing: what stays is removed by the next sweep."""
         if self._there:
             self._there = False
             await asyncio.shield(asyncio.ensure_future(self._store.forget(self._key)))
 
 
 async def _to_its_end(request: Awaitable[T]) -> T:
-    """Wait for a request even when we are cancelled: an upload that is begun or ended half-way cannot be given up."""
+    """Await a request to its end even when cancelled: an upload cannot be given up while it is begun or ended."""
     task = asyncio.ensure_future(request)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
         if not task.cancelled():
-            task.exception()  # seen
+            task.exception()  # retrieved, so that asyncio does not log it
         raise
 
 

@@ -1,29 +1,32 @@
-"""The use cases of bytes: receive, open, verify, collect."""
+"""The use cases of blobs: receive, verify, collect, migrate."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from updater.artifacts.blobs import BlobStore, Staged
-from updater.artifacts.store import ArtifactStore
+from updater.artifacts.store import ArtifactStore, KnownBlob
+from updater.audit.model import Actor, Entry
+from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
 from updater.database.engine import Database
-from updater.errors import DigestMismatch, NotFound, TooLarge
+from updater.errors import NotFound, TooLarge
 
-# Longer than any reception pauses: what was not touched for so long belongs to a process that is gone.
+# No reception pauses for so long: what was not touched since then was left by a process that has ended.
 _ABANDONED_AFTER = timedelta(hours=1)
 _COPIES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One step of `verify`: how the blob `digest` did, and how far the whole run is."""
+    """One step of `verify`: the blob, whether it is good, whether its state changed, and the progress of the run."""
 
     digest: str
     good: bool
@@ -44,7 +47,7 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the store holds, for figures."""
+    """The contents of the store, for metrics."""
 
     blobs: int
     size_bytes: int
@@ -58,6 +61,7 @@ class ArtifactService:
         blobs: BlobStore,
         store: ArtifactStore,
         database: Database,
+        audit: AuditService,
         *,
         max_bytes: int,
         clock: Clock = utc_now,
@@ -67,12 +71,13 @@ class ArtifactService:
         self.totals = Totals(0, 0)
         self._store = store
         self._database = database
+        self._audit = audit
         self._clock = clock
         self._removing = asyncio.Lock()
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Staged]:
-        """Stage the bytes; what was not placed when the block ends is discarded.
+        """Stage the bytes; what is not placed when the block ends is discarded.
 
         Raises:
             TooLarge: more than `max_bytes`. StorageFull, Unavailable: the store failed.
@@ -84,23 +89,17 @@ class ArtifactService:
             await staged.discard()
 
     async def refresh_totals(self) -> None:
-        """Read `totals` again; they are as old as the last call."""
+        """Read `totals` again; between calls they keep their values. Raises Unavailable."""
         self.totals = Totals(*await self._store.total())
 
-    def require_digest(self, staged: Staged, expected: str | None) -> None:
-        """Hold received bytes to the announced digest.
+    async def verify(
+        self, *, actor: Actor, sample: float = 1.0, chooser: random.Random | None = None
+    ) -> AsyncIterator[Verified]:
+        """Hash blobs again, longest unverified first, quarantine damaged ones, and yield each.
 
-        Raises:
-            DigestMismatch: they differ.
-        """
-        if expected is not None and staged.digest != expected:
-            raise DigestMismatch({"checksum": f"the received file has sha256 {staged.digest}, not {expected}"})
-
-    async def verify(self, *, sample: float = 1.0, chooser: random.Random | None = None) -> AsyncIterator[Verified]:
-        """Hash blobs again, longest unverified first, and quarantine what is wrong.
-
-        A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1.
-        What is removed, replaced or checked by somebody else meanwhile counts as good.
+        A blob that is whole again leaves quarantine. `sample` is the share of blobs to check, 0 < sample <= 1; a sample
+        is in random order. A blob that was removed, replaced or checked meanwhile counts as good.
+        Raises Unavailable, StorageFull.
         """
         known = await self._store.list_to_verify()
         if sample < 1:
@@ -108,30 +107,64 @@ class ArtifactService:
             known = (chooser or random.SystemRandom()).sample(known, count)
         for number, each in enumerate(known, 1):
             good = await _is_whole(self.blobs, each.digest)
-            changed = await self._store.note_verified(each, now=self._clock(), good=good)
+            changed = await self._note_verified(each, good, actor)
             yield Verified(each.digest, good or changed is None, bool(changed), number, len(known))
 
-    async def collect(self, *, grace_s: float) -> AsyncIterator[str]:
-        """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield each that went.
+    async def _note_verified(self, each: KnownBlob, good: bool, actor: Actor) -> bool | None:
+        """Keep what a check found; what is offered follows a change before this returns."""
+        async with self._database.write() as connection:
+            changed = await self._store.note_verified(connection, each, now=self._clock(), good=good)
+            if changed:
+                action = "blob.recovered" if good else "blob.quarantined"
+                await self._audit.record(connection, actor, Entry(action, f"sha256:{each.digest}"))
+                for application_id in await self._store.list_applications(connection, each.digest):
+                    await self._database.announce(connection, application_id)
+        return changed
+
+    async def fill_digests(self) -> int:
+        """Compute the SHA-512 and SHA-1 of the blobs that lack them, newest first; return how many got them.
+
+        The bytes are hashed in a worker thread, which rests as long as it works. A blob that is damaged or gone is
+        left to `verify`. Raises Unavailable.
+        """
+        filled = 0
+        for digest in await self._store.list_without_digests():
+            sha256, sha512, sha1 = hashlib.sha256(), hashlib.sha512(), hashlib.sha1(usedforsecurity=False)
+            try:
+                async for piece in self.blobs.read(digest):
+                    began_s = time.monotonic()
+                    for hasher in (sha256, sha512, sha1):
+                        await asyncio.to_thread(hasher.update, piece)
+                    await asyncio.sleep(time.monotonic() - began_s)
+            except NotFound:
+                continue
+            if sha256.hexdigest() == digest:
+                await self._store.add_digests(digest, sha512=sha512.hexdigest(), sha1=sha1.hexdigest())
+                filled += 1
+        return filled
+
+    async def collect(self, *, actor: Actor, grace_s: float) -> AsyncIterator[str]:
+        """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield the digest of each.
 
         Safe while uploads run: an upload claims its row before it places its bytes, and both this and the
-        upload hold that row until they are done. What interrupted receptions left goes too.
+        upload hold that row until they are done. Remains of interrupted receptions are removed too.
+        Raises Unavailable, StorageFull.
         """
         now = self._clock()
         before = now - timedelta(seconds=grace_s)
         for digest in await self._store.list_unused(before):
-            if await self._remove(digest):
+            if await self._remove(digest, actor):
                 yield digest
         async for digest in self._strays(before):
-            if await self._remove(digest):
+            if await self._remove(digest, actor):
                 yield digest
         await self.blobs.sweep(now - _ABANDONED_AFTER)
 
     async def migrate(self, source: BlobStore, target: BlobStore) -> AsyncIterator[Migrated]:
-        """Copy every blob that a build uses to another store, hashed on the way; yield each one that was not there.
+        """Copy every blob that is used to another store, hashing it on the way; yield each that was not there.
 
-        Safe while the service runs, and again after an interruption: what is visible in the target is whole, so it
-        is left alone. What is published meanwhile is copied too, until nothing is missing.
+        Safe while the service runs, and may be repeated after an interruption: what is visible in the target is
+        complete, so it is skipped. What is published meanwhile is copied too, until nothing is missing.
         Raises Unavailable, StorageFull.
         """
         there = {info.digest: info.size_bytes async for info in target.scan()}
@@ -152,29 +185,30 @@ class ArtifactService:
                     yield Migrated(digest, good, len(tried), total)
 
     async def _has_moved(self, digest: str, target: BlobStore) -> bool:
-        """Tell whether what the source lacks was published into the target meanwhile, or was removed altogether."""
+        """Tell whether a blob that the source lacks was published into the target meanwhile, or removed from both."""
         return await _is_whole(target, digest) or not await self._store.known([digest])
 
     async def _strays(self, before: datetime) -> AsyncIterator[str]:
-        """Yield files without a row: an upload was killed between placing its bytes and its commit."""
+        """Yield blobs without a row: an upload was killed between placing its bytes and its commit."""
         async for info in self.blobs.scan():
             if info.modified_at < before and not await self._store.known([info.digest]):
                 yield info.digest
 
     @asynccontextmanager
     async def keep_all(self) -> AsyncIterator[None]:
-        """Let this process remove no blob while the block runs; who would remove one waits."""
+        """Prevent this process from removing blobs while the block runs; a removal waits for its end."""
         async with self._removing:
             yield
 
-    async def _remove(self, digest: str) -> bool:
+    async def _remove(self, digest: str, actor: Actor) -> bool:
         async with self._removing, self._database.write() as connection:
             await self._store.hold(connection, digest, self._clock())
             if await self._store.is_used(connection, digest):
                 return False
-            # The file goes first: a row without its file is found again, a file without its row is served never.
+            # The file first: a row that a crash leaves without its file is unused, and the next collection finds it.
             await self.blobs.delete(digest)
             await self._store.forget(connection, digest)
+            await self._audit.record(connection, actor, Entry("blob.removed", f"sha256:{digest}"))
             return True
 
     async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""The SQL of blobs: which digests are known, and whether they may be served."""
+"""The SQL of blobs: which digests exist, and whether they may be served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
-from updater.database.tables import blob, build
+from updater.database.tables import blob, blob_use, build, file, release
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,20 @@ class KnownBlob:
 
 
 class ArtifactStore:
-    """Reads and writes blob rows. Methods that take a connection run in the caller's transaction."""
+    """Reads and writes blob rows. Methods that take a connection run in the caller's transaction.
+
+    Every method raises Unavailable when the database does not answer.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def claim(self, connection: AsyncConnection, digest: str, size_bytes: int, now: datetime) -> bool:
-        """Note that the digest is about to be used, and hold its row until the transaction ends.
+        """Record that the digest is about to be used, and hold its row until the transaction ends.
 
-        Fresh bytes are about to replace what lies there, so a quarantine ends; return whether there was one.
+        Fresh bytes will replace the present ones, so a quarantine ends.
+
+        Returns: whether there was a quarantine.
         """
         row = {"digest": digest, "size_bytes": size_bytes, "created_at": now, "verified_at": now}
         statement = self._database.upsert(blob).values(row)
@@ -46,35 +51,52 @@ class ArtifactStore:
         return True
 
     async def hold(self, connection: AsyncConnection, digest: str, now: datetime) -> None:
-        """Hold the digest's row, made when missing, until the transaction ends; what it says stays."""
+        """Hold the digest's row, made when missing, until the transaction ends. An existing row keeps its values.
+
+        A new row has a size of 0 bytes; the caller removes it again (`forget`).
+        """
         row = {"digest": digest, "size_bytes": 0, "created_at": now}
         statement = self._database.upsert(blob).values(row)
         same = {"digest": statement.excluded.digest}
         await connection.execute(statement.on_conflict_do_update(index_elements=[blob.c.digest], set_=same))
 
     async def is_used(self, connection: AsyncConnection, digest: str) -> bool:
-        """Tell whether any build uses the digest."""
-        return bool(await connection.scalar(select(exists().where(build.c.digest == digest))))
+        """Tell whether anything uses the digest. Hold its row before: a new build claims it."""
+        return bool(await connection.scalar(select(exists().where(blob_use.c.digest == digest))))
+
+    async def list_applications(self, connection: AsyncConnection, digest: str) -> list[str]:
+        """Return the applications that offer the digest in one of their files, by id."""
+        wanted = (
+            select(release.c.application_id)
+            .join(build, build.c.release_id == release.c.id)
+            .join(file, file.c.build_id == build.c.id)
+            .where(file.c.digest == digest)
+            .distinct()
+        )
+        return sorted(await connection.scalars(wanted))
 
     async def forget(self, connection: AsyncConnection, digest: str) -> None:
-        """Remove the row of an unused digest."""
+        """Remove the row of an unused digest; without such a row do nothing."""
         await connection.execute(delete(blob).where(blob.c.digest == digest))
 
     async def list_unused(self, before: datetime) -> list[str]:
-        """Return digests that no build uses and that were last claimed before a time."""
-        used = exists().where(build.c.digest == blob.c.digest)
+        """Return digests that nothing uses and that were last claimed before a time (UTC), in no particular order."""
+        used = exists().where(blob_use.c.digest == blob.c.digest)
         async with self._database.read() as connection:
             rows = await connection.scalars(select(blob.c.digest).where(~used, blob.c.created_at < before))
             return list(rows)
 
     async def known(self, digests: Iterable[str]) -> set[str]:
-        """Return which of the digests have a row."""
+        """Return those of the digests that have a row, in use or not. Raises Unavailable."""
         async with self._database.read() as connection:
             return set(await connection.scalars(select(blob.c.digest).where(blob.c.digest.in_(list(digests)))))
 
     async def list_to_verify(self) -> list[KnownBlob]:
-        """Return every blob that a build uses or that is in quarantine, longest unverified first."""
-        used = exists().where(build.c.digest == blob.c.digest)
+        """Return every blob that is used or in quarantine, longest unverified first.
+
+        The order is that of the last check, never verified ones first, then of the digests.
+        """
+        used = exists().where(blob_use.c.digest == blob.c.digest)
         statement = (
             select(blob.c.digest, blob.c.size_bytes, blob.c.verified_at, blob.c.quarantined_at)
             .where(or_(used, blob.c.quarantined_at.is_not(None)))
@@ -83,11 +105,13 @@ class ArtifactStore:
         async with self._database.read() as connection:
             return [KnownBlob(*row) for row in await connection.execute(statement)]
 
-    async def note_verified(self, each: KnownBlob, *, now: datetime, good: bool) -> bool | None:
-        """Keep the outcome of a check; return whether the blob's serving state changed.
+    async def note_verified(
+        self, connection: AsyncConnection, each: KnownBlob, *, now: datetime, good: bool
+    ) -> bool | None:
+        """Store the outcome of a check; return whether the blob's serving state changed. `now` is in UTC.
 
-        None, and nothing is kept, when the blob was removed or its bytes replaced since `each` was read: what
-        was found says nothing of what is there now.
+        None when the blob was removed or its bytes were replaced since `each` was read: nothing is stored, since the
+        check was of other bytes.
         """
         quarantined_at = None if good else each.quarantined_at or now
         same = (
@@ -95,16 +119,31 @@ class ArtifactStore:
             blob.c.verified_at.is_not_distinct_from(each.verified_at),
             blob.c.quarantined_at.is_not_distinct_from(each.quarantined_at),
         )
+        statement = update(blob).where(*same).values(verified_at=now, quarantined_at=quarantined_at)
+        if (await connection.execute(statement)).rowcount == 0:
+            return None
+        return (each.quarantined_at is None) != good
+
+    async def list_without_digests(self) -> list[str]:
+        """Return used blobs whose further digests are not known, those that came in last first."""
+        used = exists().where(blob_use.c.digest == blob.c.digest)
+        missing = or_(blob.c.sha512.is_(None), blob.c.sha1.is_(None))
+        statement = (
+            select(blob.c.digest)
+            .where(missing, used, blob.c.quarantined_at.is_(None))
+            .order_by(blob.c.created_at.desc(), blob.c.digest)
+        )
+        async with self._database.read() as connection:
+            return list(await connection.scalars(statement))
+
+    async def add_digests(self, digest: str, *, sha512: str, sha1: str) -> None:
+        """Keep a blob's further digests, in hex. A blob that went meanwhile is left alone."""
+        statement = update(blob).where(blob.c.digest == digest).values(sha512=sha512, sha1=sha1)
         async with self._database.write() as connection:
-            noted = await connection.execute(
-                update(blob).where(*same).values(verified_at=now, quarantined_at=quarantined_at)
-            )
-            if noted.rowcount == 0:
-                return None
-            return (each.quarantined_at is None) != good
+            await connection.execute(statement)
 
     async def total(self) -> tuple[int, int]:
-        """Return how many blobs there are and their bytes together."""
+        """Return the number of blobs and the sum of their sizes in bytes."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(func.count(), func.coalesce(func.sum(blob.c.size_bytes), 0)))).one()
             return int(row[0]), int(row[1])

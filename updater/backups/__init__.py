@@ -1,1 +1,1 @@
-"""A backup in a folder, and back from it."""
+"""Backups: write one into a folder, and restore it from there."""

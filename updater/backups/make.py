@@ -1,7 +1,7 @@
-"""Make a backup: a consistent copy of the database, and the blobs the folder does not hold yet.
+"""Make a backup: a consistent copy of the database, and the blobs that the folder does not hold yet.
 
-Order: database copy, secret, blobs, manifest, then what the manifest no longer names goes. Each step is durable
-before the next; killed anywhere, the folder holds the backup before, or none that could be taken for one.
+Order: database copy, secret, blobs, manifest, then the removal of what the manifest no longer names. Each step is
+durable before the next; after a kill at any point the folder holds the previous backup, or no manifest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ _OWN_NAMES = frozenset({MANIFEST, f"{MANIFEST}.new", SECRET, f"{SECRET}.new", "b
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a backup is: blobs done of all, and how many of them had to be copied."""
+    """The progress of a backup: blobs done, blobs in all, and how many had to be copied.
+
+    `missing` is set in the last step: digests of blobs that were damaged or gone.
+    """
 
     done: int
     total: int
@@ -51,14 +54,14 @@ class Step:
 
 
 async def make_backup(folder: Path, root: Path, blobs: BlobStore, *, clock: Clock = utc_now) -> AsyncIterator[Step]:
-    """Back the data folder `root` up into `folder`, made when missing; yield progress, at the end all done.
+    """Back the data folder `root` up into `folder`, made when missing; yield the progress, at the end all done.
 
-    The caller sees to it that no blob is removed meanwhile.
+    The caller prevents the removal of blobs meanwhile.
 
     Raises:
         Invalid: the folder lies in the data folder, or holds it. Conflict: it holds something else, the backup
-        of another installation, or is in use. StorageFull, Unavailable: it cannot be written; what was a complete
-        backup before still is.
+        of another installation, or is in use. DigestMismatch: its manifest is damaged. StorageFull, Unavailable: it
+        cannot be written. A complete backup that was there before stays complete.
     """
     try:
         with ExitStack() as stack:
@@ -76,8 +79,8 @@ async def make_backup(folder: Path, root: Path, blobs: BlobStore, *, clock: Cloc
 
 async def _fill(folder: Path, root: Path, blobs: BlobStore, store: LocalBlobStore, clock: Clock) -> AsyncIterator[Step]:
     created_at = clock().isoformat(timespec="seconds")
-    await store.sweep(END_OF_TIME)  # held by us alone; the clock may have gone back
-    await asyncio.to_thread(find_manifest, folder)  # a damaged one is looked at by a person, not replaced
+    await store.sweep(END_OF_TIME)  # only this process writes here; the clock may have gone back
+    await asyncio.to_thread(find_manifest, folder)  # a damaged one needs a person's decision: do not replace it
     secret_digest = await asyncio.to_thread(_keep_secret, folder, root)
     copy = await asyncio.to_thread(_keep_database, folder, root)
     used, held = await asyncio.to_thread(lambda: (read_used_blobs(copy), _held(folder)))
@@ -138,7 +141,7 @@ def _keep_database(folder: Path, root: Path) -> Path:
 
 
 def _held(folder: Path) -> dict[str, int]:
-    """Return digest and size of every blob the folder holds. Files get their name only when they are whole."""
+    """Return digest and size in bytes of every blob in the folder. A file gets its name only when it is complete."""
     found: dict[str, int] = {}
     for first in os.scandir(folder / "blobs"):
         for second in os.scandir(first) if first.is_dir() else ():
@@ -149,7 +152,7 @@ def _held(folder: Path) -> dict[str, int]:
 
 
 async def _copy_blob(digest: str, blobs: BlobStore, store: LocalBlobStore) -> bool:
-    """Copy one blob; return False when it is gone or not what its name says."""
+    """Copy one blob; return False when it is gone or its bytes do not have its digest."""
     try:
         staged = await store.receive(blobs.read(digest))
     except NotFound:

@@ -1,6 +1,6 @@
-"""The manifest: what a backup holds, written last. A folder without one is no backup.
+"""The manifest: the contents of a backup, written last. A folder without one is no backup.
 
-It names the database copy by its digest, so that while a backup is renewed, the one before stays whole until
+It names the database copy by its digest, so that the previous backup stays complete while a new one is written, until
 the new manifest replaces the old one in a single step.
 """
 
@@ -29,7 +29,11 @@ _COPY = re.compile(r"database-([0-9a-f]{64})\.db")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What belongs to a backup. `missing` are blobs that were damaged or gone when it was made."""
+    """The contents of a backup.
+
+    `created_at` is ISO 8601 in UTC, `revision` that of the database's schema, `database` the file name of its copy, and
+    `blobs` maps digests to sizes in bytes. `missing` are the blobs that were damaged or gone when it was made.
+    """
 
     created_at: str
     revision: str
@@ -40,28 +44,28 @@ class Manifest:
 
     @property
     def database_sha256(self) -> str:
-        """Return the digest of the database copy."""
+        """Return the digest of the database copy: 64 lower-case hex digits."""
         return self.database.removeprefix("database-").removesuffix(".db")
 
 
 def copy_name(digest: str) -> str:
-    """Return the file name of a database copy."""
+    """Return the file name of the database copy with this digest."""
     return f"database-{digest}.db"
 
 
 def is_copy_name(name: str) -> bool:
-    """Tell whether a file is a database copy."""
+    """Tell whether a file name is that of a database copy."""
     return _COPY.fullmatch(name) is not None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Put a manifest in place, durably and in one step."""
+    """Replace the manifest durably and in one step. Raises OSError when it cannot be written."""
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
     write_file(folder / MANIFEST, text.encode(), mode=0o644)
 
 
 def find_manifest(folder: Path) -> Manifest | None:
-    """Read the manifest of a folder; None without one. Raises DigestMismatch when it is damaged."""
+    """Read the manifest of a folder; None when there is none. Raises DigestMismatch when it is damaged."""
     try:
         raw = (folder / MANIFEST).read_bytes()
     except FileNotFoundError:
@@ -76,7 +80,7 @@ def get_manifest(folder: Path) -> Manifest:
     """Read the manifest of a folder.
 
     Raises:
-        NotFound: there is no complete backup. DigestMismatch: it is damaged.
+        NotFound: there is no complete backup. DigestMismatch: the manifest is damaged.
     """
     found = find_manifest(folder)
     if found is None:
@@ -86,7 +90,7 @@ def get_manifest(folder: Path) -> Manifest:
 
 @contextmanager
 def hold_backup(folder: Path) -> Iterator[None]:
-    """Keep every other backup and restore off the folder. Raises Conflict."""
+    """Lock the folder against every other backup and restore for the block. Raises Conflict when it is locked."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -99,7 +103,11 @@ def hold_backup(folder: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Write a small file durably; a reader finds the old one or the new one."""
+    """Write a small file with permissions `mode`, durably; a reader finds the old bytes or the new ones.
+
+    Raises:
+        OSError: it cannot be written; the old file is still there.
+    """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -115,20 +123,23 @@ def write_file(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def failure_of(error: OSError, what: str) -> Failure:
-    """Return what the operating system's error is to an operator, who may know its reason."""
+    """Return an error of the operating system as a failure for an operator, with its reason.
+
+    Returns: StorageFull for a full disk or quota, else Unavailable.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull(f"{what}: no room left")
     return Unavailable(f"{what}: {error.strerror}")
 
 
 def file_digest(path: Path) -> str:
-    """Return a file's SHA-256 in hex."""
+    """Return a file's SHA-256: 64 lower-case hex digits. Raises OSError when it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _manifest(tree: Any) -> Manifest:
-    """Check what was read: its names become paths. Raises ValueError, KeyError, TypeError."""
+    """Check a parsed manifest, since its names become paths. Raises ValueError, KeyError, TypeError."""
     if tree.pop("format") != FORMAT:
         raise ValueError("another format")
     blobs = {str(digest): int(size) for digest, size in tree.pop("blobs").items()}

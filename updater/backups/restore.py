@@ -1,6 +1,6 @@
-"""Restore a backup into an empty data folder, verifying every digest on the way.
+"""Restore a backup into an empty data folder, verifying every digest.
 
-A marker stands in the folder from the first byte to the last: while it is there the service refuses to start,
+A marker lies in the folder from the first byte to the last: while it is there the service refuses to start,
 and the restore can be run again.
 """
 
@@ -33,20 +33,20 @@ from updater.database.copies import read_revision
 from updater.database.revisions import head_revision
 from updater.errors import Conflict, DigestMismatch, NotFound
 
-# What a folder may hold that nothing was ever stored in.
+# Files that an empty data folder may hold.
 _FURNITURE = frozenset({"lock", ".gitignore", "control.sock", "workers.lock", "lost+found"})
 _BATCH_BYTES = 1 << 20
 
 
 async def restore_backup(folder: Path, root: Path, target: BlobStore) -> AsyncIterator[tuple[int, int]]:
-    """Restore the backup in `folder` into `root`, its blobs into `target`; yield blobs done and all.
+    """Restore the backup in `folder` into `root`, its blobs into `target`; yield blobs done and all, in this order.
 
     The caller holds `root`.
 
     Raises:
-        NotFound: no complete backup there. Conflict: `root` or `target` is not empty, or the backup is in use or of a
-        newer version. DigestMismatch: the backup is damaged. StorageFull, Unavailable: it cannot be read or written.
-        After a failure the service refuses `root` until a restore has succeeded.
+        NotFound: no complete backup in `folder`. Conflict: `root` or `target` is not empty, or the backup is in use or
+        of a newer version. DigestMismatch: the backup is damaged. StorageFull, Unavailable: it cannot be read or
+        written. After a failure the service refuses `root` until a restore has succeeded.
     """
     try:
         with ExitStack() as stack:
@@ -87,7 +87,7 @@ async def _require_empty(root: Path, target: BlobStore) -> None:
 
 
 def _is_empty(root: Path) -> bool:
-    """Tell whether nothing was ever stored here; folders without a file count as nothing."""
+    """Tell whether nothing was ever stored here; folders without a file do not count."""
     for path in root.iterdir():
         if path.name in _FURNITURE:
             continue
@@ -98,7 +98,7 @@ def _is_empty(root: Path) -> bool:
 
 async def _restore_blob(digest: str, folder: Path, target: BlobStore) -> None:
     if await _holds(target, digest):
-        return  # by a restore that was interrupted
+        return  # placed by a restore that was interrupted
     try:
         staged = await target.receive(_read(folder / "blobs" / digest[:2] / digest[2:4] / digest))
     except FileNotFoundError:
@@ -118,7 +118,7 @@ async def _read(path: Path) -> AsyncIterator[bytes]:
 
 
 def _restore_files(folder: Path, root: Path, manifest: Manifest) -> None:
-    """Put secret and database in place, the database last; then the folder is whole."""
+    """Write the secret, then the database; with the database the folder is complete."""
     write_file(root / SECRET, (folder / SECRET).read_bytes(), mode=0o600)
     temporary = root / f"{DATABASE}.new"
     _copy(folder / manifest.database, temporary)

@@ -1,1 +1,1 @@
-"""What exists, and which build a client gets."""
+"""What exists: applications, releases, builds and their files; and the one way in."""

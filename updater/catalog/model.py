@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
+from updater.catalog.files import FileKind
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Scheme, Version
 
@@ -51,23 +53,29 @@ class Checksum:
     value: str
 
 
+class ReleaseStatus(StrEnum):
+    """Where a release is in its life: not offered yet, offered, taken back."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    WITHDRAWN = "withdrawn"
+
+
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What a publisher says of a build before it exists."""
+class BuildDetails:
+    """What a publisher says of a build, its versions parsed by the application's scheme."""
 
     version: Version
     target: Target
-    notes: str = ""
-    required: bool = False
-    minimum: Version | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    # Notes, required flag and minimum are those of the version's first build, when there is one already.
-    follows_first: bool = False
+    notes: str
+    required: bool
+    minimum: Version | None
+    metadata: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalFile:
-    """A file that somebody else serves."""
+    """A file on another host, as it was announced."""
 
     url: str
     checksum: Checksum
@@ -75,20 +83,23 @@ class ExternalFile:
 
 
 @dataclass(frozen=True, slots=True)
-class HostedFile:
-    """A file of our own store. `suffix` is the kept part of the uploaded name, such as `.dmg`, or empty."""
+class StoredFile:
+    """A file of a build in the store: its name within the build, its kind, and the SHA-256 of its bytes."""
 
+    id: int
+    name: str
+    kind: FileKind
     digest: str
     size_bytes: int
-    suffix: str
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
     """A release for one platform and architecture.
 
-    `digest` is the blob's SHA-256 for a hosted build, None for an external one, whose address is `url`.
+    A hosted build has its primary file in `file`; an external one has None there, and its address in `url`.
     Notes, required flag and minimum belong to the build: the REST document gives each platform its own.
+    `complete` says that its release is for all clients; of others, some clients get the release before.
     """
 
     id: int
@@ -96,36 +107,69 @@ class Build:
     application_id: str
     version: Version
     target: Target
-    digest: str | None
+    file: StoredFile | None
     url: str | None
     checksum: Checksum
     size_bytes: int | None
-    suffix: str
     notes: str
     required: bool
     minimum: Version | None
     metadata: Mapping[str, Any]
     created_at: datetime
-    active: bool
+    status: ReleaseStatus
+    complete: bool
     quarantined: bool
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseFamily:
+    """The releases that one kind of client knows: those for its targets whose versions are so many plain numbers."""
+
+    targets: frozenset[Target]
+    numbers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """One version over its builds for the targets of the desktop document, by target.
+    """One version over its builds for the targets of a family, by target.
 
     Notes and time are the first build's. It is required when any build is, and its minimum is the highest of
-    its builds': whoever asks without naming a platform must not be led across any platform's gap.
+    its builds': a client that asks without naming a platform must not be led across any platform's gap.
     """
 
     id: int
     version: Version
-    active: bool
+    status: ReleaseStatus
+    complete: bool
     notes: str
     required: bool
     minimum: Version | None
     created_at: datetime
     builds: Mapping[Target, Build]
+
+
+def gather_releases(builds: Iterable[Build]) -> list[Release]:
+    """Put builds together by release; the releases are in the order of their first mention."""
+    grouped: dict[int, list[Build]] = {}
+    for build in builds:
+        grouped.setdefault(build.release_id, []).append(build)
+    return [_release(sorted(each, key=lambda build: build.id)) for each in grouped.values()]
+
+
+def _release(builds: list[Build]) -> Release:
+    first = builds[0]
+    minimums = [build.minimum for build in builds if build.minimum is not None]
+    return Release(
+        id=first.release_id,
+        version=first.version,
+        status=first.status,
+        complete=first.complete,
+        notes=first.notes,
+        required=any(build.required for build in builds),
+        minimum=max(minimums, key=lambda version: version.sort_key, default=None),
+        created_at=first.created_at,
+        builds={build.target: build for build in builds},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ whatever the rules say:
 
 * the highest active build of each platform, and each stepping stone: a build that some client, on some version,
   would be offered, with or without pre-releases;
+* releases that are not for all clients, and whatever the other clients get instead;
 * with them all other builds of the same release.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from updater.catalog.model import ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version
 
@@ -35,7 +37,8 @@ class Candidate:
 
     release_id: int
     version: Version
-    active: bool
+    status: ReleaseStatus
+    complete: bool
     created_at: datetime
     minimum_keys: tuple[tuple[Target, str], ...]
 
@@ -63,10 +66,12 @@ def select_removable(
 def stepping_stones(candidates: Sequence[Candidate]) -> set[int]:
     """Return the ids of active releases that hold the highest build for a target, or a step on the way to it.
 
-    From the newest down, a build is a step when it takes versions that no newer one takes.
+    From the newest down, a build is a step when it takes versions that no newer one takes. A release that is not for
+    all clients is kept, and takes nothing from those below it: other clients get these.
     """
-    found: set[int] = set()
-    active = sorted((each for each in candidates if each.active), key=lambda each: each.version.sort_key, reverse=True)
+    offered = [each for each in candidates if each.status is ReleaseStatus.ACTIVE]
+    found = {each.release_id for each in offered if not each.complete}
+    active = sorted((each for each in offered if each.complete), key=lambda each: each.version.sort_key, reverse=True)
     for prereleases in (False, True):
         taken_from: dict[Target, str] = {}
         for each in active:
@@ -95,6 +100,6 @@ def _newest(candidates: Sequence[Candidate], count: int) -> set[int]:
         for each in kind:
             if active == count:
                 break
-            active += each.active
+            active += each.status is ReleaseStatus.ACTIVE
             found.add(each.release_id)
     return found

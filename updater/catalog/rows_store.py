@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
-from updater.catalog.model import CONFIG_DEFAULTS, Application, Build, Checksum, ExternalFile, HostedFile
-from updater.catalog.platforms import DESKTOP_WORDS, Target
+from updater.catalog.files import FileKind
+from updater.catalog.model import (
+    CONFIG_DEFAULTS,
+    Application,
+    Build,
+    Checksum,
+    ExternalFile,
+    ReleaseFamily,
+    ReleaseStatus,
+    StoredFile,
+)
+from updater.catalog.platforms import Target
 from updater.catalog.versions import Scheme, Version, parse_version
-from updater.database.tables import blob, build, release
+from updater.database.tables import blob, build, file, release
 
-ACTIVE, INACTIVE = "active", "inactive"
+# A build with its release, its primary file if it is hosted, and that file's blob.
 BUILD = (
     select(
         build,
@@ -21,25 +31,31 @@ BUILD = (
         release.c.sort_key,
         release.c.prerelease,
         release.c.status,
+        release.c.complete,
+        file.c.id.label("file_id"),
+        file.c.name.label("file_name"),
+        file.c.kind.label("file_kind"),
+        file.c.digest,
+        blob.c.size_bytes.label("file_size_bytes"),
         blob.c.quarantined_at,
     )
     .join(release, release.c.id == build.c.release_id)
-    .outerjoin(blob, blob.c.digest == build.c.digest)
-)
-FOR_DESKTOP = or_(
-    *(
-        and_(build.c.platform == target.platform, build.c.architecture == target.architecture)
-        for target in DESKTOP_WORDS
-    )
+    .outerjoin(file, and_(file.c.build_id == build.c.id, file.c.is_primary))
+    .outerjoin(blob, blob.c.digest == file.c.digest)
 )
 
-# As `is_three_numbers`: a normalised version that is no pre-release differs from three numbers by its count of
-# dots, an epoch (!), a post-release (p) or build metadata (+).
-THREE_NUMBERS = (
-    release.c.prerelease.is_(False),
-    release.c.version.like("%.%.%"),
-    *(release.c.version.not_like(f"%{mark}%") for mark in (".%.%.", "!", "p", "+")),
-)
+
+def in_family(family: ReleaseFamily) -> ColumnElement[bool]:
+    """Return the condition that a build, with its release, belongs to a family."""
+    return and_(
+        release.c.numbers == family.numbers,
+        or_(
+            *(
+                and_(build.c.platform == target.platform, build.c.architecture == target.architecture)
+                for target in sorted(family.targets)
+            )
+        ),
+    )
 
 
 def application_values(each: Application) -> dict[str, Any]:
@@ -71,45 +87,45 @@ def application_of(row: Mapping[Any, Any]) -> Application:
     )
 
 
-def file_values(file: ExternalFile | HostedFile) -> dict[str, Any]:
-    """Return the columns that say where a build's bytes are."""
-    if isinstance(file, HostedFile):
-        return {
-            "digest": file.digest,
-            "checksum_type": "sha256",
-            "checksum": file.digest,
-            "size_bytes": file.size_bytes,
-            "suffix": file.suffix,
-        }
+def external_values(file: ExternalFile) -> dict[str, Any]:
+    """Return the columns of a build that say where an external file is."""
     return {
         "url": file.url,
         "checksum_type": file.checksum.kind,
         "checksum": file.checksum.value,
         "size_bytes": file.size_bytes,
-        "suffix": "",
     }
 
 
 def build_of(row: Mapping[Any, Any]) -> Build:
     """Return the build of a row of `BUILD`."""
     minimum_text, minimum_key = row["minimum_version"], row["minimum_key"]
+    stored = _stored_file(row)
     return Build(
         id=row["id"],
         release_id=row["release_id"],
         application_id=row["application_id"],
         version=Version(row["version"], row["sort_key"], row["prerelease"]),
         target=Target(row["platform"], row["architecture"]),
-        digest=row["digest"],
+        file=stored,
         url=row["url"],
-        checksum=Checksum(row["checksum_type"], row["checksum"]),
-        size_bytes=row["size_bytes"],
-        suffix=row["suffix"],
+        checksum=Checksum("sha256", stored.digest) if stored else Checksum(row["checksum_type"], row["checksum"]),
+        size_bytes=stored.size_bytes if stored else row["size_bytes"],
         notes=row["notes"],
         required=row["required"],
         # Whether a minimum is a pre-release is never asked: only its key is compared.
         minimum=None if minimum_text is None else Version(minimum_text, minimum_key, prerelease=False),
         metadata=row["metadata"],
         created_at=row["created_at"],
-        active=row["status"] == ACTIVE,
+        status=ReleaseStatus(row["status"]),
+        complete=row["complete"],
         quarantined=row["quarantined_at"] is not None,
+    )
+
+
+def _stored_file(row: Mapping[Any, Any]) -> StoredFile | None:
+    if row["file_id"] is None:
+        return None
+    return StoredFile(
+        row["file_id"], row["file_name"], FileKind(row["file_kind"]), row["digest"], row["file_size_bytes"]
     )

@@ -1,66 +1,69 @@
-"""The use cases of the catalog: what surfaces call, and who swaps what is in memory.
+"""The use cases of what exists: applications, releases and builds. What comes in goes through `publishing`.
 
-Every write commits, then swaps the index of its application, then returns: whoever was answered finds the
-change in the next check.
+Every write takes an actor, leaves an audit row in its transaction, and announces its application: whatever holds
+snapshots reads it again before the write returns.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from updater.artifacts.blobs import Staged
-from updater.artifacts.store import ArtifactStore
-from updater.catalog.memory import EVERYTHING, CatalogMemory
+from updater.audit.model import Actor, Entry
+from updater.audit.service import APPLICATION_DELETED, AuditService
+from updater.catalog.changes import (
+    describe_application,
+    describe_build,
+    describe_changes,
+    describe_deleted_release,
+    named,
+)
 from updater.catalog.model import (
     CONFIG_DEFAULTS,
     Application,
     ApplicationStats,
     Build,
     BuildQuery,
-    Draft,
-    ExternalFile,
-    HostedFile,
     Page,
     Release,
+    ReleaseFamily,
+    ReleaseStatus,
 )
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
-from updater.catalog.rows_store import ACTIVE
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import Scheme, Version, parse_version
+from updater.catalog.versions import Scheme, parse_field, parse_version
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
-from updater.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from updater.errors import Conflict, Invalid, NotFound
+
+StillOffered = Callable[[Connection, str], Awaitable[set[int]]]
+"""Answers which releases of an application, by id, some client is offered, as a transaction sees it."""
 
 
-class CatalogService(CatalogMemory):
-    """Applications, releases and builds: what memory answers, and what needs the database."""
+class CatalogService:
+    """Applications, releases and builds, as publishers and administrators see them."""
 
-    def __init__(
-        self, store: CatalogStore, artifacts: ArtifactStore, database: Database, *, clock: Clock = utc_now
-    ) -> None:
-        super().__init__(store.index)
+    def __init__(self, store: CatalogStore, audit: AuditService, database: Database, *, clock: Clock = utc_now) -> None:
         self._store = store
-        self._artifacts = artifacts
+        self._audit = audit
         self._database = database
         self._clock = clock
 
     # -- applications
 
     async def stats(self, application_id: str) -> ApplicationStats:
-        """Count over the builds of an application. Raises NotFound."""
-        self.index_of(application_id)
+        """Count over the builds of an application; all counts are 0 for one that has none."""
         return await self._store.stats(application_id)
 
     async def list_applications(self, page: Page, only: str | None = None) -> tuple[list[Application], int]:
-        """Return one page of applications, and how many there are in all."""
+        """Return one page of applications in the order of their ids, and how many there are in all."""
         return await self._store.list_applications(page, only)
 
     async def create_application(
-        self, application_id: str, *, name: str, platforms: tuple[str, ...], extra: Mapping[str, Any]
+        self, application_id: str, *, name: str, platforms: tuple[str, ...], extra: Mapping[str, Any], actor: Actor
     ) -> Application:
         """Add an application; `extra` may hold `description`, `config` and `scheme`.
 
@@ -83,29 +86,31 @@ class CatalogService(CatalogMemory):
             if known is not None:
                 raise Conflict(f"Application exists already: {application_id}")
             await self._store.insert_application(connection, made)
+            await self._record(
+                connection, actor, "application.created", application_id, after=describe_application(made)
+            )
         return made
 
-    async def ensure_application(self, application_id: str, *, name: str, platforms: tuple[str, ...]) -> bool:
+    async def ensure_application(
+        self, application_id: str, *, name: str, platforms: tuple[str, ...], actor: Actor
+    ) -> bool:
         """Add an application unless it is there; one that is there stays as it is. Return whether it was added."""
-        if application_id in self._index:
+        if await self._store.find_application(application_id) is not None:
             return False
         try:
-            await self.create_application(application_id, name=name, platforms=platforms, extra={})
+            await self.create_application(application_id, name=name, platforms=platforms, extra={}, actor=actor)
         except Conflict:
-            # Another process was quicker.
-            await self._reload(application_id)
-            return False
+            return False  # another process was quicker
         return True
 
-    async def update_application(self, application_id: str, changes: Mapping[str, Any]) -> Application:
+    async def update_application(self, application_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Application:
         """Change the given fields (`name`, `description`, `platforms`, `config`); `config` is merged.
 
         Raises:
             NotFound: no such application. Invalid: a version in `config` does not parse.
         """
         async with self._changing(application_id) as (connection, known):
-            if known is None:
-                raise NotFound("application", "Application not found")
+            known = _present(known)
             given = {key: changes[key] for key in ("name", "description") if key in changes}
             if "platforms" in changes:
                 given["platforms"] = tuple(dict.fromkeys(changes["platforms"]))
@@ -114,184 +119,140 @@ class CatalogService(CatalogMemory):
             changed = dataclasses.replace(known, **given, updated_at=self._clock())
             _require_config(changed)
             await self._store.update_application(connection, changed)
+            before, after = describe_changes(known, changed)
+            if after:
+                await self._record(connection, actor, "application.updated", application_id, before=before, after=after)
         return changed
 
-    async def delete_application(self, application_id: str) -> None:
-        """Remove an application and all it has. Raises NotFound."""
+    async def delete_application(self, application_id: str, *, actor: Actor) -> None:
+        """Remove an application and all it has; its addresses stay bound to their bytes. Raises NotFound."""
         async with self._changing(application_id) as (connection, known):
-            if known is None:
-                raise NotFound("application", "Application not found")
+            known = _present(known)
             await self._store.delete_application(connection, application_id)
+            await self._record(
+                connection, actor, APPLICATION_DELETED, application_id, before=describe_application(known)
+            )
 
-    # -- builds
+    # -- releases and builds
 
-    async def list_builds(self, application_id: str, query: BuildQuery) -> tuple[list[Build], int]:
-        """Return one page of builds, and how many fit in all. Raises NotFound."""
-        self.index_of(application_id)
-        return await self._store.list_builds(application_id, query)
-
-    async def get_build(self, application_id: str, version: Version, target: Target) -> Build:
-        """Return one build that clients may have: from the index when it is there, else from the database.
+    async def list_builds(self, application: Application, query: BuildQuery) -> tuple[list[Build], int]:
+        """Return one page of builds, and how many fit in all.
 
         Raises:
-            NotFound: no such build, or its release is inactive. Unavailable: its bytes are in quarantine.
+            Invalid: `query.version` is no version of the application's scheme.
         """
-        found = self.index_of(application_id).builds.get((version.text, target))
-        if found is None:
-            found = await self._store.find_build(application_id, version.text, target)
-        if found is None or not found.active:
-            raise _no_release(version, target)
-        if found.quarantined:
-            raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)
+        if query.version is not None:
+            version = parse_field(query.version, application.scheme, "version").text
+            query = dataclasses.replace(query, version=version)
+        return await self._store.list_builds(application.id, query)
+
+    async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
+        """Return one page of a family's releases, whatever their status, highest first; and how many in all."""
+        return await self._store.list_releases(application_id, family, page)
+
+    async def delete_build(self, application_id: str, version: str, target: Target, *, actor: Actor) -> Build:
+        """Remove a build, and its release with the last one; the address stays bound to its bytes.
+
+        Raises:
+            NotFound: no such application or build. Invalid: not a version.
+        """
+        async with self._changing(application_id) as (connection, known):
+            text = parse_field(version, _present(known).scheme, "version").text
+            found = await self._store.get_build_in(connection, application_id, text, target)
+            with_release = await self._store.delete_build(connection, found)
+            await self._record(
+                connection, actor, "build.deleted", application_id, text, target, before=describe_build(found)
+            )
+            if with_release:
+                before = describe_deleted_release(found.status)
+                await self._record(connection, actor, "release.deleted", application_id, text, before=before)
         return found
 
-    async def register_build(self, application_id: str, draft: Draft, file: ExternalFile) -> Build:
-        """Add a build whose file somebody else serves.
-
-        Raises:
-            NotFound: no such application. Malformed: a platform the application does not list.
-            Conflict: the build exists already, or its release is inactive.
-        """
-        return await self._publish(application_id, draft, file)
-
-    async def publish_build(self, application_id: str, draft: Draft, staged: Staged, suffix: str = "") -> Build:
-        """Add a build whose received bytes go into the store. Durable when this returns.
-
-        The very bytes of a build in quarantine repair its file; the build itself stays as it was published.
-
-        Raises:
-            As `register_build`; Conflict also when other bytes were ever served under this coordinate.
-            StorageFull, Unavailable: nothing is visible.
-        """
-        file = HostedFile(staged.digest, staged.size_bytes, suffix)
-        return await self._publish(application_id, draft, file, staged)
-
-    async def delete_build(self, application_id: str, version: Version, target: Target) -> Build:
-        """Remove a build; its address stays bound to its bytes. Raises NotFound."""
-        self.index_of(application_id)
-        async with self._changing(application_id) as (connection, _):
-            found = await self._store.find_build_in(connection, application_id, version.text, target)
-            if found is None:
-                raise _no_release(version, target)
-            await self._store.delete_build(connection, found)
-        return found
-
-    async def list_releases(self, application_id: str, page: Page) -> tuple[list[Release], int]:
-        """Return one page of the releases desktop clients know, active or not, highest first; and how many in all.
-
-        Raises:
-            NotFound: no such application.
-        """
-        self.index_of(application_id)
-        return await self._store.list_releases(application_id, page)
-
-    async def deactivate_release(self, application_id: str, version: Version) -> None:
+    async def withdraw_release(self, application_id: str, version: str, *, actor: Actor) -> None:
         """Take a release back: from now on it is neither offered nor downloaded; its bytes stay.
 
+        One that is withdrawn already stays as it is.
+
         Raises:
-            NotFound: no such release.
+            NotFound: no such application or release. Invalid: not a version.
         """
-        self.index_of(application_id)
-        async with self._changing(application_id) as (connection, _):
-            if not await self._store.deactivate_release(connection, application_id, version.text):
-                raise NotFound("release", f"Release not found: {version.text}")
+        async with self._changing(application_id) as (connection, known):
+            text = parse_field(version, _present(known).scheme, "version").text
+            status = await self._store.find_status(connection, application_id, text)
+            if status is None:
+                raise NotFound("release", f"Release not found: {text}")
+            if status is ReleaseStatus.WITHDRAWN:
+                return
+            await self._store.set_status(connection, application_id, text, ReleaseStatus.WITHDRAWN)
+            before, after = {"status": status.value}, {"status": ReleaseStatus.WITHDRAWN.value}
+            await self._record(connection, actor, "release.withdrawn", application_id, text, before=before, after=after)
+
+    async def retire(
+        self,
+        application_id: str,
+        policy: RetentionPolicy,
+        still_offered: StillOffered,
+        *,
+        actor: Actor,
+        dry_run: bool = False,
+    ) -> list[str]:
+        """Remove the releases that need not be kept; return their versions, oldest first.
+
+        What `still_offered` names stays. Addresses stay bound to their bytes; the bytes go with the next collection.
+        With `dry_run` nothing changes. Raises NotFound for an unknown application.
+        """
+        if not policy:
+            return []
+        _present(await self._store.find_application(application_id))
+        async with self._database.read() as connection:
+            gone = await self._select_removable(connection, application_id, policy, still_offered)
+        if gone and not dry_run:
+            async with self._changing(application_id) as (connection, _):
+                # Again: a withdrawal in between may have made one of them the latest.
+                gone = await self._select_removable(connection, application_id, policy, still_offered)
+                await self._store.delete_releases(connection, [each.release_id for each in gone])
+                for each in gone:
+                    before = describe_deleted_release(each.status)
+                    await self._record(
+                        connection, actor, "release.deleted", application_id, each.version.text, before=before
+                    )
+        return [each.version.text for each in gone]
 
     @asynccontextmanager
     async def _changing(self, application_id: str) -> AsyncIterator[tuple[Connection, Application | None]]:
-        """Give a write transaction, and the application, held; behind it, everybody's index of it is or becomes new."""
+        """Give a write transaction, and the application, held; its change is announced at the end."""
         async with self._database.write() as connection:
             yield connection, await self._store.hold_application(connection, application_id)
             await self._database.announce(connection, application_id)
-        await self._reload(application_id)
 
-    async def retire(self, application_id: str, policy: RetentionPolicy, *, dry_run: bool = False) -> list[str]:
-        """Remove the releases that need not be kept; return their versions, oldest first.
-
-        Their addresses stay bound to their bytes; the bytes go with the next collection. With `dry_run` nothing
-        changes. Raises NotFound.
-        """
-        self.index_of(application_id)
-        if not policy:
-            return []
-        async with self._database.read() as connection:
-            gone = await self._select_removable(connection, application_id, policy)
-        if gone and not dry_run:
-            async with self._changing(application_id) as (connection, _):
-                # Again: a deactivation in between may have made one of them the latest.
-                gone = await self._select_removable(connection, application_id, policy)
-                await self._store.delete_releases(connection, [each.release_id for each in gone])
-        return [each.version.text for each in gone]
-
-    async def _select_removable(self, connection: Any, application_id: str, policy: RetentionPolicy) -> list[Candidate]:
+    async def _select_removable(
+        self, connection: Connection, application_id: str, policy: RetentionPolicy, still_offered: StillOffered
+    ) -> list[Candidate]:
         candidates = await self._store.list_candidates(connection, application_id)
-        offered = await self._store.index.offered_release_ids(connection, application_id)
+        offered = await still_offered(connection, application_id)
         return select_removable(candidates, offered, policy, self._clock())
 
-    async def announce_all(self) -> None:
-        """Let every process read the whole index again, after serving states changed in bulk."""
-        async with self._database.write() as connection:
-            await self._database.announce(connection, EVERYTHING)
-        await self.reload_all()
-
-    async def _publish(
-        self, application_id: str, draft: Draft, file: ExternalFile | HostedFile, staged: Staged | None = None
-    ) -> Build:
-        now = self._clock()
-        async with self._database.write() as connection:
-            known = await self._store.hold_application(connection, application_id)
-            _require_platform(known, application_id, draft.target)
-            release_id, status = await self._store.ensure_release(connection, application_id, draft.version, now)
-            if status != ACTIVE:
-                raise Conflict(f"Version {draft.version.text} was deactivated; publish a new version")
-            known_build = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
-            if known_build is not None and not _repairs(known_build, staged):
-                raise Conflict(_exists(draft))
-            if draft.follows_first:
-                draft = await self._following_first(connection, release_id, draft)
-            repaired = False
-            if staged is not None and isinstance(file, HostedFile):
-                await self._require_pin(connection, application_id, draft, file.digest)
-                # Claim, then place, then commit: whoever collects this digest waits, or has finished before.
-                repaired = await self._artifacts.claim(connection, file.digest, file.size_bytes, now)
-                await staged.place()
-            if known_build is None:
-                await self._store.insert_build(connection, release_id, draft, file, now)
-            made = await self._store.find_build_in(connection, application_id, draft.version.text, draft.target)
-            await self._database.announce(connection, EVERYTHING if repaired else application_id)
-        # Builds of other applications may share the bytes that were repaired.
-        await (self.reload_all() if repaired else self._reload(application_id))
-        assert made is not None  # noqa: S101 - there or inserted above, in the same transaction
-        return made
-
-    async def _following_first(self, connection: Any, release_id: int, draft: Draft) -> Draft:
-        first = await self._store.find_first_build(connection, release_id)
-        if first is None:
-            return draft
-        return dataclasses.replace(draft, notes=first.notes, required=first.required, minimum=first.minimum)
-
-    async def _require_pin(self, connection: Any, application_id: str, draft: Draft, digest: str) -> None:
-        bound = await self._store.pin(connection, application_id, draft, digest)
-        if bound != digest:
-            raise Conflict(
-                f"Version {draft.version.text} for {draft.target.platform}/{draft.target.architecture} was published "
-                "before with other bytes, which caches may still hold; publish a new version"
-            )
+    async def _record(
+        self,
+        connection: Connection,
+        actor: Actor,
+        action: str,
+        application_id: str,
+        version: str | None = None,
+        target: Target | None = None,
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        subject = named(application_id, version, target)
+        entry = Entry(action, subject, before, after, application_id, version)
+        await self._audit.record(connection, actor, entry)
 
 
-def _repairs(known: Build, staged: Staged | None) -> bool:
-    """Tell whether the received bytes are those of a build whose stored file was found damaged."""
-    return staged is not None and known.quarantined and known.digest == staged.digest
-
-
-def _require_platform(known: Application | None, application_id: str, target: Target) -> None:
+def _present(known: Application | None) -> Application:
     if known is None:
         raise NotFound("application", "Application not found")
-    if target.platform not in known.platforms:
-        raise Malformed(
-            f"Application {application_id} does not list platform {target.platform}; "
-            f"it lists {', '.join(known.platforms)}",
-            details={"platform": target.platform, "platforms": list(known.platforms)},
-        )
+    return known
 
 
 def _require_config(each: Application) -> None:
@@ -304,14 +265,3 @@ def _require_config(each: Application) -> None:
                 problems[f"config.{key}"] = str(error)
     if problems:
         raise Invalid(problems)
-
-
-def _no_release(version: Version, target: Target) -> NotFound:
-    return NotFound("release", f"Release not found: {version.text} for {target.platform}/{target.architecture}")
-
-
-def _exists(draft: Draft) -> str:
-    return (
-        f"Version {draft.version.text} for {draft.target.platform}/{draft.target.architecture} exists already; "
-        "what is published never changes"
-    )

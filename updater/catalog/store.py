@@ -9,35 +9,32 @@ from typing import Any
 from sqlalchemy import Select, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from updater.catalog.index import gather_releases
-from updater.catalog.index_store import IndexStore
+from updater.catalog.files import kind_of, name_key
 from updater.catalog.model import (
     Application,
     ApplicationStats,
     Build,
+    BuildDetails,
     BuildQuery,
-    Draft,
-    ExternalFile,
-    HostedFile,
     Page,
     Release,
+    ReleaseFamily,
+    ReleaseStatus,
+    gather_releases,
 )
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate
 from updater.catalog.rows_store import (
-    ACTIVE,
     BUILD,
-    FOR_DESKTOP,
-    INACTIVE,
-    THREE_NUMBERS,
     application_of,
     application_values,
     build_of,
-    file_values,
+    in_family,
 )
 from updater.catalog.versions import Version
 from updater.database.engine import Database
-from updater.database.tables import application, build, pinned_digest, release
+from updater.database.tables import application, build, file, pinned_digest, release
+from updater.errors import NotFound
 
 _DELETED_AT_ONCE = 500
 
@@ -59,7 +56,6 @@ class CatalogStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.index = IndexStore(database)
 
     # -- applications
 
@@ -85,6 +81,12 @@ class CatalogStore:
         row = (await connection.execute(wanted)).first()
         return None if row is None else application_of(row._mapping)
 
+    async def find_application(self, application_id: str) -> Application | None:
+        """Return one application."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(application).where(application.c.id == application_id))).first()
+            return None if row is None else application_of(row._mapping)
+
     async def list_applications(self, page: Page, only: str | None = None) -> tuple[list[Application], int]:
         """Return one page by id, and how many there are in all; `only` leaves just that one."""
         wanted = select(application).order_by(application.c.id)
@@ -107,7 +109,7 @@ class CatalogStore:
         newest = (
             select(release.c.version, build.c.created_at)
             .join(build, build.c.release_id == release.c.id)
-            .where(mine, release.c.status == ACTIVE)
+            .where(mine, release.c.status == ReleaseStatus.ACTIVE)
             .order_by(release.c.prerelease, release.c.sort_key.desc(), build.c.created_at.desc())
             .limit(1)
         )
@@ -153,74 +155,108 @@ class CatalogStore:
         row = (await connection.execute(wanted)).first()
         return None if row is None else build_of(row._mapping)
 
+    async def get_build_in(
+        self, connection: AsyncConnection, application_id: str, version: str, target: Target
+    ) -> Build:
+        """Return one build, as the caller's transaction sees it. Raises NotFound."""
+        found = await self.find_build_in(connection, application_id, version, target)
+        if found is None:
+            raise NotFound("release", f"Release not found: {version} for {target.platform}/{target.architecture}")
+        return found
+
     async def find_first_build(self, connection: AsyncConnection, release_id: int) -> Build | None:
         """Return the oldest build of a release."""
         wanted = BUILD.where(release.c.id == release_id).order_by(build.c.id).limit(1)
         row = (await connection.execute(wanted)).first()
         return None if row is None else build_of(row._mapping)
 
-    async def list_releases(self, application_id: str, page: Page) -> tuple[list[Release], int]:
-        """Return one page of the releases desktop clients know, active or not, highest first; and how many in all."""
-        known = select(build.c.id).where(build.c.release_id == release.c.id, FOR_DESKTOP).exists()
-        wanted = select(release.c.id).where(release.c.application_id == application_id, known, *THREE_NUMBERS)
+    async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
+        """Return one page of a family's releases, whatever their status, highest first; and how many in all."""
+        mine = in_family(family)
+        known = select(build.c.id).where(build.c.release_id == release.c.id, mine).exists()
+        wanted = select(release.c.id).where(release.c.application_id == application_id, known)
         ids, total = await self._page(wanted.order_by(release.c.sort_key.desc()), page, lambda row: row["id"])
-        builds = BUILD.where(release.c.id.in_(ids), FOR_DESKTOP).order_by(release.c.sort_key.desc(), build.c.id)
+        builds = BUILD.where(release.c.id.in_(ids), mine).order_by(release.c.sort_key.desc(), build.c.id)
         async with self._database.read() as connection:
             return gather_releases([build_of(row._mapping) for row in await connection.execute(builds)]), total
 
-    async def deactivate_release(self, connection: AsyncConnection, application_id: str, version: str) -> bool:
-        """Switch a release off; return whether it was there."""
+    async def find_status(self, connection: AsyncConnection, application_id: str, version: str) -> ReleaseStatus | None:
+        """Return the status of a release; None when there is no such release."""
+        wanted = select(release.c.status).where(
+            release.c.application_id == application_id, release.c.version == version
+        )
+        found = await connection.scalar(wanted)
+        return None if found is None else ReleaseStatus(found)
+
+    async def set_status(
+        self, connection: AsyncConnection, application_id: str, version: str, status: ReleaseStatus
+    ) -> None:
+        """Change the status of a release."""
         mine = (release.c.application_id == application_id, release.c.version == version)
-        return (await connection.execute(update(release).where(*mine).values(status=INACTIVE))).rowcount > 0
+        await connection.execute(update(release).where(*mine).values(status=status.value))
 
     async def ensure_release(
         self, connection: AsyncConnection, application_id: str, version: Version, now: datetime
-    ) -> tuple[int, str]:
-        """Return id and status of a release, made active when it is new."""
+    ) -> tuple[int, ReleaseStatus, bool]:
+        """Return id and status of a release, made active when it is new, and whether it is."""
         values = {
             "application_id": application_id,
             "version": version.text,
             "sort_key": version.sort_key,
             "prerelease": version.prerelease,
-            "status": ACTIVE,
+            "numbers": version.numbers,
+            "status": ReleaseStatus.ACTIVE.value,
+            "complete": True,
             "created_at": now,
         }
         known = select(release.c.id, release.c.status).where(
             release.c.application_id == application_id, release.c.version == version.text
         )
-        await connection.execute(self._database.upsert(release).values(values).on_conflict_do_nothing())
+        made = await connection.execute(self._database.upsert(release).values(values).on_conflict_do_nothing())
         row = (await connection.execute(known)).one()
-        return int(row.id), str(row.status)
+        return int(row.id), ReleaseStatus(row.status), made.rowcount > 0
 
     async def insert_build(
-        self,
-        connection: AsyncConnection,
-        release_id: int,
-        draft: Draft,
-        file: ExternalFile | HostedFile,
-        now: datetime,
+        self, connection: AsyncConnection, release_id: int, details: BuildDetails, now: datetime, **external: Any
     ) -> int:
-        """Add a build; return its id."""
+        """Add a build; return its id. `external` are the columns of an external file (`external_values`)."""
         values = {
             "release_id": release_id,
-            "platform": draft.target.platform,
-            "architecture": draft.target.architecture,
-            "notes": draft.notes,
-            "required": draft.required,
-            "minimum_version": draft.minimum.text if draft.minimum else None,
-            "minimum_key": draft.minimum.sort_key if draft.minimum else None,
-            "metadata": dict(draft.metadata),
+            "platform": details.target.platform,
+            "architecture": details.target.architecture,
+            "notes": details.notes,
+            "required": details.required,
+            "minimum_version": details.minimum.text if details.minimum else None,
+            "minimum_key": details.minimum.sort_key if details.minimum else None,
+            "metadata": dict(details.metadata),
             "created_at": now,
-            **file_values(file),
+            **external,
         }
         new_id = await connection.scalar(insert(build).values(values).returning(build.c.id))
         return int(new_id)
 
-    async def delete_build(self, connection: AsyncConnection, each: Build) -> None:
-        """Remove a build, and its release when that was the last one."""
+    async def insert_primary_file(
+        self, connection: AsyncConnection, build_id: int, name: str, digest: str, now: datetime
+    ) -> None:
+        """Give a build its primary file, whose blob is claimed."""
+        values = {
+            "build_id": build_id,
+            "name": name,
+            "name_key": name_key(name),
+            "kind": kind_of(name).value,
+            "is_primary": True,
+            "digest": digest,
+            "made_by": "developer",
+            "created_at": now,
+        }
+        await connection.execute(insert(file).values(values))
+
+    async def delete_build(self, connection: AsyncConnection, each: Build) -> bool:
+        """Remove a build, and its release when that was the last one; return whether the release went too."""
         await connection.execute(delete(build).where(build.c.id == each.id))
         left = select(build.c.id).where(build.c.release_id == each.release_id).exists()
-        await connection.execute(delete(release).where(release.c.id == each.release_id, ~left))
+        gone = await connection.execute(delete(release).where(release.c.id == each.release_id, ~left))
+        return gone.rowcount > 0
 
     async def list_candidates(self, connection: AsyncConnection, application_id: str) -> list[Candidate]:
         """Return every release of an application, as retention looks at it."""
@@ -238,7 +274,8 @@ class CatalogStore:
             Candidate(
                 release_id=row.id,
                 version=Version(row.version, row.sort_key, row.prerelease),
-                active=row.status == ACTIVE,
+                status=ReleaseStatus(row.status),
+                complete=row.complete,
                 created_at=row.created_at,
                 minimum_keys=tuple(minimum_keys),
             )
@@ -251,13 +288,15 @@ class CatalogStore:
             some = release_ids[first : first + _DELETED_AT_ONCE]
             await connection.execute(delete(release).where(release.c.id.in_(some)))
 
-    async def pin(self, connection: AsyncConnection, application_id: str, draft: Draft, digest: str) -> str:
+    async def pin(
+        self, connection: AsyncConnection, application_id: str, version: Version, target: Target, digest: str
+    ) -> str:
         """Bind the coordinate to its bytes for ever; return the digest it is bound to."""
         coordinate = {
             "application_id": application_id,
-            "version": draft.version.text,
-            "platform": draft.target.platform,
-            "architecture": draft.target.architecture,
+            "version": version.text,
+            "platform": target.platform,
+            "architecture": target.architecture,
         }
         statement = self._database.upsert(pinned_digest).values(digest=digest, **coordinate)
         await connection.execute(statement.on_conflict_do_nothing())

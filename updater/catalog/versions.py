@@ -17,6 +17,8 @@ import semver
 from packaging.version import InvalidVersion
 from packaging.version import Version as Pep440
 
+from updater.errors import Invalid
+
 MAX_VERSION_CHARACTERS = 100
 
 # Sorts behind every identifier: a release comes after all of its pre-releases.
@@ -40,6 +42,11 @@ class Version:
     sort_key: str
     prerelease: bool
 
+    @property
+    def numbers(self) -> int | None:
+        """Return of how many numbers the version consists: 3 for `1.2.3`; None when it holds anything else."""
+        return self.text.count(".") + 1 if self.text.replace(".", "").isdigit() else None
+
 
 @lru_cache(maxsize=4096)  # paths name the same few versions again and again
 def parse_version(text: str, scheme: Scheme = Scheme.SEMVER) -> Version:
@@ -56,9 +63,16 @@ def parse_version(text: str, scheme: Scheme = Scheme.SEMVER) -> Version:
     return _parse_semver(text) if scheme is Scheme.SEMVER else _parse_pep440(text)
 
 
-def is_three_numbers(version: Version) -> bool:
-    """Tell whether the version is exactly MAJOR.MINOR.PATCH, with nothing behind."""
-    return version.text.count(".") == 2 and version.text.replace(".", "").isdigit()
+def parse_field(text: str, scheme: Scheme, field: str) -> Version:
+    """Parse what a client gave as `field`.
+
+    Raises:
+        Invalid: not a version of that scheme; names the field.
+    """
+    try:
+        return parse_version(text, scheme)
+    except ValueError as error:
+        raise Invalid({field: str(error)}) from None
 
 
 def _parse_semver(text: str) -> Version:

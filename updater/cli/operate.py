@@ -6,6 +6,7 @@ An embedded database has one writing process. These commands need the rights of 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -101,13 +102,14 @@ def _is_last(event: Event) -> bool:
 
 
 async def _run_here(settings: Settings, operation: str, arguments: dict[str, Any]) -> AsyncGenerator[Event]:
+    from updater.audit.operators import operator
     from updater.operations import OPERATIONS
     from updater.operations.events import describe_failure
 
     wanted = OPERATIONS[operation]
     try:
         async with _open(settings, wanted.scope) as services:
-            async for event in wanted(services, **arguments):
+            async for event in wanted(services, operator(os.getuid()), **arguments):
                 yield event
     except Failure as failure:
         yield describe_failure(failure)

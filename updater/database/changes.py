@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import structlog
 from sqlalchemy import select
@@ -23,18 +23,17 @@ _log = structlog.get_logger(__name__)
 
 
 class ChangeWatcher:
-    """Calls `on_change` with the topics that changed, until cancelled. One for each process."""
+    """Tells the database's subscribers what other processes changed, until cancelled. One for each process."""
 
-    def __init__(self, database: Database, url: str, on_change: Callable[[set[str]], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, url: str) -> None:
         self._database = database
         self._url = url
-        self._on_change = on_change
         self._heard = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._seen = 0
 
     async def start(self) -> None:
-        """Note where the database stands. Call before reading what `on_change` will refresh. Raises Unavailable."""
+        """Note where the database stands. Call before reading what subscribers will refresh. Raises Unavailable."""
         self._seen, _ = await self._changes(None)
 
     async def run(self) -> None:
@@ -75,7 +74,7 @@ class ChangeWatcher:
         try:
             value, topics = await self._changes(self._seen)
             if topics:
-                await self._on_change(topics)
+                await self._database.tell(topics)
             self._seen = value
         except Failure:
             return False  # asked again soon, from the same revision

@@ -35,8 +35,8 @@ def read_revision(path: Path) -> str:
 
 
 def read_used_blobs(path: Path) -> dict[str, int]:
-    """Return the digests that builds in a copy use, with their sizes in bytes."""
-    wanted = "SELECT DISTINCT blob.digest, blob.size_bytes FROM blob JOIN build ON build.digest = blob.digest"
+    """Return the digests that something in a copy uses, with their sizes in bytes."""
+    wanted = "SELECT blob.digest, blob.size_bytes FROM blob WHERE blob.digest IN (SELECT digest FROM blob_use)"
     with closing(_open(path)) as copy:
         return dict(copy.execute(wanted).fetchall())
 

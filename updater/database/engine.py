@@ -5,8 +5,9 @@ Which database it is, `sqlite.py` and `postgres.py` know; the stores' SQL is the
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,6 +36,9 @@ _NO_ANSWER = (
 _AWAY_STATES = ("08", "25006", "28", "3D", "40", "42501", "53", "55", "57", "58", "XX")
 
 Connection = AsyncConnection
+Listener = Callable[[set[str]], Awaitable[None]]
+# Under which key a connection holds the topics that its transaction announces.
+_ANNOUNCED = "announced"
 
 
 class Database:
@@ -58,6 +62,18 @@ class Database:
         self._writer = writer
         self._migrator = migrator or writer
         self._insert = insert
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> None:
+        """Have `listener` called with the topics of each change: after a commit here, or when another process made it.
+
+        It returns when the change is in its memory, and raises nothing.
+        """
+        self._listeners.append(listener)
+
+    async def tell(self, topics: set[str]) -> None:
+        """Tell all subscribers of committed changes; return when they know."""
+        await asyncio.gather(*(listener(set(topics)) for listener in self._listeners))
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -74,14 +90,20 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection in a write transaction; what it did is on disk when the block has ended.
 
+        What the transaction announced is then known to the subscribers of this process as well.
+
         Raises:
             Conflict: a row that must be unique exists already.
             Unavailable: the database does not answer, or is locked for too long.
             StorageFull: no room left.
         """
+        announced: set[str] = set()
         with translated():
             async with self._writer.begin() as connection:
+                connection.info[_ANNOUNCED] = announced
                 yield connection
+        if announced:
+            await self.tell(announced)
 
     async def ping(self) -> None:
         """Ask the database for a sign of life. Raises Unavailable."""
@@ -93,11 +115,12 @@ class Database:
         return self._insert(table)
 
     async def announce(self, connection: AsyncConnection, topic: str) -> None:
-        """Tell other processes, when the transaction commits, that what they hold of `topic` is old.
+        """Tell subscribers, when the transaction commits, that what they hold of `topic` is old: here and elsewhere.
 
         The last statement of a transaction: on a shared database it makes announcing transactions wait for each
-        other, so that revisions become visible in their order and nobody misses one.
+        other, so that revisions become visible in their order and no process misses one.
         """
+        connection.info[_ANNOUNCED].add(topic)
         if not self.shared:
             return
         step = update(revision).values(value=revision.c.value + 1).returning(revision.c.value)

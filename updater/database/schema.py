@@ -64,3 +64,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    if connection.dialect.name == "sqlite":  # where migrations run with foreign keys off
+        dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if dangling:
+            raise ConfigurationError(f"database: {len(dangling)} rows refer to rows that are gone; restore a backup")

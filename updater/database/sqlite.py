@@ -23,10 +23,13 @@ _READERS = 4
 
 def sqlite_database(path: Path) -> Database:
     """Return the database in the file, which is made when missing; connections open with their first use."""
-    writer, reader = _engine(path, connections=1), _engine(path, connections=_READERS)
+    writer, reader, migrator = (_engine(path, connections=count) for count in (1, _READERS, 1))
     _prepare(writer, "BEGIN IMMEDIATE")
     _prepare(reader, "BEGIN")
-    return Database(reader, writer, insert=sqlite.insert, shared=False)
+    # A migration that builds a table anew drops the old one, which would cascade into all that refers to it.
+    # Source: sqlite.org, "Making Other Kinds Of Table Schema Changes".
+    _prepare(migrator, "BEGIN IMMEDIATE", foreign_keys=False)
+    return Database(reader, writer, insert=sqlite.insert, shared=False, migrator=migrator)
 
 
 class _Connection(sqlite3.Connection):
@@ -63,7 +66,7 @@ def _engine(path: Path, *, connections: int) -> AsyncEngine:
     )
 
 
-def _prepare(engine: AsyncEngine, begin: str) -> None:
+def _prepare(engine: AsyncEngine, begin: str, *, foreign_keys: bool = True) -> None:
     """Set the pragmas on each connection, and begin transactions ourselves instead of the driver."""
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -73,7 +76,7 @@ def _prepare(engine: AsyncEngine, begin: str) -> None:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
-            "foreign_keys=ON",
+            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "cache_size=-4096",
         ):

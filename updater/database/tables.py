@@ -23,6 +23,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    column,
+    table,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,7 +83,12 @@ release = Table(
     Column("version", String(100), nullable=False),
     Column("sort_key", SortKey, nullable=False),
     Column("prerelease", Boolean, nullable=False),
+    # Of how many numbers the version consists, None when it holds anything else: 3 for 1.2.3.
+    Column("numbers", Integer),
+    # draft, active or withdrawn.
     Column("status", String(10), nullable=False),
+    # Whether it is for all clients; else some of them may get the release before.
+    Column("complete", Boolean, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("application_id", "version"),
     Index(None, "application_id", "sort_key"),
@@ -91,6 +98,9 @@ blob = Table(
     "blob",
     metadata,
     Column("digest", String(64), primary_key=True),
+    # Further digests, in hex; None until they are known.
+    Column("sha512", String(128)),
+    Column("sha1", String(40)),
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("verified_at", UtcTime),
@@ -104,12 +114,11 @@ build = Table(
     Column("release_id", ForeignKey("release.id", ondelete="CASCADE"), nullable=False),
     Column("platform", String(20), nullable=False),
     Column("architecture", String(20), nullable=False),
-    Column("digest", ForeignKey("blob.digest")),
+    # Of an external build: its address, and what was announced of its file. A hosted one has rows in `file`.
     Column("url", Text),
-    Column("checksum_type", String(10), nullable=False),
-    Column("checksum", Text, nullable=False),
+    Column("checksum_type", String(10)),
+    Column("checksum", Text),
     Column("size_bytes", BigInteger),
-    Column("suffix", String(20), nullable=False),
     Column("notes", Text, nullable=False),
     Column("required", Boolean, nullable=False),
     Column("minimum_version", String(100)),
@@ -117,8 +126,40 @@ build = Table(
     Column("metadata", JSON, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("release_id", "platform", "architecture"),
+)
+
+file = Table(
+    "file",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("build_id", ForeignKey("build.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(255), nullable=False),
+    # The name in the form in which two names are the same: case does not count.
+    Column("name_key", String(700), nullable=False),
+    Column("kind", String(10), nullable=False),
+    # The file that updates give; a build has one.
+    Column("is_primary", Boolean, nullable=False),
+    Column("digest", ForeignKey("blob.digest"), nullable=False),
+    # For a delta: the version that it turns into the build's.
+    Column("delta_from", String(100)),
+    # developer or server.
+    Column("made_by", String(10), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("build_id", "name_key"),
     Index(None, "digest"),
 )
+
+file_signature = Table(
+    "file_signature",
+    metadata,
+    Column("file_id", ForeignKey("file.id", ondelete="CASCADE"), primary_key=True),
+    Column("scheme", String(10), primary_key=True),
+    Column("signature", Text, nullable=False),
+)
+
+# The one relation that says what uses a blob: a view, so that a copy of the database answers it too. It has a row for
+# each use; whatever refers to a blob must be in it, or its bytes are collected, and missing in backups.
+blob_use = table("blob_use", column("digest", String(64)))
 
 # What a hosted coordinate has ever served. Outlives the build and the application on purpose: caches hold the
 # address as immutable, so it may only ever give these bytes.
@@ -292,4 +333,37 @@ lease = Table(
     Column("name", String(50), primary_key=True),
     Column("holder", String(50), nullable=False),
     Column("expires_at", UtcTime, nullable=False),
+)
+
+# Who changed what, in the order of the changes. Each row holds the hash of the row before (see `audit.chain`).
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor_kind", String(10), nullable=False),
+    Column("actor_name", String(200), nullable=False),
+    Column("action", String(50), nullable=False),
+    # No foreign key: rows outlive what they are about.
+    Column("application_id", String(100)),
+    Column("version", String(100)),
+    Column("subject", String(200), nullable=False),
+    Column("reason", Text),
+    # JSON objects, as text: what is hashed is what is kept.
+    Column("before", Text),
+    Column("after", Text),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index(None, "application_id", "id"),
+)
+
+# One row: where the chain of `audit` ends, and where what is left of it begins.
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last_id", BigInteger, nullable=False),
+    Column("last_hash", String(64), nullable=False),
+    Column("anchor_id", BigInteger, nullable=False),
+    Column("anchor_hash", String(64), nullable=False),
 )

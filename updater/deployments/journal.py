@@ -4,12 +4,12 @@
         lock                    held (flock) by the one process that carries a run out
         turn                    held (flock) while a process asks git, or decides what to begin
         runs/<run>/plan.json    what to do; written before the start. Held (flock) by the one process that watches the
-                                run, which is to bring it into the database
-        runs/<run>/state.json   the checkpoint, replaced whole and flushed before each step begins
+                                run and imports it into the database
+        runs/<run>/state.json   the checkpoint, replaced as a whole and flushed before each step begins
         runs/<run>/journal      one JSON event a line, in order; flushed with each checkpoint
-        runs/<run>/imported     the database has it all
+        runs/<run>/imported     marker: the database has the whole run
 
-The process that holds the lock is the only writer of state and journal. Everybody else reads.
+The process that holds the lock is the only writer of state and journal. All other processes read.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from updater.deployments.locks import try_lock
 from updater.deployments.model import Event, LogLevel, Outcome, Plan, RunState, StepReport
 
 PLAN, STATE, JOURNAL, IMPORTED, OUTPUT = "plan.json", "state.json", "journal", "imported", "runner.log"
-LOCK, TURN = "lock", "turn"
+LOCK, EXCLUSIVE = "lock", "turn"
 _RESERVE, _RESERVE_BYTES = "reserve", 65_536
 _RUN_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _POLL_S = 0.1
-_LOCK_PATIENCE_S = 0.5
-_UNBORN_S = 60
+_LOCK_WAIT_S = 0.5
+_INCOMPLETE_S = 60
 
 
 class RunFolder:
-    """One run, as everybody may read it."""
+    """The folder of one run, for reading by any process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,16 +50,18 @@ class RunFolder:
 
     @classmethod
     def create(cls, home: Path, plan: Plan) -> tuple[RunFolder, int]:
-        """Write a plan down, durably, in a new folder below a deployment's `home`; return it, and its watch, held.
+        """Write a plan durably into a new folder below a deployment's `home`.
 
-        It gets its name when it is whole: nobody finds a run that is not watched, and withdraws it.
+        The folder gets its name when it is complete, so that no process finds the run unwatched and withdraws it.
+
+        Returns: the folder, and the descriptor that holds the watch. Raises OSError when it cannot be written.
         """
-        folder, unborn = cls(home / "runs" / plan.run), cls(home / "runs" / f".{plan.run}")
-        unborn.path.mkdir(parents=True)
-        _replace(unborn.path / PLAN, plan.to_tree())
-        watch = unborn.try_watch()
-        assert watch is not None  # noqa: S101 - nobody else knows of it
-        unborn.path.rename(folder.path)
+        folder, incomplete = cls(home / "runs" / plan.run), cls(home / "runs" / f".{plan.run}")
+        incomplete.path.mkdir(parents=True)
+        _replace(incomplete.path / PLAN, plan.to_tree())
+        watch = incomplete.try_watch()
+        assert watch is not None  # noqa: S101 - no other process knows this folder
+        incomplete.path.rename(folder.path)
         for parent in (home / "runs", home, home.parent):
             _flush_folder(parent)
         return folder, watch
@@ -69,17 +71,21 @@ class RunFolder:
         return try_lock(self.path / PLAN)
 
     def find_plan(self) -> Plan | None:
-        """Return the plan, or None when it was never wholly written."""
+        """Return the plan; None when it was never written completely.
+
+        Raises:
+            ValueError, KeyError, ConfigurationError: it is damaged.
+        """
         tree = _read(self.path / PLAN)
         return None if tree is None else Plan.from_tree(tree)
 
     def find_state(self) -> RunState | None:
-        """Return the last checkpoint, or None when the run never began."""
+        """Return the last checkpoint; None when the run never began. Raises ValueError, KeyError when it is damaged."""
         tree = _read(self.path / STATE)
         return None if tree is None else RunState.from_tree(tree)
 
     def events(self, offset_bytes: int = 0) -> tuple[list[Event], int]:
-        """Return the whole events from `offset_bytes` on, and where the next one begins."""
+        """Return the complete events from `offset_bytes` on, in order, and the offset in bytes of the next one."""
         try:
             with (self.path / JOURNAL).open("rb") as file:
                 file.seek(offset_bytes)
@@ -91,15 +97,18 @@ class RunFolder:
 
     @property
     def imported(self) -> bool:
-        """Say whether the database has it all."""
+        """Tell whether the database has the whole run."""
         return (self.path / IMPORTED).exists()
 
     def mark_imported(self) -> None:
-        """Note that the database has it all."""
+        """Record that the database has the whole run. Raises OSError."""
         (self.path / IMPORTED).touch()
 
     def remove(self) -> None:
-        """Delete the run's folder, marker last, so that a half deleted run is never read as a new one."""
+        """Delete the run's folder.
+
+        The marker goes last, in this order, so that a folder deleted in part is never taken for a new run.
+        """
         for name in (PLAN, JOURNAL, STATE, OUTPUT, _RESERVE, IMPORTED):
             (self.path / name).unlink(missing_ok=True)
         for stray in self.path.iterdir():
@@ -108,12 +117,12 @@ class RunFolder:
 
 
 def new_run_id(now: datetime) -> str:
-    """Return a name for a run; names sort by time."""
+    """Return a name for a run: the time in UTC and 8 random digits, so that the order of names is that of time."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def list_runs(home: Path) -> list[RunFolder]:
-    """Return a deployment's runs, oldest first."""
+    """Return a deployment's runs, oldest first; the order is that of their names."""
     folder = home / "runs"
     if not folder.is_dir():
         return []
@@ -121,26 +130,26 @@ def list_runs(home: Path) -> list[RunFolder]:
 
 
 def find_run(home: Path, run: str) -> RunFolder | None:
-    """Return a run by its name, or None."""
+    """Return a run by its name; None when there is none, or the name has another form."""
     folder = RunFolder(home / "runs" / run) if _RUN_ID.match(run) else None
     return folder if folder is not None and folder.path.is_dir() else None
 
 
 def prune(home: Path, keep: int) -> None:
-    """Remove the oldest runs that the database has, beyond the newest `keep`."""
+    """Remove the oldest imported runs, beyond the newest `keep`. Raises OSError."""
     for folder in [each for each in list_runs(home) if each.imported][:-keep]:
         folder.remove()
 
 
 def remove_incomplete(home: Path) -> None:
-    """Remove what a process left that was killed while it wrote a plan down."""
+    """Remove run folders that a killed process left while it wrote the plan, when they are older than 60 seconds."""
     for path in (home / "runs").glob(".*"):
-        if time.time() - path.stat().st_mtime > _UNBORN_S:
+        if time.time() - path.stat().st_mtime > _INCOMPLETE_S:
             RunFolder(path).remove()
 
 
 def is_running(home: Path) -> bool:
-    """Say whether a process holds the deployment's lock."""
+    """Tell whether a process holds the deployment's lock. Raises OSError when the lock file cannot be opened."""
     try:
         descriptor = os.open(home / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -157,10 +166,10 @@ def is_running(home: Path) -> bool:
 def take_lock(home: Path) -> int | None:
     """Take the deployment's lock; return its descriptor, or None when another process holds it.
 
-    It waits a moment, since `is_running` holds the lock for an instant.
+    It waits up to half a second, since `is_running` holds the lock for an instant.
     """
     descriptor = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + _LOCK_PATIENCE_S
+    until = time.monotonic() + _LOCK_WAIT_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -173,9 +182,9 @@ def take_lock(home: Path) -> int | None:
 
 
 async def follow(folder: RunFolder, after: int = 0) -> AsyncIterator[Event]:
-    """Give a run's events after number `after`, as they come, until its end or until nobody carries it out.
+    """Yield a run's events after number `after` in order, as they come, until its end or the end of its process.
 
-    Reads the files alone, so it goes on while services are restarted.
+    It reads files alone, so it continues while services restart.
     """
     offset = 0
     home = folder.path.parent.parent
@@ -193,7 +202,7 @@ async def follow(folder: RunFolder, after: int = 0) -> AsyncIterator[Event]:
 
 
 class Journal:
-    """The one writer of a run's journal and state. Hold the lock before opening it."""
+    """The only writer of a run's journal and state. Hold the deployment's lock before opening it."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder.path
@@ -201,7 +210,7 @@ class Journal:
         self._number = len(events)
         self._ended = bool(events) and events[-1].kind == "end"
         self._file = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # A writer that was killed may have left half a line.
+        # A killed writer may have left an incomplete line.
         os.ftruncate(self._file, whole_bytes)
         os.lseek(self._file, 0, os.SEEK_END)
         with contextlib.suppress(OSError):
@@ -209,24 +218,30 @@ class Journal:
 
     @property
     def ended(self) -> bool:
-        """Say whether the last event is written."""
+        """Tell whether the `end` event is written."""
         return self._ended
 
     def log(self, level: LogLevel, component: str | None, message: str) -> None:
-        """Write one line of the log. A full disk loses lines, not the run."""
+        """Append a `log` event. Raises nothing: a full disk loses lines, not the run."""
         self._append("log", {"level": level, "component": component, "message": message})
 
     def step(self, phase: str, report: StepReport) -> None:
-        """Write how a step does."""
+        """Append a `step` event: the step's name, status and duration in seconds.
+
+        On a full disk it uses the reserve.
+        """
         data = {"phase": phase, "name": report.name, "status": report.status, "duration_s": report.duration_s}
         self._append("step", data)
 
     def target(self, data: dict[str, Any]) -> None:
-        """Write where the run goes from and to."""
+        """Append a `target` event with the fields that `Event` names. On a full disk it uses the reserve."""
         self._append("target", data)
 
     def end(self, state: RunState) -> None:
-        """Write the last state, then the last event: what the state says is what counts."""
+        """Write the final state, then the `end` event, in this order: the state decides.
+
+        Raises OSError as `checkpoint`.
+        """
         self.checkpoint(state)
         data = {name: getattr(state, name) for name in ("outcome", "failed_step", "error", "advice")}
         self._append("end", data)
@@ -234,10 +249,10 @@ class Journal:
             os.fsync(self._file)
 
     def checkpoint(self, state: RunState) -> None:
-        """Make the state durable. On a full disk the reserve is given up for it.
+        """Make the state durable. On a full disk it uses the reserve.
 
         Raises:
-            OSError: even that was not enough, or the disk fails.
+            OSError: the reserve was not enough, or the disk failed.
         """
         with contextlib.suppress(OSError):
             os.fsync(self._file)
@@ -252,7 +267,7 @@ class Journal:
             (self._folder / _RESERVE).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the journal's file."""
         os.close(self._file)
 
     def _append(self, kind: str, data: dict[str, Any]) -> None:
@@ -282,7 +297,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _replace(path: Path, tree: dict[str, Any]) -> None:
-    """Write durably: whole or not at all."""
+    """Write durably: completely or not at all."""
     fresh = path.with_name(f"{path.name}.new")
     try:
         with fresh.open("wb") as file:

@@ -1,7 +1,7 @@
 """The values of deployments: commits, updates and their transitions, runs, their steps and their events.
 
 A *run* is one pass of the engine over a deployment: an apply or a rollback. An *update* is one incoming version,
-kept in the database; a run brings it in or takes it back. Nothing here knows git, processes or SQL.
+stored in the database; a run applies it or rolls it back. Nothing here knows git, processes or SQL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from updater.settings import DeploymentSettings
 
 
 class UpdateStatus(StrEnum):
-    """What became of an update."""
+    """The status of an update."""
 
     PENDING = "pending"
     IN_PROGRESS = "in-progress"
@@ -27,15 +27,15 @@ class UpdateStatus(StrEnum):
 
 
 class Transition(StrEnum):
-    """What happens to an update; `TRANSITIONS` says where it leads."""
+    """An event in the life of an update; `TRANSITIONS` says which status it leads to."""
 
     APPLY = "apply"  # a run to it begins
-    APPLIED = "applied"  # it is in place and well
+    APPLIED = "applied"  # it is in place and healthy
     NOT_APPLIED = "not applied"  # the run failed
     WITHDRAW = "withdraw"  # the run never began
     ROLL_BACK = "roll back"  # a run back to the commit before begins
-    ROLLED_BACK = "rolled back"  # the commit before is in place and well
-    STAY = "stay"  # that run failed or never began, and the update is still in place
+    ROLLED_BACK = "rolled back"  # the commit before is in place and healthy
+    STAY = "stay"  # the run back failed or never began, and the update is still in place
     INCLUDED = "included"  # a newer version that contains it is in place
     EXCLUDED = "excluded"  # that newer version was rolled back
 
@@ -54,7 +54,7 @@ TRANSITIONS: dict[tuple[UpdateStatus, Transition], UpdateStatus] = {
 
 
 def next_status(status: UpdateStatus, transition: Transition) -> UpdateStatus:
-    """Return where `transition` leads from `status`. Raises Conflict when it leads nowhere."""
+    """Return the status that `transition` leads to from `status`. Raises Conflict when it is not allowed."""
     try:
         return TRANSITIONS[status, transition]
     except KeyError:
@@ -65,7 +65,7 @@ _DONE = {Transition.APPLY: "applied", Transition.ROLL_BACK: "rolled back"}
 
 
 class LogLevel(StrEnum):
-    """How serious a log line is."""
+    """The severity of a log line."""
 
     INFO = "info"
     WARNING = "warning"
@@ -74,21 +74,21 @@ class LogLevel(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a run is for."""
+    """The purpose of a run."""
 
     APPLY = "apply"
     ROLLBACK = "rollback"
 
 
 class Phase(StrEnum):
-    """Which way a run goes: to its target, or back to where it started because that failed."""
+    """The direction of a run: forward to its target, or back to its start because that failed."""
 
     FORWARD = "forward"
     BACK = "back"
 
 
 class StepStatus(StrEnum):
-    """How a step does."""
+    """The status of a step."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -97,18 +97,18 @@ class StepStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a run ended, which says what is in place now."""
+    """The end of a run; the comment says what is in place then."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"  # the target
-    UNCHANGED = "unchanged"  # where it started; it failed before anything was touched
-    RESTORED = "restored"  # where it started; it failed and was taken back
-    BROKEN = "broken"  # it failed and so did the way back: a person is needed
+    UNCHANGED = "unchanged"  # the start; it failed before anything was changed
+    RESTORED = "restored"  # the start; it failed and was taken back
+    BROKEN = "broken"  # unknown; it failed and so did the way back: a person is needed
 
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit: full hash, first line of its message, time."""
+    """One commit: full hash, first line of its message, commit time."""
 
     hash: str
     message: str
@@ -117,7 +117,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Check:
-    """What a look at the remote found. `commits` are the incoming ones, newest first."""
+    """The result of a look at the remote. `commits` are the incoming ones, newest first."""
 
     deployment: str
     branch: str
@@ -129,13 +129,16 @@ class Check:
 
     @property
     def has_update(self) -> bool:
-        """Say whether there are incoming commits."""
+        """Tell whether there are incoming commits."""
         return bool(self.commits)
 
 
 @dataclass(frozen=True)
 class Update:
-    """One incoming version of a deployment. `ref` and `commit` None: the branch head at the time it is applied."""
+    """One incoming version of a deployment.
+
+    `ref` and `commit` are both None for an update to the head of the branch at the time of its run.
+    """
 
     id: int
     deployment: str
@@ -155,7 +158,7 @@ class Update:
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of an update's log. `component` is the step it belongs to."""
+    """One line of an update's log. `component` is its step; None: the run as a whole."""
 
     id: int
     timestamp: datetime
@@ -166,7 +169,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class LogPage:
-    """Some lines, newest first, of `total_count`."""
+    """Lines, newest first, out of `total_count`."""
 
     logs: tuple[LogLine, ...]
     total_count: int
@@ -175,7 +178,7 @@ class LogPage:
 
 
 class Forgotten(NamedTuple):
-    """How much was removed because of its age."""
+    """The numbers of rows that retention removed."""
 
     lines: int
     updates: int
@@ -183,7 +186,7 @@ class Forgotten(NamedTuple):
 
 @dataclass(frozen=True)
 class StepReport:
-    """How one step did. `output` holds its last lines."""
+    """The result of one step. `output` holds its last lines."""
 
     name: str
     status: StepStatus
@@ -193,10 +196,9 @@ class StepReport:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do; written down before it starts and never changed.
+    """The task of a run; written before it starts and never changed.
 
-    `target` is where to go: a commit, a tag, or None for the branch head. `expected` is the commit that a rollback
-    must find in place.
+    `target` is a commit or a tag; None: the head of the branch. `expected` is the commit that a rollback must find.
     """
 
     run: str
@@ -208,13 +210,13 @@ class Plan:
     update_id: int | None = None
 
     def to_tree(self) -> dict[str, Any]:
-        """Return the plan as JSON data."""
+        """Return the plan as JSON data: enumerations by value, times as ISO 8601 in UTC."""
         tree = dataclasses.asdict(self)
         return {**tree, "deployment": as_tree(self.deployment), "started_at": _text(self.started_at)}
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Plan:
-        """Read `to_tree`'s form, also that of another version of this program."""
+        """Read the form of `to_tree`, also of another version. Raises KeyError, ValueError, ConfigurationError."""
         known = _known(cls, tree)
         return cls(
             **{
@@ -228,7 +230,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a run has come: the durable checkpoint from which a killed run is taken up again.
+    """The progress of a run: the durable checkpoint from which a killed run is resumed.
 
     `touched` is set before the checkout is changed for the first time. `steps` are those of the way forward,
     `recovery` those of the way back.
@@ -253,17 +255,12 @@ class RunState:
     finished_at: datetime | None = None
 
     @property
-    def began_steps(self) -> bool:
-        """Say whether it came as far as the configured steps."""
-        return any(not each.name.startswith("git_") for each in self.steps)
-
-    @property
     def finished(self) -> bool:
-        """Say whether the run is over."""
+        """Tell whether the run is over."""
         return self.outcome is not Outcome.RUNNING
 
     def to_tree(self) -> dict[str, Any]:
-        """Return the state as JSON data."""
+        """Return the state as JSON data: enumerations by value, times as ISO 8601 in UTC."""
         return {
             **dataclasses.asdict(self),
             "started_at": _text(self.started_at),
@@ -272,7 +269,7 @@ class RunState:
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> RunState:
-        """Read `to_tree`'s form."""
+        """Read the form of `to_tree`; unknown keys are ignored. Raises KeyError, ValueError."""
         return cls(
             **{
                 **_known(cls, tree),
@@ -301,25 +298,24 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
 
     def to_tree(self) -> dict[str, Any]:
-        """Return the event as one flat JSON object."""
+        """Return the event as one flat JSON object, its time as ISO 8601 in UTC."""
         return {"number": self.number, "at": _text(self.at), "kind": self.kind, **self.data}
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any]) -> Event:
-        """Read `to_tree`'s form."""
+        """Read the form of `to_tree`. Raises KeyError, ValueError."""
         data = {name: value for name, value in tree.items() if name not in ("number", "at", "kind")}
         return cls(tree["number"], _moment(tree["at"]), tree["kind"], data)
 
 
 @dataclass(frozen=True)
 class DeploymentStatus:
-    """How a deployment stands, without asking its remote."""
+    """The state of a deployment, as known without its remote."""
 
     deployment: str
     branch: str
     commit: str
     local_changes: bool
-    known_latest: str | None
     updates_available: int
     running: str | None
     last_run: RunState | None

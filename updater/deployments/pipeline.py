@@ -1,9 +1,8 @@
-"""One run: forward to its target; back to where it started when that fails; taken up again when it was killed.
+"""The course of one run: forward to its target, back to its start when that fails, resumed when it was killed.
 
-Before each step its state is on disk. A run that is taken up again goes like this: interrupted while nothing
-was touched, it ends; interrupted at the restart or the health check, it does these again (a restart that ends us
-each time is not repeated for ever); interrupted anywhere else, it goes back. So each run ends on the old version
-or on the new one.
+The state is on disk before each step. A killed run is resumed like this: if nothing was changed, it ends; at the
+restart or the health check, it repeats these (a restart that kills the run each time is not repeated for ever);
+anywhere else, it goes back. So each run ends on the old version or on the new one.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _INTERRUPTED = "the process that carried the update out was ended from outside"
 
 
 class Pipeline:
-    """Carries one plan out, from the start or from the state in which it was left."""
+    """Carries one plan out, from its start or from the state in which it was left."""
 
     def __init__(self, plan: Plan, journal: Journal, state: RunState | None = None) -> None:
         self._plan = plan
@@ -32,11 +31,14 @@ class Pipeline:
 
     @property
     def state(self) -> RunState:
-        """Return how far it has come."""
+        """Return the state as it is, or should be, on disk."""
         return self._progress.state
 
     async def run(self) -> None:
-        """Go through the plan, from the start."""
+        """Carry the plan out from its start, in the order git, configured steps, restart, health.
+
+        Raises nothing for a failing step: it leads back, and `state.outcome` says where the run ended.
+        """
         self._progress.save()
         git: Way = [("git_fetch", self._work.git_fetch), ("git_pull", self._work.git_pull)]
         if self._plan.kind is Kind.ROLLBACK:
@@ -44,7 +46,10 @@ class Pipeline:
         await self._forward([*git, *self._configured(), *self._ending()])
 
     async def resume(self) -> None:
-        """Take up a run that was killed, at any point."""
+        """Resume a run that was killed at any point. After `MAX_ATTEMPTS` attempts it ends as broken.
+
+        Raises nothing for a failing step, like `run`.
+        """
         progress = self._progress
         progress.save(attempts=self.state.attempts + 1)
         progress.log(LogLevel.WARNING, None, f"taken up again: {_INTERRUPTED}")
@@ -71,7 +76,7 @@ class Pipeline:
             self._progress.finish(Outcome.SUCCEEDED)
 
     async def _back(self, failed: StepFailed) -> None:
-        """Decide what a failure on the way forward means, and go back when something was touched."""
+        """End the run when nothing was changed yet; else go back."""
         if not self.state.touched and failed.step not in ("restart", "health"):
             self._progress.finish(Outcome.UNCHANGED, failed.step, failed.reason)
             return
@@ -80,7 +85,7 @@ class Pipeline:
         await self._go_back()
 
     async def _go_back(self) -> None:
-        """Undo, repeat the steps, restart. An update that touched nothing only has its restart to repeat."""
+        """Undo, repeat the steps, restart. A run that changed nothing repeats only its restart."""
         trouble: StepFailed | None = None
         if self.state.touched:
             try:
@@ -89,7 +94,7 @@ class Pipeline:
                 self._finish_broken(failed)
                 return
             for name, work in self._configured():
-                # The old version may well run although a step cannot be repeated: its health decides.
+                # The old version may run although a step cannot be repeated: its health check decides.
                 try:
                     await self._step(name, work)
                 except StepFailed as failed:
@@ -111,7 +116,7 @@ class Pipeline:
     async def _go_on_from_restart(self) -> None:
         repeat = self.state.restarts < MAX_RESTARTS
         if repeat:
-            # Else it would restart what has been restarted since.
+            # If it still ran, it would restart the service once more, after the repeated restart.
             end_identified(self.state.restarter)
         else:
             self._progress.log(LogLevel.WARNING, "restart", "not repeated: this process was ended by it each time")

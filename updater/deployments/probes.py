@@ -1,4 +1,4 @@
-"""Questions to what is deployed: is it busy, and is it well?"""
+"""Probes of a deployed service: is it busy, and is it healthy?"""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NOTHING = object()
 
 
 async def is_busy(probe: BusySettings, path: str, environment: Mapping[str, str]) -> bool:
-    """Ask one busy probe. Nobody listening at its address means that nothing is running there.
+    """Ask one busy probe. A refused connection means that nothing is running there, so it is not busy.
 
     Raises:
-        Unavailable: the probe gives no answer, so nobody knows.
+        Unavailable: the probe gives no answer, so the state is not known.
     """
     if probe.url is None:
         answer = await capture(Command(probe.command, path, environment, probe.timeout_s))
@@ -43,7 +43,10 @@ async def is_busy(probe: BusySettings, path: str, environment: Mapping[str, str]
 
 
 def value_at(document: Any, path: str) -> Any:
-    """Return the value a dotted path leads to, or a value that equals nothing."""
+    """Return the value at a dotted path through objects and lists; an empty path is the whole document.
+
+    Returns: an object that equals nothing, when the path leads nowhere.
+    """
     for name in path.split(".") if path else ():
         if isinstance(document, dict) and name in document:
             document = document[name]
@@ -55,10 +58,12 @@ def value_at(document: Any, path: str) -> Any:
 
 
 async def wait_until_well(health: HealthSettings, on_line: Callable[[str], None]) -> str | None:
-    """Ask until the address has answered 2xx for `steady_s` on end; return None, or why it has not.
+    """Probe the address until it has answered 2xx without a break for `steady_s` seconds, beginning within `within_s`.
 
-    An old process that still answers while it stops, and a new one that answers once and falls, are both
-    found by the steady time. It has to begin within `within_s`.
+    The steady time detects an old process that still answers while it stops, and a new one that answers once and ends.
+    `on_line` gets a line whenever the answer changes.
+
+    Returns: None, or the reason why the service is not healthy.
     """
     began = time.monotonic()
     well_since: float | None = None

@@ -1,4 +1,4 @@
-"""What a run knows of itself: its state, kept on disk before each step, and what it says on the way."""
+"""The state of a run, on disk before each step, and its log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENDINGS: dict[Outcome, tuple[LogLevel, str]] = {
 
 
 class StepFailed(Exception):
-    """A step did not do what it had to. `timed_out` tells a hang from a failure."""
+    """A step that failed. `timed_out` distinguishes a hang from a failure."""
 
     def __init__(self, step: str, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(f"{step}: {reason}")
@@ -34,7 +34,7 @@ class StepFailed(Exception):
 
 
 class Progress:
-    """State and journal of one run. `state` is what the disk has, or should have when the disk is full."""
+    """State and journal of one run. `state` is what the disk holds, or would hold if it were not full."""
 
     def __init__(self, plan: Plan, journal: Journal, state: RunState | None) -> None:
         self.plan = plan
@@ -44,13 +44,20 @@ class Progress:
         self._began = 0.0
 
     def save(self, **changes: Any) -> None:
-        """Change the state and keep it. A full disk does not stop a run: an older state leads to the same end."""
+        """Change the state and store it.
+
+        Raises nothing: a full disk keeps an older state, which leads to the same end.
+        """
         self.state = dataclasses.replace(self.state, **changes)
         with contextlib.suppress(OSError):
             self._journal.checkpoint(self.state)
 
     def save_or_stop(self, step: str, **changes: Any) -> None:
-        """Change the state; what follows needs it on disk. Raises StepFailed."""
+        """Change the state and store it, before a step that relies on it.
+
+        Raises:
+            StepFailed: it cannot be written; `touched` is False again.
+        """
         self.state = dataclasses.replace(self.state, **changes)
         try:
             self._journal.checkpoint(self.state)
@@ -59,44 +66,50 @@ class Progress:
             raise StepFailed(step, f"the state cannot be written: {error.strerror}") from None
 
     def log(self, level: LogLevel, component: str | None, message: str) -> None:
-        """Write a line of the log."""
+        """Write a line of the log; `component` is the step, or None for the run. Raises nothing."""
         self._journal.log(level, component, message)
 
     def say(self, step: str, line: str) -> None:
-        """Write a line of a step's output."""
+        """Write a line of a step's output to the log, and keep it among the step's last 200 lines, in order."""
         self._output.append(line)
         self.log(LogLevel.INFO, step, line)
 
     @property
     def telling_line(self) -> str:
-        """Return the line in which the present step says what is wrong, as git does, or its last one."""
+        """Return the line of the present step's output that tells the error; an empty text without output.
+
+        It is git's first fatal or error line, or else the last line; the order is that of the output.
+        """
         said = [line for line in self._output if line.startswith(("fatal:", "error:"))] or list(self._output)[-1:]
         return said[0] if said else ""
 
     def aim(self, older: str, newer: str, named: Version) -> None:
-        """Write down where the run goes from and to."""
+        """Record the commits that the run goes from and to, in this order, and the name of the latter."""
         self.save(from_commit=older, to_commit=newer)
         self._journal.target({"from_commit": older, "to_commit": newer, **dataclasses.asdict(named)})
 
     def begin(self, name: str) -> None:
-        """Note that a step begins, before it does."""
+        """Record that a step begins. Call it before the step, so that a killed run knows its place."""
         self._output.clear()
         self._began = time.monotonic()
         self._report(StepReport(name, StepStatus.RUNNING), first=True)
         self.log(LogLevel.INFO, name, "started")
 
     def complete(self, name: str) -> None:
-        """Note that a step has done what it had to."""
+        """Record that a step is completed, with its duration in seconds."""
         report = self._ended(name, StepStatus.COMPLETED)
         self.log(LogLevel.INFO, name, f"completed in {report.duration_s} s")
 
     def fail(self, name: str, failed: StepFailed) -> None:
-        """Note that a step has failed."""
+        """Record that a step failed, with its duration in seconds and the reason."""
         self._ended(name, StepStatus.TIMED_OUT if failed.timed_out else StepStatus.FAILED)
         self.log(LogLevel.ERROR, name, failed.reason)
 
     def finish(self, outcome: Outcome, step: str | None = None, error: str | None = None) -> None:
-        """End the run."""
+        """End the run: log the outcome, and store the final state. Raises nothing on a full disk.
+
+        `step` and `error` are those of the failure that decided the outcome.
+        """
         advice = self._advice() if outcome is Outcome.BROKEN else None
         level, words = _ENDINGS[outcome]
         place = self.state.to_commit if outcome is Outcome.SUCCEEDED else self.state.from_commit
@@ -110,13 +123,13 @@ class Progress:
 
     @property
     def last_step(self) -> str | None:
-        """Return the step the run came to."""
+        """Return the last step that began, on the way forward or back; None before the first one."""
         reports = self.state.steps if self.state.phase is Phase.FORWARD else self.state.recovery
         return reports[-1].name if reports else None
 
     @property
     def ends(self) -> tuple[str, str]:
-        """Return the commits the run goes from and to; they are known once it has aimed."""
+        """Return the commits the run goes from and to, in this order; empty texts before `aim`."""
         return self.state.from_commit or "", self.state.to_commit or ""
 
     def _ended(self, name: str, status: StepStatus) -> StepReport:

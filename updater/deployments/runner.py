@@ -1,11 +1,11 @@
 """The process that carries a run out: `python -m updater.deployments.runner HOME RUN`.
 
-It takes the deployment's lock, leaves its parent for good (own session, adopted by init, so that neither a signal to a
-terminal nor a supervisor that ends a process tree finds it) and goes through the plan. Everything it needs is imported
+It takes the deployment's lock, detaches from its parent (own session, adopted by init, so that neither a signal to a
+terminal nor a supervisor that ends a process tree reaches it) and executes the plan. Everything it needs is imported
 before the first step, because the checkout may hold this very program. It never opens the database.
 
-The first process answers with its exit status: 0 the run is on its way (or over already), 75 somebody else holds
-the lock, 1 it cannot be carried out.
+The exit status of the first process: 0 the run is on its way (or over already), 75 another process holds the lock,
+1 the run cannot be carried out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ STARTED, REFUSED, LOCKED = 0, 1, 75
 
 
 def main(words: list[str]) -> int:
-    """Take the lock, answer, and go on in the background. Returns only in the first process."""
+    """Take the lock, answer, and go on in the background. Returns in the first process only.
+
+    Args:
+        words: the deployment's folder and the run's name, in this order.
+
+    Returns: the exit status: `STARTED`, `REFUSED` or `LOCKED`.
+    """
     if len(words) != 2:
         print("usage: python -m updater.deployments.runner HOME RUN", file=sys.stderr)
         return REFUSED
@@ -45,7 +51,7 @@ def main(words: list[str]) -> int:
     ready, leaving = os.pipe()
     # The lock belongs to the open file, so the child has it too and keeps it when this process ends.
     if os.fork():
-        # Whoever started us ends our process group once we have answered: the child must have left it.
+        # The caller kills our process group once we have answered: the child must have left it by then.
         os.close(leaving)
         return STARTED if os.read(ready, 1) else REFUSED
     status = 1
@@ -76,7 +82,7 @@ async def _carry_out(folder: RunFolder, plan: Plan, state: RunState | None) -> N
 
 
 def _leave_parent(output: Path) -> None:
-    """Get a session of one's own, and no standard files but a log for what should never be said."""
+    """Start a session of its own, with no standard files but a log for unexpected output."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
     try:

@@ -1,52 +1,52 @@
-"""The runs of all deployments: started as processes of their own, watched, imported, taken up again."""
+"""The runs of all deployments: started as processes of their own, watched, imported, resumed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
 import structlog
 
-import updater
-from updater.clock import utc_now
-from updater.config import pick_environment
-from updater.deployments import imports, journal, runner
-from updater.deployments.git import Git
-from updater.deployments.model import Event, Kind, Plan, RunState, Transition, UpdateStatus
-from updater.deployments.steps import BASE_ENVIRONMENT, Command, capture
+from updater.audit.model import Actor
+from updater.deployments import imports, journal
+from updater.deployments.git import git_of
+from updater.deployments.launching import Launcher
+from updater.deployments.model import Event, Plan, RunState
 from updater.deployments.store import DeploymentStore
-from updater.deployments.work import environment_names
-from updater.errors import ConfigurationError, Conflict, Failure, NotFound, Unavailable
+from updater.errors import ConfigurationError, Failure, NotFound
 from updater.settings import DeploymentSettings
 
 KEPT_RUNS = 10
 MAX_LAUNCHES = 12
-_START_S = 30
 _POLL_S = 0.1
 _log = structlog.get_logger(__name__)
 
 
 class Runs:
-    """Everything about runs but the rules for starting one."""
+    """All runs. The rules for starting one are those of `DeploymentService`."""
 
     def __init__(self, deployments: Sequence[DeploymentSettings], root: Path, store: DeploymentStore) -> None:
         self._deployments = tuple(deployments)
         self._root = root.resolve() / "deployments"
         self._store = store
+        self._launcher = Launcher(self._root, store)
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._released = asyncio.Event()
         self._recovering = False
-        # Runs that cannot be read, or were given up: not looked at again and again.
+        # Runs that cannot be read, or were given up; they are skipped from then on.
         self._unrecoverable: set[str] = set()
 
     async def start(self) -> None:
-        """Import what ended while nobody looked, and watch what still runs. Restarts nothing.
+        """Import runs that ended while no process watched them, and watch those that still run. Restarts nothing.
 
-        Again now and then, since the process that watched a run may be gone.
+        Call it periodically, since a process that watched a run may have ended. A failure is logged, and its run
+        skipped.
+
+        Raises:
+            OSError: a run's folder cannot be listed or removed.
         """
         for deployment in self._deployments:
             await asyncio.to_thread(journal.remove_incomplete, self.home(deployment))
@@ -63,9 +63,10 @@ class Runs:
             await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
 
     async def recover(self) -> None:
-        """Bring runs to their end whose process was killed; from now on that happens by itself.
+        """Resume the unfinished runs whose process was killed; from now on killed runs are resumed as they are noticed.
 
-        Such a run may restart what is deployed, this service too: call it when the service is ready to answer.
+        Such a run may restart what is deployed, this service included: call it when the service is ready to answer.
+        Raises ValueError, KeyError when a state on disk is damaged.
         """
         for deployment in self._deployments:
             folder = await asyncio.to_thread(self.find_unfinished, deployment)
@@ -74,16 +75,19 @@ class Runs:
         self._recovering = True
 
     def take_up(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
-        """Bring one run to its end whose process was killed."""
+        """Watch one unfinished run, and resume it when its process was killed.
+
+        Returns at once; a watched run stays as it is.
+        """
         self._recovering = True
         self._watch(deployment, folder)
 
     def release(self) -> None:
-        """Let go of everybody in `wait` and `follow`: this service is about to stop, the runs are not."""
+        """End every `wait` and `follow`: this service is about to stop, while the runs go on."""
         self._released.set()
 
     async def stop(self) -> None:
-        """Stop watching."""
+        """Release the callers and stop watching, in this order; the runs go on."""
         self.release()
         watches = list(self._watches.values())
         for task in watches:
@@ -91,11 +95,15 @@ class Runs:
         await asyncio.gather(*watches, return_exceptions=True)
 
     def get_run(self, run: str) -> RunState | None:
-        """Return how far a run is; None while it is about to begin. Raises NotFound."""
+        """Return the state of a run; None while it is about to begin. Raises NotFound."""
         return self.folder(run).find_state()
 
     async def wait(self, run: str) -> RunState | None:
-        """Return a run's state when it is over and imported, or the present one when this service has to stop first."""
+        """Return a run's state when it is over and imported, or its present state when this service has to stop first.
+
+        Raises:
+            NotFound: there is no such run, or only its log is left.
+        """
         folder = self.folder(run)
         watch = self._watches.get(run)
         if watch is not None:
@@ -105,14 +113,16 @@ class Runs:
         return await asyncio.to_thread(folder.find_state)
 
     async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Event]:
-        """Give the events of a run after number `after` as they come, until its end or until this service stops.
+        """Yield the events of a run after number `after`, in order and as they come.
+
+        It ends with the run, or when this service stops.
 
         Raises:
-            NotFound: there is no such run, or it is so old that only its log is left.
+            NotFound: there is no such run, or only its log is left.
         """
         folder, number = self.folder(run), after
         while True:
-            async with contextlib.aclosing(self._until_released(journal.follow(folder, number))) as events:
+            async with contextlib.aclosing(_until(self._released, journal.follow(folder, number))) as events:
                 async for event in events:
                     number = event.number
                     yield event
@@ -123,7 +133,7 @@ class Runs:
             await asyncio.sleep(0.1)
 
     def folder(self, run: str) -> journal.RunFolder:
-        """Return a run's files, for who wants to follow them without this service. Raises NotFound."""
+        """Return a run's files, for following it without this service. Raises NotFound."""
         for deployment in self._deployments:
             found = journal.find_run(self.home(deployment), run)
             if found is not None:
@@ -131,15 +141,15 @@ class Runs:
         raise NotFound("run", "There is no such run")
 
     def home(self, deployment: DeploymentSettings) -> Path:
-        """Return the folder of a deployment's lock and runs."""
+        """Return the folder that holds a deployment's lock and runs; it may not exist yet."""
         return self._root / deployment.id
 
     async def is_running(self, deployment: DeploymentSettings) -> bool:
-        """Say whether a run is on."""
+        """Tell whether a process carries a run of the deployment out. Raises OSError."""
         return await asyncio.to_thread(journal.is_running, self.home(deployment))
 
     def find_unfinished(self, deployment: DeploymentSettings) -> journal.RunFolder | None:
-        """Return a run that began and has not ended, or None."""
+        """Return the oldest run that began and has not ended; None when there is none."""
         for folder in journal.list_runs(self.home(deployment)):
             state = None if folder.imported else folder.find_state()
             if state is not None and not state.finished:
@@ -147,59 +157,25 @@ class Runs:
         return None
 
     def list_unfinished(self, deployment_id: str) -> set[str]:
-        """Return the runs on disk that the database may not have whole, also of a deployment that is no more."""
+        """Return the names of the runs on disk that are not imported completely.
+
+        The deployment may be one that was removed from the settings. Raises OSError.
+        """
         return {folder.run for folder in journal.list_runs(self._root / deployment_id) if not folder.imported}
 
-    async def begin(self, plan: Plan) -> str:
+    async def begin(self, plan: Plan, actor: Actor) -> str:
         """Write the plan down, mark the update, start the process; return the run's name.
 
         Raises:
-            Conflict: another run is on, or the update is not in the state for it. Unavailable: it cannot be started.
+            Conflict: another run is on, or the update's status does not allow it. Unavailable: it cannot be started.
         """
-        # Whoever asked may go away, but not half-way.
-        await asyncio.shield(asyncio.create_task(self._begin_whole(plan)))
+        # Shielded: a cancelled caller must not leave a run that is begun in part.
+        await asyncio.shield(asyncio.create_task(self._begin_whole(plan, actor)))
         return plan.run
 
-    async def _begin_whole(self, plan: Plan) -> None:
-        folder, watch = await asyncio.to_thread(journal.RunFolder.create, self.home(plan.deployment), plan)
-        try:
-            if plan.update_id is not None:
-                turn = Transition.APPLY if plan.kind is Kind.APPLY else Transition.ROLL_BACK
-                await self._store.transition(plan.update_id, turn, utc_now(), run=plan.run)
-            await self._launch(plan)
-        except BaseException as failure:
-            if isinstance(failure, Failure):
-                await self._withdraw(folder)
-            os.close(watch)
-            raise
+    async def _begin_whole(self, plan: Plan, actor: Actor) -> None:
+        folder, watch = await self._launcher.begin(plan, actor)
         self._watch(plan.deployment, folder, watch)
-
-    async def _launch(self, plan: Plan) -> None:
-        """Start the process that carries a run out, or takes it up again."""
-        words = (sys.executable, "-m", runner.__name__, str(self.home(plan.deployment)), plan.run)
-        command = Command(
-            argv=(*plan.deployment.launcher, *words),
-            # Found as this very package, wherever it was imported from.
-            cwd=str(Path(updater.__file__).parent.parent),
-            environment=pick_environment(environment_names(plan.deployment)),
-            timeout_s=_START_S,
-        )
-        answer = await capture(command)
-        if answer.ended.status == runner.LOCKED:
-            raise Conflict("Another update is in progress")
-        if not answer.ended.good:
-            _log.error("deployment.not_started", run=plan.run, reason=answer.ended.reason, said=answer.err[-3:])
-            raise Unavailable("The update could not be started; the server's log says why")
-
-    async def _withdraw(self, folder: journal.RunFolder) -> None:
-        """Forget a run that never began."""
-        plan = folder.find_plan()
-        if plan is not None and plan.update_id is not None:
-            turn = Transition.WITHDRAW if plan.kind is Kind.APPLY else Transition.STAY
-            update = await self._store.get(plan.update_id)
-            if update.run == plan.run and update.status is UpdateStatus.IN_PROGRESS:
-                await self._store.transition(update.id, turn, utc_now())
-        await asyncio.to_thread(folder.remove)
 
     async def _pick_up(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
         if folder.find_plan() is None:
@@ -212,7 +188,7 @@ class Runs:
             alive = await asyncio.to_thread(journal.is_running, self.home(deployment))
             state = folder.find_state()
             if not alive and state is None:
-                await self._withdraw(folder)
+                await self._launcher.withdraw(folder)
             elif not alive and state is not None and state.finished:
                 await imports.import_finished(folder, self._store, git_of(deployment))
         finally:
@@ -221,7 +197,7 @@ class Runs:
             self._watch(deployment, folder)
 
     def _watch(self, deployment: DeploymentSettings, folder: journal.RunFolder, watch: int | None = None) -> None:
-        """Watch a run, unless another process does; `watch` is the descriptor when we have it already."""
+        """Watch a run unless another process does; `watch` is the descriptor of its watch, when it is held already."""
         watch = folder.try_watch() if watch is None else watch
         if watch is not None:
             task = asyncio.create_task(self._watch_run(deployment, folder), name=f"watch {folder.run}")
@@ -233,7 +209,7 @@ class Runs:
         os.close(watch)
 
     async def _watch_run(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
-        """Import a run as it goes; take it up again when its process is gone before its end."""
+        """Import a run as it goes; resume it when its process has ended before its end."""
         plan = folder.find_plan()
         if plan is None:
             return
@@ -249,20 +225,20 @@ class Runs:
                 ended = ended or any(event.kind == "end" for event in events)
                 state = folder.find_state()
                 if state is None and not alive:
-                    await self._withdraw(folder)
+                    await self._launcher.withdraw(folder)
                     return
-                # Once it has ended, the lock may be held by the next run.
+                # After its end the lock may already be held by the next run.
                 if state is not None and state.finished and (ended or not alive):
                     await importing.settle(state)
                     folder.mark_imported()
                     await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
-                    await self._until_free(deployment)
+                    await _until_free(self.home(deployment))
                     return
                 if not alive:
                     if not self._recovering:
                         return
                     launches += 1
-                    await self._launch(plan)
+                    await self._launcher.launch(plan)
             except Failure as failure:
                 _log.warning("deployment.watch", run=folder.run, reason=failure.message)
                 await asyncio.sleep(1)
@@ -270,31 +246,29 @@ class Runs:
         self._unrecoverable.add(folder.run)
         _log.error("deployment.given_up", run=folder.run, launches=launches)
 
-    async def _until_free(self, deployment: DeploymentSettings) -> None:
-        """Wait the moment in which a process that has written its last word still holds the lock."""
-        for _ in range(100):
-            if not await self.is_running(deployment):
+
+async def _until_free(home: Path) -> None:
+    """Wait until the process of a run that has ended has released the lock, for 2 seconds at most."""
+    for _ in range(100):
+        if not await asyncio.to_thread(journal.is_running, home):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def _until(released: asyncio.Event, events: AsyncIterator[Event]) -> AsyncGenerator[Event]:
+    """Yield the events as they come, until their end or until `released` is set."""
+    releasing = asyncio.create_task(released.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(events))
+            await asyncio.wait({coming, releasing}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
                 return
-            await asyncio.sleep(0.02)
-
-    async def _until_released(self, events: AsyncIterator[Event]) -> AsyncGenerator[Event]:
-        released = asyncio.create_task(self._released.wait())
-        try:
-            while True:
-                coming = asyncio.ensure_future(anext(events))
-                await asyncio.wait({coming, released}, return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    await asyncio.gather(coming, return_exceptions=True)
-                    return
-                try:
-                    yield coming.result()
-                except StopAsyncIteration:
-                    return
-        finally:
-            released.cancel()
-
-
-def git_of(deployment: DeploymentSettings) -> Git:
-    """Return the checkout of a deployment, with the environment that git may see."""
-    return Git(deployment, pick_environment((*BASE_ENVIRONMENT, *deployment.environment)))
+            try:
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        releasing.cancel()

@@ -1,11 +1,11 @@
 """The use cases of deployments: check, status, apply, rollback, follow, announce; updates and their logs.
 
-A run is carried out by a process of its own (`runner`). `runs` starts it, watches its files and brings what they say
-into the database; a service can be stopped and started at any moment without a run noticing.
+A run is carried out by a process of its own (`runner`). `runs` starts it, watches its files and imports them into the
+database; a service can be stopped and started at any moment without effect on a run.
 
 For a surface: `apply` and `rollback` return as soon as the run is on its way. `runs.wait` returns its state when it
-is over, or as far as it is when this service has to stop first (then `state.finished` is false: the run goes on, and
-the next service knows it by the same name). `runs.follow` gives its events as they come.
+is over, or its present state when this service has to stop first (then `state.finished` is false: the run goes on, and
+the next service knows it by the same name). `runs.follow` yields its events as they come.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from updater.audit.model import Actor
 from updater.clock import utc_now
 from updater.config import pick_environment
 from updater.deployments import imports, journal, locks
-from updater.deployments.git import Git
+from updater.deployments.checkout import Checkout
+from updater.deployments.git import Git, git_of
+from updater.deployments.git_command import git_command_of
 from updater.deployments.model import (
     Check,
     DeploymentStatus,
@@ -35,7 +38,7 @@ from updater.deployments.model import (
     UpdateStatus,
     next_status,
 )
-from updater.deployments.runs import Runs, git_of
+from updater.deployments.runs import Runs
 from updater.deployments.steps import BASE_ENVIRONMENT, capture
 from updater.deployments.store import DeploymentStore
 from updater.errors import Conflict, Invalid, NotFound, Unavailable
@@ -45,7 +48,7 @@ BUSY = "Active renders in progress"
 
 
 class DeploymentService:
-    """All deployments of the settings. `runs` has their life: start, recover, release, stop; wait and follow."""
+    """All deployments of the settings. `runs` has their life cycle: start, recover, release, stop; wait and follow."""
 
     def __init__(self, deployments: Sequence[DeploymentSettings], root: Path, store: DeploymentStore) -> None:
         self._deployments = {each.id: each for each in deployments}
@@ -54,32 +57,34 @@ class DeploymentService:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Return the ids of all deployments, the default one first."""
+        """Return the ids of all deployments in the order of the settings; the first one is the default."""
         return tuple(self._deployments)
 
     def get(self, deployment_id: str | None = None) -> DeploymentSettings:
-        """Return a deployment; None means the default one. Raises NotFound."""
+        """Return the settings of a deployment; None means the default one. Raises NotFound."""
         if deployment_id is None and self._deployments:
             return next(iter(self._deployments.values()))
         if deployment_id is None or deployment_id not in self._deployments:
             raise NotFound("deployment", "There is no such deployment")
         return self._deployments[deployment_id]
 
-    async def check(self, deployment_id: str | None = None) -> Check:
-        """Ask the remote what there is, and record the head of the branch as an update when it is new.
+    async def check(self, deployment_id: str | None = None, *, actor: Actor) -> Check:
+        """Fetch from the remote, and record the head of the branch as an update when it is new.
 
-        While a run is on, its own look at the remote counts.
+        While a run is on, nothing is fetched: the run fetches itself.
 
         Raises:
-            Unavailable: the remote, or git, does not answer. Invalid: the branch's name. Conflict: no such checkout.
+            NotFound: no such deployment. Invalid: the branch's name does not fit. Conflict: there is no such checkout.
+            Unavailable: the remote or git does not answer.
         """
         deployment = self.get(deployment_id)
-        git = git_of(deployment)
+        command = git_command_of(deployment)
+        git, checkout = Git(command), Checkout(command)
         async with self._exclusive(deployment):
             await git.check_names()
             await git.check_checkout()
             if not await self.runs.is_running(deployment):
-                answer = await capture(await git.fetch())
+                answer = await capture(await checkout.fetch())
                 if not answer.ended.good:
                     said = answer.err[-1] if answer.err else answer.ended.reason
                     raise Unavailable(f"git fetch failed: {said[:500]}")
@@ -95,19 +100,19 @@ class DeploymentService:
                 diverged=bool(commits) and not await git.is_ancestor(current, latest),
             )
             if found.has_update and not found.diverged:
-                await self._record_head(deployment, git, found)
+                await self._record_head(deployment, git, found, actor)
         return found
 
     async def status(self, deployment_id: str | None = None) -> DeploymentStatus:
-        """Say how a deployment stands, from what is known here: nobody is asked.
+        """Return the state of a deployment from what is on this machine; nothing is fetched.
 
         Raises:
-            Conflict: there is no such checkout. Unavailable: git does not answer.
+            NotFound: no such deployment. Conflict: there is no such checkout. Unavailable: git does not answer.
         """
         deployment = self.get(deployment_id)
         git, home = git_of(deployment), self.runs.home(deployment)
         await git.check_checkout()
-        head, latest = await git.head(), await git.find_commit(git.remote_ref)
+        head, latest = await git.head(), await git.find_remote_head()
         runs = await asyncio.to_thread(journal.list_runs, home)
         states = [state for state in (folder.find_state() for folder in reversed(runs[-2:])) if state is not None]
         running = await asyncio.to_thread(journal.is_running, home)
@@ -116,18 +121,17 @@ class DeploymentService:
             branch=deployment.branch,
             commit=head,
             local_changes=bool(await git.local_changes()),
-            known_latest=latest,
             updates_available=0 if latest is None else len(await git.commits(head, latest)),
             running=runs[-1].run if running and runs else None,
             last_run=states[0] if states else None,
         )
 
-    async def apply(self, deployment_id: str | None = None, *, update_id: int | None = None) -> str:
+    async def apply(self, deployment_id: str | None = None, *, actor: Actor, update_id: int | None = None) -> str:
         """Start bringing a deployment to the head of its branch, or to one update; return the run's name.
 
         Raises:
             Conflict: work is in progress (`BUSY`), another run is on, or the update is not pending.
-            NotFound: no such deployment or update. Unavailable: it cannot be known or started.
+            NotFound: no such deployment or update. Unavailable: a probe gives no answer, or the run cannot be started.
         """
         update = None if update_id is None else await self._store.get(update_id)
         deployment = self.get(deployment_id if update is None else update.deployment)
@@ -139,14 +143,14 @@ class DeploymentService:
             if update is not None:
                 target = update.commit or update.ref
                 plan = dataclasses.replace(plan, update_id=update.id, target=target)
-            return await self.runs.begin(plan)
+            return await self.runs.begin(plan, actor)
 
-    async def rollback(self, deployment_id: str | None = None, *, update_id: int | None = None) -> str:
-        """Start taking back the newest applied update; return the run's name.
+    async def rollback(self, deployment_id: str | None = None, *, actor: Actor, update_id: int | None = None) -> str:
+        """Start rolling back the newest applied update; return the run's name.
 
         Raises:
             Conflict: as for `apply`; the update is not completed, not the newest one, or cannot be rolled back.
-            NotFound: no such deployment or update. Unavailable: it cannot be known or started.
+            NotFound: no such deployment or update. Unavailable: a probe gives no answer, or the run cannot be started.
         """
         update = None if update_id is None else await self._store.get(update_id)
         deployment = self.get(deployment_id if update is None else update.deployment)
@@ -162,24 +166,25 @@ class DeploymentService:
         async with self._exclusive(deployment):
             await self._refuse(deployment)
             plan = self._plan(deployment, Kind.ROLLBACK)
-            return await self.runs.begin(
-                dataclasses.replace(plan, update_id=update.id, target=update.previous_commit, expected=update.commit)
-            )
+            plan = dataclasses.replace(plan, update_id=update.id, target=update.previous_commit, expected=update.commit)
+            return await self.runs.begin(plan, actor)
 
     async def announce(
         self,
         deployment_id: str | None = None,
         *,
+        actor: Actor,
         version: str,
         ref: str | None = None,
         title: str | None = None,
         description: str = "",
         irreversible: bool = False,
     ) -> Update:
-        """Record an update by hand. Without a ref it means the head of the branch at the time it is applied.
+        """Record an update by hand. Without `ref` it means the head of the branch at the time of its run.
 
         Raises:
-            Invalid: a field does not fit. Conflict: a pending update has this version already.
+            Invalid: a field does not fit. Conflict: a pending update has this version already. NotFound: no such
+            deployment.
         """
         deployment = self.get(deployment_id)
         title = f"Version {version}" if title is None else title
@@ -192,15 +197,17 @@ class DeploymentService:
             for each in await self._store.list_updates(deployment.id):
                 if each.version == version and each.status is UpdateStatus.PENDING:
                     raise Conflict(f"Version {version} is announced already")
-            return await self._store.insert(
-                _pending(deployment.id, version, title, description, ref=ref, rollback_possible=not irreversible)
-            )
+            new = _pending(deployment.id, version, title, description, ref=ref, rollback_possible=not irreversible)
+            return await self._store.insert(new, actor)
 
     async def forget(self, *, keep_days: int, keep_runs: int) -> Forgotten:
-        """Remove log lines and finished updates that are older than so many days, of all deployments there ever were.
+        """Remove log lines and finished updates older than `keep_days` days, also of deployments that were removed.
 
         What belongs to the last `keep_runs` runs of a deployment stays, and so does what is not finished: updates that
-        are pending or in progress, and runs that the database may not have whole yet.
+        are pending or in progress, and runs that the database may not have completely.
+
+        Raises:
+            Unavailable: the database does not answer; what was removed before stays removed.
         """
         before, gone = utc_now() - timedelta(days=keep_days), Forgotten(0, 0)
         for deployment_id in await self._store.list_deployments():
@@ -210,7 +217,7 @@ class DeploymentService:
         return gone
 
     async def list_updates(self, deployment_id: str | None = None) -> list[Update]:
-        """Return a deployment's updates, newest first."""
+        """Return a deployment's updates, newest first. Raises NotFound."""
         return await self._store.list_updates(self.get(deployment_id).id)
 
     async def get_update(self, update_id: int) -> Update:
@@ -220,27 +227,27 @@ class DeploymentService:
     async def list_update_logs(
         self, update_id: int, *, level: LogLevel | None = None, limit: int = 50, offset: int = 0
     ) -> LogPage:
-        """Return the log of one update, newest line first. Raises NotFound."""
+        """Return a page of the log of one update, newest line first. Raises NotFound."""
         await self._store.get(update_id)
         return await self._store.list_update_logs(update_id, level=level, limit=limit, offset=offset)
 
     async def list_logs(
         self, deployment_id: str | None = None, *, level: LogLevel | None = None, limit: int = 50, offset: int = 0
     ) -> LogPage:
-        """Return the log of a deployment over all its runs, newest line first."""
+        """Return a page of the log of a deployment over all its runs, newest first. Raises NotFound."""
         deployment = self.get(deployment_id)
         return await self._store.list_deployment_logs(deployment.id, level=level, limit=limit, offset=offset)
 
     def _exclusive(self, deployment: DeploymentSettings) -> AbstractAsyncContextManager[None]:
-        """Wait until no process asks this checkout's git, or decides what to begin or record; then be the one."""
-        return locks.exclusive(self.runs.home(deployment) / journal.TURN)
+        """Hold the lock on using this checkout's git and on deciding what to begin or record; wait for it first."""
+        return locks.exclusive(self.runs.home(deployment) / journal.EXCLUSIVE)
 
     def _plan(self, deployment: DeploymentSettings, kind: Kind) -> Plan:
         now = utc_now()
         return Plan(journal.new_run_id(now), kind, deployment, now)
 
     async def _refuse(self, deployment: DeploymentSettings) -> None:
-        """Refuse to start while a run is on, while one waits to be brought to its end, and while work is going on."""
+        """Refuse to start while a run is on, while one waits to be resumed, and while a probe reports work."""
         if await self.runs.is_running(deployment):
             raise Conflict("Another update is in progress")
         unfinished = await asyncio.to_thread(self.runs.find_unfinished, deployment)
@@ -255,16 +262,15 @@ class DeploymentService:
             if await is_busy(probe, deployment.path, environment):
                 raise Conflict(BUSY)
 
-    async def _record_head(self, deployment: DeploymentSettings, git: Git, found: Check) -> None:
+    async def _record_head(self, deployment: DeploymentSettings, git: Git, found: Check, actor: Actor) -> None:
         if await imports.find_open(self._store, deployment.id, found.latest) is not None:
             return
         updates = await self._store.list_updates(deployment.id)
         if any(each.commit == found.latest and each.status is UpdateStatus.IN_PROGRESS for each in updates):
             return
         named = await git.describe(found.current, found.latest)
-        await self._store.insert(
-            _pending(deployment.id, named.version, named.title, named.description, commit=found.latest)
-        )
+        new = _pending(deployment.id, named.version, named.title, named.description, commit=found.latest)
+        await self._store.insert(new, actor)
 
 
 def _pending(deployment: str, version: str, title: str, description: str, **more: Any) -> Update:

@@ -1,7 +1,7 @@
-"""Run one command of somebody else under hard rules: time, place, environment and output are all bounded.
+"""Run one external command under hard limits of time, place, environment and output.
 
 The command gets a session and process group of its own, no terminal and no input. When it ends, or has to be
-ended, nothing of it stays behind, except for what a restart is meant to leave running.
+ended, none of its processes stays, except those that a restart is meant to leave running.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# The variables each command gets when they are set; settings may name more.
+# Variables that each command gets when they are set; settings may name more.
 BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "TMPDIR")
 MARK = "UPDATER_RUN"
-# A step keeps its first and its last bytes; what lies between is counted.
+# A step keeps its first and its last bytes; those between are only counted.
 HEAD_BYTES, TAIL_BYTES, LINE_BYTES = 65_536, 32_768, 2_000
 _CHUNK_BYTES = 131_072
 _TERM_GRACE_S = 2.0
 _DRAIN_S = 0.5
-# Becomes the command when it is given a line. Without one, since who should give it is dead, it ends.
+# Waits for a line, then becomes the command. Without a line (the parent that should write it has ended) it ends.
 _WHEN_TOLD = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 _PROC = Path("/proc")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -33,9 +33,9 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 @dataclass(frozen=True)
 class Command:
-    """What to run. `keeps_children` is for a restart: what it leaves running is its purpose.
+    """What to run. `keeps_children` is for a restart: the processes that it leaves running are its purpose.
 
-    `on_start` is told the process id, which is that of the group too; the command begins when it has returned.
+    `on_start` gets the process id, which is that of the group too; the command begins when it has returned.
     """
 
     argv: tuple[str, ...]
@@ -48,7 +48,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. `status` is None when it could not be started; a signal is its negative number."""
+    """The end of a command. `status` is None when it could not be started; a signal is its negative number."""
 
     status: int | None
     timed_out: bool
@@ -57,12 +57,12 @@ class Ended:
 
     @property
     def good(self) -> bool:
-        """Say whether it ended by itself, with 0."""
+        """Tell whether it ended by itself, in time, with status 0."""
         return self.status == 0 and not self.timed_out
 
     @property
     def reason(self) -> str:
-        """Say in words why it is not good."""
+        """Return why it is not good, for people; durations are in seconds."""
         if self.trouble:
             return self.trouble
         if self.timed_out:
@@ -73,7 +73,7 @@ class Ended:
 
 
 class OutputLines:
-    """Cuts bytes into readable lines for `on_line`: bounded in length and in sum, whatever comes in."""
+    """Cuts bytes into readable lines for `on_line`, bounded in length and in sum."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
@@ -83,7 +83,7 @@ class OutputLines:
         self._beyond_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Beyond the head only the last ones are kept, at the price of a copy."""
+        """Take the next bytes. Beyond the first `HEAD_BYTES` only the last `TAIL_BYTES` are kept."""
         head, rest = chunk[: self._left_bytes], chunk[self._left_bytes :]
         self._left_bytes -= len(head)
         if head:
@@ -93,7 +93,7 @@ class OutputLines:
             self._tail = (self._tail + rest[-TAIL_BYTES:])[-TAIL_BYTES:]
 
     def close(self) -> None:
-        """Give out what is left: the tail, and a note about what is missing before it."""
+        """Pass on what is left: the number of bytes left out, then the tail, in this order."""
         missing = self._beyond_bytes - len(self._tail)
         if missing:
             self._say(self._pending)
@@ -119,13 +119,13 @@ class OutputLines:
 
 
 def readable(text: str) -> str:
-    """Take out what a terminal would obey, and credentials in addresses."""
+    """Replace characters that a terminal would obey, and credentials in addresses; trailing blanks go."""
     text = _CREDENTIALS.sub("***@", _ANSI.sub("", text)).replace("\t", "    ").rstrip()
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended:
-    """Run a command to its end, each line of its output going to `on_line`. Never raises for what it does."""
+    """Run a command to its end; each line of its output goes to `on_line`. Raises nothing for what the command does."""
     started = time.monotonic()
     reading, writing = os.pipe()
     try:
@@ -135,7 +135,7 @@ async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended
         return _not_started(command, error)
     finally:
         os.close(writing)
-    # A pipe of our own: asyncio's would make wait() wait for children that keep it open.
+    # An own pipe: with asyncio's, wait() would wait for children that keep it open.
     output = asyncio.create_task(_read(reading, on_line))
     timed_out = False
     try:
@@ -165,7 +165,7 @@ async def _start(command: Command, output: int) -> asyncio.subprocess.Process:
     try:
         process = await _spawn(command, (*_WHEN_TOLD, *command.argv), told, output)
         command.on_start(process.pid)
-        with contextlib.suppress(BrokenPipeError):  # somebody ended it before it began
+        with contextlib.suppress(BrokenPipeError):  # it was killed before it began
             os.write(telling, b"\n")
     finally:
         os.close(told)
@@ -187,7 +187,7 @@ async def _spawn(command: Command, argv: tuple[str, ...], stdin: int, output: in
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said, in full. `err` is readable; `out` is as it came."""
+    """The complete output of a command. `err` holds readable lines; `out` is as it came."""
 
     ended: Ended
     out: str
@@ -195,7 +195,7 @@ class Answer:
 
 
 async def capture(command: Command) -> Answer:
-    """Run a command that answers a question: short output, as it is. Never raises for what it does."""
+    """Run a command that answers a question with short output. Raises nothing for what the command does."""
     started = time.monotonic()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -256,16 +256,16 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def end_marked(mark: str | None) -> int:
-    """Kill every process that carries this run's mark in its environment; return how many there were.
+    """Kill every process that carries this run's mark in its environment; return their number. Raises nothing.
 
-    A child that made a session of its own escapes its group, but not the mark it inherited. Where there is no
-    /proc, only the group is ended.
+    A child with a session of its own leaves its group, but keeps the mark it inherited. Without /proc this does
+    nothing, and only the group is killed.
     """
     if not mark or not _PROC.is_dir():
         return 0
     wanted = f"{MARK}={mark}".encode()
     ended: set[int] = set()
-    for _ in range(20):  # whoever forks faster than this would win against any limit
+    for _ in range(20):  # a process that forks faster than this would escape any number of rounds
         found = {pid for pid in _marked(wanted) if pid not in ended}
         if not found:
             break
@@ -277,7 +277,10 @@ def end_marked(mark: str | None) -> int:
 
 
 def identify(pid: int) -> str | None:
-    """Return a name for a process that no later process with the same id will have."""
+    """Return a name for a process that no later process with the same id gets: its id and start time. Source: proc(5).
+
+    None when the process has ended.
+    """
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
@@ -286,7 +289,10 @@ def identify(pid: int) -> str | None:
 
 
 def end_identified(name: str | None) -> bool:
-    """Kill the group of a process named by `identify`, if that very process still runs."""
+    """Kill the group of a process named by `identify`, if that process still runs; return whether it did.
+
+    Raises nothing. None names no process.
+    """
     if name is None or identify(int(name.partition(":")[0])) != name:
         return False
     _signal_group(int(name.partition(":")[0]), signal.SIGKILL)

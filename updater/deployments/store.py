@@ -1,4 +1,4 @@
-"""The SQL of deployments: updates, and the log lines that were imported from the runs' journals."""
+"""The SQL of deployments: updates, and the log lines imported from the journals of runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Row, Select, delete, exists, func, insert, select, union, update
 
+from updater.audit.model import RETENTION, Actor, Entry
+from updater.audit.service import AuditService
 from updater.database.engine import Database
 from updater.database.tables import deployment_log, deployment_update
 from updater.deployments.model import (
@@ -16,6 +18,7 @@ from updater.deployments.model import (
     LogLevel,
     LogLine,
     LogPage,
+    Plan,
     Transition,
     Update,
     UpdateStatus,
@@ -27,13 +30,20 @@ _LINES_A_TRANSACTION = 2_000
 
 
 class DeploymentStore:
-    """Reads and writes updates. Each change of a status goes through the transition table, in one transaction."""
+    """Reads and writes updates. Each change of a status follows the transition table, in one transaction.
 
-    def __init__(self, database: Database) -> None:
+    Every method raises Unavailable when the database does not answer.
+    """
+
+    def __init__(self, database: Database, audit: AuditService) -> None:
         self._database = database
+        self._audit = audit
 
-    async def insert(self, new: Update) -> Update:
-        """Add an update; its id is given by the database."""
+    async def insert(self, new: Update, actor: Actor) -> Update:
+        """Add an update and return it with the id that the database gave it; `new.id` is ignored.
+
+        Raises StorageFull.
+        """
         values = {
             name: getattr(new, name)
             for name in ("deployment", "version", "title", "description", "status", "rollback_possible", "ref", "run")
@@ -41,6 +51,9 @@ class DeploymentStore:
         values |= {"commit_hash": new.commit, "created_at": new.created_at, "updated_at": new.updated_at}
         async with self._database.write() as connection:
             new_id = await connection.scalar(insert(deployment_update).values(values).returning(deployment_update.c.id))
+            after = {"version": new.version, "ref": new.ref, "commit": new.commit}
+            subject = f"update {new_id} of {new.deployment}"
+            await self._audit.record(connection, actor, Entry("update.recorded", subject, after=after))
         return await self.get(int(new_id))
 
     async def get(self, update_id: int) -> Update:
@@ -55,18 +68,20 @@ class DeploymentStore:
         return await self._select(deployment_update.c.deployment == deployment)
 
     async def find_by_run(self, run: str) -> list[Update]:
-        """Return the updates a run is at, or has brought in."""
+        """Return the updates that belong to a run, newest first."""
         return await self._select(deployment_update.c.run == run)
 
     async def find_newest_applied(self, deployment: str) -> Update | None:
-        """Return the completed update that was applied last."""
+        """Return the completed update that was applied last; None when no update is completed."""
         found = await self._select(
             deployment_update.c.deployment == deployment, deployment_update.c.status == UpdateStatus.COMPLETED
         )
         return max(found, key=lambda each: (each.applied_at or each.created_at, each.id), default=None)
 
-    async def transition(self, update_id: int, transition: Transition, now: datetime, **changes: Any) -> Update:
-        """Move an update along the transition table.
+    async def transition(
+        self, update_id: int, transition: Transition, now: datetime, actor: Actor, **changes: Any
+    ) -> Update:
+        """Move an update along the transition table, and set the columns in `changes`. `now` is in UTC.
 
         Raises:
             Conflict: its status does not allow this transition. NotFound: there is no such update.
@@ -82,16 +97,30 @@ class DeploymentStore:
             status = next_status(UpdateStatus(row.status), transition)
             statement = update(deployment_update).where(deployment_update.c.id == update_id)
             await connection.execute(statement.values(status=status, updated_at=now, **changes))
+            if status != row.status:
+                before, after = {"status": row.status}, {"status": status.value, "run": changes.get("run", row.run)}
+                entry = Entry("update.moved", f"update {update_id} of {row.deployment}", before, after)
+                await self._audit.record(connection, actor, entry)
         return await self.get(update_id)
 
+    async def record_run(self, plan: Plan, actor: Actor) -> None:
+        """Record in the audit who starts a run."""
+        after = {"run": plan.run, "kind": plan.kind.value, "update": plan.update_id, "target": plan.target}
+        async with self._database.write() as connection:
+            entry = Entry("run.started", f"deployment {plan.deployment.id}", after=after)
+            await self._audit.record(connection, actor, entry)
+
     async def change(self, update_id: int, now: datetime, **changes: Any) -> None:
-        """Change fields that are not the status."""
+        """Set columns other than the status; without such an update do nothing. `now` is in UTC."""
         async with self._database.write() as connection:
             statement = update(deployment_update).where(deployment_update.c.id == update_id)
             await connection.execute(statement.values(updated_at=now, **changes))
 
     async def import_lines(self, deployment: str, run: str, update_id: int | None, events: Sequence[Event]) -> None:
-        """Add the log lines among a run's events; those that are there already are left alone."""
+        """Add the `log` events of a run, in their order; events that are stored already are skipped.
+
+        `update_id` None: it is not known yet, and `claim_lines` sets it later.
+        """
         rows = [
             {
                 "deployment": deployment,
@@ -111,23 +140,23 @@ class DeploymentStore:
                 await connection.execute(self._database.upsert(deployment_log).on_conflict_do_nothing(), rows)
 
     async def claim_lines(self, run: str, update_id: int) -> None:
-        """Give a run's lines to an update, now that it is known which one it is about."""
+        """Assign a run's lines that belong to no update yet to this one. Raises StorageFull, Unavailable."""
         statement = update(deployment_log).where(deployment_log.c.run == run, deployment_log.c.update_id.is_(None))
         async with self._database.write() as connection:
             await connection.execute(statement.values(update_id=update_id))
 
     async def list_update_logs(self, update_id: int, *, level: LogLevel | None, limit: int, offset: int) -> LogPage:
-        """Return an update's log, newest first."""
+        """Return a page of an update's log, newest first; `level` None: all levels."""
         return await self._logs(deployment_log.c.update_id == update_id, level, limit, offset)
 
     async def list_deployment_logs(
         self, deployment: str, *, level: LogLevel | None, limit: int, offset: int
     ) -> LogPage:
-        """Return a deployment's log over all its runs, newest first."""
+        """Return a page of a deployment's log over all its runs, newest first; `level` None: all levels."""
         return await self._logs(deployment_log.c.deployment == deployment, level, limit, offset)
 
     async def list_deployments(self) -> list[str]:
-        """Return the ids of all deployments that anything is kept of."""
+        """Return the ids of all deployments that have a row, in the order of their names."""
         ids = union(select(deployment_log.c.deployment), select(deployment_update.c.deployment))
         async with self._database.read() as connection:
             return sorted(await connection.scalars(ids))
@@ -135,19 +164,19 @@ class DeploymentStore:
     async def forget(
         self, deployment: str, before: datetime, *, keep_runs: int, unfinished: Collection[str]
     ) -> Forgotten:
-        """Delete log lines and finished updates from before a time, a few at a time.
+        """Delete log lines and finished updates from before a time (UTC), `_LINES_A_TRANSACTION` lines at a time.
 
-        The newest `keep_runs` runs stay, the `unfinished` ones, those of updates in progress, and the update that was
-        applied last.
+        These stay: the newest `keep_runs` runs, the `unfinished` ones, those of updates in progress, and the update
+        that was applied last.
         """
-        log, turned = deployment_log.c, deployment_update.c
+        log, columns = deployment_log.c, deployment_update.c
         mine = select(log.run, func.max(log.at).label("ended_at")).where(log.deployment == deployment).group_by(log.run)
-        named = select(turned.run, turned.status).where(turned.deployment == deployment, turned.run.is_not(None))
+        named = select(columns.run, columns.status).where(columns.deployment == deployment, columns.run.is_not(None))
         async with self._database.read() as connection:
             ended = {row.run: row.ended_at for row in await connection.execute(mine)}
             updates = list(await connection.execute(named))
-            in_place = await connection.scalar(_newest_applied(deployment, turned.run))
-        # Names of runs begin with the time.
+            in_place = await connection.scalar(_newest_applied(deployment, columns.run))
+        # Names of runs begin with the time, so that the last names are the newest runs.
         kept = set(sorted({*ended, *(row.run for row in updates)})[-keep_runs:])
         kept |= {row.run for row in updates if row.status == UpdateStatus.IN_PROGRESS}
         kept |= {in_place or "", *unfinished}
@@ -167,18 +196,22 @@ class DeploymentStore:
         return gone
 
     async def _forget_updates(self, deployment: str, before: datetime, kept: Collection[str]) -> int:
-        """Delete finished updates that no kept run is about."""
-        turned = deployment_update.c
+        """Delete finished updates that belong to no kept run."""
+        columns = deployment_update.c
         statement = delete(deployment_update).where(
-            turned.deployment == deployment,
-            turned.status.in_((UpdateStatus.COMPLETED, UpdateStatus.FAILED)),
-            turned.updated_at < before,
-            turned.run.is_(None) | turned.run.not_in(kept),
-            turned.id != func.coalesce(_newest_applied(deployment, turned.id).scalar_subquery(), 0),
-            ~exists().where(deployment_log.c.update_id == turned.id),
+            columns.deployment == deployment,
+            columns.status.in_((UpdateStatus.COMPLETED, UpdateStatus.FAILED)),
+            columns.updated_at < before,
+            columns.run.is_(None) | columns.run.not_in(kept),
+            columns.id != func.coalesce(_newest_applied(deployment, columns.id).scalar_subquery(), 0),
+            ~exists().where(deployment_log.c.update_id == columns.id),
         )
         async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount
+            gone = (await connection.execute(statement)).rowcount
+            if gone:
+                entry = Entry("updates.removed", f"deployment {deployment}", after={"updates": gone})
+                await self._audit.record(connection, RETENTION, entry)
+            return gone
 
     async def _logs(self, where: ColumnElement[bool], level: LogLevel | None, limit: int, offset: int) -> LogPage:
         if level is not None:

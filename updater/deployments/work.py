@@ -1,4 +1,4 @@
-"""What each step does: git's, the configured ones, the restart, the health check. In which order, `pipeline` says."""
+"""What each step does: git's, the configured ones, the restart, the health check. `pipeline` decides the order."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 
 from updater.config import pick_environment
+from updater.deployments.checkout import Checkout
 from updater.deployments.git import Git
+from updater.deployments.git_command import GitCommand
 from updater.deployments.model import Kind, LogLevel, Plan
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
 from updater.errors import Failure, Invalid
 from updater.settings import DeploymentSettings, HealthSettings, RestartSettings, StepSettings
 
-UpdateQuery = Callable[[], Awaitable[None]]
+Precondition = Callable[[], Awaitable[None]]
 
 
 class Work:
@@ -23,15 +25,20 @@ class Work:
         self._plan = plan
         self._deployment = plan.deployment
         self._progress = progress
-        self._git = Git(plan.deployment, self._environment((), mark=True))
+        command = GitCommand(plan.deployment, self._environment((), mark=True))
+        self._git, self._checkout = Git(command), Checkout(command)
 
     async def git_fetch(self) -> None:
-        """Bring the remote's branch here; the checkout stays as it is."""
+        """Fetch the remote's branch; the checkout stays as it is. Raises StepFailed."""
         await _checked("git_fetch", self._git.check_names, self._git.check_checkout)
-        await self._run("git_fetch", await self._git.fetch())
+        await self._run("git_fetch", await self._checkout.fetch())
 
     async def git_pull(self) -> None:
-        """Move ahead, when nothing is in the way: whatever is refused here has changed nothing."""
+        """Move the checkout ahead to its target.
+
+        Raises:
+            StepFailed: the move is refused, and nothing was changed; or git failed after `touched` was stored.
+        """
         await _checked("git_pull", self._refuse_local_changes, self._aim)
         older, newer = self._progress.ends
         if older == newer:
@@ -39,32 +46,42 @@ class Work:
             return
         await _checked("git_pull", lambda: self._git.check_move(older, newer))
         self._progress.save_or_stop("git_pull", touched=True)
-        await self._run("git_pull", await self._git.forward(newer))
+        await self._run("git_pull", await self._checkout.forward(newer))
         await self._bring_submodules("git_pull")
 
     async def git_reset(self) -> None:
-        """Move to an earlier commit, when the checkout is as the update left it."""
+        """Move the checkout to an earlier commit, when it is as the update left it.
+
+        Raises:
+            StepFailed: the move is refused, and nothing was changed; or git failed after `touched` was stored.
+        """
         await _checked("git_reset", self._git.check_names, self._git.check_checkout, self._refuse_local_changes)
         await _checked("git_reset", self._aim)
         older, newer = self._progress.ends
         await _checked("git_reset", lambda: self._git.check_move(older, newer))
         self._progress.save_or_stop("git_reset", touched=True)
-        await self._run("git_reset", await self._git.reset(newer, keep=True))
+        await self._run("git_reset", await self._checkout.reset(newer, keep=True))
         await self._bring_submodules("git_reset")
 
     async def git_undo(self) -> None:
-        """Put the commit back that was there before. Only what this run has made is lost."""
+        """Restore the commit that was checked out at the start; only changes of this run are lost.
+
+        Raises StepFailed.
+        """
         older, newer = self._progress.ends
         await _checked("git_reset", lambda: self._clear(older, newer))
-        await self._run("git_reset", await self._git.reset(older, keep=False))
+        await self._run("git_reset", await self._checkout.reset(older, keep=False))
         await self._bring_submodules("git_reset")
 
     async def command(self, settings: StepSettings) -> None:
-        """Run a configured command in the checkout."""
+        """Run a configured command in the checkout. Raises StepFailed when it fails or takes too long."""
         await self._run(settings.name, self._command(settings, mark=True))
 
     async def restart(self, settings: RestartSettings) -> None:
-        """Run the restart command; what it starts stays."""
+        """Run the restart command; the processes that it starts stay.
+
+        Raises StepFailed when it fails or takes too long.
+        """
         progress = self._progress
         progress.save(restarts=progress.state.restarts + 1)
         command = dataclasses.replace(
@@ -75,7 +92,10 @@ class Work:
         await self._run("restart", command)
 
     async def health(self, settings: HealthSettings) -> None:
-        """Wait until the service answers, and goes on answering."""
+        """Wait until the service is healthy for as long as the settings ask.
+
+        Raises StepFailed when it does not become so.
+        """
         # Imported here: commands import this module, and none of them asks whether a service is well.
         from updater.deployments.probes import wait_until_well
 
@@ -84,7 +104,7 @@ class Work:
             raise StepFailed("health", reason)
 
     async def _aim(self) -> None:
-        """Find out where the run goes from and to, and write it down."""
+        """Find the commits that the run goes from and to, and record them."""
         head = await self._git.head()
         if self._plan.kind is Kind.ROLLBACK:
             if head != self._plan.expected:
@@ -106,14 +126,14 @@ class Work:
             raise StepFailed(step, f"the checkout has local changes in {', '.join(changed[:5])}{more}")
 
     async def _clear(self, older: str, newer: str) -> None:
-        for name in await self._git.remove_stale_locks(self._plan.started_at):
+        for name in await self._checkout.remove_stale_locks(self._plan.started_at):
             self._progress.log(LogLevel.WARNING, "git_reset", f"removed {name}, which a killed git had left")
-        removed = self._git.remove_appeared(await self._git.appearing(older, newer))
+        removed = self._checkout.remove_appeared(await self._git.appearing(older, newer))
         if removed:
             self._progress.say("git_reset", f"removed {removed} files that only {newer} has")
 
     async def _bring_submodules(self, step: str) -> None:
-        command = await self._git.submodules()
+        command = await self._checkout.submodules()
         if command is not None:
             await self._run(step, command)
 
@@ -133,11 +153,11 @@ class Work:
         return {**picked, MARK: self._plan.run} if mark else picked
 
 
-async def _checked(step: str, *questions: UpdateQuery) -> None:
-    """Ask in order; a failure of one is the step's failure."""
+async def _checked(step: str, *preconditions: Precondition) -> None:
+    """Check the preconditions in order. Raises StepFailed when one of them fails."""
     try:
-        for question in questions:
-            await question()
+        for check in preconditions:
+            await check()
     except Failure as failure:
         fields = failure.fields if isinstance(failure, Invalid) else {}
         raise StepFailed(
@@ -146,7 +166,10 @@ async def _checked(step: str, *questions: UpdateQuery) -> None:
 
 
 def environment_names(deployment: DeploymentSettings) -> tuple[str, ...]:
-    """Return all variables a run of this deployment may need, for the process that carries it out."""
+    """Return the variables that a run of this deployment may need, for the process that carries it out.
+
+    The order is that of the settings; a name may occur twice.
+    """
     more = [name for step in deployment.steps for name in step.environment]
     if deployment.restart is not None:
         more += deployment.restart.environment

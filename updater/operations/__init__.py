@@ -16,6 +16,7 @@ from enum import Enum
 from importlib import import_module
 from typing import Any
 
+from updater.audit.model import Actor
 from updater.operations.events import Event
 
 
@@ -34,14 +35,14 @@ class Operation:
     place: str
     scope: Scope = Scope.ALL
 
-    def __call__(self, services: Any, **arguments: Any) -> AsyncGenerator[Event]:
-        """Start the operation with services of its scope or of a wider one.
+    def __call__(self, services: Any, actor: Actor, **arguments: Any) -> AsyncGenerator[Event]:
+        """Start the operation with services of its scope or of a wider one, in the name of `actor`.
 
         Raises:
             TypeError: the arguments are not those of the operation.
         """
         module, _, name = self.place.partition(":")
-        events: AsyncGenerator[Event] = getattr(import_module(module), name)(services, **arguments)
+        events: AsyncGenerator[Event] = getattr(import_module(module), name)(services, actor, **arguments)
         return events
 
 
@@ -59,6 +60,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "retain": Operation("updater.operations.storage:retain"),
     "blobs.migrate": Operation("updater.operations.storage:migrate_blobs"),
     "backup": Operation("updater.operations.backups:backup"),
+    "audit.list": Operation("updater.operations.audits:list_audit"),
+    "audit.verify": Operation("updater.operations.audits:verify_audit"),
     "deployment.check": Operation("updater.operations.deployments:check_deployment"),
     "deployment.apply": Operation("updater.operations.deployments:apply_update"),
     "deployment.rollback": Operation("updater.operations.deployments:roll_back"),

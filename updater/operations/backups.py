@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from updater.audit.model import Actor
 from updater.backups.make import make_backup
 from updater.errors import Conflict, Invalid
 from updater.operations.events import Event
 from updater.services import Services
 
 
-async def backup(services: Services, *, folder: str) -> AsyncGenerator[Event]:
+async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGenerator[Event]:
     """Back everything up into a folder of this machine, named by its absolute path.
 
     The result holds the number of blobs, how many were copied now, and the digests of those damaged or gone.

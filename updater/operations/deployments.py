@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator
 
+from updater.audit.model import Actor
 from updater.deployments.model import LogLevel
 from updater.operations.events import Event, in_milliseconds
 from updater.services import Services
 
 
-async def check_deployment(services: Services, *, deployment: str | None = None) -> AsyncGenerator[Event]:
+async def check_deployment(services: Services, actor: Actor, *, deployment: str | None = None) -> AsyncGenerator[Event]:
     """Ask a deployment's remote for newer commits; record the newest version as an update.
 
     The first deployment of the settings when None is named. Commits come newest first, their dates in UTC.
@@ -18,13 +19,13 @@ async def check_deployment(services: Services, *, deployment: str | None = None)
     Raises:
         NotFound: no deployment has this id. Unavailable: git or the remote does not answer.
     """
-    found = await services.deployments.check(deployment)
+    found = await services.deployments.check(deployment, actor=actor)
     commits = [{**dataclasses.asdict(each), "date": in_milliseconds(each.date)} for each in found.commits]
     yield {"result": {**dataclasses.asdict(found), "has_update": found.has_update, "commits": commits}}
 
 
 async def apply_update(
-    services: Services, *, deployment: str | None = None, update: int | None = None
+    services: Services, actor: Actor, *, deployment: str | None = None, update: int | None = None
 ) -> AsyncGenerator[Event]:
     """Start a run to the newest version, or to one update; the result names the run and its folder.
 
@@ -33,24 +34,24 @@ async def apply_update(
     Raises:
         NotFound: no such deployment or update. Conflict: a run or other work is going on, or nothing is to be done.
     """
-    run = await services.deployments.apply(deployment, update_id=update)
+    run = await services.deployments.apply(deployment, update_id=update, actor=actor)
     yield {"result": {"run": run, "folder": str(services.deployments.runs.folder(run).path)}}
 
 
 async def roll_back(
-    services: Services, *, deployment: str | None = None, update: int | None = None
+    services: Services, actor: Actor, *, deployment: str | None = None, update: int | None = None
 ) -> AsyncGenerator[Event]:
     """Start a run that takes the newest applied update back; the result names the run and its folder.
 
     Raises:
         NotFound: no such deployment or update. Conflict: a run or other work is going on, or nothing can be taken back.
     """
-    run = await services.deployments.rollback(deployment, update_id=update)
+    run = await services.deployments.rollback(deployment, update_id=update, actor=actor)
     yield {"result": {"run": run, "folder": str(services.deployments.runs.folder(run).path)}}
 
 
 async def show_deployment_log(
-    services: Services, *, deployment: str | None = None, level: str | None = None, limit: int = 50
+    services: Services, actor: Actor, *, deployment: str | None = None, level: str | None = None, limit: int = 50
 ) -> AsyncGenerator[Event]:
     """Show the newest lines of a deployment's log, at most `limit`, in the order in which they were written.
 
@@ -65,6 +66,7 @@ async def show_deployment_log(
 
 async def announce_update(
     services: Services,
+    actor: Actor,
     *,
     deployment: str,
     version: str,
@@ -79,6 +81,12 @@ async def announce_update(
         NotFound: no deployment has this id. Invalid: a value does not fit. Conflict: the version is recorded already.
     """
     made = await services.deployments.announce(
-        deployment, version=version, ref=ref, title=title, description=description, irreversible=irreversible
+        deployment,
+        actor=actor,
+        version=version,
+        ref=ref,
+        title=title,
+        description=description,
+        irreversible=irreversible,
     )
     yield {"result": {"id": made.id, "version": made.version, "status": made.status}}

@@ -6,50 +6,55 @@ from collections.abc import AsyncGenerator
 
 from updater.access.opening import AccessLists, AccessServices
 from updater.access.users import User
+from updater.audit.model import Actor
 from updater.operations.events import Event, in_seconds
 
 
-async def create_user(services: AccessServices, *, name: str, role: str, password: str) -> AsyncGenerator[Event]:
+async def create_user(
+    services: AccessServices, actor: Actor, *, name: str, role: str, password: str
+) -> AsyncGenerator[Event]:
     """Add a person who can sign in.
 
     Raises:
         Invalid: name, role or password do not fit. Conflict: the name is taken.
     """
-    yield {"result": _shown(await services.people.create_user(name, role, password))}
+    yield {"result": _shown(await services.people.create_user(name, role, password, actor=actor))}
 
 
-async def list_users(services: AccessLists) -> AsyncGenerator[Event]:
+async def list_users(services: AccessLists, actor: Actor) -> AsyncGenerator[Event]:
     """List all people in the order of their ids, disabled ones too."""
     yield {"result": [_shown(user) for user in await services.people.list_users()]}
 
 
-async def set_password(services: AccessServices, *, name: str, password: str) -> AsyncGenerator[Event]:
+async def set_password(services: AccessServices, actor: Actor, *, name: str, password: str) -> AsyncGenerator[Event]:
     """Replace a person's password and end all their sessions.
 
     Raises:
         Invalid: the password does not fit. NotFound: no user has this name.
     """
-    await services.people.set_password(name, password)
+    await services.people.set_password(name, password, actor=actor)
     yield {"result": _shown(await services.people.get_user(name))}
 
 
-async def disable_user(services: AccessServices, *, name: str, undo: bool = False) -> AsyncGenerator[Event]:
+async def disable_user(
+    services: AccessServices, actor: Actor, *, name: str, undo: bool = False
+) -> AsyncGenerator[Event]:
     """Disable a person and end all their sessions at once; with `undo`, let the person sign in again.
 
     Raises:
         NotFound: no user has this name.
     """
-    await (services.people.enable_user(name) if undo else services.people.disable_user(name))
+    await (services.people.enable_user(name, actor=actor) if undo else services.people.disable_user(name, actor=actor))
     yield {"result": _shown(await services.people.get_user(name))}
 
 
-async def open_session(services: AccessServices, *, name: str, minutes: float) -> AsyncGenerator[Event]:
+async def open_session(services: AccessServices, actor: Actor, *, name: str, minutes: float) -> AsyncGenerator[Event]:
     """Open a session for a script; the result holds its id, which is kept nowhere.
 
     Raises:
         Invalid: `minutes` does not fit. NotFound: no user has this name. Conflict: the user is disabled.
     """
-    session_id, session = await services.people.open_script_session(name, minutes)
+    session_id, session = await services.people.open_script_session(name, minutes, actor=actor)
     yield {"result": {"session": session_id, "name": session.user.name, "expires_at": in_seconds(session.expires_at)}}
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from pathlib import Path
 
 from updater.artifacts.opening import open_blobs, require_usable
+from updater.audit.model import Actor
 from updater.catalog.retention import RetentionPolicy
 from updater.errors import ConfigurationError, Invalid
 from updater.operations.events import Event
 from updater.services import Services
 
-RELOAD_EVERY_S = 1.0
 
-
-async def verify(services: Services, *, sample: float = 1.0) -> AsyncGenerator[Event]:
+async def verify(services: Services, actor: Actor, *, sample: float = 1.0) -> AsyncGenerator[Event]:
     """Hash stored blobs again and quarantine those whose bytes are wrong or gone.
 
     `sample` is the share of blobs to check. The result holds the digests of the bad ones.
@@ -26,39 +24,29 @@ async def verify(services: Services, *, sample: float = 1.0) -> AsyncGenerator[E
     """
     if not 0 < sample <= 1:
         raise Invalid({"sample": "expected a share above 0 and up to 1"})
-    checked, bad, changed = 0, [], False
-    reloaded_s = time.monotonic()
-    try:
-        async for each in services.artifacts.verify(sample=sample):
-            checked += 1
-            changed = changed or each.changed
-            if not each.good:
-                bad.append(each.digest)
-            # A damaged file must not be offered until a run of hours has ended.
-            if changed and time.monotonic() - reloaded_s > RELOAD_EVERY_S:
-                await services.catalog.announce_all()
-                changed, reloaded_s = False, time.monotonic()
-            yield {"done": each.done, "total": each.total}
-    finally:
-        if changed:
-            await services.catalog.announce_all()
+    checked, bad = 0, []
+    async for each in services.artifacts.verify(actor=actor, sample=sample):
+        checked += 1
+        if not each.good:
+            bad.append(each.digest)
+        yield {"done": each.done, "total": each.total}
     yield {"result": {"checked": checked, "bad": bad}}
 
 
-async def collect(services: Services, *, grace_s: float | None = None) -> AsyncGenerator[Event]:
+async def collect(services: Services, actor: Actor, *, grace_s: float | None = None) -> AsyncGenerator[Event]:
     """Remove blobs that nothing uses and nothing used within `grace_s` seconds.
 
     `grace_s` None: the seconds of the settings. The result holds the digests of what was removed.
     """
     grace = services.settings.storage.collect_grace_s if grace_s is None else grace_s
     removed = []
-    async for digest in services.artifacts.collect(grace_s=grace):
+    async for digest in services.artifacts.collect(actor=actor, grace_s=grace):
         removed.append(digest)
         yield {"done": len(removed)}
     yield {"result": {"removed": removed}}
 
 
-async def retain(services: Services, *, dry_run: bool = False) -> AsyncGenerator[Event]:
+async def retain(services: Services, actor: Actor, *, dry_run: bool = False) -> AsyncGenerator[Event]:
     """Remove the releases that the settings do not keep, application by application.
 
     The result tells whether any rule is set, and names each application and version in the order of removal.
@@ -66,15 +54,17 @@ async def retain(services: Services, *, dry_run: bool = False) -> AsyncGenerator
     rules = services.settings.retention
     policy = RetentionPolicy(rules.keep_releases, rules.keep_days)
     removed = []
-    ids = services.catalog.application_ids()
+    ids = services.offers.application_ids()
     for number, application_id in enumerate(ids, 1):
-        versions = await services.catalog.retire(application_id, policy, dry_run=dry_run)
+        versions = await services.catalog.retire(
+            application_id, policy, services.offers.still_offered, actor=actor, dry_run=dry_run
+        )
         removed += [{"application": application_id, "version": version} for version in versions]
         yield {"done": number, "total": len(ids)}
     yield {"result": {"configured": bool(policy), "dry_run": dry_run, "removed": removed}}
 
 
-async def migrate_blobs(services: Services, *, source: str, target: str) -> AsyncGenerator[Event]:
+async def migrate_blobs(services: Services, actor: Actor, *, source: str, target: str) -> AsyncGenerator[Event]:
     """Copy all stored files to another store, verified; what is there already is left alone.
 
     Each store is `local` or an object store's address. The result holds the digests of files that are damaged.

@@ -1,6 +1,6 @@
-"""The data folder: held by one process at a time, which others reach through a socket in it.
+"""The data folder: locked by one process at a time; other processes reach that one through a socket in it.
 
-Apart from the composition, so that a command that only asks the running service imports none of it.
+Separate from the composition, so that a command that only asks the running service imports none of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ class FolderInUse(ConfigurationError):
 
 
 def claim_folder(settings: StorageSettings) -> AbstractContextManager[None]:
-    """Hold the data folder, unless a shared database lets several processes use it. Raises as `hold_folder`."""
+    """Hold the data folder for the block, unless a shared database lets several processes use it.
+
+    Raises:
+        FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
+    """
     root = Path(settings.root)
     if settings.database_url is None:
         return hold_folder(root)
@@ -36,7 +40,7 @@ def claim_folder(settings: StorageSettings) -> AbstractContextManager[None]:
 
 @contextmanager
 def hold_folder(root: Path, lock_file: str = LOCK_FILE) -> Iterator[None]:
-    """Make the data folder and hold it: the embedded database and store have one process.
+    """Make the data folder and lock it for the block: the embedded database and store belong to one process.
 
     Raises:
         FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
@@ -70,9 +74,9 @@ def _make_durable(root: Path) -> None:
 
 @contextmanager
 def short_path(path: Path) -> Iterator[str]:
-    """Give a name for a socket at `path` that fits a socket address, for the block.
+    """Give a name for a socket at `path` that fits into a socket address, for the block.
 
-    Source: unix(7), sun_path has 108 bytes; a data folder may lie deeper.
+    Source: unix(7), sun_path has 108 bytes; a data folder may lie deeper. Raises OSError when the folder is missing.
     """
     if len(os.fsencode(path)) < _SOCKET_PATH_BYTES:
         yield str(path)

@@ -1,6 +1,6 @@
-"""The sockets that the service listens on, and the open files that their connections take.
+"""The sockets that the service listens on, and the limit of open files for their connections.
 
-Sockets are opened here, or handed on by systemd or by the parent of workers.
+Sockets are opened here, or passed on by systemd or by the parent of workers.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from updater.errors import ConfigurationError
 from updater.settings import ServerSettings
 
 BACKLOG = 1024
-# Open files: what the system is asked for, and what the service cannot be without.
+# Open files: what the service asks the system for, and the least it works with.
 USUAL_FILES, LEAST_FILES = 65_536, 256
-# A download has a socket and a file.
+# A download needs a socket and a file.
 _FILES_EACH = 2
-# The database, the log, the object store, child processes, and what is accepted before it is counted.
+# The database, the log, the object store, child processes, and connections accepted but not counted yet.
 _FILES_KEPT = 128
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LOG_EVERY_S = 60.0
@@ -31,22 +31,22 @@ _log = structlog.get_logger(__name__)
 
 
 class ListeningSocket(socket.socket):
-    """A listening socket whose queue keeps its length: asyncio would make it as long as a batch of `accept`."""
+    """A listening socket whose queue keeps its length: asyncio would set it to the size of a batch of `accept`."""
 
     def listen(self, backlog: int = BACKLOG, /) -> None:
-        """Listen, with a queue of `BACKLOG`."""
+        """Listen with a queue of `BACKLOG`, whatever `backlog` says. Raises OSError."""
         super().listen(BACKLOG)
 
 
 class HandedSocket(ListeningSocket):
-    """A listening socket that other processes have too, or will have when this one is gone."""
+    """A listening socket that other processes hold too, or will hold when this one has ended."""
 
     def listen(self, backlog: int = BACKLOG, /) -> None:
-        """Leave the queue as long as it is: it belongs to all of them."""
+        """Do nothing: the length of the queue belongs to all processes that hold the socket."""
 
 
 def open_sockets(settings: ServerSettings) -> list[ListeningSocket]:
-    """Return the sockets of systemd, if there are some, else sockets bound as the settings say.
+    """Return the sockets that systemd passed on, else sockets bound as the settings say, in the order of its addresses.
 
     Raises:
         ConfigurationError: the address cannot be listened on.
@@ -72,7 +72,11 @@ def open_sockets(settings: ServerSettings) -> list[ListeningSocket]:
 
 
 def take_sockets(descriptors: Sequence[int]) -> list[ListeningSocket]:
-    """Return sockets that another process opened. Raises ConfigurationError."""
+    """Return sockets that another process opened, in the order of `descriptors`.
+
+    Raises:
+        ConfigurationError: one of them is no socket.
+    """
     try:
         return [HandedSocket(fileno=each) for each in descriptors]
     except OSError as error:
@@ -80,13 +84,13 @@ def take_sockets(descriptors: Sequence[int]) -> list[ListeningSocket]:
 
 
 def close_sockets(sockets: Sequence[socket.socket]) -> None:
-    """Close them in this process."""
+    """Close the sockets in this process; in others they stay open."""
     for each in sockets:
         each.close()
 
 
 def address_of(listening: socket.socket) -> str:
-    """Return where a socket listens, for people."""
+    """Return the address of a listening socket, for people: a URL, or `unix:` and a path."""
     name = listening.getsockname()
     if not isinstance(name, tuple):
         return f"unix:{name}"
@@ -95,16 +99,18 @@ def address_of(listening: socket.socket) -> str:
 
 
 def affordable_connections() -> int:
-    """Return how many connections the open files allow that this process may have."""
+    """Return the number of connections that this process's limit of open files allows, at least 1."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max((soft - _FILES_KEPT) // _FILES_EACH, 1)
 
 
 def raise_file_limit(connections: int) -> None:
-    """Let this process open the files that so many connections need, as far as the system allows.
+    """Raise this process's limit of open files to what so many connections need, as far as the system allows.
+
+    A limit that is too low for them is logged.
 
     Raises:
-        ConfigurationError: it allows too few to serve anybody.
+        ConfigurationError: the system allows fewer than `LEAST_FILES`.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < LEAST_FILES:
@@ -119,9 +125,9 @@ def raise_file_limit(connections: int) -> None:
 
 
 def tell_shortages(loop: asyncio.AbstractEventLoop) -> None:
-    """Log a line a minute while no connection can be accepted.
+    """Log a line every 60 seconds while no connection can be accepted, instead of a traceback each.
 
-    asyncio tries again each second, and would log a traceback for each connection of a batch.
+    asyncio retries every second, and would log a traceback for each connection of a batch.
     """
     say_again_s = 0.0
 

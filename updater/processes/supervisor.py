@@ -1,8 +1,8 @@
 """The parent of several workers: it opens the sockets, starts the workers, and replaces those that die.
 
 A rolling restart (SIGHUP, or `updater restart`) starts a new worker for each, waits until it answers, and only then
-lets the old one retire. The parent itself serves nobody and imports little: what a new version of the program changes
-in the workers comes with a rolling restart, what it changes here with a full one.
+lets the old one retire. The parent itself serves no requests and imports little: what a new version of the program
+changes in the workers comes with a rolling restart, what it changes here with a full one.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ from updater.processes.workers import (
 from updater.settings import ServerSettings, Settings
 
 START_S = 120.0
-# Beyond server.drain_s: what ending takes when nobody is served any more.
+# Beyond server.drain_s: the time a worker needs to end after its last request.
 _ENDING_S = 15.0
-# What a worker that has said why it does not start takes to end.
+# The time a worker needs to end after it has sent the reason why it does not start.
 _GOING_S = 5.0
-# What workers whose parent was killed take to notice and to let go of the port.
+# The time workers need to notice that their parent was killed, and to close the port.
 _ORPHANS_S = 10.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 30.0
 _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """One process that serves, and our end of the channel to it."""
+    """One process that serves, and the parent's end of the channel to it."""
 
     def __init__(self, number: int, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
         self.number = number
@@ -58,10 +58,10 @@ class Worker:
         self._channel = channel
 
     async def wait_ready(self) -> None:
-        """Wait until it answers.
+        """Wait until the worker answers, for `START_S` seconds at most.
 
         Raises:
-            Unavailable: it ended, for the reason it gave if it did, or took too long.
+            Unavailable: it ended or took too long; the message has its reason, if it sent one.
         """
         said = b""
         with contextlib.suppress(OSError):  # TimeoutError is one
@@ -73,17 +73,20 @@ class Worker:
         raise Unavailable(f"worker {self.number} did not start: {reason}")
 
     def retire(self) -> None:
-        """Let it serve what is under way, and end."""
+        """Tell the worker to finish what is under way and to end. Raises nothing when it has ended."""
         with contextlib.suppress(OSError):
             self._channel.send(RETIRE)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal. Raises nothing when the worker has ended."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     async def wait(self) -> int:
-        """Wait for its end; return its exit status."""
+        """Wait until the worker has ended; return its exit status.
+
+        A signal is its negative number, as in Popen.returncode.
+        """
         try:
             return await self.process.wait()
         finally:
@@ -92,7 +95,7 @@ class Worker:
 
 
 class WorkerPool:
-    """The workers of one service: one for each number, and those that retire."""
+    """The workers of one service: one for each number from 1 on, and those that retire."""
 
     def __init__(self, command: Sequence[str], listening: Sequence[socket.socket], size: int) -> None:
         self._command = tuple(command)
@@ -101,11 +104,11 @@ class WorkerPool:
         self._present: dict[int, Worker] = {}
         self._alive: dict[Worker, asyncio.Task[None]] = {}
         self._respawning: list[asyncio.Task[None]] = []
-        # Held by who exchanges a worker: a rolling restart, or the respawning of one that died.
+        # Held while a worker is exchanged: by a rolling restart, or by the respawning of one that died.
         self._exchange = asyncio.Lock()
 
     async def start(self) -> None:
-        """Start them one after the other: the first one brings the database up to date and makes the first key.
+        """Start the workers in order: the first one migrates the database and makes the first key.
 
         Raises:
             Unavailable: one does not start, with its reason.
@@ -115,10 +118,10 @@ class WorkerPool:
         self._respawning = [asyncio.create_task(self._respawn(number)) for number in self._present]
 
     async def restart(self) -> AsyncIterator[dict[str, int]]:
-        """Exchange one after the other, and tell of each.
+        """Exchange the workers in order, and yield the number and the process id of each new one.
 
         Raises:
-            Unavailable: a new worker does not start, with its reason. Those not yet exchanged go on.
+            Unavailable: a new worker does not start, with its reason. The workers not exchanged yet stay.
         """
         for number in list(self._present):
             async with self._exchange:
@@ -129,7 +132,7 @@ class WorkerPool:
             yield {"worker": number, "pid": fresh.process.pid}
 
     async def stop(self, within_s: float) -> None:
-        """End all of them, kindly first."""
+        """End all workers: SIGTERM first, SIGKILL for those that still run after `within_s` seconds."""
         for respawning in self._respawning:
             respawning.cancel()
         await asyncio.gather(*self._respawning, return_exceptions=True)
@@ -150,17 +153,17 @@ class WorkerPool:
                 *self._command, *words, pass_fds=(*self._listening, theirs.fileno()), stdin=asyncio.subprocess.DEVNULL
             )
         worker = Worker(number, process, ours)
-        attending = self._alive[worker] = asyncio.create_task(self._reap(worker))
+        reaping = self._alive[worker] = asyncio.create_task(self._reap(worker))
         ready = False
         try:
             await worker.wait_ready()
             ready = True
         except Unavailable:
-            # Most end by themselves; of one that a signal meets just then, asyncio would lose the exit status.
-            await asyncio.wait({attending}, timeout=_GOING_S)
+            # Most end by themselves. A signal sent at that moment would make asyncio lose the exit status.
+            await asyncio.wait({reaping}, timeout=_GOING_S)
             raise
         finally:
-            if not ready and not attending.done():
+            if not ready and not reaping.done():
                 worker.signal(signal.SIGKILL)
         _log.info("worker.started", worker=number, pid=process.pid)
         return worker
@@ -171,7 +174,7 @@ class WorkerPool:
         _log.info("worker.ended", worker=worker.number, pid=worker.process.pid, status=status)
 
     async def _respawn(self, number: int) -> None:
-        """Replace the worker of this number whenever it dies, at once at first, and slower when that does not help."""
+        """Replace the worker of this number whenever it dies: at first at once, then with growing pauses."""
         delay_s = _FIRST_DELAY_S
         while True:
             worker = self._present[number]
@@ -192,6 +195,8 @@ class WorkerPool:
 
 async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Run `server.workers` processes until SIGTERM or SIGINT. SIGHUP is a rolling restart.
+
+    `announce` gets a line for each address when all workers answer.
 
     Raises:
         FolderInUse: another parent has this data folder. ConfigurationError: it, or the address, cannot be used.
@@ -216,16 +221,19 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
         finally:
-            # From here on systemd, or nobody, takes new connections.
+            # From here on only systemd accepts new connections, if it holds the sockets.
             await pool.stop(settings.server.drain_s + _ENDING_S)
             close_sockets(sockets)
             for path in find_metrics_sockets(root).values():
                 remove(path)
 
 
-async def _listen(settings: ServerSettings, patience_s: float) -> Sequence[socket.socket]:
-    """Open the sockets; workers whose parent was killed hold the port for a moment. Raises ConfigurationError."""
-    until_s = time.monotonic() + patience_s
+async def _listen(settings: ServerSettings, wait_s: float) -> Sequence[socket.socket]:
+    """Open the sockets; retry for `wait_s` seconds, since workers of a killed parent hold the port for a moment.
+
+    Raises ConfigurationError.
+    """
+    until_s = time.monotonic() + wait_s
     while True:
         try:
             return open_sockets(settings)
@@ -256,7 +264,7 @@ def _say_where(sockets: Sequence[socket.socket], announce: Callable[[str], None]
 
 @contextlib.asynccontextmanager
 async def _control(pool: WorkerPool, path: Path) -> AsyncIterator[None]:
-    """Take `restart` on a Unix socket that only the owner can open, for the block: one JSON object a line back."""
+    """Serve `restart` on a Unix socket of the owner alone, for the block; it answers with one JSON object a line."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def say(event: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a parent and its workers agree on: where a worker stands, and the words on the channel between them."""
+"""The protocol between a parent and its workers: the slot of a worker, and the messages on their channel."""
 
 from __future__ import annotations
 
@@ -6,38 +6,41 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# A worker says that it answers, or why it does not start; its parent, that another one took its slot. The channel ends
-# with either of them.
+# A worker sends READY when it answers, FAILED and a reason when it does not start. Its parent sends RETIRE when another
+# worker has its slot. The channel closes when one of the two ends.
 READY, FAILED, RETIRE = b"+", b"!", b"-"
 REASON_BYTES = 1000
 LOCK_FILE, CONTROL_SOCKET = "workers.lock", "workers.sock"
 
 
 def remove(path: Path) -> None:
-    """Remove a socket, or what is left of one, if it is there."""
+    """Remove a socket's file if it exists. Raises OSError."""
     path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class WorkerSlot:
-    """A worker's: its number from 1 on, and the descriptors it was handed: of the channel, and listening ones."""
+    """The slot of a worker: its number from 1 on, and the descriptors of its channel and of its listening sockets."""
 
     number: int
     channel: int
     listening: tuple[int, ...]
 
     def words(self) -> list[str]:
-        """Return it as arguments of the hidden option `--worker`."""
+        """Return the slot as arguments of the hidden option `--worker`, in the order of `from_words`."""
         return ["--worker", str(self.number), str(self.channel), ",".join(map(str, self.listening))]
 
     @classmethod
     def from_words(cls, number: int, channel: int, listening: str) -> WorkerSlot:
-        """Read what `words` wrote."""
+        """Read the arguments that `words` made. Raises ValueError when the descriptors are no numbers."""
         return cls(number, channel, tuple(int(each) for each in listening.split(",")))
 
 
 def tell_failure(channel: int, reason: str) -> bool:
-    """Say to the parent why this worker does not start; return whether it can know now. Nothing else uses it then."""
+    """Send the parent the reason why this worker does not start, at most `REASON_BYTES` bytes; it closes the channel.
+
+    Returns: whether the parent can have received it.
+    """
     try:
         with socket.socket(fileno=channel) as ours:
             return ours.send(FAILED + reason.encode()[:REASON_BYTES]) > 0
@@ -46,11 +49,14 @@ def tell_failure(channel: int, reason: str) -> bool:
 
 
 def metrics_socket(root: Path, number: int) -> Path:
-    """Return where a worker tells its siblings what it counted."""
+    """Return the path of the socket at which a worker gives its metrics to the other workers."""
     return root / f"worker-{number}.sock"
 
 
 def find_metrics_sockets(root: Path) -> dict[int, Path]:
-    """Return the sockets that are there, by the workers' numbers; behind some there may be nobody."""
+    """Return the metrics sockets in the data folder by the numbers of their workers, in the order of their names.
+
+    The worker of a socket may have ended.
+    """
     found = {path.stem.removeprefix("worker-"): path for path in root.glob("worker-*.sock")}
     return {int(number): path for number, path in sorted(found.items()) if number.isdecimal()}

@@ -1,7 +1,6 @@
 """The settings: a frozen dataclass for each section, each setting declared once.
 
-A declaration holds the default and the marshmallow field that checks a given value. Where values come from is
-`updater.config`'s business.
+A declaration holds the default and the marshmallow field that checks a given value. `updater.config` reads the values.
 """
 
 from updater.settings.checks import (

@@ -1,4 +1,7 @@
-"""How a setting is declared, and what fits: checks and fields of marshmallow."""
+"""Declarations of settings: checks and fields of marshmallow.
+
+A check takes a value, returns None when it fits, and raises ValidationError with what would fit.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import ValidationError, fields, validate
 
-# What the pattern of a desktop download's file name may hold.
+# Fields that the pattern of a desktop download's file name may hold.
 FILE_NAME_FIELDS = ("application", "version", "platform", "suffix")
 _DATABASE_SCHEMES = ("postgresql", "postgres")
 OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
@@ -21,7 +24,7 @@ _TAKEN = ("api", "admin", "health", "metrics")
 
 
 def setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
-    """Declare one setting: how it is checked and what holds when it is not given."""
+    """Declare one setting of a dataclass: the field that checks it, and its default; without one it is required."""
     if default is dataclasses.MISSING:
         check.required = True
         return field(metadata={"check": check})
@@ -32,7 +35,7 @@ def setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any
 
 
 def _split(value: str) -> SplitResult:
-    """Return the parts of a URL; none, which no setting takes, when brackets or port cannot be read."""
+    """Return the parts of a URL; empty parts, which no setting accepts, when brackets or port cannot be parsed."""
     try:
         parts = urlsplit(value)
         if parts.scheme not in _DATABASE_SCHEMES:  # which take several hosts, each with its port
@@ -43,28 +46,31 @@ def _split(value: str) -> SplitResult:
 
 
 def http_url(value: str) -> None:
-    """Take an absolute http(s) address without a query."""
+    """Accept an absolute http(s) URL without query and fragment. Raises ValidationError for any other value."""
     parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
 
 
 def database_url(value: str) -> None:
-    """Take the address of a PostgreSQL database."""
+    """Accept the URL of a PostgreSQL database. Raises ValidationError for any other value."""
     parts = _split(value)
     if parts.scheme not in _DATABASE_SCHEMES or parts.fragment:
         raise ValidationError("expected postgresql://user:password@host/database, special characters percent-encoded")
 
 
 def blob_url(value: str) -> None:
-    """Take the address of an object store."""
+    """Accept the URL of an object store, without credentials before the host.
+
+    Raises ValidationError for any other value.
+    """
     parts = _split(value)
     if parts.scheme not in OBJECT_STORE_SCHEMES or not parts.netloc or "@" in parts.netloc or parts.fragment:
         raise ValidationError("expected s3://bucket/prefix?endpoint=..., gs://bucket/... or az://container/...")
 
 
 def redis_url(value: str) -> None:
-    """Take the address of a Redis."""
+    """Accept the URL of a Redis, with the number of a database or none. Raises ValidationError for any other value."""
     parts = _split(value)
     place = parts.path if parts.scheme == "unix" else parts.hostname
     numbered = parts.scheme == "unix" or re.fullmatch(r"/?[0-9]*", parts.path)
@@ -73,7 +79,7 @@ def redis_url(value: str) -> None:
 
 
 def network(value: str) -> None:
-    """Take an address or a network."""
+    """Accept an IP address, or a network in CIDR form without host bits. Raises ValidationError for any other value."""
     try:
         ipaddress.ip_network(value)
     except ValueError:
@@ -81,7 +87,10 @@ def network(value: str) -> None:
 
 
 def prefix(value: str) -> None:
-    """Take the path that a desktop API is mounted at."""
+    """Accept the path at which a desktop API is mounted. Raises ValidationError for any other value.
+
+    It has no `/` at its end, and its first part is not that of another interface.
+    """
     if not re.fullmatch(r"(/[A-Za-z0-9_.~-]+)+", value) or {".", ".."} & set(value.split("/")):
         raise ValidationError("expected a path such as /updates, of letters, digits and '_.~-', without '/' at its end")
     if value.split("/")[1] in _TAKEN:
@@ -89,7 +98,11 @@ def prefix(value: str) -> None:
 
 
 def file_name(value: str) -> None:
-    """Take the pattern of a download's file name."""
+    """Accept the pattern of a download's file name; `{version}` and `{platform}` must occur.
+
+    Raises:
+        ValidationError: another field, a conversion or a format specification occurs, or one of the two is missing.
+    """
     try:
         holes = [(name, spec, change) for _, name, spec, change in Formatter().parse(value) if name is not None]
     except ValueError:
@@ -103,7 +116,7 @@ def file_name(value: str) -> None:
 
 
 def header_name(value: str) -> None:
-    """Take the name of a header."""
+    """Accept the name of a header, at most 100 characters. Raises ValidationError for any other value."""
     if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", value):
         raise ValidationError("expected the name of a header such as CF-IPCountry")
 
@@ -114,45 +127,54 @@ def text(*checks: Any) -> fields.String:
 
 
 def whole(low: int, high: int | None = None) -> fields.Integer:
-    """Return the field of a whole number from `low` to `high`."""
+    """Return the field of an integer from `low` to `high`, both included; `high` None: no upper bound.
+
+    Not of `true` or `1.0`.
+    """
     return fields.Integer(strict=True, validate=validate.Range(min=low, max=high))
 
 
 def whole_or_none(low: int, high: int) -> fields.Integer:
-    """Return the field of a whole number from `low` to `high`, or null."""
+    """Return the field of an integer from `low` to `high`, both included, or null."""
     return fields.Integer(strict=True, allow_none=True, validate=validate.Range(min=low, max=high))
 
 
 def long_secret(value: str) -> None:
-    """Take a secret that is long enough to sign with."""
+    """Accept a secret of at least 32 bytes in UTF-8. Raises ValidationError for a shorter one.
+
+    Source: RFC 7518 section 3.2.
+    """
     if len(value.encode()) < 32:
         raise ValidationError("expected at least 32 bytes")
 
 
 def public_pem(value: str) -> None:
-    """Take a public key in PEM form."""
+    """Accept the text of a public key in PEM form; whether it is one shows later.
+
+    Raises ValidationError for other texts.
+    """
     if not value.lstrip().startswith("-----BEGIN PUBLIC KEY-----"):
         raise ValidationError("expected a public key in PEM form, beginning with -----BEGIN PUBLIC KEY-----")
 
 
 def command() -> fields.List[Any]:
-    """Return the field of a command: its words, at least one."""
+    """Return the field of a command: a list of at least one word, in the order of its arguments."""
     word = fields.String(validate=[validate.Length(min=1), validate.ContainsNoneOf("\0")])
     return fields.List(word, validate=validate.Length(min=1))
 
 
 def names() -> fields.List[Any]:
-    """Return the field of names of environment variables."""
+    """Return the field of a list of names of environment variables."""
     return fields.List(fields.String(validate=validate.Regexp(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")))
 
 
 def switch() -> fields.Boolean:
-    """Return the field of a yes or no, in no other words."""
+    """Return the field of a boolean: `true` or `false`, no other words."""
     return fields.Boolean(truthy={True}, falsy={False})
 
 
 def probe_url(value: str) -> None:
-    """Take the address that a question is asked at."""
+    """Accept the http(s) URL of a probe, with a query if needed. Raises ValidationError for any other value."""
     parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise ValidationError("expected an absolute http(s) URL such as http://127.0.0.1:3000/health")

@@ -1,4 +1,4 @@
-"""The settings of managed checkouts: what is brought up to date, by which steps, and how one sees that it is well."""
+"""The settings of managed checkouts: what is brought up to date, by which steps, and how its health is checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marshmallow import fields, validate
 import updater.settings.checks as checks
 from updater.settings.checks import setting
 
-# What the steps of the documented update process are called, and what they run unless told otherwise.
+# The steps of the documented update process, and their default commands.
 STEP_COMMANDS: Mapping[str, tuple[str, ...]] = {
     "dependencies": ("uv", "sync"),
     "static_files": ("uv", "run", "python", "manage.py", "collectstatic", "--noinput"),
@@ -25,7 +25,10 @@ GIT_PROTOCOLS = ("https", "ssh", "http", "git", "file")
 class StepSettings:
     """One step of a deployment. The steps of the documented process have a command by default.
 
-    `environment` names the variables that are handed on besides the deployment's own list.
+    `environment` names variables that the step gets beside the deployment's own list.
+
+    Raises:
+        ValueError: a step of another name has no command.
     """
 
     name: str = setting(checks.text(validate.Regexp(r"\A[a-z][a-z0-9_]{0,39}\Z"), validate.NoneOf(RESERVED_STEPS)))
@@ -42,9 +45,9 @@ class StepSettings:
 
 @dataclass(frozen=True)
 class RestartSettings:
-    """How the deployed service is restarted. The command must end; what it leaves running keeps running.
+    """How the deployed service is restarted. The command must end; the processes that it leaves keep running.
 
-    A command that puts a server into the background itself must send that server's output somewhere else.
+    A command that starts a server in the background itself must send that server's output somewhere else.
     """
 
     command: tuple[str, ...] = setting(checks.command())
@@ -54,7 +57,10 @@ class RestartSettings:
 
 @dataclass(frozen=True)
 class HealthSettings:
-    """The address that answers 2xx when the service is well: first within `within_s`, then for `steady_s` on end."""
+    """The URL that answers 2xx when the service is healthy.
+
+    It has to begin within `within_s` seconds and to last for `steady_s` seconds.
+    """
 
     url: str = setting(fields.String(validate=checks.probe_url))
     within_s: int = setting(checks.whole(1, 3600), 30)
@@ -63,10 +69,13 @@ class HealthSettings:
 
 @dataclass(frozen=True)
 class BusySettings:
-    """A question whose yes puts an update off: a command that ends with 0, or a JSON value.
+    """A probe that postpones an update when its answer is yes: a command that ends with 0, or a JSON value.
 
-    `path` goes through objects and lists by dots (`jobs.active`, `workers.0.state`); the answer is yes when the
+    `path` leads through objects and lists by dots (`jobs.active`, `workers.0.state`); the answer is yes when the
     value there equals `equals`. Without a path the whole document is compared.
+
+    Raises:
+        ValueError: not exactly one of `command` and `url` is given.
     """
 
     command: tuple[str, ...] = setting(checks.command(), ())
@@ -86,6 +95,9 @@ class DeploymentSettings:
 
     `launcher` is put in front of the process that carries an update out, for supervisors that end everything a
     service ever started: `[systemd-run, --scope, --collect, --quiet]`, or set `KillMode=process` in the unit.
+
+    Raises:
+        ValueError: two steps have the same name.
     """
 
     id: str = setting(checks.text(validate.Regexp(r"\A[a-z0-9][a-z0-9_-]{0,63}\Z")))

@@ -1,4 +1,4 @@
-"""The sections: a frozen dataclass for each, each setting declared once, with its default and what fits."""
+"""The sections: a frozen dataclass for each, each setting declared once, with its default and its check."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _APPLICATION_ERROR = "expected 1 to 100 letters, digits, hyphens and underscores
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """Where the service listens and how it names itself."""
+    """Where the service listens, how it names itself, and how it treats connections."""
 
     host: str = setting(checks.text(validate.Length(min=1)), "127.0.0.1")
     port: int = setting(checks.whole(0, 65535), 8080)
@@ -44,7 +44,11 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class StorageSettings:
-    """Where rows and bytes live."""
+    """Where rows and blobs are stored.
+
+    Raises:
+        ValueError: `offload` or a too large `max_upload_bytes` together with `blob_url`.
+    """
 
     root: str = setting(checks.text(validate.Length(min=1)), "storage")
     database_url: str | None = setting(fields.String(allow_none=True, validate=checks.database_url), None)
@@ -65,7 +69,7 @@ class StorageSettings:
 
 @dataclass(frozen=True)
 class ApiKeySettings:
-    """A key that lives in the settings, beside those made with `updater key create`."""
+    """A key in the settings, beside those made with `updater key create`."""
 
     name: str = setting(checks.text(validate.Length(min=1, max=100)))
     key: str = setting(checks.text(validate.Length(min=16, max=200)))
@@ -79,7 +83,11 @@ class ApiKeySettings:
 
 @dataclass(frozen=True)
 class JwtSettings:
-    """The tokens of front ends: one algorithm, with its one key. Without a key no token is taken."""
+    """The tokens of front ends: one algorithm with its one key. Without a key no token is valid.
+
+    Raises:
+        ValueError: a secret and a public key are mixed up.
+    """
 
     algorithm: str = setting(checks.text(validate.OneOf(("HS256", "RS256", "ES256", "EdDSA"))), "HS256")
     secret: str | None = setting(fields.String(allow_none=True, validate=checks.long_secret), None)
@@ -96,9 +104,10 @@ class JwtSettings:
 
 @dataclass(frozen=True)
 class AccessSettings:
-    """Who may do what. `enabled: false` opens every endpoint that asks for an API key, as the /api/v1 document says.
+    """API keys, tokens and sessions.
 
-    What asks for a session or a token stays closed: it changes this machine, or belongs to one person.
+    `enabled: false` opens every endpoint that asks for an API key, as the /api/v1 document says. Endpoints that ask for
+    a session or a token stay closed: they change this machine, or belong to one person.
     """
 
     enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
@@ -110,7 +119,7 @@ class AccessSettings:
 
 @dataclass(frozen=True)
 class RateLimitSettings:
-    """How many requests a client may send."""
+    """The number of requests that a client may send."""
 
     enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
     anonymous_per_minute: int = setting(checks.whole(1), 300)
@@ -121,12 +130,12 @@ class RateLimitSettings:
 
 @dataclass(frozen=True)
 class TelemetrySettings:
-    """How reports are taken in and kept, and what tells the country of an update request."""
+    """How reports are queued and stored, and where the country of an update check comes from."""
 
     queue_size: int = setting(checks.whole(1, 1_000_000), 10_000)
-    # Counts are kept for ever, raw reports so long.
+    # Days that raw reports are kept; counts are kept for ever.
     retention_days: int = setting(checks.whole(1, 36_500), 400)
-    # Set by a proxy that overwrites what clients send, such as CF-IPCountry.
+    # The name of a header that a proxy sets, overwriting what clients send, such as CF-IPCountry.
     country_header: str | None = setting(fields.String(allow_none=True, validate=checks.header_name), None)
     geoip_database: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
 
@@ -135,18 +144,20 @@ class TelemetrySettings:
 class RetentionSettings:
     """What is removed each day.
 
-    Of releases none, unless a rule is set; then those that no set rule keeps. Of a deployment's past what is older than
-    `deployment_days` and not of its last `deployment_runs` runs.
+    Releases: none, unless a rule is set; then those that no set rule keeps. Deployments: log lines and finished updates
+    older than `deployment_days` days that do not belong to the last `deployment_runs` runs. Audit: none, unless
+    `audit_days` is set.
     """
 
     keep_releases: int | None = setting(checks.whole_or_none(1, 1_000_000), None)
     keep_days: int | None = setting(checks.whole_or_none(1, 36_500), None)
     deployment_days: int = setting(checks.whole(1, 36_500), 400)
     deployment_runs: int = setting(checks.whole(1, 10_000), 100)
+    audit_days: int | None = setting(checks.whole_or_none(1, 36_500), None)
 
     @property
     def concerns_releases(self) -> bool:
-        """Tell whether any rule for releases is set."""
+        """Tell whether a rule for releases is set."""
         return self.keep_releases is not None or self.keep_days is not None
 
 
@@ -160,7 +171,7 @@ class LoggingSettings:
 
 @dataclass(frozen=True)
 class DesktopSettings:
-    """One mounted desktop API: where, for which application, and how downloads are named."""
+    """One mounted desktop API: its prefix, its application, and the names of downloads."""
 
     prefix: str = setting(fields.String(validate=checks.prefix), "/wp-json/bkgt/v1/updates")
     application: str = setting(checks.text(validate.Regexp(_APPLICATION, error=_APPLICATION_ERROR)), "bkgt-manager")
@@ -193,7 +204,7 @@ SECTIONS: dict[str, type[Any]] = {
     "logging": LoggingSettings,
     "desktop": DesktopSettings,
 }
-# Sections that are a list of records; where they have an `id`, it must differ.
+# Sections that are a list of records; an `id` of a record must be unique.
 LISTS = frozenset({"deployments", "desktop"})
 # Settings that are a record, or a list of records: "section.key" -> the record's type.
 RECORDS: dict[str, type[Any]] = {

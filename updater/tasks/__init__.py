@@ -1,1 +1,1 @@
-"""To-do tasks, kept for the front end of the updates interface. Small, and apart from everything else."""
+"""To-do tasks, stored for the front end of the updates interface. Small, and independent of everything else."""

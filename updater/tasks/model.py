@@ -10,7 +10,7 @@ MAX_TITLE_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One thing somebody wants to do. `user_id` is the issuer's number for that person."""
+    """A to-do item. `user_id` is the person's number at the token's issuer. Times are aware, in UTC."""
 
     id: int
     user_id: int

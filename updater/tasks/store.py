@@ -1,4 +1,4 @@
-"""The SQL of tasks. Every statement names the owner, so nobody reaches another one's task."""
+"""The SQL of tasks. Every statement names the owner, so that no user reaches another user's task."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, not_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import task
@@ -13,48 +14,53 @@ from updater.tasks.model import Task
 
 
 class TaskStore:
-    """Reads and writes tasks."""
+    """Reads and writes tasks. Every method raises Unavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def list_tasks(self, user_id: int) -> list[Task]:
-        """Return somebody's tasks, oldest first."""
+        """Return a user's tasks, oldest first; the order is that of their ids."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(task).where(task.c.user_id == user_id).order_by(task.c.id))
             return [_task(row) for row in rows]
 
     async def find_task(self, user_id: int, task_id: int) -> Task | None:
-        """Return one of somebody's tasks."""
+        """Return one task of a user; None when the user has no such task."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(task).where(_own(user_id, task_id)))).first()
             return None if row is None else _task(row)
 
-    async def insert_task(self, user_id: int, title: str, description: str, now: datetime) -> Task:
-        """Add a task."""
+    async def insert_task(
+        self, connection: AsyncConnection, user_id: int, title: str, description: str, now: datetime
+    ) -> Task:
+        """Add a task that is not completed; return it with its id. `now` is aware, in UTC."""
         times = {"created_at": now, "updated_at": now}
         values = {"user_id": user_id, "title": title, "description": description, "completed": False, **times}
-        async with self._database.write() as connection:
-            return _task((await connection.execute(insert(task).values(values).returning(*task.c))).one())
+        return _task((await connection.execute(insert(task).values(values).returning(*task.c))).one())
 
-    async def change_task(self, user_id: int, task_id: int, changes: dict[str, str], now: datetime) -> Task | None:
-        """Change what is given; None when there is no such task."""
-        return await self._update(user_id, task_id, {**changes, "updated_at": now})
+    async def change_task(
+        self, connection: AsyncConnection, user_id: int, task_id: int, changes: dict[str, str], now: datetime
+    ) -> Task | None:
+        """Set the given columns and `updated_at`; None when the user has no such task."""
+        return await self._update(connection, user_id, task_id, {**changes, "updated_at": now})
 
-    async def toggle_task(self, user_id: int, task_id: int, now: datetime) -> Task | None:
-        """Turn `completed` round, in one statement; None when there is no such task."""
-        return await self._update(user_id, task_id, {"completed": not_(task.c.completed), "updated_at": now})
+    async def toggle_task(self, connection: AsyncConnection, user_id: int, task_id: int, now: datetime) -> Task | None:
+        """Invert `completed` in one statement; None when the user has no such task."""
+        return await self._update(
+            connection, user_id, task_id, {"completed": not_(task.c.completed), "updated_at": now}
+        )
 
-    async def delete_task(self, user_id: int, task_id: int) -> bool:
-        """Remove a task; return whether there was one."""
-        async with self._database.write() as connection:
-            return (await connection.execute(delete(task).where(_own(user_id, task_id)))).rowcount > 0
+    async def delete_task(self, connection: AsyncConnection, user_id: int, task_id: int) -> bool:
+        """Remove a task; return whether the user had it."""
+        return (await connection.execute(delete(task).where(_own(user_id, task_id)))).rowcount > 0
 
-    async def _update(self, user_id: int, task_id: int, values: dict[str, Any]) -> Task | None:
+    async def _update(
+        self, connection: AsyncConnection, user_id: int, task_id: int, values: dict[str, Any]
+    ) -> Task | None:
         statement = update(task).where(_own(user_id, task_id)).values(values).returning(*task.c)
-        async with self._database.write() as connection:
-            row = (await connection.execute(statement)).first()
-            return None if row is None else _task(row)
+        row = (await connection.execute(statement)).first()
+        return None if row is None else _task(row)
 
 
 def _own(user_id: int, task_id: int) -> ColumnElement[bool]:

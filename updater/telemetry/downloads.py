@@ -1,7 +1,7 @@
-"""Downloads, counted in memory: a response pays for one dictionary, and what counts alike is one event.
+"""Downloads, counted in memory: a response costs one dictionary update, and equal counts become one event.
 
-Where somebody else sends the bytes a process answers thousands of downloads a second, and an event for each cost as
-much as answering it. A fifth of a second of counts is lost when the process is killed; nothing else is.
+When a proxy or an object store sends the bytes, a process answers thousands of downloads a second, and an event for
+each cost as much as its answer. When the process is killed, a fifth of a second of counts is lost; nothing else is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ class DownloadCounter:
         self._counts: dict[tuple[int, bool, bool, int | None], int] = {}
 
     def count(self, build_id: int, started: bool, finished: bool, rate: int | None) -> None:
-        """Count one response. `rate` is the bucket of its throughput, if it tells one. Call it in the event loop."""
+        """Count one response. Call it in the event loop.
+
+        Args:
+            build_id: the build that was downloaded.
+            started: whether the response held the first byte.
+            finished: whether the last byte left.
+            rate: the bucket of its throughput in bytes per second (`rollups.rate_of`), or None.
+        """
         counts = self._counts
         if not counts:
             asyncio.get_running_loop().call_later(GATHER_S, self.flush)
@@ -33,7 +40,7 @@ class DownloadCounter:
         counts[alike] = counts.get(alike, 0) + 1
 
     def flush(self) -> None:
-        """Hand over what was gathered."""
+        """Hand what was gathered to `note`: one event for equal counts, all with the present time."""
         counts, self._counts = self._counts, {}
         now = self._clock()
         for (build_id, started, finished, rate), amount in counts.items():

@@ -13,15 +13,15 @@ from updater.telemetry.spans import Window, starts
 
 Counts = Mapping[str, int]
 
-# How many a list names; the rest is one more entry, `other`.
+# Entries of a list; the rest is summed in one more entry, `other`.
 TOP_VERSIONS, TOP_ERRORS, TOP_COUNTRIES = 20, 20, 50
-# How many versions are told apart over time.
+# Versions with a count of their own in each bucket of the series.
 SERIES_VERSIONS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """How installs ended. The rate leaves cancelled ones aside; None without any."""
+    """Outcomes of installs. `failure_rate` is failed of completed and failed; None without any."""
 
     completed: int
     failed: int
@@ -31,7 +31,10 @@ class Reports:
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Failed installs that gave the same message, numbers and paths aside."""
+    """Failed installs with the same message, apart from numbers and paths.
+
+    `share` is of all failed installs, 0 to 1.
+    """
 
     message: str
     count: int
@@ -40,7 +43,7 @@ class ErrorGroup:
 
 @dataclass(frozen=True, slots=True)
 class VersionFigures:
-    """What is known of one version."""
+    """Counts of one version."""
 
     version: str
     installs: int
@@ -52,7 +55,10 @@ class VersionFigures:
 
 @dataclass(frozen=True, slots=True)
 class TargetFigures:
-    """How often a platform was seen; the share is of checks, or of reports where there are no checks."""
+    """Counts of one platform and architecture.
+
+    `share` (0 to 1) is of checks, or of reports when there are no checks.
+    """
 
     platform: str
     architecture: str
@@ -63,7 +69,7 @@ class TargetFigures:
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """How many values there are, and what half and nineteen twentieths of them do not exceed."""
+    """The number of values, their median, and the value that 95 % of them do not exceed; None without values."""
 
     count: int
     p50: float | None
@@ -91,7 +97,7 @@ class CountryFigures:
 
 @dataclass(frozen=True, slots=True)
 class TimeBucket:
-    """What happened in the bucket that begins at `at`; by version, zeros are left out."""
+    """Counts of the bucket that begins at `at` (UTC). Versions with a count of zero are left out."""
 
     at: datetime
     completed: int
@@ -106,7 +112,7 @@ class TimeBucket:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All figures of one application over one window."""
+    """All figures of one application over one window. `series` is in order of time, its buckets without gaps."""
 
     reports: Reports
     errors: list[ErrorGroup]
@@ -121,14 +127,22 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Counts over time: `sums` over all labels, `named` for some labels, both by the start of the bucket."""
+    """Counts over time, by measure and start of the bucket: `sums` over all labels, `named` for chosen labels."""
 
     sums: Mapping[tuple[Measure, datetime], int]
     named: Mapping[tuple[Measure, datetime], Counts]
 
 
 def assemble(window: Window, totals: Mapping[Measure, Counts], series: Series) -> Figures:
-    """Put the figures together. `totals` holds each measure's counts over the whole window, by label."""
+    """Compute the figures of a window.
+
+    Args:
+        window: the window; its buckets are those of `Figures.series`.
+        totals: the counts of each measure over the whole window, by label.
+        series: the counts of each bucket.
+
+    Returns: the figures. Lists are in descending order of counts and end with `other` when they were cut.
+    """
 
     def of(measure: Measure) -> Counts:
         return totals.get(measure, {})
@@ -154,12 +168,15 @@ def assemble(window: Window, totals: Mapping[Measure, Counts], series: Series) -
             CountryFigures(country, count, _share(count, countries))
             for country, count in top(countries, TOP_COUNTRIES).items()
         ],
-        series=[_moment(at, series) for at in starts(window)],
+        series=[_bucket(at, series) for at in starts(window)],
     )
 
 
 def top(counts: Counts, limit: int) -> dict[str, int]:
-    """Return the largest counts, largest first, and the sum of all others as `OTHER`, last."""
+    """Return the `limit` largest counts in descending order, and the sum of all others as `OTHER`, last.
+
+    Equal counts are in the order of their labels.
+    """
     ranked = sorted((label for label in counts if label != OTHER), key=lambda label: (-counts[label], label))
     best = {label: counts[label] for label in ranked[:limit]}
     rest = sum(counts.values()) - sum(best.values())
@@ -167,13 +184,13 @@ def top(counts: Counts, limit: int) -> dict[str, int]:
 
 
 def series_labels(totals: Mapping[Measure, Counts]) -> dict[Measure, tuple[str, ...]]:
-    """Return which labels are told apart over time."""
+    """Return the labels with counts of their own in each bucket, by measure; versions in descending order of counts."""
     by_version = (Measure.INSTALL, Measure.CHECK_VERSION)
     wanted = {measure: tuple(top(totals.get(measure, {}), SERIES_VERSIONS)) for measure in by_version}
     return {Measure.REPORT: STATUSES, **wanted}
 
 
-def _moment(at: datetime, series: Series) -> TimeBucket:
+def _bucket(at: datetime, series: Series) -> TimeBucket:
     ended = series.named.get((Measure.REPORT, at), {})
 
     def total(measure: Measure) -> int:
@@ -196,7 +213,7 @@ def _moment(at: datetime, series: Series) -> TimeBucket:
 
 
 def _versions(totals: Mapping[Measure, Counts]) -> list[VersionFigures]:
-    """List the versions that most events speak of; the sum of all others comes last."""
+    """List the versions with the most events of all kinds; the sum of all others comes last."""
     columns = [
         totals.get(measure, {})
         for measure in (

@@ -1,6 +1,6 @@
-"""Countries of update requests: from a header that a proxy sets, or from a MaxMind-format database.
+"""Countries of update checks: from a header that a proxy sets, or from a database in MaxMind's format.
 
-Nothing but the country is kept; an address waits in memory until the next flush and is then forgotten.
+Only the country is stored; an address waits in memory until the next flush and is then dropped.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from updater.telemetry.model import UNKNOWN
 
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 # Not countries, though some proxies send them: unknown.
-_NOBODY = frozenset({"XX", "ZZ"})
+_NO_COUNTRIES = frozenset({"XX", "ZZ"})
 
 Locate = Callable[[str], str]
 
 
 def open_locator(database: str | None) -> Locate:
-    """Return a function from a place (a country's two letters, or an address) to a country or `UNKNOWN`.
+    """Return a function from a place (a country's two letters, or an address) to a country in upper case, or `UNKNOWN`.
 
-    Without a database an address is `UNKNOWN`. maxminddb, the extra `geo`, is only imported for a database.
+    Without a database every address is `UNKNOWN`. maxminddb, the extra `geo`, is imported only for a database.
 
     Raises:
         ConfigurationError: the database cannot be read, or maxminddb is not installed.
@@ -33,7 +33,7 @@ def open_locator(database: str | None) -> Locate:
     def locate(place: str) -> str:
         if _COUNTRY.fullmatch(place):
             country = place.upper()
-            return UNKNOWN if country in _NOBODY else country
+            return UNKNOWN if country in _NO_COUNTRIES else country
         if reader is None:
             return UNKNOWN
         try:

@@ -1,4 +1,4 @@
-"""Histograms with fixed buckets: adding the counts of two gives the histogram of both. PURE.
+"""Histograms with fixed buckets, so that the sum of two histograms is the histogram of both. PURE.
 
 A bucket is a quarter of a doubling wide, so that a quantile is within a tenth of the true value, for install
 times of a second to a week and for rates of a byte to a hundred gigabytes a second, in at most 150 buckets.
@@ -14,16 +14,19 @@ _LARGEST = 2.0**37
 
 
 def bucket_of(value: float) -> int:
-    """Return the number of the bucket that holds a value; below one is bucket 0."""
+    """Return the number of the bucket that holds a value (seconds, or bytes per second).
+
+    Values below 1 are in bucket 0, values above 2**37 in the last one.
+    """
     if value < 1:
         return 0
     return 1 + math.floor(_PER_DOUBLING * math.log2(min(value, _LARGEST)))
 
 
 def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """Return the value that `share` (0 to 1) of all values do not exceed; None without values.
+    """Return the value that `share` (0 to 1) of all values do not exceed; None when there are no values.
 
-    `counts` maps a bucket's number to how many values it holds. Inside a bucket values count as evenly spread.
+    `counts` maps a bucket's number to its number of values. Values are taken as evenly spread inside a bucket.
     """
     total = sum(counts.values())
     if total <= 0:

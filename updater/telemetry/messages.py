@@ -1,4 +1,4 @@
-"""Error messages, grouped: what differs from machine to machine is blanked out. PURE.
+"""Error messages, grouped: parts that differ between machines are replaced. PURE.
 
 `Cannot open C:\\Users\\eva\\app.dll (error 32)` and the same of another user are one group. It also keeps
 names and addresses of people out of the figures.
@@ -11,7 +11,7 @@ import re
 
 MAX_GROUP_CHARACTERS = 120
 NO_MESSAGE = "(no message)"
-# A message may be far longer than its group; what lies behind this says nothing about the kind of error.
+# A message may be far longer than its group; text beyond this does not tell the kind of error.
 _READ_CHARACTERS = 1_000
 
 _BLANKS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -38,7 +38,11 @@ _SPACE = re.compile(r"\s+")
 
 @functools.lru_cache(maxsize=2_048)
 def group_message(message: str | None) -> str:
-    """Return the group of a message: one line without digits, at most `MAX_GROUP_CHARACTERS` long."""
+    """Return the group of a message: one line without digits, at most `MAX_GROUP_CHARACTERS` long.
+
+    Numbers become `<n>`, paths `<path>`, URLs `<url>`, IP, MAC and mail addresses `<address>`, in the order of
+    `_BLANKS`; an empty message is `NO_MESSAGE`.
+    """
     text = (message or "")[:_READ_CHARACTERS]
     for pattern, blank in _BLANKS:
         text = pattern.sub(blank, text)

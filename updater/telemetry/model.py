@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-# What stands for a version, platform or country that a client does not tell.
+# Stands for a version, platform or country that a client does not send.
 UNKNOWN = "unknown"
 STATUSES = ("completed", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an installer tells after an install."""
+    """The outcome of an install as its installer reports it."""
 
     application_id: str
     current_version: str
@@ -30,9 +30,10 @@ class Report:
 
 
 class Download(NamedTuple):
-    """Responses with a build's bytes that count alike: did they hold the first byte, and did the last one leave.
+    """Responses with a build's bytes that count alike.
 
-    `rate` is the bucket of their throughput (`histograms.bucket_of`), None where it tells nothing.
+    `started`: the response held the first byte. `finished`: the last byte left. `rate`: the bucket of its throughput in
+    bytes per second (`histograms.bucket_of`), None when it was not measured. `amount`: the number of such responses.
     """
 
     build_id: int
@@ -47,7 +48,7 @@ Event = Report | Download
 
 
 class ClientFacts(NamedTuple):
-    """What an update check says of the client that asks, or `UNKNOWN`. `target` is written `linux/amd64`."""
+    """The client of an update check as it describes itself, else `UNKNOWN`. `target` has the form `linux/amd64`."""
 
     application_id: str
     version: str

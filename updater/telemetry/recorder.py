@@ -18,14 +18,17 @@ from updater.telemetry.model import Download, Event
 
 # Bounds the time one transaction holds the write lock.
 BATCH_EVENTS = 1_000
-# An entry without an event only waits for those before it.
+# An entry without an event waits only for the events before it.
 Entry = tuple[Event | None, asyncio.Future[None] | None]
 Batch = list[Entry]
 _log = structlog.get_logger(__name__)
 
 
 class Recorder:
-    """A bounded queue in front of `write`. Start it, and stop it before the database closes."""
+    """A bounded queue in front of `write`. Start it, and stop it before the database closes.
+
+    `write` gets at most `BATCH_EVENTS` events at a time, in the order in which they came.
+    """
 
     def __init__(self, write: Callable[[Sequence[Event]], Awaitable[None]], *, queue_size: int) -> None:
         self._write = write
@@ -38,15 +41,15 @@ class Recorder:
 
     @property
     def depth(self) -> int:
-        """Return how many events wait."""
+        """Return the number of events that wait, in all batches; those being written are not among them."""
         return len(self._waiting)
 
     def start(self) -> None:
-        """Begin writing."""
+        """Start the task that writes. Call it in the event loop."""
         self._task = asyncio.create_task(self._run(), name="recorder")
 
     async def stop(self) -> None:
-        """Write what waits, then end."""
+        """Write what waits, then end. Later events are refused as Unavailable."""
         self._stopping = True
         self._wake.set()
         if self._task is not None:
@@ -56,21 +59,27 @@ class Recorder:
         """Return once the event is on disk.
 
         Raises:
-            Unavailable: the queue is full, or the database failed; the event is not kept.
+            Unavailable: the queue is full, or the database failed. StorageFull: no room left. The event is not stored.
         """
         future = asyncio.get_running_loop().create_future()
         self._put(event, future)
         await future
 
     def note(self, downloads: Download) -> None:
-        """Queue counts that nobody waits for; `dropped` tells how many were not kept."""
+        """Queue counts without waiting for their write; those that cannot be kept are added to `dropped`.
+
+        Raises nothing.
+        """
         try:
             self._put(downloads, None)
         except Unavailable:
             self.dropped += downloads.amount
 
     async def settle(self) -> None:
-        """Return once every event queued before has been written or given up."""
+        """Return once every event queued before has been written or given up.
+
+        Raises nothing; at once when not running.
+        """
         if self._task is not None and not self._stopping:
             future = asyncio.get_running_loop().create_future()
             self._append(None, future)
@@ -103,12 +112,12 @@ class Recorder:
         except (Unavailable, StorageFull) as failure:
             _log.error("telemetry.flush_failed", events=len(batch), cause=repr(failure.__cause__))
             self._refuse(batch, failure)
-            # Without a pause a broken database would be asked as fast as the processor allows.
+            # Without a pause the loop would retry a broken database as fast as the processor allows.
             await asyncio.sleep(0.05)
             return
         except Exception as error:
             if len(batch) > 1:
-                # One event that cannot be written must not take its neighbours along.
+                # One event that cannot be written must not fail the rest of its batch.
                 for each in batch:
                     await self._flush([each])
                 return

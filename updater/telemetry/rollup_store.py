@@ -1,4 +1,4 @@
-"""The SQL of roll-ups: add to counts, and keep their labels few."""
+"""The SQL of roll-ups: add to counts, and bound the number of their labels."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ class RollupStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Counts this process has written before: their labels are known to have a row.
+        # Keys that this process has written before: their rows exist.
         self._seen: set[Key] = set()
 
     async def add(self, connection: AsyncConnection, counts: Mapping[Key, int]) -> None:
-        """Add to the counts. The caller holds their applications, and calls `bound` when it has committed."""
+        """Add to the counts, in the caller's transaction.
+
+        The caller holds the rows of their applications before, and calls `bound` after its commit, in this order.
+        """
         if not counts:
             return
-        # In one order everywhere, so that two writers never wait for each other.
+        # Always in the same order, so that two writers cannot deadlock.
         rows = [{**key._asdict(), "amount": counts[key]} for key in sorted(counts)]
         statement = self._database.upsert(rollup)
         added = {"amount": rollup.c.amount + statement.excluded.amount}
@@ -46,10 +49,12 @@ class RollupStore:
         )
 
     async def bound(self, counts: Mapping[Key, int]) -> None:
-        """Cut back where clients have sent too many labels, now that the counts are on disk.
+        """Cut series that hold too many labels back to their largest ones, after the commit of `counts`.
 
-        Each series in a transaction of its own: one that still held counts would wait for the writer that waits for
-        those. What fails here is done with the next new label.
+        Raises nothing.
+
+        Each series is cut in a transaction of its own. A transaction that still held counts could wait for a writer
+        that waits for those counts. A series that fails is cut when it next gets a new label.
         """
         grown = {key.series for key in counts.keys() - self._seen if key.measure in KEPT_LABELS}
         self._remember(counts)
@@ -59,21 +64,21 @@ class RollupStore:
                     await self._cut_back(connection, series)
                 self._seen = {key for key in self._seen if key.series != series}
 
-    async def _crowded(self, places: Iterable[RollupSeries]) -> list[RollupSeries]:
-        by_value = {tuple(series): series for series in places}
+    async def _crowded(self, grown: Iterable[RollupSeries]) -> list[RollupSeries]:
+        by_value = {tuple(series): series for series in grown}
         if not by_value:
             return []
         async with self._database.read() as connection:
-            rows = await connection.execute(crowded_places(by_value.values()))
+            rows = await connection.execute(crowded_series(by_value.values()))
             return [by_value[tuple(row)] for row in rows if tuple(row) in by_value]
 
     async def _cut_back(self, connection: AsyncConnection, series: RollupSeries) -> None:
-        lies_here = [rollup.c[name] == value for name, value in series._asdict().items()]
-        # The sum of the rest first: who cuts back here at the same moment waits with nothing in its hands.
+        in_series = [rollup.c[name] == value for name, value in series._asdict().items()]
+        # Lock `other` first, so that concurrent trimmers queue without holding locks.
         await self._add_to_rest(connection, series, 0)
-        # A count that somebody is adding to is no small one; it is left alone, and waited for by nobody.
-        here = select(rollup.c.label, rollup.c.amount).where(*lies_here).with_for_update(skip_locked=True)
-        labels = {row.label: row.amount for row in await connection.execute(here)}
+        # Skip rows that a writer is adding to: such a count is growing, and waiting for it could deadlock.
+        rows = select(rollup.c.label, rollup.c.amount).where(*in_series).with_for_update(skip_locked=True)
+        labels = {row.label: row.amount for row in await connection.execute(rows)}
         known: set[str] = set()
         if series.measure in LABELLED_BY_VERSION:
             published = select(release.c.version).where(
@@ -81,9 +86,9 @@ class RollupStore:
             )
             known = set(await connection.scalars(published))
         surplus = overflowing(series, labels, known)
-        await connection.execute(delete(rollup).where(*lies_here, rollup.c.label.in_(surplus)))
+        await connection.execute(delete(rollup).where(*in_series, rollup.c.label.in_(surplus)))
         await self._add_to_rest(connection, series, sum(labels[label] for label in surplus))
-        await connection.execute(delete(rollup).where(*lies_here, rollup.c.label == OTHER, rollup.c.amount == 0))
+        await connection.execute(delete(rollup).where(*in_series, rollup.c.label == OTHER, rollup.c.amount == 0))
 
     async def _add_to_rest(self, connection: AsyncConnection, series: RollupSeries, amount: int) -> None:
         statement = self._database.upsert(rollup).values(**series._asdict(), label=OTHER, amount=amount)
@@ -96,13 +101,14 @@ class RollupStore:
         self._seen.update(counts)
 
 
-def crowded_places(places: Iterable[RollupSeries]) -> Select[Any]:
-    """Select the places, and maybe others, that hold more labels than any may keep.
+def crowded_series(series: Iterable[RollupSeries]) -> Select[Any]:
+    """Select those of the series, and possibly others, that hold more labels than any series may keep.
 
-    Column by column: SQLite reads the whole table for a list of tuples, but by the key for several lists.
+    Columns are in the order of `RollupSeries`, each compared by itself: SQLite scans the whole table for a list of
+    tuples, but uses the primary key for one list a column.
     """
     columns = [rollup.c[name] for name in RollupSeries._fields]
-    wanted = [sorted(set(values)) for values in zip(*places, strict=True)]
+    wanted = [sorted(set(values)) for values in zip(*series, strict=True)]
     return (
         select(*columns)
         .where(*(column.in_(values) for column, values in zip(columns, wanted, strict=True)))

@@ -1,8 +1,8 @@
 """What is counted of each event, and how many labels a count may have. PURE.
 
-A count belongs to an application, a span, a measure and a label. Labels come from clients that nobody has
-identified, so each measure keeps its largest labels, and the rest is added to `OTHER`: sums stay exact and
-the table stays small, whatever is sent.
+A count belongs to an application, a span, a measure and a label. Labels come from unidentified clients, so each
+measure keeps its largest labels, and the rest is added to `OTHER`: sums stay exact and the table stays small,
+whatever clients send.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OTHER = "other"
 
 
 class Measure(StrEnum):
-    """What is counted; the comment says by which label."""
+    """What is counted; the comment names its label."""
 
     REPORT = "report"  # status
     REPORT_TARGET = "report_target"  # platform/architecture
@@ -38,7 +38,7 @@ class Measure(StrEnum):
     CHECK_COUNTRY = "check_country"  # two letters
 
 
-# How many labels one span keeps. The other measures have few labels by nature.
+# Labels that a series keeps. The other measures have few labels by nature.
 KEPT_LABELS = {
     Measure.INSTALL: 32,
     Measure.FAILURE: 32,
@@ -48,17 +48,17 @@ KEPT_LABELS = {
     Measure.CHECK_VERSION: 32,
     Measure.CHECK_COUNTRY: 64,
 }
-# Beyond this many more a span is cut back. The slack lets a newcomer grow before it is weighed.
+# A series is cut back when it has this many labels more. The slack lets a new label grow before it is compared.
 SLACK_LABELS = 32
 LABELLED_BY_VERSION = frozenset(
     {Measure.INSTALL, Measure.FAILURE, Measure.DOWNLOAD_START, Measure.DOWNLOAD_END, Measure.CHECK_VERSION}
 )
-# A smaller body fits into the kernel's buffers and has left at once, whatever the client's line is like.
+# A smaller body fits into the kernel's buffers and leaves at once, however slow the client's connection is.
 LEAST_TIMED_BYTES = 1 << 20
 
 
 class RollupSeries(NamedTuple):
-    """Where counts lie: all labels of one measure in one span."""
+    """All labels of one measure of an application in one span. `starts_at` is in UTC."""
 
     application_id: str
     span: Span
@@ -67,7 +67,7 @@ class RollupSeries(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Which count."""
+    """The key of one count: its series and its label."""
 
     application_id: str
     span: Span
@@ -77,35 +77,35 @@ class Key(NamedTuple):
 
     @property
     def series(self) -> RollupSeries:
-        """Return where it lies."""
+        """Return the series that holds the count."""
         return RollupSeries(*self[:4])
 
 
 class Tally:
-    """Adds events up by the hour; days and months follow from hours."""
+    """Adds events up by the hour; the counts of days and months follow from those."""
 
     def __init__(self) -> None:
         self._hours: Counter[tuple[str, datetime, Measure, str]] = Counter()
 
     def add_report(self, report: Report) -> None:
-        """Count a report."""
+        """Count a report in the hour (UTC) in which it was received."""
         self._add(report.application_id, report.received_at, _of_report(report))
 
     def add_download(self, download: Download, application_id: str, version: str) -> None:
-        """Count responses with the bytes of a build; the build is that of `version`."""
+        """Count responses with the bytes of a build; `version` is the version of the build."""
         self._add(application_id, download.ended_at, _of_download(download, version), download.amount)
 
-    def add_checks(self, asked: ClientFacts, at: datetime, amount: int) -> None:
-        """Count update checks of clients that say the same of themselves."""
-        labels = ((Measure.CHECK_VERSION, asked.version), (Measure.CHECK_TARGET, asked.target))
-        self._add(asked.application_id, at, iter(labels), amount)
+    def add_checks(self, facts: ClientFacts, at: datetime, amount: int) -> None:
+        """Count `amount` update checks of clients with the same facts, in the hour (UTC) of `at`."""
+        labels = ((Measure.CHECK_VERSION, facts.version), (Measure.CHECK_TARGET, facts.target))
+        self._add(facts.application_id, at, iter(labels), amount)
 
     def add_country(self, application_id: str, country: str, at: datetime, amount: int) -> None:
-        """Count update checks from a country."""
+        """Count `amount` update checks from a country (two letters or `UNKNOWN`), in the hour (UTC) of `at`."""
         self._add(application_id, at, iter(((Measure.CHECK_COUNTRY, country),)), amount)
 
     def counts(self) -> dict[Key, int]:
-        """Return all counts, each in its hour, day and month."""
+        """Return all counts, each three times: in its hour, its day and its month, which begin in UTC."""
         found: Counter[Key] = Counter()
         for (application_id, hour, measure, label), amount in self._hours.items():
             for span in Span:
@@ -119,16 +119,16 @@ class Tally:
 
 
 def rate_of(sent_bytes: int, duration_s: float) -> int | None:
-    """Return the bucket of a body's throughput; None when it is too small to tell one."""
+    """Return the bucket of a body's throughput in bytes per second; None when it is below `LEAST_TIMED_BYTES`."""
     timed = sent_bytes >= LEAST_TIMED_BYTES and duration_s > 0
     return bucket_of(sent_bytes / duration_s) if timed else None
 
 
 def overflowing(series: RollupSeries, labels: Mapping[str, int], known: Collection[str] = ()) -> list[str]:
-    """Return the labels to add to `OTHER`; none while there are few enough.
+    """Return the labels to add to `OTHER`; none while the series has few enough.
 
-    The largest stay. Of versions those that were ever published (`known`) stay before all others, so that
-    invented ones cannot crowd them out.
+    The largest stay. Published versions (`known`) stay before all others, so that invented versions cannot displace
+    them. Equal counts are in descending order of their labels.
     """
     kept = KEPT_LABELS.get(series.measure)
     named = [label for label in labels if label != OTHER]

@@ -1,4 +1,4 @@
-"""The use cases of telemetry: take a report in, count downloads and checks, give figures."""
+"""The use cases of telemetry: accept reports, count downloads and checks, compute figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from updater.telemetry.store import TelemetryStore
 
 
 class TelemetryService:
-    """Reports and counts. Reports and gathered downloads go through one recorder, checks through one counter."""
+    """Reports and counts. Reports and gathered downloads go through one recorder, checks through one counter.
+
+    `locate` maps a country or an address to a country; by default addresses are `UNKNOWN`.
+    """
 
     def __init__(
         self,
@@ -39,45 +42,61 @@ class TelemetryService:
 
     @property
     def queue_depth(self) -> int:
-        """Return how many events wait to be written."""
+        """Return the number of events that wait to be written."""
         return self._recorder.depth
 
     @property
     def dropped(self) -> int:
-        """Return how many download counts were lost to a full queue or a failing database."""
+        """Return the number of download counts that were lost to a full queue or a failing database since the start."""
         return self._recorder.dropped
 
     async def report(self, report: Report) -> None:
-        """Keep a report; it is on disk when this returns. Raises Unavailable when it was not kept."""
+        """Store a report; it is on disk when this returns.
+
+        Raises:
+            Unavailable: the queue is full or the database does not answer. StorageFull: no room left. It was not
+            stored.
+        """
         await self._recorder.record(report)
 
     def count_download(
         self, build_id: int, *, started: bool, finished: bool, sent_bytes: int = 0, duration_s: float = 0.0
     ) -> None:
-        """Count a response with a build's bytes. Never waits; `dropped` tells how many were lost.
+        """Count a response with a build's bytes, without waiting; `dropped` counts those that are lost.
 
-        `sent_bytes` and `duration_s` are of a body that left completely, else 0.
+        `sent_bytes` and `duration_s` (seconds) describe a body that left completely; otherwise they are 0.
         """
         rate = rate_of(sent_bytes, duration_s) if sent_bytes else None
         if started or finished or rate is not None:
             self._downloads.count(build_id, started, finished, rate)
 
     async def finished_downloads(self, build_ids: Iterable[int]) -> dict[int, int]:
-        """Return how often builds were downloaded to the end, for those that ever were; up to this moment."""
+        """Return the number of finished downloads by build id, up to this moment; builds that have none may be absent.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
         await self._settle()
         return await self._store.finished_downloads(build_ids)
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
-        """Return how often a build's download was started and finished; up to this moment."""
+        """Return the started and the finished downloads of a build, in this order, up to this moment.
+
+        Raises Unavailable.
+        """
         await self._settle()
         return await self._store.download_counts(build_id)
 
     def flush_downloads(self) -> None:
-        """Hand the downloads that were counted in memory over to be written."""
+        """Hand the downloads counted in memory to the recorder. Call it before the recorder stops, in this order."""
         self._downloads.flush()
 
     async def flush_checks(self) -> None:
-        """Write the checks that were counted in memory. Raises Unavailable, StorageFull: they stay counted."""
+        """Write the checks counted in memory.
+
+        Raises:
+            Unavailable, StorageFull: they stay in memory for the next flush.
+        """
         async with self._flushing:
             taken = self.checks.take()
             if not taken:
@@ -91,10 +110,16 @@ class TelemetryService:
     async def figures(
         self, application_id: str, first: datetime | None, last: datetime | None, bucket: str
     ) -> tuple[Window, Figures]:
-        """Return the figures of an application, and the window they are over: what was asked, in whole buckets.
+        """Return the figures of an application, and their window: the one asked for, widened to whole buckets.
+
+        Args:
+            application_id: an unknown application has empty figures.
+            first: the start, aware; None: two days (by the hour) or 30 days (by the day) before the end.
+            last: the end, aware; None: now.
+            bucket: one of `spans.BUCKETS`.
 
         Raises:
-            Invalid: the window is empty or too long. Unavailable.
+            Invalid: the window is empty or too long. Unavailable: the database does not answer.
         """
         wanted = window(first, last, Span(bucket), self._clock())
         await self._settle()
@@ -104,7 +129,7 @@ class TelemetryService:
         return wanted, assemble(wanted, totals, series)
 
     async def forget_reports(self, *, keep_days: int) -> int:
-        """Delete reports older than so many days; return how many. Figures stay as they are."""
+        """Delete reports older than `keep_days` days; return their number. Figures stay. Raises Unavailable."""
         return await self._store.forget_reports(self._clock() - timedelta(days=keep_days))
 
     async def _settle(self) -> None:
@@ -114,13 +139,13 @@ class TelemetryService:
     async def _tally(self, taken: CheckCounter) -> Tally:
         now = self._clock()
         tally = Tally()
-        for asked, amount in taken.asked.items():
-            tally.add_checks(asked, now, amount)
+        for facts, amount in taken.asked.items():
+            tally.add_checks(facts, now, amount)
         countries = await asyncio.to_thread(self._countries, taken.places)
         for (application_id, _), (country, amount) in zip(taken.places, countries, strict=True):
             tally.add_country(application_id, country, now, amount)
         return tally
 
     def _countries(self, places: dict[tuple[str, str], int]) -> list[tuple[str, int]]:
-        """Look all places up, in a worker thread: a database of addresses is read from disk."""
+        """Look all places up, in a worker thread: the database of addresses is read from disk."""
         return [(self._locate(place), amount) for (_, place), amount in places.items()]

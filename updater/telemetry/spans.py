@@ -1,4 +1,4 @@
-"""Hours, days and months: the spans that counts are kept for, and how a window falls into them. PURE."""
+"""Hours, days and months: the spans that counts are kept for, and how a window divides into them. PURE."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from updater.errors import Invalid
 
 
 class Span(StrEnum):
-    """How long one bucket is. All begin in UTC."""
+    """The length of a bucket. Buckets begin in UTC."""
 
     HOUR = "hour"
     DAY = "day"
@@ -19,9 +19,9 @@ class Span(StrEnum):
 
 
 BUCKETS = (Span.HOUR.value, Span.DAY.value)
-"""What figures can be drawn by; months only make long sums quick."""
+"""The buckets of a series; months exist only to make long sums fast."""
 
-# So that an answer, and the work for it, stays bounded.
+# Bounds an answer and the work for it.
 LONGEST_DAYS = {Span.HOUR: 31, Span.DAY: 3 * 366}
 _DEFAULT_DAYS = {Span.HOUR: 2, Span.DAY: 30}
 
@@ -36,7 +36,7 @@ class Window:
 
 
 def floor(moment: datetime, span: Span) -> datetime:
-    """Return the start of the span that holds the moment."""
+    """Return the start of the span that holds the moment; the moment is in UTC."""
     hour = moment.replace(minute=0, second=0, microsecond=0)
     if span is Span.HOUR:
         return hour
@@ -44,17 +44,19 @@ def floor(moment: datetime, span: Span) -> datetime:
 
 
 def following(start: datetime, span: Span) -> datetime:
-    """Return the start of the next span."""
+    """Return the start of the next span. `start` is the start of one, in UTC."""
     if span is Span.MONTH:
         return (start + timedelta(days=31)).replace(day=1)
     return start + (timedelta(hours=1) if span is Span.HOUR else timedelta(days=1))
 
 
 def window(first: datetime | None, last: datetime | None, bucket: Span, now: datetime) -> Window:
-    """Widen what was asked for to whole buckets. Without `last` it ends now; without `first` it is short.
+    """Widen a window to whole buckets. Without `last` it ends now; without `first` it has the default length.
+
+    Times are aware, in UTC.
 
     Raises:
-        Invalid: it ends before it begins, or is longer than `LONGEST_DAYS`.
+        Invalid: it ends before it begins, is longer than `LONGEST_DAYS`, or out of the range of dates.
     """
     last = now if last is None else last
     try:
@@ -73,7 +75,7 @@ def window(first: datetime | None, last: datetime | None, bucket: Span, now: dat
 
 
 def starts(wanted: Window) -> Iterator[datetime]:
-    """Yield the start of each bucket."""
+    """Yield the start of each bucket of the window, in order of time."""
     at = wanted.starts_at
     while at < wanted.ends_at:
         yield at
@@ -83,7 +85,7 @@ def starts(wanted: Window) -> Iterator[datetime]:
 def pieces(wanted: Window) -> list[tuple[Span, datetime, datetime]]:
     """Cover the window with the fewest buckets: months inside, days around them, hours at the ends.
 
-    Each piece is a span and a half-open range of its buckets; pieces never overlap.
+    Each piece is a span and a half-open range of its buckets. Pieces are in order of time and never overlap.
     """
     return _cover(wanted.starts_at, wanted.ends_at, (Span.MONTH, Span.DAY, Span.HOUR))
 

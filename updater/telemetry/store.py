@@ -1,4 +1,4 @@
-"""The SQL of telemetry: a batch of events in one transaction, its counts with it; sums over counts."""
+"""The SQL of telemetry: write a batch of events and its counts in one transaction; read sums of counts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ from updater.telemetry.rollup_store import RollupStore
 from updater.telemetry.rollups import Measure, Tally
 from updater.telemetry.spans import Window, pieces
 
-# So that nobody waits long for the write lock while old reports go.
+# Bounds how long other writers wait for the lock while old reports are deleted.
 _REPORTS_A_TRANSACTION = 5_000
 
 
 class TelemetryStore:
-    """Writes events and their counts; reads sums."""
+    """Writes events and their counts; reads sums. Every method raises Unavailable when the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rollups = RollupStore(database)
 
     async def write(self, events: Sequence[Event]) -> None:
-        """Write a batch; it is durable when this returns. A report sent twice is written, and counted, once."""
+        """Write a batch and its counts in one transaction; it is durable when this returns.
+
+        A report with an id that was stored before is neither written nor counted again. Events of deleted applications
+        and builds are left out.
+
+        Raises:
+            StorageFull, Unavailable: nothing of the batch was written.
+        """
         reports = [each for each in events if isinstance(each, Report)]
         downloads = [each for each in events if isinstance(each, Download)]
         tally = Tally()
@@ -43,7 +50,11 @@ class TelemetryStore:
         await self._rollups.bound(counts)
 
     async def add_counts(self, tally: Tally) -> None:
-        """Write counts that belong to no stored event."""
+        """Write counts without an event; those of deleted applications are left out.
+
+        Raises:
+            StorageFull, Unavailable: none was written.
+        """
         counts = tally.counts()
         async with self._database.write() as connection:
             there = await self._hold(connection, {key.application_id for key in counts})
@@ -52,7 +63,7 @@ class TelemetryStore:
         await self._rollups.bound(counts)
 
     async def download_counts(self, build_id: int) -> tuple[int, int]:
-        """Return how often a build's download was started and finished."""
+        """Return the started and the finished downloads of a build, in this order; 0 and 0 for an unknown build."""
         wanted = select(download_count.c.started, download_count.c.finished).where(
             download_count.c.build_id == build_id
         )
@@ -61,7 +72,7 @@ class TelemetryStore:
             return (0, 0) if row is None else (row.started, row.finished)
 
     async def finished_downloads(self, build_ids: Iterable[int]) -> dict[int, int]:
-        """Return how often builds were downloaded to the end, for those that have a count."""
+        """Return the finished downloads by build id. A build without counts is absent. Raises Unavailable."""
         wanted = select(download_count.c.build_id, download_count.c.finished).where(
             download_count.c.build_id.in_(list(build_ids))
         )
@@ -69,7 +80,10 @@ class TelemetryStore:
             return {row.build_id: row.finished for row in await connection.execute(wanted)}
 
     async def totals(self, application_id: str, window: Window) -> dict[Measure, dict[str, int]]:
-        """Return the counts of each measure over a window, by label."""
+        """Return the counts over a window: measure -> label -> count. Measures without a count are absent.
+
+        Raises Unavailable.
+        """
         parts = [
             select(rollup.c.measure, rollup.c.label, rollup.c.amount).where(
                 rollup.c.application_id == application_id,
@@ -91,7 +105,13 @@ class TelemetryStore:
         return found
 
     async def series(self, application_id: str, window: Window, labels: Mapping[Measure, Sequence[str]]) -> Series:
-        """Return counts by bucket: sums of all measures that are drawn, and the given labels by themselves."""
+        """Return the counts by bucket: sums of the measures in the series, and counts of the given labels.
+
+        Args:
+            application_id: the application.
+            window: the window; counts are read in its `bucket`.
+            labels: for each measure the labels that get counts of their own; its keys are summed as well.
+        """
         drawn = {*labels, Measure.DOWNLOAD_START, Measure.DOWNLOAD_END}
         within = (
             rollup.c.application_id == application_id,
@@ -120,7 +140,10 @@ class TelemetryStore:
         return dataclasses.replace(found, sums=summed, named=named)
 
     async def forget_reports(self, before: datetime) -> int:
-        """Delete reports received before a time, a few at a time; return how many. Counts stay."""
+        """Delete reports received before a time (UTC); return their number. Counts stay.
+
+        At most `_REPORTS_A_TRANSACTION` go in one transaction, so an interruption keeps what was deleted before.
+        """
         async with self._database.read() as connection:
             owners = list(await connection.scalars(select(application.c.id)))
         gone = 0
@@ -149,7 +172,7 @@ class TelemetryStore:
             await connection.execute(insert, [dataclasses.asdict(each) for each in anonymous])
         fresh: Iterable[Report] = ()
         if named:
-            # In one order everywhere, so that two writers of the same reports never wait for each other.
+            # Always in the same order, so that two writers of the same reports cannot deadlock.
             rows = [dataclasses.asdict(named[key]) for key in sorted(named)]
             written = await connection.execute(insert.returning(report.c.application_id, report.c.report_id), rows)
             fresh = [named[row.application_id, row.report_id] for row in written]
@@ -182,9 +205,9 @@ class TelemetryStore:
             )
 
     async def _hold(self, connection: AsyncConnection, application_ids: Iterable[str]) -> set[str]:
-        """Return which applications there are; who would delete one waits until the transaction ends.
+        """Return which of the applications exist; a concurrent deletion of one waits until the transaction ends.
 
-        Before anything else that belongs to them: whoever deletes one begins with it, too, and a deletion in the
+        Call this before touching any of their rows. A deletion locks its application first, too; one that began in the
         middle would fail the batch.
         """
         wanted = select(application.c.id).where(application.c.id.in_(list(application_ids)))

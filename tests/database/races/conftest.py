@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.actors import TESTER
 from tests.database.races.interleaving import Interleaving, pauses
 from tests.servers.postgres import Postgres
 from updater.access.people import PeopleService
@@ -17,20 +18,22 @@ from updater.access.store import AccessStore, PeopleStore
 from updater.artifacts.local import LocalBlobStore
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
-from updater.catalog.model import Checksum, Draft, ExternalFile
+from updater.audit.service import AuditService
+from updater.audit.store import AuditStore
 from updater.catalog.platforms import Target
+from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import parse_version
 from updater.database.engine import Database
 from updater.database.opening import open_database
 from updater.deployments.store import DeploymentStore
+from updater.offers.service import OfferService
+from updater.offers.store import OfferStore
 from updater.settings import AccessSettings
 from updater.telemetry.model import Report
 from updater.telemetry.store import TelemetryStore
 
-LINUX, WINDOWS = Target("linux", "amd64"), Target("windows", "amd64")
-FILE = ExternalFile("https://example.com/x", Checksum("sha256", "0" * 64), 1)
+WINDOWS = Target("windows", "amd64")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 # The last statement of a transaction that others hear of.
 LAST = "UPDATE revision"
@@ -43,6 +46,9 @@ class Process:
 
     database: Database
     catalog: CatalogService
+    publishing: Publishing
+    offers: OfferService
+    audit: AuditService
     artifacts: ArtifactService
     telemetry: TelemetryStore
     deployments: DeploymentStore
@@ -68,14 +74,26 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             store = ArtifactStore(database)
             blobs = LocalBlobStore(tmp_path)
             stack.callback(blobs.close)
-            catalog = CatalogService(CatalogStore(database), store, database, clock=lambda: NOW)
-            artifacts = ArtifactService(blobs, store, database, max_bytes=1000)
-            people = PeopleService(PeopleStore(database), AccessSettings(), secret=SECRET, clock=lambda: NOW)
-            telemetry, deployments = TelemetryStore(database), DeploymentStore(database)
-            both.append(Process(database, catalog, artifacts, telemetry, deployments, AccessStore(database), people))
-        await both[0].catalog.create_application("my-app", name="", platforms=("linux", "windows"), extra={})
+            audit = AuditService(AuditStore(database), database, clock=lambda: NOW)
+            rows = CatalogStore(database)
+            catalog = CatalogService(rows, audit, database, clock=lambda: NOW)
+            publishing = Publishing(rows, store, audit, database, clock=lambda: NOW)
+            offers = OfferService(OfferStore(database), rows, database)
+            stack.push_async_callback(offers.close)
+            artifacts = ArtifactService(blobs, store, database, audit, max_bytes=1000)
+            people = PeopleService(
+                PeopleStore(database), AccessSettings(), database, audit, secret=SECRET, clock=lambda: NOW
+            )
+            telemetry, deployments = TelemetryStore(database), DeploymentStore(database, audit)
+            keys = AccessStore(database)
+            both.append(
+                Process(database, catalog, publishing, offers, audit, artifacts, telemetry, deployments, keys, people)
+            )
+        await both[0].catalog.create_application(
+            "my-app", name="", platforms=("linux", "windows"), extra={}, actor=TESTER
+        )
         for each in both:
-            await each.catalog.load()
+            await each.offers.load()
         yield both[0], both[1]
 
 
@@ -83,10 +101,6 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
 def meet(url: str) -> Iterator[Interleaving]:
     with pauses():
         yield Interleaving(url)
-
-
-def draft(version: str, target: Target = LINUX) -> Draft:
-    return Draft(parse_version(version), target)
 
 
 def report(target_version: str = "2.0.0", **more: object) -> Report:

@@ -11,16 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text, update
 
-from tests.database.races.conftest import (
-    FILE,
-    LAST,
-    LINUX,
-    NOW,
-    Process,
-    Processes,
-    draft,
-    report,
-)
+from tests.actors import TESTER
+from tests.builds import LINUX, register
+from tests.database.races.conftest import LAST, NOW, Process, Processes, report
 from tests.database.races.interleaving import Interleaving
 from updater.access.keys import ApiKey
 from updater.access.principals import Permission
@@ -41,7 +34,7 @@ async def test_reports_are_taken_while_a_build_is_published(processes: Processes
     """Its bytes may be on their way within an object store for a while."""
     one, two = processes
     await meet.run(
-        one.catalog.register_build("my-app", draft("1.0.0"), FILE),
+        register(one.publishing, "1.0.0"),
         before="INSERT INTO build",
         second=two.telemetry.write([report()]),
     )
@@ -53,7 +46,7 @@ async def test_a_report_for_an_application_that_is_being_deleted_is_left_out(
 ) -> None:
     one, two = processes
     assert await meet.run(
-        one.catalog.delete_application("my-app"), before=LAST, second=two.telemetry.write([report()])
+        one.catalog.delete_application("my-app", actor=TESTER), before=LAST, second=two.telemetry.write([report()])
     ) == [None, None]
 
 
@@ -62,10 +55,10 @@ async def test_what_is_deleted_while_its_downloads_are_counted(
     processes: Processes, meet: Interleaving, gone: str
 ) -> None:
     one, two = processes
-    build = await one.catalog.register_build("my-app", draft("1.0.0"), FILE)
+    build = await register(one.publishing, "1.0.0")
     deleting = {
-        "application": two.catalog.delete_application("my-app"),
-        "build": two.catalog.delete_build("my-app", build.version, LINUX),
+        "application": two.catalog.delete_application("my-app", actor=TESTER),
+        "build": two.catalog.delete_build("my-app", build.version.text, LINUX, actor=TESTER),
     }
     second = deleting.pop(gone)
     for each in deleting.values():
@@ -80,11 +73,11 @@ async def test_downloads_of_what_is_being_deleted_are_left_out(
     processes: Processes, meet: Interleaving, gone: str
 ) -> None:
     one, two = processes
-    build = await one.catalog.register_build("my-app", draft("1.0.0"), FILE)
+    build = await register(one.publishing, "1.0.0")
     download = Download(build.id, True, True, NOW)
     deleting = {
-        "application": one.catalog.delete_application("my-app"),
-        "build": one.catalog.delete_build("my-app", build.version, LINUX),
+        "application": one.catalog.delete_application("my-app", actor=TESTER),
+        "build": one.catalog.delete_build("my-app", build.version.text, LINUX, actor=TESTER),
     }
     first = deleting.pop(gone)
     for each in deleting.values():

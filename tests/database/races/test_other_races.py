@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 import updater.database.postgres as postgres
+from tests.actors import TESTER
 from tests.database.races.conftest import (
     NOW,
     PASSWORD,
@@ -21,36 +22,49 @@ from tests.database.races.conftest import (
 from tests.database.races.interleaving import Interleaving
 from updater.access.keys import load_secret
 from updater.access.service import AccessService
+from updater.catalog.service import CatalogService
 from updater.database.changes import ChangeWatcher
+from updater.database.engine import Database
 from updater.database.leases import Leases
 from updater.database.opening import open_database
 from updater.database.schema import _MIGRATION_LOCK
-from updater.deployments.model import Turn, Update, UpdateStatus
+from updater.deployments.model import Transition, Update, UpdateStatus
 from updater.errors import Conflict, Unauthenticated
 from updater.settings import AccessSettings
 
 
-async def test_a_change_that_was_late_is_not_missed(processes: Processes, meet: Interleaving, url: str) -> None:
+async def test_a_change_that_was_late_is_not_missed(
+    processes: Processes, meet: Interleaving, url: str, tmp_path: Path
+) -> None:
     """One process announces and has not committed; another one announces, commits, and is heard of."""
     one, two = (each.catalog for each in processes)
-    await one.create_application("late", name="", platforms=("linux",), extra={})
+    await one.create_application("late", name="", platforms=("linux",), extra={}, actor=TESTER)
     heard: set[str] = set()
 
     async def hear(topics: set[str]) -> None:
         heard.update(topics)
 
-    watcher = ChangeWatcher(processes[0].database, url, hear)
+    async with open_database(url, tmp_path) as database:
+        database.subscribe(hear)
+        await _watch_both(database, url, meet, one, two, heard)
+
+
+async def _watch_both(
+    database: Database, url: str, meet: Interleaving, one: CatalogService, two: CatalogService, heard: set[str]
+) -> None:
+    watcher = ChangeWatcher(database, url)
     await watcher.start()
     watching = asyncio.create_task(watcher.run())
-    await two.load()
 
     async def other() -> None:
-        await two.update_application("my-app", {"name": "new"})
+        await two.update_application("my-app", {"name": "new"}, actor=TESTER)
         async with asyncio.timeout(5):
             while not heard:
                 await asyncio.sleep(0.01)
 
-    await meet.run(one.update_application("late", {"name": "new"}), before="SELECT pg_notify", second=other())
+    await meet.run(
+        one.update_application("late", {"name": "new"}, actor=TESTER), before="SELECT pg_notify", second=other()
+    )
     async with asyncio.timeout(5):
         while heard != {"late", "my-app"}:
             await asyncio.sleep(0.01)
@@ -74,9 +88,9 @@ async def test_an_update_of_a_deployment_is_begun_once(processes: Processes, mee
     one, two = (each.deployments for each in processes)
     made = await one.insert(Update(0, "web", "1", "One", "", UpdateStatus.PENDING, True, NOW, NOW))
     outcomes = await meet.run(
-        one.turn(made.id, Turn.APPLY, NOW, run="first"),
+        one.transition(made.id, Transition.APPLY, NOW, run="first"),
         before="UPDATE deployment_update",
-        second=two.turn(made.id, Turn.APPLY, NOW, run="second"),
+        second=two.transition(made.id, Transition.APPLY, NOW, run="second"),
     )
     assert [type(each) for each in outcomes] == [Update, Conflict]
     assert (await one.get(made.id)).run == "first"
@@ -88,8 +102,12 @@ async def test_nobody_slips_in_while_all_sessions_are_ended(
     processes: Processes, meet: Interleaving, how: str, order: str
 ) -> None:
     one, two = (each.people for each in processes)
-    await one.create_user("anna", "user", PASSWORD)
-    ends = two.set_password("anna", "another long password") if how == "password" else two.disable_user("anna")
+    await one.create_user("anna", "user", PASSWORD, actor=TESTER)
+    ends = (
+        two.set_password("anna", "another long password", actor=TESTER)
+        if how == "password"
+        else two.disable_user("anna", actor=TESTER)
+    )
     if order == "sign in first":
         opened, _ = await meet.run(one.sign_in("anna", PASSWORD), before="INSERT INTO session", second=ends)
         assert await two.find_session(opened[0]) is None
@@ -99,7 +117,9 @@ async def test_nobody_slips_in_while_all_sessions_are_ended(
 
 
 async def test_a_first_key_is_made_once(processes: Processes, meet: Interleaving) -> None:
-    one, two = (AccessService(each.keys, AccessSettings(), secret=SECRET) for each in processes)
+    one, two = (
+        AccessService(each.keys, AccessSettings(), each.database, each.audit, secret=SECRET) for each in processes
+    )
     texts = await meet.run(one.create_first_key(), before="INSERT INTO api_key", second=two.create_first_key())
     assert [type(each) for each in texts] == [str, type(None)]
     assert len(await one.list_keys()) == 1

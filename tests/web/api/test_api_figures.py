@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from tests.actors import TESTER
 from updater.database.tables import rollup
 
 FIGURES = "/api/v1/applications/my-app/figures"
@@ -122,7 +123,7 @@ async def test_wrong_windows_are_refused(service: Any, query: dict[str, str], fi
 async def test_who_may_see_figures(service: Any) -> None:
     await service.call("GET", FIGURES, status=401)
     await service.call("GET", "/api/v1/applications/unknown/figures", key="read", status=404)
-    _, bound = await service.services.access.create_key("bound", "read", application="other-app")
+    _, bound = await service.services.access.create_key("bound", "read", application="other-app", actor=TESTER)
     await service.call("GET", FIGURES, key=bound, status=403)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.web.api.test_checks import register
 
 ALL = "/api/v1/applications"
@@ -141,7 +142,7 @@ async def test_a_key_of_one_application_sees_that_one(start_service: Any) -> Non
     service = await start_service()
     for name in ("mine", "theirs"):
         await service.application(name)
-    _, key = await service.services.access.create_key("bound", "admin", application="mine")
+    _, key = await service.services.access.create_key("bound", "admin", application="mine", actor=TESTER)
     page = await service.call("GET", ALL, key=key, status=200)
     assert ([each["id"] for each in page["applications"]], page["total_count"]) == (["mine"], 1)
     await service.call("GET", f"{ALL}/mine", key=key, status=200)

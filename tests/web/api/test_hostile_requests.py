@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.actors import TESTER
 from tests.web.raw import RawAnswer, request, send
 from updater.web.gate.access_log import GATHER_S
 from updater.web.messages.pace import SILENCE_S
@@ -287,7 +288,7 @@ async def test_secrets_are_in_no_log_and_no_answer(start_service: Any, log_lines
     """
     service = await start_service(logging={"access": True, "level": "debug"})
     await service.application()
-    _, fresh = await service.services.access.create_key("fresh", "admin")
+    _, fresh = await service.services.access.create_key("fresh", "admin", actor=TESTER)
     answers = b""
     for secret in ("admin-key-0123456789", fresh, "wrong-" + CANARY):
         for data in (

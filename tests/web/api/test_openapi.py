@@ -43,6 +43,29 @@ async def test_protected_operations_say_so(service: Any) -> None:
             assert {"400", "429", "500", "503"} <= set(operation["responses"])
 
 
+async def test_every_credential_of_an_interface_is_listed(start_service: Any) -> None:
+    service = await start_service(desktop=[{}])
+    document = await service.call("GET", "/api/v1/openapi.json", status=200)
+    expected = {
+        "api": [{"key": []}, {"session": []}],
+        "desktop": [{"desktop-key": []}],
+        "system": [{"session": []}],
+        "admin": [{"session": []}],
+        "updates": [{"token": []}],
+    }
+    seen = {
+        (operation["tags"][0], str(operation["security"]))
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        if "security" in operation
+    }
+    assert seen == {(name, str(security)) for name, security in expected.items()}
+    schemes = {name for security in expected.values() for each in security for name in each}
+    assert set(document["components"]["securitySchemes"]) == schemes
+    deletion = document["paths"]["/api/v1/applications/{app_id}"]["delete"]
+    assert deletion["description"].endswith("Needs `admin` permission, or a session with it.")
+
+
 async def test_operation_ids_are_unique_and_schemas_are_there(start_service: Any) -> None:
     """Two desktop APIs have the same handlers, and several interfaces schemas of one name."""
     service = await start_service(desktop=[{}, {"prefix": "/desktop/other", "application": "other"}])

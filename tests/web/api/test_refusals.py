@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.web.api.test_checks import TARGET, registration
 from tests.web.raw import request, send
 
@@ -278,9 +279,9 @@ async def test_an_expired_or_disabled_key_is_an_unknown_key(start_service: Any) 
 
 
 async def test_a_revoked_key_is_an_unknown_key_at_once(service: Any) -> None:
-    made, text = await service.services.access.create_key("soon gone", "read")
+    made, text = await service.services.access.create_key("soon gone", "read", actor=TESTER)
     await service.call("GET", "/api/v1/applications", key=text, status=200)
-    await service.services.access.revoke_key(made.id)
+    await service.services.access.revoke_key(made.id, actor=TESTER)
     await service.call("GET", "/api/v1/applications", key=text, status=401)
 
 

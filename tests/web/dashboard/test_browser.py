@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.deployments.site import Site, git
 from tests.web.dashboard.payloads import BRANCH, PAYLOADS
@@ -58,7 +59,7 @@ class Watch:
 
 async def sign_in(page: Page, service: Service, name: str = "staff") -> None:
     if not await service.services.people.list_users():
-        await service.services.people.create_user(name, "staff", PASSWORD)
+        await service.services.people.create_user(name, "staff", PASSWORD, actor=TESTER)
     await page.goto(f"{service.url}/admin/dashboard/")
     await page.get_by_label("Name").fill(name)
     await page.get_by_label("Password").fill(PASSWORD)
@@ -100,7 +101,7 @@ async def test_an_update_from_sign_in_to_sign_out(start_service: Any, site: Site
 
 async def test_by_keyboard_alone_and_on_a_phone(start_service: Any, site: Site, chromium: Browser) -> None:
     service = await start_with(start_service, site)
-    await service.services.people.create_user("staff", "staff", PASSWORD)
+    await service.services.people.create_user("staff", "staff", PASSWORD, actor=TESTER)
     site.push("sick", "A version that is sick: " + "word" * 60)
     context = await chromium.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     page = await context.new_page()

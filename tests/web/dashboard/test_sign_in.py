@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar
 
+from tests.actors import TESTER
 from tests.conftest import Service
 from tests.web.people import PASSWORD, cookie_of
 
@@ -48,7 +49,7 @@ def token_in(page: str) -> str:
 async def running(start_service: Any) -> Service:
     service: Service = await start_service()
     for role in ("admin", "staff", "user"):
-        await service.services.people.create_user(role, role, PASSWORD)
+        await service.services.people.create_user(role, role, PASSWORD, actor=TESTER)
     return service
 
 
@@ -122,7 +123,7 @@ async def test_a_wanted_page_of_ours_comes_next(browser: Browser) -> None:
 
 
 async def test_forged_sign_ins(browser: Browser, running: Service) -> None:
-    """Another site's page could sign somebody in as somebody else.
+    """Another site's page could sign a user in to another account.
 
     Control: red without `require_same_origin`, and without `fits_token`.
     """
@@ -185,7 +186,7 @@ async def test_attempts_are_limited_by_address_and_by_name(start_service: Any) -
     limit = {"enabled": True, "sign_in_per_minute": 3}
     server = {"trusted_proxies": ["127.0.0.1"]}
     service = await start_service(rate_limit=limit, server=server)
-    await service.services.people.create_user("staff", "staff", PASSWORD)
+    await service.services.people.create_user("staff", "staff", PASSWORD, actor=TESTER)
 
     async def attempt(address: str, name: str, password: str = "wrong") -> int:
         async with ClientSession(cookie_jar=CookieJar(unsafe=True), headers={"X-Forwarded-For": address}) as session:
@@ -203,7 +204,7 @@ async def test_attempts_are_limited_by_address_and_by_name(start_service: Any) -
 
 async def test_the_cookie_is_secure_when_the_browser_spoke_https(start_service: Any) -> None:
     service = await start_service(server={"trusted_proxies": ["127.0.0.1"]})
-    await service.services.people.create_user("staff", "staff", PASSWORD)
+    await service.services.people.create_user("staff", "staff", PASSWORD, actor=TESTER)
     host = service.url.removeprefix("http://")
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
         browser = Browser(service.url, session)

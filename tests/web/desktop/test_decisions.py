@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, StartService
 from tests.web.desktop.conftest import PREFIX, Desktop, form
 from tests.web.raw import request, send
@@ -71,8 +72,8 @@ async def test_27_any_valid_key_serves_clients(desktop: Desktop) -> None:
 
 async def test_27_a_key_of_another_application_403(desktop: Desktop) -> None:
     access = desktop.service.services.access
-    _, mine = await access.create_key("mine", "admin", application="bkgt-manager")
-    _, other = await access.create_key("other", "admin", application="other-app")
+    _, mine = await access.create_key("mine", "admin", application="bkgt-manager", actor=TESTER)
+    _, other = await access.create_key("other", "admin", application="other-app", actor=TESTER)
     await desktop.upload("1.2.3")
     for endpoint in CLIENT + ADMIN:
         method, path = endpoint.split()
@@ -84,10 +85,10 @@ async def test_27_a_key_of_another_application_403(desktop: Desktop) -> None:
 
 async def test_27_a_revoked_key_is_unknown_at_once(desktop: Desktop) -> None:
     access = desktop.service.services.access
-    key, text = await access.create_key("ci", "admin")
+    key, text = await access.create_key("ci", "admin", actor=TESTER)
     await desktop.call("GET", "/admin/list", key=text, status=200)
     assert key.id is not None
-    await access.revoke_key(key.id)
+    await access.revoke_key(key.id, actor=TESTER)
     await desktop.call("GET", "/admin/list", key=text, status=401)
 
 
@@ -346,7 +347,7 @@ async def test_33_again_changes_nothing_and_unknown_is_404(desktop: Desktop) -> 
 async def test_33_it_holds_after_a_restart(desktop: Desktop) -> None:
     await desktop.upload("1.0.0")
     await desktop.deactivate("1.0.0")
-    await desktop.service.services.catalog.load()
+    await desktop.service.services.offers.load()
     await desktop.latest(status=404)
     await desktop.download("1.0.0", status=404)
 

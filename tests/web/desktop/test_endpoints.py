@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import StartService
 from tests.web.desktop.conftest import PLATFORMS, PREFIX, SUFFIXES, Desktop
 
@@ -196,6 +197,8 @@ async def test_nothing_is_mounted_without_an_entry(start_service: StartService) 
 async def test_the_application_stays_as_it_is_when_it_is_there(start_service: StartService, tmp_path: Any) -> None:
     service = await start_service(desktop=[{}])
     await service.call("PUT", "/api/v1/applications/bkgt-manager", key="admin", json={"name": "Mine"}, status=200)
-    added = await service.services.catalog.ensure_application("bkgt-manager", name="x", platforms=("windows",))
+    added = await service.services.catalog.ensure_application(
+        "bkgt-manager", name="x", platforms=("windows",), actor=TESTER
+    )
     assert not added
     assert (await service.call("GET", "/api/v1/applications/bkgt-manager", key="read"))["name"] == "Mine"

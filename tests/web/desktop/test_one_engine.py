@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 
+from tests.actors import TESTER
 from tests.conftest import StartService
 from tests.web.desktop.conftest import Desktop
 
@@ -72,8 +73,7 @@ async def test_a_quarantined_package_is_not_offered(desktop: Desktop) -> None:
     path: Any = services.artifacts.blobs.locate(hashlib.sha256(b"bad").hexdigest())
     path.chmod(0o600)
     path.write_bytes(b"BAD")
-    _ = [each async for each in services.artifacts.verify()]
-    await services.catalog.reload_all()
+    _ = [each async for each in services.artifacts.verify(actor=TESTER)]
     assert list((await desktop.latest())["platforms"]) == ["win32-x64"]
     assert (await desktop.latest(status=404, platform="linux-x64"))["code"] == "NOT_FOUND"
     await desktop.download("2.0.0", "linux-x64", status=503)

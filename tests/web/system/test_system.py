@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, Service
 from tests.deployments.site import Site
 from tests.web.people import cookie_of, start_with
@@ -184,7 +185,7 @@ async def test_who_may_not(service: Service, site: Site, method: str, path: str,
     site.push("two")
     staff, user = await cookie_of(service, "staff"), await cookie_of(service, "user")
     off = await cookie_of(service, "admin", "off")
-    await service.services.people.disable_user("off")
+    await service.services.people.disable_user("off", actor=TESTER)
     out = await cookie_of(service, "admin", "out")
     await service.services.people.sign_out(out["Cookie"].partition("=")[2])
     refused: list[dict[str, str]] = [
@@ -278,7 +279,7 @@ async def test_what_another_site_sends_changes_nothing(service: Service, site: S
 
 
 async def test_what_our_own_clients_send_works(start_service: Any, site: Site) -> None:
-    """That work is in progress is said only to who may start an update."""
+    """Only users that may start an update learn that work is in progress."""
     service = await start_with(start_service, site, {"busy": [{"command": ["true"]}]})
     cookie = await cookie_of(service, "staff")
     token_of_session = service.services.people.form_token(cookie["Cookie"].partition("=")[2])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, Service
 from tests.deployments.site import Site
 from tests.web.people import cookie_of, start_with
@@ -32,7 +33,7 @@ async def call(service: Service, method: str, path: str, status: int = 200, **mo
 async def incoming(service: Service, site: Site, version: str) -> int:
     """Push a version and check for it; return the id of its update."""
     site.push(version)
-    await service.services.deployments.check()
+    await service.services.deployments.check(actor=TESTER)
     newest = (await call(service, "GET", "/api/updates"))[0]
     return int(newest["id"])
 
@@ -86,7 +87,9 @@ async def test_only_the_newest_that_allows_it_is_rolled_back(service: Service, s
     first = await incoming(service, site, "two")
     await call(service, "POST", f"/api/updates/{first}/apply")
     site.push("three")
-    announced = await service.services.deployments.announce(version="3.0.0", title="Three", irreversible=True)
+    announced = await service.services.deployments.announce(
+        version="3.0.0", title="Three", irreversible=True, actor=TESTER
+    )
     assert (await call(service, "GET", f"/api/updates/{announced.id}"))["rollback_possible"] is False
     await call(service, "POST", f"/api/updates/{announced.id}/apply")
     assert site.serving() == "three"
@@ -117,7 +120,7 @@ async def test_logs_are_paged_newest_first(service: Service, site: Site) -> None
 
 
 async def test_a_query_that_does_not_fit_is_400(service: Service) -> None:
-    update = await service.services.deployments.announce(version="2.0.0")
+    update = await service.services.deployments.announce(version="2.0.0", actor=TESTER)
     for query in (
         *("level=debug", "level=INFO", "level=", "limit=", "limit=0", "limit=1001", "limit=-1", "limit=x", "limit=1e2"),
         *("offset=-1", "offset=x", "offset=99999999999999999999"),
@@ -134,7 +137,7 @@ async def test_unknown_updates(service: Service) -> None:
 
 
 async def test_who_may_not(service: Service, site: Site) -> None:
-    update = await service.services.deployments.announce(version="2.0.0")
+    update = await service.services.deployments.announce(version="2.0.0", actor=TESTER)
     routes = [("GET", path) for path in ("", "/{id}", "/{id}/logs")]
     routes += [("POST", path) for path in ("/{id}/apply", "/{id}/rollback")]
     refused = (
@@ -155,7 +158,7 @@ async def test_who_may_not(service: Service, site: Site) -> None:
 async def test_updates_of_other_deployments_are_unknown(start_service: Any, site: Site) -> None:
     records = [site.record(), site.record(id="other")]
     service = await start_service(deployments=records, access=JWT)
-    theirs = await service.services.deployments.announce("other", version="9.0.0")
+    theirs = await service.services.deployments.announce("other", version="9.0.0", actor=TESTER)
     assert await call(service, "GET", "/api/updates") == []
     await call(service, "GET", f"/api/updates/{theirs.id}", 404)
     await call(service, "POST", f"/api/updates/{theirs.id}/apply", 404)

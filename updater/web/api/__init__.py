@@ -10,12 +10,14 @@ from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
 from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
+from updater.web.api.history import History
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
 from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.metrics import Metrics
-from updater.web.gate.middleware import bearer
 from updater.web.gate.routing import Surface
+from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.errors import write_api
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
@@ -23,14 +25,15 @@ from updater.web.transfer.uploads import delay_continue
 PREFIX = "/api/v1"
 
 
-def build(services: Services, links: Links, metrics: Metrics) -> Surface:
+def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
-    checks = Checks(services.catalog, links, services.telemetry.checks, CountryHints(services.settings))
-    releases = Releases(services.catalog, links)
+    checks = Checks(services.offers, links, services.telemetry.checks, CountryHints(services.settings))
+    releases = Releases(services, links)
     builds = Builds(services, links, metrics)
-    reports = Reports(services.catalog, services.telemetry)
-    applications = Applications(services.catalog)
+    reports = Reports(services.offers, services.telemetry)
+    applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
+    history = History(services.audit)
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
     release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{{platform}}/{{arch}}"
@@ -47,6 +50,7 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
         web.put(build_path, builds.upload_body, expect_handler=delay_continue),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
+        web.get(f"{PREFIX}/updates/{{app_id}}/history", history.list_history),
         web.get(f"{PREFIX}/applications", applications.list_applications),
         web.post(f"{PREFIX}/applications", applications.create_application),
         web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),
@@ -56,4 +60,5 @@ def build(services: Services, links: Links, metrics: Metrics) -> Surface:
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
     )
-    return Surface("api", PREFIX, routes, bearer, write_api)
+    authenticators = (bearer_keys(services.access), sessions.beside_keys())
+    return Surface("api", PREFIX, routes, authenticators, write_api)

@@ -208,6 +208,32 @@ class FiguresAnswer(_FiguresWindow):  # type: ignore[misc,valid-type]
     series = fields.List(fields.Nested(MomentFigures), required=True)
 
 
+class ActorAnswer(Schema):
+    """Who made a change; `kind` is `key`, `user`, `operator`, `open` or `system`."""
+
+    kind = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class HistoryItem(Schema):
+    """One change: what it is about, before and after."""
+
+    id = fields.Integer(required=True)
+    at = fields.DateTime(required=True)
+    actor = fields.Nested(ActorAnswer, required=True)
+    action = fields.String(required=True)
+    version = fields.String(required=True, allow_none=True)
+    reason = fields.String(required=True, allow_none=True)
+    before = fields.Dict(required=True, allow_none=True)
+    after = fields.Dict(required=True, allow_none=True)
+
+
+class HistoryAnswer(PageAnswer):
+    """A page of the history, newest first."""
+
+    entries = fields.List(fields.Nested(HistoryItem), required=True)
+
+
 class ApplicationItem(Schema):
     """One application in a listing."""
 

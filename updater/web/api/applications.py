@@ -10,8 +10,8 @@ import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.catalog.model import Page
-from updater.catalog.service import CatalogService
 from updater.errors import Forbidden
+from updater.services import Services
 from updater.web.api.rendering import application_item, page_keys, stats_keys
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
@@ -22,8 +22,9 @@ from updater.web.messages.times import rfc3339
 class Applications:
     """What publishers and administrators do with applications."""
 
-    def __init__(self, catalog: CatalogService) -> None:
-        self._catalog = catalog
+    def __init__(self, services: Services) -> None:
+        self._catalog = services.catalog
+        self._offers = services.offers
 
     @endpoint(
         Contract(
@@ -56,7 +57,11 @@ class Applications:
             raise Forbidden("This key is for another application")
         extra = {"description": body["description"], "config": body["config"], "scheme": body["version_scheme"]}
         made = await self._catalog.create_application(
-            body["id"], name=body["name"], platforms=tuple(body["platforms"]), extra=extra
+            body["id"],
+            name=body["name"],
+            platforms=tuple(body["platforms"]),
+            extra=extra,
+            actor=request[CONTEXT].actor,
         )
         answer = {
             "id": made.id,
@@ -70,7 +75,7 @@ class Applications:
     )
     async def get_application(self, request: web.Request) -> web.Response:
         """Return an application with its configuration and counts."""
-        found = self._catalog.get_application(request.match_info["app_id"])
+        found = self._offers.get_application(request.match_info["app_id"])
         answer = {
             **application_item(found),
             "config": dict(found.config),
@@ -90,7 +95,9 @@ class Applications:
     )
     async def update_application(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Change what is given; `config` is merged."""
-        changed = await self._catalog.update_application(request.match_info["app_id"], body)
+        changed = await self._catalog.update_application(
+            request.match_info["app_id"], body, actor=request[CONTEXT].actor
+        )
         answer = {
             "id": changed.id,
             "message": "Application updated successfully",
@@ -101,7 +108,7 @@ class Applications:
     @endpoint(Contract("Delete an application", Permission.ADMIN, answers={204: None}, failures=(404,)))
     async def delete_application(self, request: web.Request) -> web.Response:
         """Delete an application with its releases and reports."""
-        await self._catalog.delete_application(request.match_info["app_id"])
+        await self._catalog.delete_application(request.match_info["app_id"], actor=request[CONTEXT].actor)
         return web.Response(status=204)
 
 

@@ -10,21 +10,22 @@ import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.artifacts.blobs import Staged
+from updater.catalog.publishing import ReceivedFile
 from updater.errors import Invalid, Malformed
 from updater.services import Services
-from updater.web.api.releases import draft_of
+from updater.web.api.releases import request_of
 from updater.web.api.rendering import build_id
-from updater.web.api.targets import target_in_path, version_in_path
+from updater.web.api.targets import target_in_path
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.messages.links import Links, file_name
+from updater.web.messages.links import Links
 from updater.web.messages.parsing import load_object, load_values
 from updater.web.messages.times import rfc3339
 from updater.web.transfer.downloads import send_build
-from updater.web.transfer.uploads import receive_body, receive_form, suffix_of, welcome
+from updater.web.transfer.uploads import receive_body, receive_form, welcome
 
-_MAX_KNOWN_PATHS = 1024
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
 _FIELDS = schemas.UploadFields()
 
@@ -36,7 +37,6 @@ class Builds:
 
     def __init__(self, services: Services, links: Links, metrics: Metrics) -> None:
         self._services = services
-        self._catalog = services.catalog
         self._artifacts = services.artifacts
         self._links = links
         self._count_received = metrics.received.inc
@@ -55,7 +55,7 @@ class Builds:
         await welcome(request)
         async with receive_form(request, self._artifacts, self.FORM_FIELDS, self._count_received) as form:
             fields = _load(form.fields)
-            return await self._publish(request, fields, form.require_file(), form.suffix)
+            return await self._publish(request, fields, form.require_file(), form.file_name)
 
     @endpoint(
         Contract(
@@ -78,7 +78,7 @@ class Builds:
         fields = _load(given)
         await welcome(request)
         async with receive_body(request, self._artifacts, self._count_received) as staged:
-            return await self._publish(request, fields, staged, suffix_of(request.query.get("file_name", "")))
+            return await self._publish(request, fields, staged, request.query.get("file_name", ""))
 
     @endpoint(
         Contract(
@@ -90,22 +90,15 @@ class Builds:
     )
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send the bytes, whole or in ranges; an external build answers with its address."""
-        application_id = request.match_info["app_id"]
-        index = self._catalog.index_of(application_id)
-        found = index.downloads.get(request.path)
-        if found is None:
-            version, target = version_in_path(self._catalog, request), target_in_path(request)
-            build = await self._catalog.get_build(application_id, version, target)
-            found = build, file_name(build)
-            if (version.text, target) in index.builds and len(index.downloads) < _MAX_KNOWN_PATHS:
-                index.downloads[request.path] = found
-        return await send_build(request, self._services, found[0], file_name=found[1])
+        build = await self._services.offers.get_build(
+            request.match_info["app_id"], request.match_info["version"], target_in_path(request)
+        )
+        return await send_build(request, self._services, build)
 
-    async def _publish(self, request: web.Request, fields: dict[str, Any], staged: Staged, suffix: str) -> web.Response:
-        application_id = request.match_info["app_id"]
-        draft = draft_of(self._catalog, application_id, fields)
-        self._artifacts.require_digest(staged, fields["checksum"])
-        build = await self._catalog.publish_build(application_id, draft, staged, suffix)
+    async def _publish(self, request: web.Request, fields: dict[str, Any], staged: Staged, name: str) -> web.Response:
+        wanted = request_of(request.match_info["app_id"], fields)
+        file = ReceivedFile(staged, name, fields["checksum"])
+        build = await self._services.publishing.publish(wanted, file, request[CONTEXT].actor)
         answer = {
             "id": build_id(build),
             "message": "Release uploaded successfully",

@@ -10,11 +10,12 @@ from multidict import CIMultiDict
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.catalog.decision import NoUpdate, UpdateQuery
 from updater.catalog.platforms import Target
-from updater.catalog.service import CatalogService
+from updater.offers.decision import NoUpdate, UpdateQuery
+from updater.offers.service import OfferService
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import ClientFacts
+from updater.web.api.questions import CheckQuestion, read_question
 from updater.web.api.rendering import offer_keys
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.routing import Contract, endpoint
@@ -22,9 +23,6 @@ from updater.web.messages.answers import JSON, json_answer
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import parse_query
 
-# Clients of one version ask the very same question, so few answers serve nearly all checks.
-MAX_CACHED_ANSWERS = 4_096
-MAX_CACHED_QUERY_CHARACTERS = 300
 _CHECK_QUERY = schemas.CheckQuery()
 _JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
 
@@ -32,8 +30,8 @@ _JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
 class Checks:
     """The public endpoints that installed clients ask."""
 
-    def __init__(self, catalog: CatalogService, links: Links, counter: CheckCounter, places: CountryHints) -> None:
-        self._catalog = catalog
+    def __init__(self, offers: OfferService, links: Links, counter: CheckCounter, places: CountryHints) -> None:
+        self._offers = offers
         self._links = links
         self._counter = counter
         self._places = places
@@ -48,19 +46,12 @@ class Checks:
         )
     )
     async def check_for_update(self, request: web.Request) -> web.Response:
-        """Answer a check; the same query gets the same bytes until the application changes."""
+        """Answer a check; the same question gets the same bytes until the application changes."""
         application_id = request.match_info["app_id"]
-        answers = self._catalog.index_of(application_id).answers
-        key = f"{self._links.origin_key(request)}?{request.rel_url.raw_query_string}"
-        known = answers.get(key)
-        if known is None:
-            query = await parse_query(_CHECK_QUERY, request)
-            body = self._answer(application_id, query, self._links.origin(request))
-            known = (body, _asked(application_id, query))
-            _remember(answers, key, known)
-        body, asked = known
-        self._counter.count(asked, self._places.of(request))
-        return web.Response(body=body, headers=_JSON_HEADERS)
+        question = read_question(request.rel_url.raw_query_string)
+        if question is None:
+            question = CheckQuestion.from_fields(await parse_query(_CHECK_QUERY, request))
+        return self._answer(request, application_id, question)
 
     @endpoint(
         Contract(
@@ -72,9 +63,7 @@ class Checks:
     )
     async def check_for_update_by_body(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Answer a check whose question is a JSON object."""
-        answer = self._answer(body["application_id"], body, self._links.origin(request))
-        self._counter.count(_asked(body["application_id"], body), self._places.of(request))
-        return web.Response(body=answer, content_type=JSON)
+        return self._answer(request, body["application_id"], CheckQuestion.from_fields(body))
 
     @endpoint(
         Contract(
@@ -100,45 +89,49 @@ class Checks:
         """Return the latest version of the application in the query."""
         return self._latest(request, query.get("application_id") or query["app_id"], query)
 
-    def _answer(self, application_id: str, asked: dict[str, Any], origin: str) -> bytes:
-        current = self._catalog.parse(application_id, asked["current_version"], "current_version")
-        target = Target(asked["platform"], asked["architecture"])
-        decided = self._catalog.check(application_id, UpdateQuery(current, target, asked["allow_prerelease"]))
+    def _answer(self, request: web.Request, application_id: str, question: CheckQuestion) -> web.Response:
+        answers = self._offers.present(application_id).answers
+        origin = self._links.origin(request)
+        key = ("check", origin, question)
+        known = answers.get(key)
+        if known is None:
+            body = self._render(application_id, question, origin)
+            facts = ClientFacts(
+                application_id, question.current_version, f"{question.platform}/{question.architecture}"
+            )
+            known = body, facts
+            answers.keep(key, known, len(body) + len(origin) + len(question.current_version))
+        body, facts = known
+        self._counter.count(facts, self._places.of(request))
+        return web.Response(body=body, headers=_JSON_HEADERS)
+
+    def _render(self, application_id: str, question: CheckQuestion, origin: str) -> bytes:
+        current = self._offers.parse(application_id, question.current_version, "current_version")
+        target = Target(question.platform, question.architecture)
+        decided = self._offers.check(application_id, UpdateQuery(current, target, question.allow_prerelease))
         if isinstance(decided, NoUpdate):
-            none = {"update_available": False, "current_version": asked["current_version"], "required": False}
+            none = {"update_available": False, "current_version": question.current_version, "required": False}
             return orjson.dumps(none)
         build = decided.build
         answer = {
             "update_available": True,
             "latest_version": build.version.text,
-            "current_version": asked["current_version"],
+            "current_version": question.current_version,
             **offer_keys(build, self._links.download_url(build, origin)),
             "required": decided.required,
             "minimum_version": build.minimum.text if build.minimum else "",
         }
-        if asked["include_metadata"]:
+        if question.include_metadata:
             answer["metadata"] = build.metadata
         return orjson.dumps(answer)
 
     def _latest(self, request: web.Request, application_id: str, query: dict[str, Any]) -> web.Response:
         target = Target(query["platform"], query["architecture"])
-        build = self._catalog.get_latest(application_id, target, allow_prerelease=query["allow_prerelease"])
+        build = self._offers.get_latest(application_id, target, allow_prerelease=query["allow_prerelease"])
         answer = {
             "version": build.version.text,
             **offer_keys(build, self._links.download_url(build, self._links.origin(request))),
-            "required": build.required or self._catalog.requires_updates(application_id),
+            "required": build.required or self._offers.requires_updates(application_id),
             "metadata": build.metadata if query["include_metadata"] else {},
         }
         return json_answer(answer)
-
-
-def _remember(answers: dict[str, Any], key: str, known: tuple[bytes, ClientFacts]) -> None:
-    """Keep an answer for the same query. Invented queries cannot fill the place for good: it is emptied when full."""
-    if len(key) <= MAX_CACHED_QUERY_CHARACTERS:
-        if len(answers) >= MAX_CACHED_ANSWERS:
-            answers.clear()
-        answers[key] = known
-
-
-def _asked(application_id: str, asked: dict[str, Any]) -> ClientFacts:
-    return ClientFacts(application_id, asked["current_version"], f"{asked['platform']}/{asked['architecture']}")

@@ -11,6 +11,7 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 from updater import __version__
+from updater.access.principals import Permission
 from updater.clock import utc_now
 from updater.services import Services
 from updater.web.gate.context import CONTEXT
@@ -31,7 +32,8 @@ class Health:
         now = utc_now()
         health = await self._services.health.check()
         answer: dict[str, Any] = {"status": health.status, "timestamp": rfc3339(now)}
-        if request[CONTEXT].principal is not None:
+        principal = request[CONTEXT].principal
+        if principal is not None and principal.level >= Permission.READ:
             answer |= {
                 "version": __version__,
                 "uptime": _duration(now - self._services.started_at),

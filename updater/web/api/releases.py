@@ -9,12 +9,14 @@ from aiohttp import web
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
-from updater.catalog.model import BuildQuery, Checksum, Draft, ExternalFile, Page
+from updater.catalog.model import BuildQuery, Checksum, ExternalFile, Page
 from updater.catalog.platforms import Target
-from updater.catalog.service import CatalogService
+from updater.catalog.publishing import PublishRequest
 from updater.errors import Invalid
+from updater.services import Services
 from updater.web.api.rendering import build_id, page_keys, release_item
-from updater.web.api.targets import target_in_path, version_in_path
+from updater.web.api.targets import target_in_path
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
@@ -24,8 +26,10 @@ from updater.web.messages.times import rfc3339
 class Releases:
     """What publishers and administrators do with releases."""
 
-    def __init__(self, catalog: CatalogService, links: Links) -> None:
-        self._catalog = catalog
+    def __init__(self, services: Services, links: Links) -> None:
+        self._catalog = services.catalog
+        self._publishing = services.publishing
+        self._offers = services.offers
         self._links = links
 
     @endpoint(
@@ -39,18 +43,17 @@ class Releases:
     )
     async def list_releases(self, request: web.Request, query: dict[str, Any]) -> web.Response:
         """Return one page of releases."""
-        application_id = request.match_info["app_id"]
-        version = query.get("version")
+        application = self._offers.get_application(request.match_info["app_id"])
         wanted = BuildQuery(
             platform=query.get("platform"),
             architecture=query.get("architecture"),
-            version=None if version is None else self._catalog.parse(application_id, version, "version").text,
+            version=query.get("version"),
             required=query.get("required"),
             sort_by=query["sort_by"],
             descending=query["sort_order"] == "desc",
             page=Page(query["limit"], query["offset"]),
         )
-        builds, total = await self._catalog.list_builds(application_id, wanted)
+        builds, total = await self._catalog.list_builds(application, wanted)
         origin = self._links.origin(request)
         items = [release_item(build, self._links.download_url(build, origin)) for build in builds]
         return json_answer({"releases": items, **page_keys(wanted.page, len(items), total)})
@@ -72,8 +75,8 @@ class Releases:
         file = ExternalFile(
             body["download_url"], Checksum(body["checksum_type"], body["checksum"]), body.get("file_size")
         )
-        draft = draft_of(self._catalog, application_id, body)
-        build = await self._catalog.register_build(application_id, draft, file)
+        wanted = request_of(application_id, body)
+        build = await self._publishing.publish(wanted, file, request[CONTEXT].actor)
         answer = {
             "id": build_id(build),
             "message": "Release registered successfully",
@@ -84,20 +87,21 @@ class Releases:
     @endpoint(Contract("Delete a release", Permission.ADMIN, answers={200: answers.Deleted()}, failures=(404, 422)))
     async def delete_release(self, request: web.Request) -> web.Response:
         """Delete one release."""
-        application_id = request.match_info["app_id"]
-        version = version_in_path(self._catalog, request)
-        build = await self._catalog.delete_build(application_id, version, target_in_path(request))
+        application_id, version = request.match_info["app_id"], request.match_info["version"]
+        build = await self._catalog.delete_build(
+            application_id, version, target_in_path(request), actor=request[CONTEXT].actor
+        )
         return json_answer({"id": build_id(build), "message": "Release deleted successfully"})
 
 
-def draft_of(catalog: CatalogService, application_id: str, given: dict[str, Any]) -> Draft:
-    """Build the draft from checked fields. Raises Invalid for versions the application's scheme refuses."""
-    minimum = given["minimum_version"]
-    return Draft(
-        version=catalog.parse(application_id, given["version"], "version"),
+def request_of(application_id: str, given: dict[str, Any]) -> PublishRequest:
+    """Say what checked fields ask to publish."""
+    return PublishRequest(
+        application_id=application_id,
+        version=given["version"],
         target=Target(given["platform"], given["architecture"]),
         notes=given["release_notes"],
         required=given["required"],
-        minimum=catalog.parse(application_id, minimum, "minimum_version") if minimum else None,
+        minimum_version=given["minimum_version"],
         metadata=given["metadata"],
     )

@@ -8,8 +8,8 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.catalog.service import CatalogService
 from updater.clock import utc_now
+from updater.offers.service import OfferService
 from updater.telemetry.model import Report
 from updater.telemetry.service import TelemetryService
 from updater.web.gate.routing import Contract, endpoint
@@ -19,8 +19,8 @@ from updater.web.messages.answers import json_answer
 class Reports:
     """Takes reports of installed clients."""
 
-    def __init__(self, catalog: CatalogService, telemetry: TelemetryService) -> None:
-        self._catalog = catalog
+    def __init__(self, offers: OfferService, telemetry: TelemetryService) -> None:
+        self._offers = offers
         self._telemetry = telemetry
 
     @endpoint(
@@ -35,7 +35,7 @@ class Reports:
         """Keep a report; the answer means that it is on disk."""
         application_id = request.match_info["app_id"]
         for field in ("current_version", "target_version"):
-            self._catalog.parse(application_id, body[field], field)
+            self._offers.parse(application_id, body[field], field)
         await self._telemetry.report(
             Report(
                 application_id=application_id,

@@ -103,6 +103,12 @@ class ReleasesQuery(PageQuery):
     sort_order = own.OneOf("sort order", ("asc", "desc"), load_default="desc")
 
 
+class HistoryQuery(PageQuery):
+    """Which entries of the history."""
+
+    version = own.VersionText()
+
+
 class RegisterBody(Strict):
     """An external build."""
 

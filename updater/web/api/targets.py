@@ -1,19 +1,12 @@
-"""What a path of the REST API says: version, platform and architecture, checked before use."""
+"""What a path of the REST API says: platform and architecture, checked before use."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS, Target
-from updater.catalog.service import CatalogService
-from updater.catalog.versions import Version
 from updater.errors import Invalid
 from updater.web.messages.fields import shown
-
-
-def version_in_path(catalog: CatalogService, request: web.Request) -> Version:
-    """Parse the version in the path. Raises Invalid."""
-    return catalog.parse(request.match_info["app_id"], request.match_info["version"], "version")
 
 
 def target_in_path(request: web.Request) -> Target:

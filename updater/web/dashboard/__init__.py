@@ -1,7 +1,7 @@
 """The pages at `/admin`: sign-in and the dashboard of the default deployment: all routes on one screen.
 
-Pages answer failures as pages, and send who is not signed in to the sign-in page. What the dashboard's script asks
-for answers in the shape of document 001, whose interface it belongs to.
+Pages answer failures as pages, and lead to the sign-in page without a session. What the dashboard's script asks for
+answers in the shape of document 001, whose interface it belongs to.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import jinja2
 from aiohttp import web
 
 from updater.access.limits import RateLimits
-from updater.access.principals import Principal
+from updater.access.principals import Permission, Principal
 from updater.services import Services
 from updater.web.dashboard.live import Live
 from updater.web.dashboard.pages import Pages
 from updater.web.dashboard.policy import write_page
 from updater.web.dashboard.sign_in import HOME, SIGN_IN, SignIn
 from updater.web.gate.origins import Origins
-from updater.web.gate.routing import Contract, Surface
-from updater.web.gate.sessions import SessionAuthenticator
-from updater.web.system import STAFF_REFUSAL, session_surface
+from updater.web.gate.routing import Surface
+from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
+from updater.web.messages.errors import write_admin
 
 
 def build(
@@ -46,25 +46,28 @@ def build(
         web.get("/admin/assets/{name}", pages.get_asset),
     )
 
-    def authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
-        if contract.level is None:
-            return
+    def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
         if principal is None and request.method in ("GET", "HEAD"):
             raise web.HTTPSeeOther(f"{SIGN_IN}?next={request.path}")
-        sessions.require(request, principal, contract.level, STAFF_REFUSAL, form=True)
+        sessions.require(request, principal, level, STAFF_REFUSAL, form=True)
 
+    by_script = sessions.alone(STAFF_REFUSAL)
     return (
-        dataclasses.replace(
-            session_surface("live", "/admin/live/", live_routes, sessions, STAFF_REFUSAL), described=False
+        Surface(
+            "live",
+            "/admin/live/",
+            live_routes,
+            (by_script,),
+            write_admin,
+            level=Permission.ADMIN,
+            described=False,
         ),
         Surface(
             "pages",
             "/admin/",
             page_routes,
-            sessions.credential,
+            (dataclasses.replace(by_script, authorize=authorize),),
             write_page,
-            identify=sessions.identify,
-            authorize=authorize,
             described=False,
         ),
     )

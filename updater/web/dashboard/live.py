@@ -15,11 +15,11 @@ from updater.access.principals import Permission
 from updater.deployments.model import RunState
 from updater.deployments.service import DeploymentService
 from updater.errors import Malformed
-from updater.web.gate.context import begin
+from updater.web.gate.context import CONTEXT, begin
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.deployments import step_item
 from updater.web.messages.times import rfc3339
-from updater.web.system.rendering import step_item
 
 _SHOWN_LINES = 200
 _NUMBER = re.compile(r"[0-9]{1,12}")
@@ -61,7 +61,7 @@ class Live:
     @endpoint(Contract("Start an update", Permission.WRITE, answers={202: None}, failures=(404, 409)))
     async def start_update(self, request: web.Request) -> web.Response:
         """Start bringing the deployment to the head of its branch; the answer names the run to follow."""
-        return json_answer({"run": await self._deployments.apply()}, 202)
+        return json_answer({"run": await self._deployments.apply(actor=request[CONTEXT].actor)}, 202)
 
     @endpoint(Contract("Follow a run", Permission.WRITE, answers={200: None}, failures=(400, 404)))
     async def follow_run(self, request: web.Request) -> web.StreamResponse:

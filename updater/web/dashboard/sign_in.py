@@ -14,9 +14,10 @@ from updater.access.people import PeopleService
 from updater.access.principals import Permission
 from updater.errors import RateLimited, Unauthenticated
 from updater.web.dashboard.policy import page_headers
+from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Contract, endpoint
-from updater.web.gate.sessions import COOKIE, TOKEN_FIELD, SessionAuthenticator
+from updater.web.gate.sessions import TOKEN_FIELD, SessionAuthenticator
 
 SIGN_IN, HOME = "/admin/sign-in/", "/admin/dashboard/"
 _PAGE_COOKIE = "signinpage"
@@ -48,7 +49,7 @@ class SignIn:
         """Open a session and go to the page that was wanted; say the same of every refusal."""
         self._sessions.require_same_origin(request)
         form = await self._sessions.read_form(request)
-        nonce = request.cookies.get(_PAGE_COOKIE, "")
+        nonce = _nonce(request)
         if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
             return self._page(request, form, "This page was open for too long. Please try again.", status=403)
         name = form.get("name", "").strip().lower()
@@ -58,7 +59,7 @@ class SignIn:
         except Unauthenticated as refused:
             return self._page(request, form, f"{refused.message}.", status=403)
         # A browser that signs in anew leaves what it was before.
-        await self._people.sign_out(request.cookies.get(COOKIE, ""))
+        await self._people.sign_out(self._sessions.read(request) or "")
         response = _redirect(_own_path(form.get("next", "")))
         self._sessions.set_cookie(request, response, session_id, session)
         response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
@@ -68,7 +69,7 @@ class SignIn:
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session."""
         await self._sessions.require_form(request)
-        await self._people.sign_out(self._sessions.credential(request) or "")
+        await self._people.sign_out(self._sessions.read(request) or "")
         response = _redirect(SIGN_IN)
         self._sessions.clear_cookie(request, response)
         return response
@@ -90,7 +91,7 @@ class SignIn:
         status: int = 200,
     ) -> web.StreamResponse:
         form = form or {"next": wanted}
-        nonce = request.cookies.get(_PAGE_COOKIE, "")
+        nonce = _nonce(request)
         if not _NONCE.fullmatch(nonce):
             nonce = secrets.token_urlsafe(16)
         context = {
@@ -111,6 +112,10 @@ class SignIn:
             secure=self._origins.is_secure(request),
         )
         return response
+
+
+def _nonce(request: web.Request) -> str:
+    return next(reversed(read_cookies(request, _PAGE_COOKIE)), "")
 
 
 def _own_path(text: str) -> str:

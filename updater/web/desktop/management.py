@@ -11,6 +11,7 @@ from updater.access.principals import Permission
 from updater.catalog.model import Page
 from updater.services import Services
 from updater.web.desktop.rendering import update_item
+from updater.web.desktop.words import FAMILY
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
@@ -37,7 +38,7 @@ class Management:
         """Return one page of versions, active or not, highest first, with their downloads."""
         per_page = query["per_page"]
         page = Page(per_page, (query["page"] - 1) * per_page)
-        releases, total = await self._catalog.list_releases(self._application, page)
+        releases, total = await self._catalog.list_releases(self._application, FAMILY, page)
         counts = await self._telemetry.finished_downloads(
             build.id for release in releases for build in release.builds.values()
         )
@@ -57,8 +58,6 @@ class Management:
     async def deactivate_update(self, request: web.Request, path: dict[str, Any]) -> web.Response:
         """Take a version back, at once and for every client; its bytes stay. Doing it again changes nothing."""
         text: str = path["version"]
-        await self._catalog.deactivate_release(
-            self._application, self._catalog.parse(self._application, text, "version")
-        )
+        await self._catalog.withdraw_release(self._application, text, actor=request[CONTEXT].actor)
         request[CONTEXT].outcome = "deactivated"
         return json_answer({"message": f"Update version {text} deactivated successfully"})

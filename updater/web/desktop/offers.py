@@ -1,14 +1,16 @@
 """The latest version and compatibility: answered from memory, without any await on the way.
 
-Answers are rendered once per snapshot of the catalog. They depend on the question, on the origin of links and,
-for the latest version, on the version a client states in its User-Agent; never on who asks. What is kept with an
-answer for the figures also depends on the platform a client states.
+Answers are rendered once per snapshot. They depend on the question, on the origin of links and, for the latest
+version, on the version that a client states in its User-Agent; never on an identity. What is kept with an answer
+for the figures also depends on the platform that a client states.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import hdrs, web
@@ -16,22 +18,19 @@ from multidict import CIMultiDict
 
 import updater.web.desktop.schemas as schemas
 from updater.access.principals import Permission
-from updater.catalog.decision import ClientStanding, Compatibility
-from updater.catalog.index import ApplicationIndex
-from updater.catalog.platforms import DESKTOP_TARGETS, Target
-from updater.catalog.service import CatalogService
 from updater.catalog.versions import Version
+from updater.offers.decision import ClientStanding, Compatibility
+from updater.offers.service import OfferService
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import UNKNOWN, ClientFacts
 from updater.web.desktop.rendering import Names, in_word_order
+from updater.web.desktop.words import TARGETS, is_version
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.parsing import load_values
-from updater.web.messages.user_agents import agent_of
+from updater.web.messages.user_agents import Agent, agent_of
 
-MAX_CACHED_ANSWERS = 4_096
-MAX_CACHED_QUERY_CHARACTERS = 300
 # A cache may keep the answer, but asks each time: a deactivation counts at once.
 CACHE_CONTROL = "private, no-cache"
 _PLATFORM_QUERY = schemas.PlatformQuery()
@@ -51,13 +50,11 @@ class Rendered(NamedTuple):
 class Offers:
     """The two endpoints that installed clients ask most."""
 
-    def __init__(self, catalog: CatalogService, names: Names, counter: CheckCounter, places: CountryHints) -> None:
-        self._catalog = catalog
+    def __init__(self, offers: OfferService, names: Names, counter: CheckCounter, places: CountryHints) -> None:
+        self._offers = offers
         self._names = names
         self._counter = counter
         self._places = places
-        self._snapshot: ApplicationIndex | None = None
-        self._rendered: dict[tuple[str, ...], Rendered] = {}
 
     @endpoint(
         Contract(
@@ -72,15 +69,14 @@ class Offers:
     async def get_latest(self, request: web.Request) -> web.Response:
         """Return the highest active version; to a client that states its version, the highest it may move to."""
         agent = agent_of(request)
-        key = (
-            self._names.links.origin_key(request),
-            request.rel_url.raw_query_string,
-            agent.version or "",
-            agent.platform or "",
-        )
-        found = self._find(key)
+        origin = self._names.links.download_origin(request)
+        word = _read_platform(request.rel_url.raw_query_string)
+        key = ("desktop.latest", origin, self._names.prefix, word, agent.version, agent.platform)
+        answers = self._offers.present(self._names.application).answers
+        found = answers.get(key)
         if found is None:
-            found = self._keep(key, self._render_latest(request, agent.version))
+            found = self._render_latest(origin, word, agent)
+            answers.keep(key, found, len(found.body) + len(origin) + len(self._names.prefix))
         return self._answer(request, found)
 
     @endpoint(
@@ -96,24 +92,18 @@ class Offers:
     )
     async def get_compatibility(self, request: web.Request) -> web.Response:
         """Tell which version a client on the one in the path belongs on."""
-        platform = agent_of(request).platform or ""
-        key = (request.match_info["current_version"], request.rel_url.raw_query_string, platform)
-        found = self._find(key)
+        agent = agent_of(request)
+        given = request.match_info["current_version"]
+        if not is_version(given):
+            load_values(_CURRENT, {"current_version": given})  # says what is wrong with it
+        word = _read_platform(request.rel_url.raw_query_string)
+        key = ("desktop.compatibility", given, word, agent.platform)
+        answers = self._offers.present(self._names.application).answers
+        found = answers.get(key)
         if found is None:
-            found = self._keep(key, self._render_compatibility(request))
+            found = self._render_compatibility(given, word, agent)
+            answers.keep(key, found, len(found.body) + len(given))
         return self._answer(request, found)
-
-    def _find(self, key: tuple[str, ...]) -> Rendered | None:
-        """Return the answer rendered for a question; whatever was rendered for an older snapshot is forgotten."""
-        snapshot = self._catalog.index_of(self._names.application)
-        if snapshot is not self._snapshot:
-            self._snapshot, self._rendered = snapshot, {}
-        return self._rendered.get(key)
-
-    def _keep(self, key: tuple[str, ...], rendered: Rendered) -> Rendered:
-        if len(self._rendered) < MAX_CACHED_ANSWERS and sum(map(len, key)) <= MAX_CACHED_QUERY_CHARACTERS:
-            self._rendered[key] = rendered
-        return rendered
 
     def _answer(self, request: web.Request, found: Rendered) -> web.Response:
         self._counter.count(found.asked, self._places.of(request))
@@ -127,32 +117,27 @@ class Offers:
         context.outcome = found.outcome
         return web.Response(body=found.body, headers=found.headers)
 
-    def _render_latest(self, request: web.Request, current: str | None) -> Rendered:
-        origin = self._names.links.download_origin(request)
-        target = _target(request)
-        release = self._catalog.get_newest_release(
-            self._names.application, target, current=self._parse(current) if current else None
-        )
+    def _render_latest(self, origin: str, word: str | None, agent: Agent) -> Rendered:
+        target = TARGETS[word] if word else None
+        current = self._parse(agent.version) if agent.version else None
+        release = self._offers.get_newest_release(self._names.application, target, current=current)
         builds = [build for build in in_word_order(release) if target in (None, build.target)]
-        asked = self._asked(request, current, target)
-        return _rendered(self._names.latest(release, builds, origin), "offered", asked, vary="User-Agent")
+        facts = self._facts(agent.version, word or agent.platform)
+        return _rendered(self._names.latest(release, builds, origin), "offered", facts, vary="User-Agent")
 
-    def _render_compatibility(self, request: web.Request) -> Rendered:
-        given: str = load_values(_CURRENT, dict(request.match_info))["current_version"]
-        target = _target(request)
-        found = self._catalog.assess(self._names.application, self._parse(given), target)
-        asked = self._asked(request, given, target)
-        return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), asked)
+    def _render_compatibility(self, given: str, word: str | None, agent: Agent) -> Rendered:
+        target = TARGETS[word] if word else None
+        found = self._offers.assess(self._names.application, self._parse(given), target)
+        facts = self._facts(given, word or agent.platform)
+        return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), facts)
 
-    def _asked(self, request: web.Request, current: str | None, target: Target | None) -> ClientFacts:
+    def _facts(self, current: str | None, word: str | None) -> ClientFacts:
         """Say for the figures who asks; the platform may be told by the query or by the User-Agent."""
-        word = agent_of(request).platform
-        if target is None and word is not None:
-            target = DESKTOP_TARGETS[word]
-        return ClientFacts(self._names.application, current or UNKNOWN, "/".join(target) if target else UNKNOWN)
+        target = "/".join(TARGETS[word]) if word else UNKNOWN
+        return ClientFacts(self._names.application, current or UNKNOWN, target)
 
     def _parse(self, text: str) -> Version:
-        return self._catalog.parse(self._names.application, text, "current_version")
+        return self._offers.parse(self._names.application, text, "current_version")
 
 
 def _compatibility(current: str, found: Compatibility) -> dict[str, Any]:
@@ -176,12 +161,13 @@ def _reason(current: str, found: Compatibility) -> str:
     }[found.standing]
 
 
-def _target(request: web.Request) -> Target | None:
-    """Return the target the query names. Raises Invalid."""
-    if not request.query_string:
-        return None
-    word = load_values(_PLATFORM_QUERY, dict(request.query)).get("platform")
-    return None if word is None else DESKTOP_TARGETS[word]
+@functools.lru_cache(maxsize=256)
+def _read_platform(raw_query: str) -> str | None:
+    """Return the platform word that a query names, percent-encoded as it came. Raises Invalid."""
+    # Of a name given twice, the first counts.
+    given = dict(reversed(parse_qsl(raw_query, keep_blank_values=True)))
+    word: str | None = load_values(_PLATFORM_QUERY, given).get("platform")
+    return word
 
 
 def _rendered(answer: dict[str, Any], outcome: str, asked: ClientFacts, vary: str | None = None) -> Rendered:

@@ -8,10 +8,10 @@ from aiohttp import web
 
 import updater.web.desktop.schemas as schemas
 from updater.access.principals import Permission
-from updater.catalog.model import Draft
-from updater.catalog.platforms import DESKTOP_TARGETS
+from updater.catalog.publishing import PublishRequest, ReceivedFile
 from updater.services import Services
 from updater.web.desktop.rendering import Names, package_hash
+from updater.web.desktop.words import TARGETS
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Contract, endpoint
@@ -34,7 +34,7 @@ class Packages:
 
     def __init__(self, services: Services, names: Names, metrics: Metrics) -> None:
         self._services = services
-        self._catalog = services.catalog
+        self._offers = services.offers
         self._names = names
         self._count_received = metrics.received.inc
 
@@ -50,11 +50,10 @@ class Packages:
     async def download(self, request: web.Request, path: dict[str, Any]) -> web.StreamResponse:
         """Send a package, whole or in ranges; not to a client that would move down or across a gap."""
         application = self._names.application
-        version = self._catalog.parse(application, path["version"], "version")
-        build = await self._catalog.get_build(application, version, DESKTOP_TARGETS[path["platform"]])
+        build = await self._offers.get_build(application, path["version"], TARGETS[path["platform"]])
         current = agent_of(request).version
         if current is not None:
-            self._catalog.require_upgrade_path(build, self._catalog.parse(application, current, "User-Agent"))
+            self._offers.require_upgrade_path(build, self._offers.parse(application, current, "User-Agent"))
         return await send_build(
             request,
             self._services,
@@ -79,16 +78,17 @@ class Packages:
         application, artifacts = self._names.application, self._services.artifacts
         async with receive_form(request, artifacts, self.FORM_FIELDS, self._count_received) as form:
             given = load_values(_FIELDS, form.fields)
-            minimum = given["minimum_version"]
-            draft = Draft(
-                version=self._catalog.parse(application, given["version"], "version"),
-                target=DESKTOP_TARGETS[given["platform"]],
+            wanted = PublishRequest(
+                application_id=application,
+                version=given["version"],
+                target=TARGETS[given["platform"]],
                 notes=given["changelog"],
                 required=given["critical"],
-                minimum=self._catalog.parse(application, minimum, "minimum_version") if minimum else None,
+                minimum_version=given["minimum_version"],
                 follows_first=True,
             )
-            build = await self._catalog.publish_build(application, draft, form.require_file(), form.suffix)
+            file = ReceivedFile(form.require_file(), form.file_name)
+            build = await self._services.publishing.publish(wanted, file, request[CONTEXT].actor)
         request[CONTEXT].outcome = "published"
         origin = self._names.links.download_origin(request)
         answer = {

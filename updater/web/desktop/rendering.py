@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from updater.catalog.model import Build, Release
-from updater.catalog.platforms import DESKTOP_WORDS
+from updater.catalog.files import safe_name, suffix_of
+from updater.catalog.model import Build, Release, ReleaseStatus
 from updater.settings import DesktopSettings
-from updater.web.messages.links import Links, safe_name
+from updater.web.desktop.words import WORDS
+from updater.web.messages.links import Links
 from updater.web.messages.times import rfc3339
 
 
@@ -18,7 +19,7 @@ class Names:
     def __init__(self, settings: DesktopSettings, links: Links) -> None:
         self.application = settings.application
         self.links = links
-        self._prefix = settings.prefix
+        self.prefix = settings.prefix
         self._pattern = settings.file_name
 
     def file_name(self, build: Build) -> str:
@@ -26,14 +27,14 @@ class Names:
         filled = self._pattern.format(
             application=build.application_id,
             version=build.version.text,
-            platform=DESKTOP_WORDS[build.target],
-            suffix=build.suffix,
+            platform=WORDS[build.target],
+            suffix=suffix_of(build.file.name) if build.file else "",
         )
         return safe_name(filled)
 
     def download_url(self, origin: str, version: str, platform: str | None = None) -> str:
         """Return the absolute address of a version, or of its package for a platform."""
-        base = f"{origin}{self._prefix}/download/{quote(version, safe='')}"
+        base = f"{origin}{self.prefix}/download/{quote(version, safe='')}"
         return base if platform is None else f"{base}/{platform}"
 
     def latest(self, release: Release, builds: list[Build], origin: str) -> dict[str, Any]:
@@ -44,7 +45,7 @@ class Names:
             "download_url": self.download_url(origin, release.version.text),
             "changelog": release.notes,
             "critical": release.required,
-            "platforms": {DESKTOP_WORDS[build.target]: self._package(build) for build in builds},
+            "platforms": {WORDS[build.target]: self._package(build) for build in builds},
             "minimum_version": release.minimum.text if release.minimum else None,
         }
 
@@ -59,7 +60,7 @@ def package_hash(build: Build) -> str:
 
 def in_word_order(release: Release) -> list[Build]:
     """Return a release's builds in the order of the document's platform words."""
-    return [release.builds[target] for target in DESKTOP_WORDS if target in release.builds]
+    return [release.builds[target] for target in WORDS if target in release.builds]
 
 
 def update_item(release: Release, downloads: dict[int, int]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def update_item(release: Release, downloads: dict[int, int]) -> dict[str, Any]:
         "version": release.version.text,
         "release_date": rfc3339(release.created_at),
         "critical": release.required,
-        "platforms": [DESKTOP_WORDS[build.target] for build in builds],
+        "platforms": [WORDS[build.target] for build in builds],
         "download_count": sum(downloads.get(build.id, 0) for build in builds),
-        "status": "active" if release.active else "inactive",
+        "status": "active" if release.status is ReleaseStatus.ACTIVE else "inactive",
     }

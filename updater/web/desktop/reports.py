@@ -8,10 +8,10 @@ from aiohttp import web
 
 import updater.web.desktop.schemas as schemas
 from updater.access.principals import Permission
-from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
+from updater.web.desktop.words import TARGETS
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
@@ -36,7 +36,7 @@ class Reports:
     async def report_status(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Keep a report, with the hash of the key it came with; the answer means that it is on disk."""
         context = request[CONTEXT]
-        target = DESKTOP_TARGETS[body["platform"]]
+        target = TARGETS[body["platform"]]
         await self._telemetry.report(
             Report(
                 application_id=self._application,

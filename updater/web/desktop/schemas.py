@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
 
 import updater.web.messages.fields as own
-from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.telemetry.model import STATUSES
+from updater.web.desktop.words import TARGETS, VERSION, is_version
 
 MAX_ERROR_CHARACTERS = 4_000
 LONGEST_INSTALL_S = 7 * 86_400
-_NUMBER = "(?:0|[1-9][0-9]{0,8})"
-_THREE_NUMBERS = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 
 
 class Numbers(own.VersionText):
     """A version of exactly three numbers, each below 10^9; `empty` takes an empty text as none."""
 
     def __init__(self, *, empty: bool = False, **kwargs: Any) -> None:
-        described = {} if empty else {"pattern": f"^{_THREE_NUMBERS.pattern}$"}
+        described = {} if empty else {"pattern": f"^{VERSION}$"}
         super().__init__(empty=empty, metadata=described, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
         if not text:
             return None
-        if not _THREE_NUMBERS.fullmatch(text):
+        if not is_version(text):
             raise ValidationError(f"invalid version: {own.shown(text)}; expected three numbers such as 1.2.3")
         return text
 
 
 def _platform(**kwargs: Any) -> own.OneOf:
-    return own.OneOf("platform", tuple(DESKTOP_TARGETS), **kwargs)
+    return own.OneOf("platform", tuple(TARGETS), **kwargs)
 
 
 class Lenient(Schema):

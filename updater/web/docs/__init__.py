@@ -7,14 +7,15 @@ from typing import Any
 
 from aiohttp import web
 
+from updater.access.service import AccessService
 from updater.web.docs.pages import Pages
+from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.metrics import Metrics
-from updater.web.gate.middleware import bearer
 from updater.web.gate.routing import Surface
 from updater.web.messages.errors import write_api
 
 
-def build(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
+def build(access: AccessService, metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
     """Assemble the surface; `describe` writes the OpenAPI document when it is first asked for."""
     pages = Pages(metrics, describe)
     routes = (
@@ -23,4 +24,4 @@ def build(metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
         web.get("/api/v1/docs", pages.get_docs),
         web.get("/api/v1/docs/{name}", pages.get_asset),
     )
-    return Surface("ops", "/metrics", routes, bearer, write_api)
+    return Surface("ops", "/metrics", routes, (bearer_keys(access),), write_api)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from aiohttp import web
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
 import updater.web.messages.fields as own
 from updater import __version__
+from updater.access.principals import Permission
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.docs.pages import ASSETS
@@ -32,7 +33,6 @@ _CREDENTIALS = {
 }
 # Any request may be malformed, limited or unlucky; a body may also stall.
 _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
-_PARAMETER = re.compile(r"\{(\w+)\}")
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
@@ -64,12 +64,22 @@ def build_document(surfaces: Sequence[Surface]) -> dict[str, Any]:
         for route in surface.routes if surface.described else ():
             contract = contract_of(route.handler)
             if contract is not None:
-                path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path)
-                operation = _operation(path, contract, route.handler, surface)
+                path, names = _parse_path(route.path)
+                operation = _operation(names, contract, route.handler, surface)
                 operation["operationId"] = _unique(surface.name, route.handler.__name__, taken)
                 spec.path(path=path, operations={route.method.lower(): operation})
     document: dict[str, Any] = spec.to_dict()
     return document
+
+
+def _parse_path(path: str) -> tuple[str, tuple[str, ...]]:
+    """Return a route's path as OpenAPI writes it, and the names of its parameters, in order.
+
+    aiohttp parses the path: patterns of parameters may hold braces themselves, as in `{channel:[a-z]{1,40}}`.
+    """
+    resource = web.UrlDispatcher().add_resource(path)
+    pattern = resource.get_info().get("pattern")
+    return resource.canonical, () if pattern is None else tuple(pattern.groupindex)
 
 
 def _name_of(schema: Any) -> str:
@@ -88,10 +98,12 @@ def _unique(surface: str, name: str, taken: set[str]) -> str:
     return chosen
 
 
-def _operation(path: str, contract: Contract, handler: Any, surface: Surface) -> dict[str, Any]:
+def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: Surface) -> dict[str, Any]:
+    described = contract.path.fields if contract.path is not None else {}
     parameters: list[Any] = [
-        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS[name]}
-        for name in (_PARAMETER.findall(path) if contract.path is None else ())
+        {"in": "path", "name": name, "required": True, "schema": _PATH_TEXTS.get(name, {"type": "string"})}
+        for name in names
+        if name not in described
     ]
     if contract.path is not None:
         parameters.append({"in": "path", "schema": contract.path})
@@ -100,7 +112,8 @@ def _operation(path: str, contract: Contract, handler: Any, surface: Surface) ->
     failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
     if contract.body is not None:
         failures.add(408)
-    if contract.level is not None:
+    level = contract.level or surface.level
+    if level is not None:
         failures |= {401, 403}
     operation: dict[str, Any] = {
         "summary": contract.summary,
@@ -112,17 +125,24 @@ def _operation(path: str, contract: Contract, handler: Any, surface: Surface) ->
             **{str(status): _answer(status, surface.error or ErrorAnswer(), contract) for status in sorted(failures)},
         },
     }
-    if contract.level is not None:
-        operation["security"] = [{surface.scheme: []}]
-        by_key = surface.scheme in ("key", "desktop-key")
-        needs = f"`{contract.level.word}` permission" if by_key else f"a {surface.scheme}"
-        operation["description"] += f" Needs {needs}."
+    if level is not None:
+        schemes = [each.scheme for each in surface.authenticators]
+        operation["security"] = [{scheme: []} for scheme in schemes]
+        operation["description"] += f" Needs {_needs(level, schemes)}."
     if contract.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}
     if contract.raw_body is not None:
         content = {media: {"schema": schema} for media, schema in contract.raw_body.items()}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _needs(level: Permission, schemes: Sequence[str]) -> str:
+    """Say what an operation asks for. A session beside keys stands for its person's permission."""
+    if any(scheme.endswith("key") for scheme in schemes):
+        others = "".join(f", or a {each} with it" for each in schemes if not each.endswith("key"))
+        return f"`{level.word}` permission{others}"
+    return " or ".join(f"a {each}" for each in schemes)
 
 
 def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from updater.access.limits import Allowance
-from updater.access.principals import Principal
-from updater.web.gate.routing import Contract, Surface
+from updater.access.principals import EVERYBODY, Permission, Principal
+from updater.audit.model import Actor
+from updater.web.gate.routing import Authenticator, Surface
 
 # Set on every answer: an `istr` is folded once.
 _SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
@@ -21,11 +22,15 @@ _LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remain
 
 
 class MatchedRoute(NamedTuple):
-    """Where a request went: the surface that answers, what its handler promised, and the route for figures."""
+    """Where a request went: the surface that answers, the level it asks for, and the path for figures.
+
+    `level` None: the route is public. `known` False: no handler of ours has this path and method.
+    """
 
     surface: Surface
-    contract: Contract | None
-    route: str
+    level: Permission | None
+    path: str
+    known: bool
 
 
 class RequestContext:
@@ -34,6 +39,8 @@ class RequestContext:
     # What came of it, in a word for the access log: a handler's own, or the code of a refusal.
     outcome = "ok"
     principal: Principal | None = None
+    # The credential that the request holds, and its kind; an unknown or expired one has no principal.
+    presented: str | None = None
     allowance: Allowance | None = None
     begun = False
     # Set while the process drains: the connection ends with this answer.
@@ -42,10 +49,17 @@ class RequestContext:
     address: str | None = None
     sent_bytes = 0
 
-    def __init__(self, request_id: str, place: MatchedRoute, application_id: str | None) -> None:
+    def __init__(self, request_id: str, matched: MatchedRoute, application_id: str | None) -> None:
         self.id = request_id
-        self.place = place
+        self.matched = matched
         self.application_id = application_id
+        # Refuses requests without a credential, unless one of another kind is found.
+        self.authenticator: Authenticator = matched.surface.authenticators[0]
+
+    @property
+    def actor(self) -> Actor:
+        """Return who makes the changes of this request. Routes that change something ask for a permission."""
+        return (self.principal or EVERYBODY).actor
 
     def begin(self, response: web.StreamResponse) -> None:
         """Add what every answer carries; from now on the answer is out, and errors can only cut it."""

@@ -20,11 +20,11 @@ from multidict import istr
 from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits, client_of
 from updater.access.principals import EVERYBODY
-from updater.access.service import AccessService
 from updater.catalog.model import APPLICATION_ID
-from updater.errors import Malformed, NotFound, RateLimited
+from updater.errors import Failure, Malformed, NotFound, RateLimited
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
+from updater.web.gate.credentials import API_KEY
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Surface, contract_of
 from updater.web.messages.errors import Answer, answer_for, unexpected
@@ -32,8 +32,7 @@ from updater.web.messages.user_agents import agent_of
 
 _log = structlog.get_logger("updater.request")
 # Each of these is looked up for every request: an `istr` is folded once.
-_API_KEY = istr("X-API-Key")
-_CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, _API_KEY, hdrs.CONTENT_LENGTH)
+_CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, API_KEY, hdrs.CONTENT_LENGTH)
 _FORWARDED_FOR = istr("X-Forwarded-For")
 _UNMATCHED = "unmatched"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
@@ -45,7 +44,6 @@ CLIENT_GONE, ANSWER_CUT = 499, 599
 class GateParts:
     """What the gate needs of the house."""
 
-    access: AccessService
     limits: RateLimits | None
     addresses: AddressReader
     metrics: Metrics
@@ -64,7 +62,7 @@ class Gate:
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
-        self._places: dict[web.AbstractRoute, MatchedRoute] = {}
+        self._matched: dict[web.AbstractRoute, MatchedRoute] = {}
         self._fallback = fallback
         # From now on every connection ends with its next answer.
         self.draining = False
@@ -77,21 +75,18 @@ class Gate:
         """Let a request through, or answer why not."""
         started = time.perf_counter()
         self._count += 1
-        place = self._place_of(request)
-        surface = place.surface
+        matched = self._match(request)
+        surface = matched.surface
         application_id = request.match_info.get("app_id", surface.application)
-        context = request[CONTEXT] = RequestContext(f"{self._id_prefix}{self._count:06x}", place, application_id)
+        context = request[CONTEXT] = RequestContext(f"{self._id_prefix}{self._count:06x}", matched, application_id)
         context.closing = self.draining
         try:
-            presented = surface.credential(request)
-            if surface.identify is None:
-                context.principal = self._parts.access.identify(presented)
-            elif presented is not None:
-                context.principal = await surface.identify(presented)
+            if not _identify(request, context):
+                await _look_up(context)
             if self._shares_limits:
-                await self._prefetch_limits(request, context, presented)
+                await self._prefetch_limits(request, context)
             try:
-                self._admit(request, context, presented)
+                self._admit(request, context)
             except NotFound:
                 await self._look_again(application_id)
             response: web.StreamResponse = await handler(request)
@@ -123,21 +118,18 @@ class Gate:
         self._record(request, context, response.status, sent, started)
         return response
 
-    def _admit(self, request: web.Request, context: RequestContext, presented: str | None) -> None:
+    def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
         parts = self._parts
-        principal = context.principal
-        surface, contract, _ = context.place
+        _, level, _, known = context.matched
         if parts.limits is not None:
-            self._limit(parts.limits, request, context, wrong=_is_wrong(context, presented))
-        if contract is None:
+            self._limit(parts.limits, request, context)
+        if not known:
             return
         _refuse_duplicates(request)
         application_id = context.application_id
-        if surface.authorize is not None:
-            surface.authorize(request, principal, contract)
-        elif contract.level is not None:
-            parts.access.authorize(principal, contract.level, application_id)
+        if level is not None:
+            context.authenticator.authorize(request, context.principal, level, application_id)
         if application_id is not None:
             parts.require_application(application_id)
 
@@ -151,7 +143,7 @@ class Gate:
             await catch_up()
         self._parts.require_application(application_id or "")
 
-    async def _prefetch_limits(self, request: web.Request, context: RequestContext, presented: str | None) -> None:
+    async def _prefetch_limits(self, request: web.Request, context: RequestContext) -> None:
         """Ask for what `_limit` is about to count, where processes count together."""
         limits, principal = self._parts.limits, context.principal
         if limits is None:
@@ -160,16 +152,16 @@ class Gate:
             await limits.prefetch(principal_id=principal.id, client="", wrong=False)
         else:
             client = client_of(self._address(request, context))
-            await limits.prefetch(principal_id=None, client=client, wrong=_is_wrong(context, presented))
+            await limits.prefetch(principal_id=None, client=client, wrong=_is_wrong(context))
 
-    def _limit(self, limits: RateLimits, request: web.Request, context: RequestContext, *, wrong: bool) -> None:
+    def _limit(self, limits: RateLimits, request: web.Request, context: RequestContext) -> None:
         principal = context.principal
         if principal is not None and principal is not EVERYBODY:
             context.allowance = limits.authenticated(principal.id)
         else:
             client = client_of(self._address(request, context))
             context.allowance = limits.anonymous(client)
-            if wrong and context.allowance.allowed:
+            if context.allowance.allowed and _is_wrong(context):
                 attempt = limits.wrong_credential(client)
                 if not attempt.allowed:
                     context.allowance = attempt
@@ -185,19 +177,25 @@ class Gate:
             context.address = address
         return context.address
 
-    def _place_of(self, request: web.Request) -> MatchedRoute:
+    def _match(self, request: web.Request) -> MatchedRoute:
         """Return where a request went; for a known route it is worked out once."""
         route = request.match_info.route
-        place = self._places.get(route)
-        if place is not None:
-            return place
+        matched = self._matched.get(route)
+        if matched is not None:
+            return matched
         if route.resource is not None:
-            path = route.resource.canonical
-            place = self._places[route] = MatchedRoute(self._surface_of(path), contract_of(route.handler), path)
-            return place
-        # An unknown route belongs to nobody, wherever it lies.
+            matched = self._matched[route] = self.describe(route, route.resource.canonical)
+            return matched
+        # A path without any route belongs to no surface, wherever it lies.
         unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
-        return MatchedRoute(self._fallback if unknown else self._surface_of(request.path), None, _UNMATCHED)
+        surface = self._fallback if unknown else self._surface_of(request.path)
+        return MatchedRoute(surface, None, _UNMATCHED, known=False)
+
+    def describe(self, route: web.AbstractRoute, path: str) -> MatchedRoute:
+        """Return the surface and the level of a route with this canonical path."""
+        surface, contract = self._surface_of(path), contract_of(route.handler)
+        level = None if contract is None else contract.level or surface.level
+        return MatchedRoute(surface, level, path, contract is not None)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)
@@ -205,7 +203,7 @@ class Gate:
     def _record(self, request: web.Request, context: RequestContext, status: int, sent: int, started: float) -> None:
         """Count and log one request, however it ended."""
         duration_s = time.perf_counter() - started
-        self._parts.metrics.observe(context.place.route, _method_label(request.method), status, sent, duration_s)
+        self._parts.metrics.observe(context.matched.path, _method_label(request.method), status, sent, duration_s)
         access_log = self._parts.access_log
         if access_log is not None:
             principal = context.principal
@@ -232,12 +230,39 @@ class Gate:
 GATE = web.AppKey("gate", Gate)
 
 
-def _is_wrong(context: RequestContext, presented: str | None) -> bool:
-    """Tell an attempt to guess a credential.
+def _identify(request: web.Request, context: RequestContext) -> bool:
+    """Read the credential of a request, and name its principal; False when `_look_up` has to do that.
 
-    Sessions and tokens end in the ordinary course of things, so those that did are none.
+    Where access control is off, requests without a key have a principal too, and no other credential is read.
     """
-    return context.principal is None and presented is not None and context.place.surface.identify is None
+    for authenticator in context.matched.surface.authenticators:
+        presented = authenticator.read(request)
+        identify = authenticator.identify
+        principal = None if identify is None else identify(presented)
+        if presented is not None or principal is not None:
+            context.authenticator, context.presented, context.principal = authenticator, presented, principal
+            return identify is not None
+    return True
+
+
+async def _look_up(context: RequestContext) -> None:
+    """Name the principal of a credential that the database knows.
+
+    Public routes answer while the database does not: there, a failure leaves the request without a principal.
+    """
+    find, presented = context.authenticator.find, context.presented
+    if find is None or presented is None:
+        return
+    try:
+        context.principal = await find(presented)
+    except Failure:
+        if context.matched.level is not None:
+            raise
+
+
+def _is_wrong(context: RequestContext) -> bool:
+    """Tell whether a request is an attempt to guess a credential."""
+    return context.principal is None and context.presented is not None and context.authenticator.guessable
 
 
 def _answer(error: Exception, context: RequestContext, request: web.Request) -> Answer:
@@ -267,17 +292,3 @@ def _refuse_duplicates(request: web.Request) -> None:
 def _method_label(method: str) -> str:
     """Bound the label's values: a client may send any word as a method."""
     return method if method in _METHODS else "OTHER"
-
-
-def api_key(request: web.Request) -> str | None:
-    """Return what the header X-API-Key holds."""
-    return request.headers.get(_API_KEY)
-
-
-def bearer(request: web.Request) -> str | None:
-    """Return what follows `Bearer` in the Authorization header; an empty text when the header is something else."""
-    header = request.headers.get(hdrs.AUTHORIZATION)
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""

@@ -60,31 +60,49 @@ def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
 
 
 ErrorWriter = Callable[[Answer, str], web.Response]
-Identify = Callable[[str], Awaitable[Principal | None]]
-Authorize = Callable[[web.Request, Principal | None, Contract], None]
+# Takes the request, its principal, the level that the route asks for, and the application that the path names.
+Authorize = Callable[[web.Request, Principal | None, Permission, str | None], None]
+
+
+@dataclass(frozen=True)
+class Authenticator:
+    """One kind of credential: where a request holds it, whose it is, and what it opens.
+
+    `read` returns None for a request without this credential. Exactly one of `identify` and `find` is set:
+    `identify` answers from memory, also for None, since the check path must not pay for an await; `find` may ask the
+    database, and is called with a credential only. Both return None for a credential that is wrong or over.
+    `authorize` raises Unauthenticated or Forbidden.
+    """
+
+    # The name of the security scheme in the OpenAPI document.
+    scheme: str
+    read: Callable[[web.Request], str | None]
+    authorize: Authorize
+    identify: Callable[[str | None], Principal | None] | None = None
+    find: Callable[[str], Awaitable[Principal | None]] | None = None
+    # A wrong credential is an attempt to guess one. Sessions and tokens end in the ordinary course of things.
+    guessable: bool = False
 
 
 @dataclass(frozen=True)
 class Surface:
-    """One documented interface: where it lives, its routes, how it signs in and how it says no.
+    """One documented interface: where it lives, its routes, its credentials and the shape of its errors.
 
-    Without `identify` the credential is an API key. With it, the surface knows other people by itself, and no key
-    opens it. `authorize` raises Unauthenticated or Forbidden where the rule for keys would not say it rightly.
+    Of `authenticators`, the first one whose credential a request holds counts alone. A request without any is
+    refused by the first.
     """
 
     name: str
     prefix: str | tuple[str, ...]
     routes: tuple[web.RouteDef, ...]
-    credential: Callable[[web.Request], str | None]
+    authenticators: tuple[Authenticator, ...]
     write_error: ErrorWriter
-    description: str = ""
     # The one application that all its paths are about; None when the paths name it.
     application: str | None = None
-    identify: Identify | None = None
-    authorize: Authorize | None = None
-    # For the OpenAPI document: the name of the credential that a contract's `level` asks for, and what `write_error`
-    # writes, None where that is the body of the REST document. Pages are no interface, and not described.
-    scheme: str = "key"
+    # The level of routes whose contract names none; None: such routes are public.
+    level: Permission | None = None
+    # For the OpenAPI document: what `write_error` writes, None where that is the body of the REST document. Pages are
+    # no interface, and not described.
     error: Schema | None = None
     described: bool = True
 

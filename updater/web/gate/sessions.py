@@ -1,6 +1,6 @@
-"""Sessions at the sessions: the cookie, who it is, and the proof that a change was meant.
+"""Sessions in requests: the cookie, the person behind it, and the proof that a change was meant.
 
-A cookie goes along with whatever another site's page makes a browser send. So each request that changes something
+A browser adds the cookie to whatever another site's page makes it send. So each request that changes something
 must not come from another site, and must either be of a kind that another site's page cannot send unasked (JSON,
 or no body at all) or hold the token of our own page.
 """
@@ -8,6 +8,7 @@ or no body at all) or hold the token of our own page.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -16,8 +17,10 @@ from updater.access.people import PeopleService
 from updater.access.principals import Permission, Principal
 from updater.access.sessions import Session
 from updater.clock import utc_now
-from updater.errors import Forbidden, Malformed, TooLarge
+from updater.errors import Forbidden, Malformed, TooLarge, Unauthenticated
+from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
+from updater.web.gate.routing import Authenticator
 from updater.web.messages.pace import SILENCE_S
 from updater.web.messages.parsing import reading, require_identity
 
@@ -28,36 +31,80 @@ _SAFE = frozenset({"GET", "HEAD"})
 _ANYBODY = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _FORM = "application/x-www-form-urlencoded"
 _FOREIGN = "This request does not come from a page of this site"
+ADMIN_REFUSAL, STAFF_REFUSAL = "Admin access required", "Staff access required"
+_REFUSALS = {Permission.ADMIN: ADMIN_REFUSAL}
+# How much of a Cookie header is read for `/api/v1`, where anyone may send one with each update check.
+_MOST_CHARACTERS = 4_096
+# A cookie that cannot be told from another: no session has this id.
+_AMBIGUOUS = ""
 
 
 class SessionAuthenticator:
-    """What every surface that signs in by cookie shares."""
+    """Everything about sessions that surfaces share: authenticators, forms, and the cookie itself."""
 
     def __init__(self, people: PeopleService, origins: Origins) -> None:
         self._people = people
         self._origins = origins
 
-    def credential(self, request: web.Request) -> str | None:
-        """Return the session id that a request holds. Raises Malformed when two readers could see two."""
-        lines = request.headers.getall("Cookie", ())
-        if (
-            len(lines) > 1
-            or sum(each.strip().startswith(f"{COOKIE}=") for line in lines for each in line.split(";")) > 1
-        ):
-            raise Malformed("The session cookie was given more than once")
-        return request.cookies.get(COOKIE)
+    def alone(self, refusal: str) -> Authenticator:
+        """Return the authenticator of a surface that sessions alone open; it refuses in these words."""
 
-    async def identify(self, presented: str) -> Principal | None:
-        """Return who has this session."""
+        def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
+            self.require(request, principal, level, refusal)
+
+        return Authenticator("session", self.read, authorize, find=self.find)
+
+    def beside_keys(self) -> Authenticator:
+        """Return the authenticator of a surface that API keys open too.
+
+        Staff stands with write keys, administrators with admin keys; other people are signed in without any right.
+        An ambiguous cookie is a session that nobody has, so public routes answer with it as without it.
+        """
+
+        def read(request: web.Request) -> str | None:
+            values = read_cookies(request, COOKIE, most_characters=_MOST_CHARACTERS)
+            if not values:
+                return None
+            return values[0] if len(values) == 1 == len(request.headers.getall("Cookie")) else _AMBIGUOUS
+
+        async def find(presented: str) -> Principal | None:
+            principal = await self.find(presented)
+            if principal is None or principal.level >= Permission.WRITE:
+                return principal
+            return dataclasses.replace(principal, level=Permission.NONE)
+
+        def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
+            if principal is None:
+                raise Unauthenticated("A valid session is required")
+            self.require(request, principal, level, _REFUSALS.get(level, STAFF_REFUSAL))
+
+        return Authenticator("session", read, authorize, find=find)
+
+    def read(self, request: web.Request) -> str | None:
+        """Return the session id that a request holds.
+
+        Raises:
+            Malformed: the cookie or the Cookie header is there twice; two readers could see two sessions.
+        """
+        values = read_cookies(request, COOKIE)
+        if len(values) > 1 or len(request.headers.getall("Cookie", ())) > 1:
+            raise Malformed("The session cookie was given more than once")
+        return values[0] if values else None
+
+    async def find(self, presented: str) -> Principal | None:
+        """Return the person whose session has this id. Raises Failure when the database does not answer."""
         session = await self._people.find_session(presented)
         return None if session is None else session.user.principal()
 
     def require(
         self, request: web.Request, principal: Principal | None, level: Permission, refusal: str, *, form: bool = False
     ) -> None:
-        """Hold somebody to a level and, where something is changed, to our own pages.
+        """Hold a person to a level and, where something is changed, to our own pages.
 
-        With `form`, the handler reads a form and holds it to its token (`require_form`). Raises Forbidden.
+        With `form`, the handler reads a form and holds it to its token (`require_form`).
+
+        Raises:
+            Forbidden: no person, or one below the level; another site's page may have sent the request.
         """
         if principal is None or principal.level < level:
             raise Forbidden(refusal)
@@ -80,12 +127,12 @@ class SessionAuthenticator:
 
     def is_csrf_token(self, request: web.Request, token: str) -> bool:
         """Tell whether a token is the one of this request's session."""
-        presented = self.credential(request)
+        presented = self.read(request)
         return presented is not None and self._people.fits_token(presented, token)
 
     def token(self, request: web.Request) -> str:
         """Return the token for the forms of a page; for nobody, none that fits."""
-        return self._people.form_token(self.credential(request) or "")
+        return self._people.form_token(self.read(request) or "")
 
     async def read_form(self, request: web.Request) -> Mapping[str, str]:
         """Read a small form of one of our pages. Whether its token fits is for the caller to ask.

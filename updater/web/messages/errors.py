@@ -6,6 +6,7 @@ details go to the log alone.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +93,26 @@ def write_api(answer: Answer, request_id: str) -> web.Response:
     }
     if answer.fields is not None:
         body["errors"] = answer.fields
+    return _json(answer, body)
+
+
+def write_api_as_400(answer: Answer, request_id: str) -> web.Response:
+    """Render the body of the REST document, with 400 for 415 and 422: documents 002 and 003 know neither."""
+    status = 400 if answer.status in (415, 422) else answer.status
+    return write_api(dataclasses.replace(answer, status=status), request_id)
+
+
+def write_system(answer: Answer, request_id: str) -> web.Response:
+    """Render document 000's flat error."""
+    return _json(answer, {"error": answer.message})
+
+
+def write_admin(answer: Answer, request_id: str) -> web.Response:
+    """Render document 001's error; `step` names the one that failed."""
+    return _json(answer, {"success": False, "error": answer.message, "step": answer.details.get("step")})
+
+
+def _json(answer: Answer, body: dict[str, Any]) -> web.Response:
     return web.Response(
         status=answer.status, body=orjson.dumps(body), content_type="application/json", headers=answer.headers
     )

@@ -1,4 +1,4 @@
-"""Addresses that answers hold, and the names downloads are offered under."""
+"""Addresses that answers hold."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import re
 from typing import ClassVar
 from urllib.parse import quote
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from updater.catalog.model import Build
 from updater.errors import Malformed
 
 # Source: RFC 3986 section 3.2.2, without percent-encoding: no real host name needs it.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
 class Links:
@@ -41,10 +40,6 @@ class Links:
         """Return the origin of download addresses: the CDN's, else as `origin`."""
         return self._cdn_url or self.origin(request)
 
-    def origin_key(self, request: web.Request) -> str:
-        """Return what tells one `download_origin` of this process from another: cheaper, for keys of caches."""
-        return "" if self._cdn_url or self._public_url else request.headers.get(hdrs.HOST, "")
-
     def download_url(self, build: Build, origin: str) -> str:
         """Return where the bytes are: the external address, or our own on the CDN, else on `origin`."""
         if build.url is not None:
@@ -56,14 +51,3 @@ class Links:
             arch=build.target.architecture,
         )
         return (self._cdn_url or origin) + path
-
-
-def file_name(build: Build) -> str:
-    """Return the name a download is saved under: `my-app-1.2.0-windows-amd64.exe`."""
-    parts = (build.application_id, build.version.text, build.target.platform, build.target.architecture)
-    return safe_name("-".join(parts)) + build.suffix
-
-
-def safe_name(text: str) -> str:
-    """Return a file name without anything that a shell, a path or a header could misread."""
-    return _UNSAFE.sub("_", text).lstrip(".-") or "download"

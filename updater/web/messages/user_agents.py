@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
-from updater.catalog.platforms import DESKTOP_TARGETS
+from updater.web.desktop.words import TARGETS as DESKTOP_TARGETS
 
 MAX_AGENT_CHARACTERS = 200
 _NUMBER = "(?:0|[1-9][0-9]{0,8})"

@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from contextlib import aclosing
 
 import orjson
 import structlog
 from aiohttp import web
 
+from updater.audit.model import Actor
+from updater.audit.operators import operator
 from updater.errors import Failure, Malformed
 from updater.operations import OPERATIONS
 from updater.operations.events import describe_failure
@@ -32,7 +36,8 @@ def build_control(services: Services) -> web.Application:
         await response.prepare(request)
         try:
             # Closed here: an operation whose command was interrupted holds nothing until the next garbage collection.
-            async with aclosing(operation(services, **load_object(await request.read()))) as events:
+            arguments = load_object(await request.read())
+            async with aclosing(operation(services, _operator(request), **arguments)) as events:
                 async for event in events:
                     await response.write(orjson.dumps(event) + b"\n")
         except ConnectionError:
@@ -49,3 +54,14 @@ def build_control(services: Services) -> web.Application:
     application = web.Application()
     application.router.add_post("/{operation}", _operate)
     return application
+
+
+def _operator(request: web.Request) -> Actor:
+    """Return who runs the command, as the kernel says it of the other end of the socket."""
+    transport = request.transport
+    if transport is None:
+        raise ConnectionError("The command has left")
+    peer: socket.socket = transport.get_extra_info("socket")
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, user_id, _ = struct.unpack("3i", credentials)
+    return operator(user_id)

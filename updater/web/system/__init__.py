@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import orjson
 from aiohttp import web
 
 import updater.web.system.schemas as schemas
-from updater.access.principals import Permission, Principal
+from updater.access.principals import Permission
 from updater.deployments.service import DeploymentService
-from updater.web.gate.routing import Contract, Surface
-from updater.web.gate.sessions import SessionAuthenticator
-from updater.web.messages.errors import Answer
+from updater.web.gate.routing import Surface
+from updater.web.gate.sessions import ADMIN_REFUSAL, STAFF_REFUSAL, SessionAuthenticator
+from updater.web.messages.errors import write_admin, write_system
 from updater.web.system.admin import AdminUpdates
 from updater.web.system.updates import SystemUpdates
 
-ADMIN_REFUSAL, STAFF_REFUSAL = "Admin access required", "Staff access required"
-
 
 def build(deployments: DeploymentService, sessions: SessionAuthenticator) -> tuple[Surface, Surface]:
-    """Assemble both surfaces: two doors to one engine."""
+    """Assemble both surfaces: two documents, one engine."""
     system, admin = SystemUpdates(deployments), AdminUpdates(deployments)
     system_routes = (
         web.get("/api/system/update/check", system.check_updates),
@@ -29,48 +26,22 @@ def build(deployments: DeploymentService, sessions: SessionAuthenticator) -> tup
         web.get("/admin/status/", admin.get_status),
     )
     return (
-        session_surface("system", "/api/system/update", system_routes, sessions, ADMIN_REFUSAL),
-        session_surface("admin", ("/admin/update", "/admin/status"), admin_routes, sessions, STAFF_REFUSAL),
-    )
-
-
-def session_surface(
-    name: str,
-    prefix: str | tuple[str, ...],
-    routes: tuple[web.RouteDef, ...],
-    sessions: SessionAuthenticator,
-    refusal: str,
-) -> Surface:
-    """Return a surface that signs in by cookie and says no in the words and the shape of its document."""
-
-    def authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
-        sessions.require(request, principal, contract.level or Permission.ADMIN, refusal)
-
-    is_system = refusal == ADMIN_REFUSAL
-    return Surface(
-        name,
-        prefix,
-        routes,
-        sessions.credential,
-        write_system if is_system else write_admin,
-        identify=sessions.identify,
-        authorize=authorize,
-        scheme="session",
-        error=schemas.SystemErrorAnswer() if is_system else schemas.AdminErrorAnswer(),
-    )
-
-
-def write_system(answer: Answer, request_id: str) -> web.Response:
-    """Render document 000's flat error."""
-    return _json(answer, {"error": answer.message})
-
-
-def write_admin(answer: Answer, request_id: str) -> web.Response:
-    """Render document 001's error; `step` names the one that failed."""
-    return _json(answer, {"success": False, "error": answer.message, "step": answer.details.get("step")})
-
-
-def _json(answer: Answer, body: dict[str, object]) -> web.Response:
-    return web.Response(
-        status=answer.status, body=orjson.dumps(body), content_type="application/json", headers=answer.headers
+        Surface(
+            "system",
+            "/api/system/update",
+            system_routes,
+            (sessions.alone(ADMIN_REFUSAL),),
+            write_system,
+            level=Permission.ADMIN,
+            error=schemas.SystemErrorAnswer(),
+        ),
+        Surface(
+            "admin",
+            ("/admin/update", "/admin/status"),
+            admin_routes,
+            (sessions.alone(STAFF_REFUSAL),),
+            write_admin,
+            level=Permission.ADMIN,
+            error=schemas.AdminErrorAnswer(),
+        ),
     )

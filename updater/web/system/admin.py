@@ -8,9 +8,10 @@ import updater.web.system.schemas as schemas
 from updater.access.principals import Permission
 from updater.deployments.model import Outcome, RunState
 from updater.deployments.service import DeploymentService
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.system.rendering import commit_item, step_item
+from updater.web.messages.deployments import commit_item, step_item
 
 
 class AdminUpdates:
@@ -24,7 +25,7 @@ class AdminUpdates:
     )
     async def update_server(self, request: web.Request) -> web.Response:
         """Update, and answer when that is over, or when this very service is to be restarted by it."""
-        state = await self._deployments.runs.wait(await self._deployments.apply())
+        state = await self._deployments.runs.wait(await self._deployments.apply(actor=request[CONTEXT].actor))
         if state is not None and state.finished and state.outcome is not Outcome.SUCCEEDED:
             return json_answer({"success": False, "error": _why(state), "step": state.failed_step}, 500)
         over = state is not None and state.finished
@@ -42,7 +43,7 @@ class AdminUpdates:
     )
     async def get_status(self, request: web.Request) -> web.Response:
         """Ask the remote what is incoming, and say how things stand."""
-        found = await self._deployments.check()
+        found = await self._deployments.check(actor=request[CONTEXT].actor)
         status = await self._deployments.status()
         answer = {
             "success": True,

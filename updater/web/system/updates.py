@@ -7,9 +7,10 @@ from aiohttp import web
 import updater.web.system.schemas as schemas
 from updater.access.principals import Permission
 from updater.deployments.service import DeploymentService
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.system.rendering import commit_item
+from updater.web.messages.deployments import commit_item
 
 
 class SystemUpdates:
@@ -23,7 +24,7 @@ class SystemUpdates:
     )
     async def check_updates(self, request: web.Request) -> web.Response:
         """Ask the remote what is incoming, newest commit first."""
-        found = await self._deployments.check()
+        found = await self._deployments.check(actor=request[CONTEXT].actor)
         answer = {
             "currentVersion": found.current,
             "latestVersion": found.latest,
@@ -37,5 +38,5 @@ class SystemUpdates:
     )
     async def execute_update(self, request: web.Request) -> web.Response:
         """Start the update and answer at once; the process that carries it out outlives this one."""
-        await self._deployments.apply()
+        await self._deployments.apply(actor=request[CONTEXT].actor)
         return json_answer({"status": "started", "message": "Update process initiated"})

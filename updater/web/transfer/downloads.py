@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from updater.catalog.model import Build
-from updater.errors import NotFound
 from updater.services import Services
 from updater.web.gate.context import CONTEXT
 from updater.web.transfer.delivery import DELIVERY
@@ -20,24 +19,25 @@ async def send_build(
     services: Services,
     build: Build,
     *,
-    file_name: str,
+    file_name: str | None = None,
     cache_control: str = IMMUTABLE,
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Send a build's bytes, whole or in ranges, under `file_name`; an external one answers with its address.
+    """Send a build's bytes, whole or in ranges; an external build answers with its address.
+
+    They are offered under the file's own name, or `file_name` where a surface has another one.
 
     Raises:
-        NotFound: it has no file. Unavailable: the file cannot be read.
+        Unavailable: the file cannot be read.
     """
     context = request[CONTEXT]
-    if build.digest is None:
+    if build.file is None:
         context.outcome = "redirected"
         return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
-    if build.size_bytes is None:
-        raise NotFound("release", "This build has no file")
+    stored = build.file
     delivery = request.app[DELIVERY]
-    place = delivery.place_of(build.digest)
-    download = Download(place, build.digest, build.size_bytes, file_name, build.created_at)
+    place = delivery.place_of(stored.digest)
+    download = Download(place, stored.digest, stored.size_bytes, file_name or stored.name, build.created_at)
     began_s = time.monotonic()
     response = await delivery.send(request, download, cache_control=cache_control, headers=headers)
     context.sent_bytes = response.sent.body_bytes

@@ -6,12 +6,10 @@ is `updater.web.messages.pace`'s.
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePosixPath
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
@@ -27,7 +25,6 @@ MAX_FIELD_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 # Multipart framing and the other fields beside the file, when Content-Length is held against the limit.
 _FORM_OVERHEAD_BYTES = 2 * 1024 * 1024
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 
 
 @dataclass
@@ -37,11 +34,6 @@ class Form:
     fields: dict[str, str] = field(default_factory=dict)
     staged: Staged | None = None
     file_name: str = ""
-
-    @property
-    def suffix(self) -> str:
-        """Return the file's kept suffix: letters and digits behind the last dot, else nothing."""
-        return suffix_of(self.file_name)
 
     def require_file(self) -> Staged:
         """Return the staged file. Raises Invalid when there was none."""
@@ -58,12 +50,6 @@ async def welcome(request: web.Request) -> None:
     """Tell a client that waits for it to send the body now."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def suffix_of(file_name: str) -> str:
-    """Return `.dmg` of `App 1.0.dmg`; nothing when it holds more than letters and digits."""
-    suffix = PurePosixPath(file_name.replace("\\", "/")).suffix
-    return suffix if _SUFFIX.fullmatch(suffix) else ""
 
 
 @asynccontextmanager

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from aiohttp import web
 
-from updater.access.principals import Principal
+from updater.access.principals import Permission, Principal
 from updater.errors import Forbidden, Unauthenticated
 from updater.services import Services
-from updater.web.gate.middleware import bearer
-from updater.web.gate.routing import Contract, Surface
-from updater.web.messages.errors import Answer, write_api
+from updater.web.gate.credentials import bearer
+from updater.web.gate.routing import Authenticator, Surface
+from updater.web.messages.errors import write_api_as_400
 from updater.web.updates.numbers import number_in_path
 from updater.web.updates.tasks import Tasks
 from updater.web.updates.updates import Updates
@@ -38,26 +36,14 @@ def build(services: Services) -> Surface:
         web.patch(f"/api/{_USER}/tasks/{{id}}/complete", tasks.toggle_task),
     )
 
-    async def identify(presented: str) -> Principal | None:
-        return services.tokens.identify(presented)
+    def identify(presented: str | None) -> Principal | None:
+        return None if presented is None else services.tokens.identify(presented)
 
-    return Surface(
-        "updates", PREFIX, routes, bearer, write_updates, identify=identify, authorize=_authorize, scheme="token"
-    )
-
-
-def write_updates(answer: Answer, request_id: str) -> web.Response:
-    """Render the body of the REST document; what does not fit a body or query is 400 here.
-
-    Source: document 003 knows no 415 and no 422.
-    """
-    status = 400 if answer.status in (415, 422) else answer.status
-    return write_api(dataclasses.replace(answer, status=status), request_id)
+    tokens = Authenticator("token", bearer, _authorize, identify=identify)
+    return Surface("updates", PREFIX, routes, (tokens,), write_api_as_400)
 
 
-def _authorize(request: web.Request, principal: Principal | None, contract: Contract) -> None:
-    if contract.level is None:
-        return
+def _authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
     if principal is None:
         raise Unauthenticated("A valid token is required")
     if "user_id" in request.match_info and (

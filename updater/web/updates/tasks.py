@@ -11,6 +11,7 @@ from updater.access.principals import Permission
 from updater.errors import NotFound
 from updater.tasks.model import Task
 from updater.tasks.service import TaskService
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.parsing import parse_json
@@ -39,7 +40,9 @@ class Tasks:
     async def create_task(self, request: web.Request, body: dict[str, str]) -> web.Response:
         """Add a task that is not completed."""
         description = body.get("description", "")
-        made = await self._tasks.create_task(_user(request), title=body["title"], description=description)
+        made = await self._tasks.create_task(
+            _user(request), title=body["title"], description=description, actor=request[CONTEXT].actor
+        )
         return json_answer(_item(made), 201)
 
     @endpoint(_contract("Show a task", answers=_ONE, failures=(404,)))
@@ -55,18 +58,22 @@ class Tasks:
         # Whether the task exists is answered before the body is looked at.
         await self._tasks.get_task(_user(request), _id(request))
         changes = await parse_json(schemas.TaskChanges(), request)
-        return json_answer(_item(await self._tasks.change_task(_user(request), _id(request), changes)))
+        return json_answer(
+            _item(await self._tasks.change_task(_user(request), _id(request), changes, actor=request[CONTEXT].actor))
+        )
 
     @endpoint(_contract("Delete a task", answers={204: None}, failures=(404,)))
     async def delete_task(self, request: web.Request) -> web.Response:
         """Remove one task."""
-        await self._tasks.delete_task(_user(request), _id(request))
+        await self._tasks.delete_task(_user(request), _id(request), actor=request[CONTEXT].actor)
         return web.Response(status=204)
 
     @endpoint(_contract("Toggle a task's completion", answers=_ONE, failures=(404,)))
     async def toggle_task(self, request: web.Request) -> web.Response:
-        """Transition `completed` round."""
-        return json_answer(_item(await self._tasks.toggle_task(_user(request), _id(request))))
+        """Invert `completed`."""
+        return json_answer(
+            _item(await self._tasks.toggle_task(_user(request), _id(request), actor=request[CONTEXT].actor))
+        )
 
 
 def _user(request: web.Request) -> int:

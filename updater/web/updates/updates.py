@@ -11,6 +11,7 @@ from updater.access.principals import Permission
 from updater.deployments.model import LogLevel, Outcome, RunState, Update
 from updater.deployments.service import DeploymentService
 from updater.errors import NotFound, Unavailable
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.parsing import parse_query
@@ -43,7 +44,7 @@ class Updates:
     async def apply_update(self, request: web.Request) -> web.Response:
         """Apply one update and answer when that is over; a step that fails makes the answer's status `failed`."""
         update = await self._find(request, "id")
-        state = await self._end_of(await self._deployments.apply(update_id=update.id))
+        state = await self._end_of(await self._deployments.apply(update_id=update.id, actor=request[CONTEXT].actor))
         done = state.outcome is Outcome.SUCCEEDED
         message = "Update applied successfully" if done else f"Update failed: {state.error}"
         return json_answer({"message": message, "status": _word(done), "applied_at": _ended(state)})
@@ -52,7 +53,7 @@ class Updates:
     async def roll_back_update(self, request: web.Request) -> web.Response:
         """Roll the newest applied update back and answer when that is over."""
         update = await self._find(request, "id")
-        state = await self._end_of(await self._deployments.rollback(update_id=update.id))
+        state = await self._end_of(await self._deployments.rollback(update_id=update.id, actor=request[CONTEXT].actor))
         done = state.outcome is Outcome.SUCCEEDED
         message = "Update rolled back successfully" if done else f"Rollback failed: {state.error}"
         return json_answer({"message": message, "status": _word(done), "rolled_back_at": _ended(state)})

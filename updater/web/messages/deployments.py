@@ -1,4 +1,4 @@
-"""How the system interfaces write what the engine answers. PURE."""
+"""How interfaces write commits and steps of a deployment. PURE."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from updater.web.messages.times import rfc3339
 
 
 def commit_item(commit: Commit) -> dict[str, Any]:
-    """Render an incoming commit."""
+    """Render an incoming commit: `hash`, `message`, `date`."""
     return {"hash": commit.hash, "message": commit.message, "date": rfc3339(commit.date)}
 
 
 def step_item(step: StepReport) -> dict[str, Any]:
-    """Render how one step did."""
+    """Render the outcome of one step: `name`, `status`, `duration_s` (None while it runs), `output`."""
     return {"name": step.name, "status": step.status.value, "duration_s": step.duration_s, "output": step.output}

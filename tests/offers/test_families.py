@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-import updater.catalog.decision as decision
-from updater.catalog.decision import ClientStanding, UpgradeBlock
-from updater.catalog.index_store import IndexStore
+import updater.offers.decision as decision
 from updater.catalog.model import CONFIG_DEFAULTS
-from updater.catalog.platforms import DESKTOP_TARGETS, Target
-from updater.catalog.versions import Scheme, Version, is_three_numbers, parse_version
+from updater.catalog.platforms import Target
+from updater.catalog.versions import Scheme, Version, parse_version
 from updater.database.engine import Database
 from updater.database.opening import open_database
-from updater.database.tables import application, blob, build, release
+from updater.database.tables import application, blob, build, file, release
+from updater.offers.decision import ClientStanding, UpgradeBlock
+from updater.offers.store import OfferStore
+from updater.web.desktop.words import FAMILY
+from updater.web.desktop.words import TARGETS as DESKTOP_TARGETS
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TARGETS = (*DESKTOP_TARGETS.values(), Target("windows", "arm64"), Target("ios", "arm64"))
@@ -37,6 +39,7 @@ class Row:
     minimum: Version | None
     active: bool
     quarantined: bool
+    complete: bool = True
 
 
 def versions(chance: random.Random) -> list[Version]:
@@ -49,10 +52,10 @@ def versions(chance: random.Random) -> list[Version]:
 def rows_of(chance: random.Random) -> list[Row]:
     made = []
     for version in versions(chance):
-        active = chance.random() < 0.85
+        active, complete = chance.random() < 0.85, chance.random() < 0.8
         for target in chance.sample(TARGETS, chance.randrange(1, 5)):
             minimum = parse_version(f"{chance.randrange(3)}.{chance.randrange(3)}.0") if chance.random() < 0.5 else None
-            made.append(Row(version, target, minimum, active, chance.random() < 0.1))
+            made.append(Row(version, target, minimum, active, chance.random() < 0.1, complete))
     return made
 
 
@@ -66,33 +69,27 @@ async def fill(database: Database, application_id: str, rows: list[Row], scheme:
             if row.version.text not in ids:
                 values = {"application_id": application_id, "version": row.version.text, "created_at": AT}
                 values |= {"sort_key": row.version.sort_key, "prerelease": row.version.prerelease}
-                values["status"] = "active" if row.active else "inactive"
+                values |= {"status": "active" if row.active else "withdrawn", "complete": row.complete}
+                values |= {"numbers": row.version.numbers}
                 made = await connection.scalar(insert(release).values(values).returning(release.c.id))
                 ids[row.version.text] = int(made or 0)
             digest = "bad" if row.quarantined else "good"
-            values = {
-                "release_id": ids[row.version.text],
-                "digest": digest,
-                "checksum_type": "sha256",
-                "checksum": digest,
-            }
-            values |= {
-                "platform": row.target.platform,
-                "architecture": row.target.architecture,
-                "suffix": "",
-                "notes": "",
-            }
-            values |= {"required": False, "metadata": {}, "created_at": AT}
+            values = {"release_id": ids[row.version.text], "platform": row.target.platform, "notes": ""}
+            values |= {"architecture": row.target.architecture, "required": False, "metadata": {}, "created_at": AT}
             if row.minimum is not None:
                 values |= {"minimum_version": row.minimum.text, "minimum_key": row.minimum.sort_key}
-            await connection.execute(insert(build).values(values))
+            build_id = await connection.scalar(insert(build).values(values).returning(build.c.id))
+            primary = {"build_id": build_id, "name": "x", "name_key": "x", "kind": "other", "is_primary": True}
+            primary |= {"digest": digest, "made_by": "developer", "created_at": AT}
+            await connection.execute(insert(file).values(primary))
 
 
-def naive(rows: list[Row], current: Version | None, target: Target | None) -> str | None:
+def naive(rows: list[Row], current: Version | None, target: Target | None, seen: set[str]) -> str | None:
     """Return the version a desktop client is offered, by the words of the contract over all builds."""
     offered: dict[str, list[Row]] = {}
     for row in rows:
-        if row.active and not row.quarantined and is_three_numbers(row.version) and row.target in TARGETS[:4]:
+        visible = row.complete or row.version.text in seen
+        if row.active and visible and not row.quarantined and row.version.numbers == 3 and row.target in TARGETS[:4]:
             offered.setdefault(row.version.text, []).append(row)
     fits = []
     for builds in offered.values():
@@ -127,30 +124,33 @@ async def test_the_few_rows_give_the_naive_answers(database: Database) -> None:
     catalogs = {f"app-{number}": rows_of(chance) for number in range(CATALOGS)}
     for application_id, rows in catalogs.items():
         await fill(database, application_id, rows)
-    indexes = await IndexStore(database).load()
+    snapshots = await OfferStore(database, dict.fromkeys(catalogs, FAMILY)).load()
     kept = offered = 0
     for application_id, rows in catalogs.items():
-        index = indexes[application_id]
+        snapshot = snapshots[application_id]
+        limited = {each.version.text: each.id for each in snapshot.releases if not each.complete}
         for current, target in questions():
+            seen = {text for text in limited if chance.random() < 0.5}
+            cohort = frozenset(limited[text] for text in seen)
             if current is None:
-                found = decision.newest_release(index, target)
+                found = decision.newest_release(snapshot, target, cohort)
             else:
-                found = decision.assess(index, current, target).release
+                found = decision.assess(snapshot, current, target, cohort).release
             text = found.version.text if found else None
-            assert text == naive(rows, current, target), (application_id, current, target, rows)
-        kept += len(index.releases)
+            assert text == naive(rows, current, target, seen), (application_id, current, target, seen, rows)
+        kept += len(snapshot.releases)
         offered += len({row.version.text for row in rows if row.active})
-    assert kept < offered, "nothing was left out: the index would grow with every release"
+    assert kept < offered, "nothing was left out: snapshots would grow with every release"
 
 
 async def test_the_index_of_one_application_is_as_in_all(database: Database) -> None:
     chance = random.Random(7)
     for number in range(4):
         await fill(database, f"app-{number}", rows_of(chance))
-    store = IndexStore(database)
+    store = OfferStore(database, {f"app-{number}": FAMILY for number in range(4)})
     every = await store.load()
     for application_id, index in every.items():
-        assert (await store.load(application_id))[application_id].releases == index.releases
+        assert (await store.load([application_id]))[application_id].releases == index.releases
 
 
 SEMVER = ("1.2.3", "0.0.0", "10.20.30", "1.2.3-a", "1.2.3-1", "1.2.3+b", "1.2.3-a+b.c")
@@ -165,8 +165,9 @@ async def test_the_database_knows_three_numbers_as_we_do(
     for number, text in enumerate(texts):
         version = parse_version(text, scheme)
         await fill(database, f"app-{number}", [Row(version, target, None, active=True, quarantined=False)], scheme)
-        index = (await IndexStore(database).load(f"app-{number}"))[f"app-{number}"]
-        wanted = not version.prerelease and is_three_numbers(version)
+        name = f"app-{number}"
+        index = (await OfferStore(database, {name: FAMILY}).load([name]))[name]
+        wanted = version.numbers == 3
         assert [each.version.text for each in index.releases] == ([version.text] if wanted else []), text
 
 
@@ -174,7 +175,7 @@ async def test_standings(database: Database) -> None:
     old = Row(parse_version("1.0.0"), TARGETS[0], None, active=True, quarantined=False)
     new = Row(parse_version("3.0.0"), TARGETS[0], parse_version("2.5.0"), active=True, quarantined=False)
     await fill(database, "app", [old, new])
-    index = (await IndexStore(database).load())["app"]
+    index = (await OfferStore(database, {"app": FAMILY}).load())["app"]
     standings = {
         text: decision.assess(index, parse_version(text)).standing
         for text in ("0.9.0", "1.0.0", "1.0.1", "2.5.0", "3.0.0", "3.0.1")

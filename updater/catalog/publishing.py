@@ -1,0 +1,215 @@
+"""The one way in: a build is published here, whatever asked for it.
+
+The surface stages the bytes first and then makes one call. Everything else happens in one transaction, in this order:
+application held, release, pin, claim of the blob, file placed (rename, fsync), rows, audit, announcement, commit.
+Killed anywhere, readers see the state before or after; a placed file without a row goes with the next collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from updater.artifacts.blobs import Staged
+from updater.artifacts.store import ArtifactStore
+from updater.audit.model import Actor, Entry
+from updater.audit.service import AuditService
+from updater.catalog.changes import describe_build, describe_release, named
+from updater.catalog.files import generated_name, suffix_of
+from updater.catalog.model import Application, Build, BuildDetails, ExternalFile, ReleaseStatus
+from updater.catalog.platforms import Target
+from updater.catalog.rows_store import external_values
+from updater.catalog.store import CatalogStore
+from updater.catalog.versions import Version, parse_field
+from updater.clock import Clock, utc_now
+from updater.database.engine import Connection, Database
+from updater.errors import Conflict, DigestMismatch, Malformed, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequest:
+    """What a publisher says of one build. Versions are texts: the application's scheme decides whether they fit."""
+
+    application_id: str
+    version: str
+    target: Target
+    notes: str = ""
+    required: bool = False
+    minimum_version: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    # Notes, required flag and minimum are those of the version's first build, when there is one already.
+    follows_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A staged file. `uploaded_name` is what the publisher calls it, `checksum` the SHA-256 it announced, in hex."""
+
+    staged: Staged
+    uploaded_name: str = ""
+    checksum: str | None = None
+
+
+class Publishing:
+    """Publishes builds. Every surface that takes one calls `publish`."""
+
+    def __init__(
+        self,
+        store: CatalogStore,
+        artifacts: ArtifactStore,
+        audit: AuditService,
+        database: Database,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._store = store
+        self._artifacts = artifacts
+        self._audit = audit
+        self._database = database
+        self._clock = clock
+
+    async def publish(self, request: PublishRequest, file: ReceivedFile | ExternalFile, actor: Actor) -> Build:
+        """Add a build. It is durable, and offered by this process, when this returns.
+
+        The very bytes of a build in quarantine repair its file; the build itself stays as it was published.
+
+        Raises:
+            NotFound: no such application.
+            Invalid: a version that the application's scheme refuses. DigestMismatch: other bytes than announced.
+            Malformed: a platform that the application does not list.
+            Conflict: the build exists already, its release was withdrawn, or other bytes were ever served under this
+                coordinate.
+            StorageFull, Unavailable: nothing is visible.
+        """
+        now = self._clock()
+        async with self._database.write() as connection:
+            known = await self._store.hold_application(connection, request.application_id)
+            details = _checked(known, request, file)
+            release_id, is_new = await self._open_release(connection, request.application_id, details.version, now)
+            published = await self._store.find_build_in(
+                connection, request.application_id, details.version.text, details.target
+            )
+            if published is not None:
+                return await self._repair(connection, published, file, actor, now)
+            if request.follows_first:
+                details = await self._following_first(connection, release_id, details)
+            topics = await self._insert(connection, request.application_id, release_id, details, file, now)
+            made = await self._store.get_build_in(
+                connection, request.application_id, details.version.text, details.target
+            )
+            await self._record(connection, actor, made, is_new=is_new)
+            for topic in topics:
+                await self._database.announce(connection, topic)
+        return made
+
+    async def _open_release(
+        self, connection: Connection, application_id: str, version: Version, now: datetime
+    ) -> tuple[int, bool]:
+        """Return the id of the release that takes a further build, and whether it is new. Raises Conflict."""
+        release_id, status, is_new = await self._store.ensure_release(connection, application_id, version, now)
+        if status is not ReleaseStatus.ACTIVE:
+            raise Conflict(f"Version {version.text} was deactivated; publish a new version")
+        return release_id, is_new
+
+    async def _insert(
+        self,
+        connection: Connection,
+        application_id: str,
+        release_id: int,
+        details: BuildDetails,
+        file: ReceivedFile | ExternalFile,
+        now: datetime,
+    ) -> list[str]:
+        """Add the rows of a build, and place its file if it is hosted; return the applications that change by that."""
+        if isinstance(file, ExternalFile):
+            await self._store.insert_build(connection, release_id, details, now, **external_values(file))
+            return [application_id]
+        version, target, digest = details.version, details.target, file.staged.digest
+        bound = await self._store.pin(connection, application_id, version, target, digest)
+        if bound != digest:
+            raise Conflict(
+                f"Version {version.text} for {target.platform}/{target.architecture} was published "
+                "before with other bytes, which caches may still hold; publish a new version"
+            )
+        repaired = await self._place(connection, file.staged, now)
+        build_id = await self._store.insert_build(connection, release_id, details, now)
+        name = generated_name(application_id, version.text, target, suffix_of(file.uploaded_name))
+        await self._store.insert_primary_file(connection, build_id, name, digest, now)
+        # Other applications may share bytes that were damaged until now.
+        return await self._artifacts.list_applications(connection, digest) if repaired else [application_id]
+
+    async def _repair(
+        self,
+        connection: Connection,
+        published: Build,
+        file: ReceivedFile | ExternalFile,
+        actor: Actor,
+        now: datetime,
+    ) -> Build:
+        """Replace the damaged file of a build by the same bytes. Raises Conflict for anything else."""
+        if not isinstance(file, ReceivedFile) or not _repairs(published, file.staged):
+            raise Conflict(
+                f"Version {published.version.text} for {published.target.platform}/{published.target.architecture} "
+                "exists already; what is published never changes"
+            )
+        await self._place(connection, file.staged, now)
+        entry = Entry("blob.recovered", f"sha256:{file.staged.digest}")
+        await self._audit.record(connection, actor, entry)
+        for application_id in await self._artifacts.list_applications(connection, file.staged.digest):
+            await self._database.announce(connection, application_id)
+        return replace(published, quarantined=False)
+
+    async def _place(self, connection: Connection, staged: Staged, now: datetime) -> bool:
+        """Claim the blob, then place it: whatever collects this digest waits, or has ended before.
+
+        Returns whether the blob was in quarantine until now.
+        """
+        repaired = await self._artifacts.claim(connection, staged.digest, staged.size_bytes, now)
+        await staged.place()
+        return repaired
+
+    async def _following_first(self, connection: Connection, release_id: int, details: BuildDetails) -> BuildDetails:
+        first = await self._store.find_first_build(connection, release_id)
+        if first is None:
+            return details
+        return replace(details, notes=first.notes, required=first.required, minimum=first.minimum)
+
+    async def _record(self, connection: Connection, actor: Actor, made: Build, *, is_new: bool) -> None:
+        application_id, version = made.application_id, made.version.text
+        entries = [Entry("build.published", named(application_id, version, made.target), None, describe_build(made))]
+        if is_new:
+            entries.insert(0, Entry("release.published", named(application_id, version), None, describe_release()))
+        for each in entries:
+            entry = replace(each, application_id=application_id, version=version)
+            await self._audit.record(connection, actor, entry)
+
+
+def _checked(known: Application | None, request: PublishRequest, file: ReceivedFile | ExternalFile) -> BuildDetails:
+    """Hold a request to its application. Raises NotFound, Invalid, DigestMismatch, Malformed."""
+    if known is None:
+        raise NotFound("application", "Application not found")
+    minimum = request.minimum_version
+    details = BuildDetails(
+        version=parse_field(request.version, known.scheme, "version"),
+        target=request.target,
+        notes=request.notes,
+        required=request.required,
+        minimum=parse_field(minimum, known.scheme, "minimum_version") if minimum else None,
+        metadata=request.metadata,
+    )
+    if isinstance(file, ReceivedFile) and file.checksum not in (None, file.staged.digest):
+        raise DigestMismatch({"checksum": f"the received file has sha256 {file.staged.digest}, not {file.checksum}"})
+    if request.target.platform not in known.platforms:
+        raise Malformed(
+            f"Application {known.id} does not list platform {request.target.platform}; "
+            f"it lists {', '.join(known.platforms)}",
+            details={"platform": request.target.platform, "platforms": list(known.platforms)},
+        )
+    return details
+
+
+def _repairs(known: Build, staged: Staged) -> bool:
+    """Tell whether the received bytes are those of a build whose stored file was found damaged."""
+    return known.quarantined and known.file is not None and known.file.digest == staged.digest

@@ -1,0 +1,1 @@
+"""What a client gets: snapshots of applications, and the decision on them."""

@@ -1,0 +1,175 @@
+"""What clients get: the present snapshot of every application, and the questions that it answers.
+
+No SQL and no await on the way of a question. Snapshots follow announced changes by themselves (`database.mirror`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import updater.offers.decision as decision
+from updater.catalog.model import Application, Build, Release, ReleaseStatus
+from updater.catalog.platforms import Target
+from updater.catalog.store import CatalogStore
+from updater.catalog.versions import Version, parse_field
+from updater.database.engine import Connection, Database
+from updater.database.mirror import EVERYTHING, Mirror
+from updater.errors import Conflict, NotFound, Unavailable
+from updater.offers.answers import AnswerCache, AnswerShelf
+from updater.offers.decision import NO_COHORT, Cohort, Compatibility, NoUpdate, Offer, UpdateQuery
+from updater.offers.snapshot import Snapshot
+from updater.offers.store import OfferStore
+
+
+class Present(NamedTuple):
+    """An application as it is answered for now: its snapshot, and what was rendered from it."""
+
+    snapshot: Snapshot
+    answers: AnswerShelf
+
+
+class OfferService:
+    """Answers clients from memory. Call `load` once before use, `close` at the end."""
+
+    def __init__(self, store: OfferStore, catalog: CatalogStore, database: Database) -> None:
+        self.answers = AnswerCache()
+        self._store = store
+        self._catalog = catalog
+        self._present: Mapping[str, Present] = {}
+        self._mirror = Mirror("snapshots", self._reread)
+        database.subscribe(self._follow)
+
+    async def load(self) -> None:
+        """Read the snapshots of all applications. Raises Unavailable."""
+        await self._reread({EVERYTHING})
+
+    async def close(self) -> None:
+        """Stop following changes."""
+        await self._mirror.close()
+
+    # -- snapshots
+
+    def present(self, application_id: str) -> Present:
+        """Return the present snapshot of an application, and the answers rendered from it.
+
+        Raises:
+            NotFound: no such application. Unavailable: it was changed, and the change cannot be read.
+        """
+        self._mirror.require_current(application_id)
+        found = self._present.get(application_id)
+        if found is None:
+            raise NotFound("application", "Application not found")
+        return found
+
+    def snapshot_of(self, application_id: str) -> Snapshot:
+        """Return the present snapshot of an application. Raises NotFound, Unavailable as `present`."""
+        return self.present(application_id).snapshot
+
+    def application_ids(self) -> list[str]:
+        """Return the ids of all applications in their order."""
+        return sorted(self._present)
+
+    def get_application(self, application_id: str) -> Application:
+        """Return one application. Raises NotFound, Unavailable as `present`."""
+        return self.present(application_id).snapshot.application
+
+    def parse(self, application_id: str, text: str, field: str) -> Version:
+        """Parse a version by the application's scheme.
+
+        Raises:
+            NotFound: no such application. Invalid: not a version; names `field`.
+        """
+        return parse_field(text, self.get_application(application_id).scheme, field)
+
+    # -- questions
+
+    def check(self, application_id: str, query: UpdateQuery, cohort: Cohort = NO_COHORT) -> Offer | NoUpdate:
+        """Decide which build a client gets. Raises NotFound for an unknown application."""
+        return decision.decide(self.snapshot_of(application_id), query, cohort)
+
+    def get_latest(self, application_id: str, target: Target, *, allow_prerelease: bool = False) -> Build:
+        """Return the highest active build for a target. Raises NotFound when there is none."""
+        found = decision.latest(self.snapshot_of(application_id), target, allow_prerelease=allow_prerelease)
+        if found is None:
+            raise NotFound("release", f"No release for {target.platform}/{target.architecture}")
+        return found
+
+    def assess(self, application_id: str, current: Version, target: Target | None = None) -> Compatibility:
+        """Tell which release a client of a family belongs on. Raises NotFound for an unknown application."""
+        return decision.assess(self.snapshot_of(application_id), current, target)
+
+    def get_newest_release(
+        self, application_id: str, target: Target | None = None, *, current: Version | None = None
+    ) -> Release:
+        """Return the highest active release, or the highest that a client on `current` may move to or stay on.
+
+        Raises:
+            NotFound: there is none.
+        """
+        snapshot = self.snapshot_of(application_id)
+        if current is None:
+            found = decision.newest_release(snapshot, target)
+        else:
+            found = decision.assess(snapshot, current, target).release
+        if found is None:
+            raise NotFound("release", f"No release{f' for a client on {current.text}' if current else ''}")
+        return found
+
+    def require_upgrade_path(self, build: Build, current: Version) -> None:
+        """Hold a download to what its client may install. Raises Conflict."""
+        block = decision.find_upgrade_block(build, current)
+        if block is None:
+            return
+        raise Conflict(
+            f"Version {build.version.text} is not for a client on {current.text}: {block}",
+            details={
+                "version": build.version.text,
+                "current_version": current.text,
+                "minimum_version": build.minimum.text if build.minimum else None,
+            },
+        )
+
+    def requires_updates(self, application_id: str) -> bool:
+        """Tell whether an application forces all its updates. Raises NotFound."""
+        return bool(self.get_application(application_id).config["required_update"])
+
+    async def get_build(self, application_id: str, version: str, target: Target) -> Build:
+        """Return one build that clients may download: from the snapshot when it is there, else from the database.
+
+        Raises:
+            NotFound: no such application or build, or its release is not active. Invalid: not a version.
+            Unavailable: its bytes are in quarantine.
+        """
+        snapshot = self.snapshot_of(application_id)
+        text = parse_field(version, snapshot.application.scheme, "version").text
+        found = snapshot.builds.get((text, target))
+        if found is None:
+            found = await self._catalog.find_build(application_id, text, target)
+        if found is None or found.status is not ReleaseStatus.ACTIVE:
+            raise NotFound("release", f"Release not found: {text} for {target.platform}/{target.architecture}")
+        if found.quarantined:
+            raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)
+        return found
+
+    async def still_offered(self, connection: Connection, application_id: str) -> set[int]:
+        """Return the releases, by id, that some client is offered, as the caller's transaction sees them."""
+        return await self._store.list_offered_releases(connection, application_id)
+
+    # -- following changes
+
+    async def _follow(self, topics: set[str]) -> None:
+        # Topics that begin with a # are not about applications.
+        await self._mirror.follow({each for each in topics if not each.startswith("#")})
+
+    async def _reread(self, topics: Collection[str]) -> None:
+        """Read snapshots again, and swap them all at once."""
+        everything = EVERYTHING in topics
+        fresh = await self._store.load(None if everything else topics)
+        before = self._present
+        present = {} if everything else {key: value for key, value in before.items() if key not in topics}
+        present |= {key: Present(snapshot, self.answers.open_shelf()) for key, snapshot in fresh.items()}
+        self._present = present
+        for key, old in before.items():
+            if present.get(key) is not old:
+                old.answers.close()

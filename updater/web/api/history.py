@@ -1,0 +1,56 @@
+"""The history of an application: who changed what, newest first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+import updater.web.api.answer_schemas as answers
+import updater.web.api.schemas as schemas
+from updater.access.principals import Permission
+from updater.audit.model import AuditRow
+from updater.audit.service import AuditService
+from updater.catalog.model import Page
+from updater.web.api.rendering import page_keys
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.messages.answers import json_answer
+from updater.web.messages.times import rfc3339
+
+
+class History:
+    """What the audit tells of one application."""
+
+    def __init__(self, audit: AuditService) -> None:
+        self._audit = audit
+
+    @endpoint(
+        Contract(
+            "History of an application",
+            Permission.READ,
+            query=schemas.HistoryQuery(),
+            answers={200: answers.HistoryAnswer()},
+            failures=(404, 422),
+        )
+    )
+    async def list_history(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+        """Return one page of changes to releases and builds, newest first."""
+        page = Page(query["limit"], query["offset"])
+        rows, total = await self._audit.list_history(
+            request.match_info["app_id"], version=query.get("version"), limit=page.limit, offset=page.offset
+        )
+        return json_answer({"entries": [_entry(row) for row in rows], **page_keys(page, len(rows), total)})
+
+
+def _entry(row: AuditRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": rfc3339(row.at),
+        "actor": {"kind": row.actor.kind.value, "name": row.actor.name},
+        "action": row.action,
+        "version": row.version,
+        "reason": row.reason,
+        "before": None if row.before is None else json.loads(row.before),
+        "after": None if row.after is None else json.loads(row.after),
+    }

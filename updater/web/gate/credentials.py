@@ -1,0 +1,46 @@
+"""API keys in requests: where each interface expects them, and what they open."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+from multidict import istr
+
+from updater.access.principals import Permission, Principal
+from updater.access.service import AccessService
+from updater.web.gate.routing import Authenticator, Authorize
+
+# Looked up for every request: an `istr` is folded once.
+API_KEY = istr("X-API-Key")
+
+
+def bearer_keys(access: AccessService) -> Authenticator:
+    """Return the authenticator of API keys in the Authorization header."""
+    return Authenticator("key", bearer, _hold_to_level(access), identify=access.identify, guessable=True)
+
+
+def header_keys(access: AccessService) -> Authenticator:
+    """Return the authenticator of API keys in the header X-API-Key."""
+    return Authenticator("desktop-key", api_key, _hold_to_level(access), identify=access.identify, guessable=True)
+
+
+def api_key(request: web.Request) -> str | None:
+    """Return the value of the header X-API-Key."""
+    return request.headers.get(API_KEY)
+
+
+def bearer(request: web.Request) -> str | None:
+    """Return what follows `Bearer` in the Authorization header; an empty text when the header is something else."""
+    header = request.headers.get(hdrs.AUTHORIZATION)
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _hold_to_level(access: AccessService) -> Authorize:
+    def authorize(
+        _: web.Request, principal: Principal | None, level: Permission, application_id: str | None = None
+    ) -> None:
+        access.authorize(principal, level, application_id)
+
+    return authorize
