@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import checks, desktop, files, history, objects, reports, startup, workers
+from tests.bench import checks, commands, desktop, files, history, objects, reports, startup, workers
 from tests.bench.rows import Figure, Row, table
 
 ROWS: tuple[Row, ...] = (
@@ -17,6 +17,7 @@ ROWS: tuple[Row, ...] = (
     *objects.ROWS,
     *reports.ROWS,
     *startup.ROWS,
+    *commands.ROWS,
     *history.ROWS,
     *workers.ROWS,
 )

@@ -55,7 +55,9 @@ def updater(server: Running) -> Updater:
 def invoke(*words: object, environment: Mapping[str, str | None] | None = None, stdin: str = "") -> Ran:
     """Run the command in this process; an exception that a command does not expect is a failed test."""
     cleared = {name: None for name in os.environ if name.startswith("UPDATER_")}
-    result = CliRunner(env={**cleared, **(environment or {})}).invoke(main, [*map(str, words)], input=stdin)
+    result = CliRunner(env={**cleared, **(environment or {})}).invoke(
+        main, [*map(str, words)], input=stdin, prog_name="updater"
+    )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)

@@ -49,15 +49,20 @@ def ask_service(root: Path, operation: str, arguments: dict[str, Any]) -> Iterat
             raise click.ClickException(
                 f"{root} is in use, but its process does not answer on {CONTROL_SOCKET}; is it starting or stopping?"
             ) from None
-        if response.status != 200:
-            raise click.ClickException(
-                f"the service that holds {root} does not know {operation}; restart it with this version of the program"
-            )
-        try:
-            for line in response:
-                event: Event = json.loads(line)
-                if event.get("failure") == "Unavailable":
-                    event["message"] += "; the service's log says more"
-                yield event
-        except (OSError, http.client.HTTPException, ValueError):
-            raise click.ClickException(ENDED) from None
+        with response:
+            if response.status != 200:
+                raise click.ClickException(
+                    f"the service that holds {root} does not know {operation}; restart it with this version"
+                )
+            yield from _events(response)
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[Event]:
+    try:
+        for line in response:
+            event: Event = json.loads(line)
+            if event.get("failure") == "Unavailable":
+                event["message"] += "; the service's log says more"
+            yield event
+    except (OSError, http.client.HTTPException, ValueError):
+        raise click.ClickException(ENDED) from None

@@ -126,7 +126,11 @@ class UpdateClient:
         return await Fetch(self._transport, build, path, progress).run()
 
     async def find_file_name(self, build: Build) -> str | None:
-        """Ask what a build's file is called: a bare name, safe in any folder; None when there is none."""
+        """Ask what a build's file is called: a bare name, safe in any folder; None when there is none.
+
+        Raises:
+            UpdateError: the build's address cannot be read as one.
+        """
         return await find_file_name(self._transport, build)
 
     async def report(self, app_id: str, report: InstallReport) -> None:

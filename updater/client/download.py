@@ -187,7 +187,10 @@ def _begins_at(response: aiohttp.ClientResponse, start: int) -> bool:
 async def find_file_name(transport: Transport, build: Build) -> str | None:
     """Ask what a build's file is called; None when the answer holds no usable name.
 
-    Failures are no names: the address then says what it can. The name is a bare one, safe in any folder.
+    After a failure the address alone says what it can. The name is a bare one, safe in any folder.
+
+    Raises:
+        UpdateError: the build's address cannot be read as one.
     """
     url = transport.url(build.download_url)
     try:

@@ -64,8 +64,15 @@ class Transport:
         return Attempts(self._retry)
 
     def url(self, path: str) -> str:
-        """Return an address in full; a relative one is completed with the server's."""
-        return urljoin(f"{self._server}/", path)
+        """Return an address in full; a relative one is completed with the server's.
+
+        Raises:
+            UpdateError: it cannot be read as an address.
+        """
+        try:
+            return urljoin(f"{self._server}/", path)
+        except ValueError as error:
+            raise _no_address(path) from error
 
     async def call(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Body | None = None
@@ -142,7 +149,7 @@ class Transport:
         except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as error:
             raise Unreachable(f"no secure connection to {self._server}: {error}", transient=False) from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise UpdateError(f"not an http(s) address: {url}", code="INVALID_ADDRESS") from error
+            raise _no_address(url) from error
         except aiohttp.ClientResponseError as error:
             raise BadAnswer(f"the answer is not proper HTTP: {error.message}") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
@@ -191,7 +198,16 @@ def _address(url: str) -> URL:
     """Keep an address that is already encoded as it is: a signature may cover its spelling."""
     if not url.isprintable():
         raise aiohttp.InvalidURL(url)
-    return URL(url, encoded=url.isascii() and " " not in url)
+    try:
+        address = URL(url, encoded=url.isascii() and " " not in url)
+        _ = address.port  # read later otherwise, where a wrong one is no longer told from other errors
+    except ValueError:
+        raise aiohttp.InvalidURL(url) from None
+    return address
+
+
+def _no_address(text: str) -> UpdateError:
+    return UpdateError(f"not an http(s) address: {text}", code="INVALID_ADDRESS")
 
 
 def _query_word(value: Any) -> str:
@@ -229,5 +245,5 @@ async def _read_json(response: aiohttp.ClientResponse, limit_bytes: int) -> Any:
             raise BadAnswer("the answer is too long", status=response.status)
     try:
         return await asyncio.to_thread(json.loads, content) if len(content) > 1 << 20 else json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadAnswer("the answer is not JSON: is this an update server?", status=response.status) from None

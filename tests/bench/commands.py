@@ -1,0 +1,48 @@
+"""The start of a command: what an operator waits for before anything is done."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.processes import LOAD_CORE
+from tests.bench.rows import Figure, Row, alternate
+
+_ROUNDS = 15
+
+
+def commands(folder: Path) -> Sequence[Figure]:
+    """List the keys of a data folder that no service holds, in turn with an interpreter that does nothing."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("UPDATER_")}
+    environment["UPDATER_STORAGE__ROOT"] = str(folder / "storage")
+    took_s: list[float] = []
+
+    def cpu_s(*words: str) -> float:
+        """Return the processor seconds of a whole process, which other processes change least."""
+        command = ["taskset", "-c", LOAD_CORE, sys.executable, *words]
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        took_s.append(time.monotonic() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    listing, nothing = ("-m", "updater", "key", "list"), ("-c", "pass")
+    cpu_s(*listing)  # makes the database
+    took_s.clear()
+    own_s, peer_s, ratio = alternate(_ROUNDS, lambda: cpu_s(*listing), lambda: cpu_s(*nothing))
+    waited_s, alone_s = statistics.median(took_s[::2]), statistics.median(took_s[1::2])
+    own, peer = f"{waited_s * 1000:.0f} ms", f"{alone_s * 1000:.0f} ms, python -c pass"
+    own_cpu, peer_cpu = f"{own_s * 1000:.0f} ms of processor", f"{peer_s * 1000:.0f} ms, python -c pass"
+    return [
+        Figure("start and end of `updater key list`", waited_s, own, peer, at_most=0.25, unit=" s"),
+        Figure("processor time of the same", ratio, own_cpu, peer_cpu, at_most=12, unit=" x"),
+    ]
+
+
+ROWS = (Row("commands", commands),)
