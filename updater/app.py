@@ -14,6 +14,7 @@ from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
 from updater.web import api, dashboard, desktop, docs, system, updates
+from updater.web.desktop.agents import AGENTS
 from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.metrics import METRICS, Metrics
@@ -67,6 +68,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         addresses=addresses,
         metrics=metrics,
         access_log=access_log,
+        agents=AGENTS,
         require_application=services.catalog.index_of,
         catch_up=services.catch_up,
     )

@@ -23,12 +23,12 @@ from updater.catalog.service import CatalogService
 from updater.catalog.versions import Version
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import UNKNOWN, ClientFacts
+from updater.web.desktop.agents import agent_of
 from updater.web.desktop.rendering import Names, in_word_order
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.parsing import load_values
-from updater.web.messages.user_agents import agent_of
 
 MAX_CACHED_ANSWERS = 4_096
 MAX_CACHED_QUERY_CHARACTERS = 300

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 import updater.web.messages.fields as own
 from updater.catalog.platforms import DESKTOP_TARGETS
 from updater.telemetry.model import STATUSES
+from updater.web.messages.schemas import Lenient
 
 MAX_ERROR_CHARACTERS = 4_000
 LONGEST_INSTALL_S = 7 * 86_400
@@ -35,15 +36,6 @@ class Numbers(own.VersionText):
 
 def _platform(**kwargs: Any) -> own.OneOf:
     return own.OneOf("platform", tuple(DESKTOP_TARGETS), **kwargs)
-
-
-class Lenient(Schema):
-    """What installed clients send: keys that are not known are ignored, since clients outlive servers."""
-
-    class Meta:
-        """Ignore unknown keys."""
-
-        unknown = EXCLUDE
 
 
 # -- requests
