@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,62 @@ def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
         assert "yaml" not in imports, "YAML is read in config.py"
         if room not in ("cli", "client"):
             assert "os.environ" not in path.read_text(), "the environment is read in config.py"
+
+
+# The one file that uses private names of aiohttp.
+INTERNALS = "web.server.internals"
+
+
+def foreign_private_names(tree: ast.Module) -> set[str]:
+    """Return the private attributes that a module uses and does not define itself: those of foreign classes."""
+    used, own = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            own.add(node.attr)
+        elif isinstance(node, ast.Attribute):
+            used.add(node.attr)
+    return {each for each in used - own if each.startswith("_") and not each.endswith("__")}
+
+
+def test_the_check_of_private_names_can_fail() -> None:
+    assert foreign_private_names(ast.parse("def f(c): return c._waiter")) == {"_waiter"}
+    assert not foreign_private_names(
+        ast.parse("class C:\n def __init__(self): self._x = self.__class__\n def f(s): s._x")
+    )
+
+
+@pytest.mark.parametrize(("name", "path"), modules())
+def test_private_names_of_aiohttp_are_used_in_one_file(name: str, path: Path) -> None:
+    if name != INTERNALS and any(each.split(".")[0] == "aiohttp" for each in all_imports(path)):
+        # A named tuple's own methods begin with an underscore, and are public.
+        assert foreign_private_names(ast.parse(path.read_text())) <= {"_replace"}, (
+            f"private names belong in {INTERNALS}"
+        )
+
+
+@pytest.mark.parametrize(("name", "path"), modules())
+def test_private_methods_of_aiohttp_are_replaced_in_one_file(name: str, path: Path) -> None:
+    if name in ("__main__", INTERNALS) or not any(each.split(".")[0] == "aiohttp" for each in all_imports(path)):
+        return
+    module = importlib.import_module(f"updater.{name}" if name != "__init__" else "updater")
+    for found in vars(module).values():
+        if isinstance(found, type) and found.__module__ == module.__name__:
+            theirs = {
+                each for base in found.__mro__ if base.__module__.split(".")[0] == "aiohttp" for each in vars(base)
+            }
+            private = {each for each in vars(found) if each.startswith("_") and not each.endswith("__")}
+            assert (private & theirs) <= {"_abc_impl"}, f"{found}: private methods of aiohttp belong in {INTERNALS}"
+
+
+def test_the_minor_version_of_aiohttp_is_pinned() -> None:
+    wanted = re.search(
+        r"^\s*aiohttp>=3\.(\d+)(?:\.\d+)?,<3\.(\d+)$", (ROOT.parent / "setup.cfg").read_text(), re.MULTILINE
+    )
+    assert wanted and int(wanted[2]) == int(wanted[1]) + 1
 
 
 def wing_of(module: str) -> str | None:

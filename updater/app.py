@@ -14,7 +14,8 @@ from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
 from updater.web import api, dashboard, docs, system, updates
-from updater.web.desktop import routes as desktop_routes
+from updater.web.desktop import routes as desktop
+from updater.web.desktop.agents import AGENTS
 from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.metrics import METRICS, Metrics
@@ -52,7 +53,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     sessions = SessionAuthenticator(services.people, origins)
     api_surface = api.build(services, links, metrics, sessions)
     docs_surface = docs.build(services.access, metrics, lambda: build_document(surfaces))
-    desktops = (desktop_routes.build(services, links, metrics, each) for each in settings.desktop)
+    desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
     # The first one that has a path answers for it.
     surfaces = (
         *desktops,
@@ -68,6 +69,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         addresses=addresses,
         metrics=metrics,
         access_log=access_log,
+        agents=AGENTS,
         require_application=services.offers.snapshot_of,
         catch_up=services.catch_up,
     )

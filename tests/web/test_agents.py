@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from updater.web.messages.user_agents import MAX_AGENT_CHARACTERS, read_agent
+from updater.web.desktop.agents import AGENTS
+from updater.web.messages.user_agents import MAX_AGENT_CHARACTERS, AgentReader
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,19 @@ from updater.web.messages.user_agents import MAX_AGENT_CHARACTERS, read_agent
     ],
 )
 def test_version_and_platform_or_nothing(text: str, version: str | None, platform: str | None) -> None:
-    assert read_agent(text) == (text, version, platform)
+    assert AGENTS.read(text) == (text, version, platform)
 
 
 def test_a_hostile_header_takes_no_time() -> None:
     started = time.process_time()
     for text in ("A" * MAX_AGENT_CHARACTERS, "A/1.2.3 (" * 22, "A/" + "1." * 99):
-        read_agent(text)
+        AGENTS.read(text)
     assert time.process_time() - started < 0.1
+
+
+def test_words_and_versions_of_another_interface() -> None:
+    reader = AgentReader("v[0-9]+", ("toaster", "a.b"))
+    assert reader.read("App/v12 (toaster)")[1:] == ("v12", "toaster")
+    assert reader.read("App/v12 (a.b)")[1:] == ("v12", "a.b")
+    for text in ("App/v12 (axb)", "App/12 (toaster)", "App/1.2.3 (linux-x64)"):
+        assert reader.read(text)[1:] == (None, None)

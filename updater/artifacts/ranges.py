@@ -152,21 +152,22 @@ def _refused_by_condition(
 ) -> int | None:
     """Return 304 or 412 when a condition does not hold, None when the request goes on."""
     if "If-Match" in headers:
-        if not _names(headers, "If-Match", etag, weakly=False):
+        if not names_etag(headers, "If-Match", etag, weakly=False):
             return 412
     elif (ahead_s := _find_date(headers, "If-Unmodified-Since", modified_at)) is not None and ahead_s < 0:
         return 412
     if "If-None-Match" in headers:
-        if _names(headers, "If-None-Match", etag, weakly=True):
+        if names_etag(headers, "If-None-Match", etag, weakly=True):
             return 304 if reading else 412
     elif reading and (ahead_s := _find_date(headers, "If-Modified-Since", modified_at)) is not None:
         return 304 if ahead_s >= 0 else None
     return None
 
 
-def _names(headers: MultiMapping[str], name: str, etag: str, *, weakly: bool) -> bool:
-    """Tell whether a list of entity tags, or `*`, names the file. A malformed list names nothing.
+def names_etag(headers: MultiMapping[str], name: str, etag: str, *, weakly: bool) -> bool:
+    """Tell whether the header `name`, a list of entity tags or `*`, names this one. A malformed list names nothing.
 
+    `etag` is strong, with its quotes. `headers` finds names in any case and has `name`.
     Source: RFC 9110 section 8.8.3.2: weak comparison ignores `W/`, strong comparison never matches with it.
     """
     listed = ",".join(headers.getall(name)).strip(" \t")

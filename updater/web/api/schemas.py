@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 import updater.web.messages.fields as own
 from updater.catalog.model import CHECKSUM_KINDS
@@ -12,30 +12,13 @@ from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
+from updater.web.messages.schemas import Lenient, Strict
 
 MAX_ERROR_CHARACTERS = 4_000
 
 
 def _notes(**kwargs: Any) -> own.Text:
     return own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
-
-
-class Strict(Schema):
-    """A body in which a misspelt key is an error: what is published must be what was meant."""
-
-    class Meta:
-        """Refuse unknown keys."""
-
-        unknown = RAISE
-
-
-class Lenient(Schema):
-    """What installed clients send: keys that are not known are ignored, since clients outlive servers."""
-
-    class Meta:
-        """Ignore unknown keys."""
-
-        unknown = EXCLUDE
 
 
 class CheckQuery(Lenient):

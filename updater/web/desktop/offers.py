@@ -23,13 +23,14 @@ from updater.offers.decision import ClientStanding, Compatibility
 from updater.offers.service import OfferService
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import UNKNOWN, ClientFacts
+from updater.web.desktop.agents import agent_of
 from updater.web.desktop.rendering import Names, in_word_order
 from updater.web.desktop.words import TARGETS, is_version
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.parsing import load_values
-from updater.web.messages.user_agents import Agent, agent_of
+from updater.web.messages.user_agents import Agent
 
 # A cache may keep the answer, but asks each time: a deactivation counts at once.
 CACHE_CONTROL = "private, no-cache"
@@ -108,8 +109,9 @@ class Offers:
     def _answer(self, request: web.Request, found: Rendered) -> web.Response:
         self._counter.count(found.asked, self._places.of(request))
         context = request[CONTEXT]
-        known = request.headers.get(hdrs.IF_NONE_MATCH)
-        if known is not None and _names(known, found.headers["ETag"]):
+        if hdrs.IF_NONE_MATCH in request.headers and names_etag(
+            request.headers, hdrs.IF_NONE_MATCH, found.headers["ETag"], weakly=True
+        ):
             context.outcome = "not_modified"
             headers = found.headers.copy()
             del headers["Content-Type"]
@@ -182,9 +184,3 @@ def _rendered(answer: dict[str, Any], outcome: str, asked: ClientFacts, vary: st
     if vary is not None:
         headers["Vary"] = vary
     return Rendered(body, headers, outcome, asked)
-
-
-def _names(condition: str, etag: str) -> bool:
-    """Tell whether If-None-Match holds the tag, by weak comparison. Source: RFC 9110 section 13.1.2."""
-    tags = (each.strip().removeprefix("W/") for each in condition.split(","))
-    return condition.strip() == "*" or etag in tags

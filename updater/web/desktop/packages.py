@@ -10,6 +10,7 @@ import updater.web.desktop.schemas as schemas
 from updater.access.principals import Permission
 from updater.catalog.publishing import PublishRequest, ReceivedFile
 from updater.services import Services
+from updater.web.desktop.agents import agent_of
 from updater.web.desktop.rendering import Names, package_hash
 from updater.web.desktop.words import TARGETS
 from updater.web.gate.context import CONTEXT
@@ -17,7 +18,6 @@ from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.parsing import load_values
-from updater.web.messages.user_agents import agent_of
 from updater.web.transfer.downloads import send_build
 from updater.web.transfer.uploads import receive_form, welcome
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 import updater.web.messages.fields as own
 from updater.telemetry.model import STATUSES
 from updater.web.desktop.words import TARGETS, VERSION, is_version
+from updater.web.messages.schemas import Lenient, Strict
 
 MAX_ERROR_CHARACTERS = 4_000
 LONGEST_INSTALL_S = 7 * 86_400
@@ -32,15 +33,6 @@ class Numbers(own.VersionText):
 
 def _platform(**kwargs: Any) -> own.OneOf:
     return own.OneOf("platform", tuple(TARGETS), **kwargs)
-
-
-class Lenient(Schema):
-    """What installed clients send: keys that are not known are ignored, since clients outlive servers."""
-
-    class Meta:
-        """Ignore unknown keys."""
-
-        unknown = EXCLUDE
 
 
 # -- requests
@@ -71,13 +63,8 @@ class CurrentVersionPath(Schema):
     current_version = Numbers(required=True)
 
 
-class UploadFields(Schema):
+class UploadFields(Strict):
     """The text fields beside an uploaded package."""
-
-    class Meta:
-        """A misspelt field must not ship."""
-
-        unknown = RAISE
 
     version = Numbers(required=True)
     platform = _platform(required=True)

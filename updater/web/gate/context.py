@@ -11,6 +11,7 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 from multidict import istr
 
+from updater.access.addresses import AddressReader
 from updater.access.limits import Allowance
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.audit.model import Actor
@@ -18,6 +19,7 @@ from updater.web.gate.routing import Authenticator, Surface
 
 # Set on every answer: an `istr` is folded once.
 _SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
+_FORWARDED_FOR = istr("X-Forwarded-For")
 _LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
 
 
@@ -41,20 +43,29 @@ class RequestContext:
     principal: Principal | None = None
     # The credential that the request holds, and its kind; an unknown or expired one has no principal.
     presented: str | None = None
+    authenticator: Authenticator | None = None
     allowance: Allowance | None = None
     begun = False
     # Set while the process drains: the connection ends with this answer.
     closing = False
-    # Only once somebody needed it: reading it through proxies costs microseconds.
-    address: str | None = None
     sent_bytes = 0
+    # Worked out when it is first needed: reading it through proxies costs microseconds.
+    _address: str | None = None
 
     def __init__(self, request_id: str, matched: MatchedRoute, application_id: str | None) -> None:
         self.id = request_id
         self.matched = matched
         self.application_id = application_id
-        # Refuses requests without a credential, unless one of another kind is found.
-        self.authenticator: Authenticator = matched.surface.authenticators[0]
+
+    def client_address(self, request: web.Request, reader: AddressReader) -> str:
+        """Return the address of the client that sent this request; the last proxy that `reader` does not believe."""
+        address = self._address
+        if address is None:
+            address = request.remote or ""
+            if reader.believes(address):
+                address = reader.client_address(address, ",".join(request.headers.getall(_FORWARDED_FOR, ())))
+            self._address = address
+        return address
 
     @property
     def actor(self) -> Actor:

@@ -25,8 +25,4 @@ class CountryHints:
                 return given
         if not self._by_address:
             return None if self._header is None else ""
-        known = request[CONTEXT].address
-        if known is not None:
-            return known
-        forwarded = request.headers.getall("X-Forwarded-For", ())
-        return self._addresses.client_address(request.remote or "", ",".join(forwarded))
+        return request[CONTEXT].client_address(request, self._addresses)

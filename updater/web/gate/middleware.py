@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
-from multidict import istr
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits, client_of
@@ -28,12 +27,11 @@ from updater.web.gate.credentials import API_KEY
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Surface, contract_of
 from updater.web.messages.errors import Answer, answer_for, unexpected
-from updater.web.messages.user_agents import agent_of
+from updater.web.messages.user_agents import AgentReader
 
 _log = structlog.get_logger("updater.request")
-# Each of these is looked up for every request: an `istr` is folded once.
+# Looked up for every request; each is an `istr`, which is folded once.
 _CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, API_KEY, hdrs.CONTENT_LENGTH)
-_FORWARDED_FOR = istr("X-Forwarded-For")
 _UNMATCHED = "unmatched"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 # What the log says of requests that no status ended; the first as nginx has it.
@@ -48,6 +46,8 @@ class GateParts:
     addresses: AddressReader
     metrics: Metrics
     access_log: AccessLog | None
+    # Reads what the access log says of a client's software.
+    agents: AgentReader
     require_application: Callable[[str], Any]
     # Where several processes share a database: return when this one knows what the others did.
     catch_up: Callable[[], Awaitable[None]] | None = None
@@ -121,7 +121,7 @@ class Gate:
     def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
         parts = self._parts
-        _, level, _, known = context.matched
+        surface, level, _, known = context.matched
         if parts.limits is not None:
             self._limit(parts.limits, request, context)
         if not known:
@@ -129,7 +129,8 @@ class Gate:
         _refuse_duplicates(request)
         application_id = context.application_id
         if level is not None:
-            context.authenticator.authorize(request, context.principal, level, application_id)
+            authenticator = context.authenticator or surface.authenticators[0]
+            authenticator.authorize(request, context.principal, level, application_id)
         if application_id is not None:
             parts.require_application(application_id)
 
@@ -151,7 +152,7 @@ class Gate:
         if principal is not None and principal is not EVERYBODY:
             await limits.prefetch(principal_id=principal.id, client="", wrong=False)
         else:
-            client = client_of(self._address(request, context))
+            client = client_of(context.client_address(request, self._parts.addresses))
             await limits.prefetch(principal_id=None, client=client, wrong=_is_wrong(context))
 
     def _limit(self, limits: RateLimits, request: web.Request, context: RequestContext) -> None:
@@ -159,7 +160,7 @@ class Gate:
         if principal is not None and principal is not EVERYBODY:
             context.allowance = limits.authenticated(principal.id)
         else:
-            client = client_of(self._address(request, context))
+            client = client_of(context.client_address(request, self._parts.addresses))
             context.allowance = limits.anonymous(client)
             if context.allowance.allowed and _is_wrong(context):
                 attempt = limits.wrong_credential(client)
@@ -168,14 +169,6 @@ class Gate:
         if not context.allowance.allowed:
             self._parts.metrics.limited.inc()
             raise RateLimited("Too many requests", retry_after_s=context.allowance.retry_after_s)
-
-    def _address(self, request: web.Request, context: RequestContext) -> str:
-        if context.address is None:
-            address, addresses = request.remote or "", self._parts.addresses
-            if addresses.believes(address):
-                address = addresses.client_address(address, ",".join(request.headers.getall(_FORWARDED_FOR, ())))
-            context.address = address
-        return context.address
 
     def _match(self, request: web.Request) -> MatchedRoute:
         """Return where a request went; for a known route it is worked out once."""
@@ -207,7 +200,7 @@ class Gate:
         access_log = self._parts.access_log
         if access_log is not None:
             principal = context.principal
-            agent = agent_of(request)
+            agent = self._parts.agents.of(request)
             access_log.add(
                 {
                     "id": context.id,
@@ -219,7 +212,7 @@ class Gate:
                     "application": context.application_id,
                     "outcome": context.outcome,
                     "key": principal.name if principal is not None else None,
-                    "client": self._address(request, context),
+                    "client": context.client_address(request, self._parts.addresses),
                     "agent": agent.text,
                     "agent_version": agent.version,
                     "agent_platform": agent.platform,
@@ -250,11 +243,11 @@ async def _look_up(context: RequestContext) -> None:
 
     Public routes answer while the database does not: there, a failure leaves the request without a principal.
     """
-    find, presented = context.authenticator.find, context.presented
-    if find is None or presented is None:
+    authenticator, presented = context.authenticator, context.presented
+    if authenticator is None or authenticator.find is None or presented is None:
         return
     try:
-        context.principal = await find(presented)
+        context.principal = await authenticator.find(presented)
     except Failure:
         if context.matched.level is not None:
             raise
@@ -262,7 +255,8 @@ async def _look_up(context: RequestContext) -> None:
 
 def _is_wrong(context: RequestContext) -> bool:
     """Tell whether a request is an attempt to guess a credential."""
-    return context.principal is None and context.presented is not None and context.authenticator.guessable
+    authenticator = context.authenticator
+    return context.principal is None and authenticator is not None and authenticator.guessable
 
 
 def _answer(error: Exception, context: RequestContext, request: web.Request) -> Answer:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
+from updater.web.gate.context import CONTEXT
 
 
 class Origins:
@@ -19,9 +20,8 @@ class Origins:
         self._addresses = addresses
 
     def client(self, request: web.Request) -> str:
-        """Return what counts as one client for limits."""
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        return client_of(self._addresses.client_address(request.remote or "", forwarded))
+        """Return the address that counts as one client for limits: of IPv4, or a /64 of IPv6."""
+        return client_of(request[CONTEXT].client_address(request, self._addresses))
 
     def is_secure(self, request: web.Request) -> bool:
         """Tell whether the browser spoke https: to us, to a trusted proxy, or to our public address."""

@@ -1,41 +1,42 @@
-"""What a client says of itself in `User-Agent`: `BKGT-Manager/{current_version} ({platform})`.
-
-Source: the requests of the desktop document. Any product name is taken, since any application can be mounted;
-whatever does not look like that says nothing.
-"""
+"""What a client says of itself in `User-Agent`: a product, its version, and in brackets the platform."""
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
-from updater.web.desktop.words import TARGETS as DESKTOP_TARGETS
-
 MAX_AGENT_CHARACTERS = 200
-_NUMBER = "(?:0|[1-9][0-9]{0,8})"
-_AGENT = re.compile(
-    rf"[!#$%&'*+.^_`|~0-9A-Za-z-]+/({_NUMBER}\.{_NUMBER}\.{_NUMBER}) \(({'|'.join(DESKTOP_TARGETS)})\)(?![^ ])"
-)
+_KNOWN_AGENTS = 1_024
 
 
 class Agent(NamedTuple):
-    """The header, and the version and platform word it names, both or none."""
+    """The header, and the version and platform word it names: both, or neither."""
 
     text: str
     version: str | None = None
     platform: str | None = None
 
 
-@functools.lru_cache(maxsize=1_024)
-def read_agent(text: str) -> Agent:
-    """Read the text of a `User-Agent` header."""
-    found = _AGENT.match(text)
-    return Agent(text) if found is None else Agent(text, found[1], found[2])
+class AgentReader:
+    """Reads `product/version (platform)` at the beginning of the header; other headers name neither.
 
+    `version` is a regular expression without groups, `platforms` the words that count. Any product name is taken.
+    Keeps the last 1,024 texts, each of at most 200 characters.
+    """
 
-def agent_of(request: web.Request) -> Agent:
-    """Return what the client of a request says of itself."""
-    return read_agent(request.headers.get(hdrs.USER_AGENT, "")[:MAX_AGENT_CHARACTERS])
+    def __init__(self, version: str, platforms: Iterable[str]) -> None:
+        words = "|".join(map(re.escape, platforms))
+        self._pattern = re.compile(rf"[!#$%&'*+.^_`|~0-9A-Za-z-]+/({version}) \(({words})\)(?![^ ])")
+        self.read = functools.lru_cache(maxsize=_KNOWN_AGENTS)(self._read)
+
+    def of(self, request: web.Request) -> Agent:
+        """Return what the client of a request says of itself."""
+        return self.read(request.headers.get(hdrs.USER_AGENT, "")[:MAX_AGENT_CHARACTERS])
+
+    def _read(self, text: str) -> Agent:
+        found = self._pattern.match(text)
+        return Agent(text) if found is None else Agent(text, found[1], found[2])

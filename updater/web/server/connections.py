@@ -19,7 +19,7 @@ from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
 from updater.web.gate.metrics import Metrics
 from updater.web.messages.errors import Answer, write_api
-from updater.web.server.stalled import is_idle
+from updater.web.server.internals import is_idle
 
 RETRY_AFTER_S: Final = 5
 _LOG_EVERY_S: Final = 60.0

@@ -19,7 +19,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from updater.web.messages.errors import Answer, answer_for, unexpected, write_api
 from updater.web.server.connections import ConnectionLimiter
-from updater.web.server.stalled import StalledClientMonitor, is_idle
+from updater.web.server.internals import OwnRunner, OwnServer, find_server, is_idle
+from updater.web.server.stalled import StalledClientMonitor
 
 _log = structlog.get_logger("updater.request")
 
@@ -27,11 +28,62 @@ _log = structlog.get_logger("updater.request")
 _POLL_S = 0.05
 
 
-class Runner(web.AppRunner):
+class _Connection(RequestHandler):
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, when the limiter admits it."""
+        if cast(_Server, find_server(self)).limiter.admit(self, cast(asyncio.Transport, transport)):
+            super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End, and make room for another one."""
+        server = find_server(self)
+        if server is not None:
+            cast(_Server, server).limiter.release(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed, or what failed outside the gate, without a word of the input."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # aiohttp lets a client that left go without a word
+        if status >= 500:
+            _log.error("request.failed", exc_info=exc)
+        else:
+            _log.info("request.unreadable", client=request.remote, cause=type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("The answer has begun already")
+        answer = unexpected() if status >= 500 else _unreadable(exc)
+        response = _write(answer)
+        response.force_close()
+        return response
+
+    def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
+        """Send an answer; the gate makes plain responses of all errors, so an exception comes from before it."""
+        answer = answer_for(resp) if isinstance(resp, web.HTTPException) else None
+        return super().finish_response(request, resp if answer is None else _write(answer), start_time)
+
+
+class _Server(OwnServer):
+    connection_class = _Connection
+    limiter: ConnectionLimiter
+
+
+class Runner(OwnRunner):
     """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently.
 
     `limiter` says which connections there may be; `min_bytes_per_s` is what a client must take of an answer.
     """
+
+    server_class = _Server
 
     def __init__(
         self, application: web.Application, *, limiter: ConnectionLimiter, min_bytes_per_s: int, **kwargs: Any
@@ -75,69 +127,17 @@ class Runner(web.AppRunner):
                 return
             await asyncio.wait({patience}, timeout=_POLL_S)
 
-    async def _make_server(self) -> web.Server:
-        server = await super()._make_server()
-        server.__class__ = _Server
-        cast(_Server, server).limiter = self._limiter
-        self._monitor = StalledClientMonitor(server._connections, self._min_bytes_per_s)
+    def prepare(self, server: _Server) -> None:
+        """Give the server its limiter, and watch its connections from now on."""
+        server.limiter = self._limiter
+        self._monitor = StalledClientMonitor(server, self._min_bytes_per_s)
         self._monitor.start()
-        return server
 
     async def cleanup(self) -> None:
         """End all that is left."""
         if self._monitor is not None:
             self._monitor.stop()
         await super().cleanup()
-
-
-class _Server(web.Server):
-    limiter: ConnectionLimiter
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Connection(RequestHandler):
-    __slots__ = ()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, when there is a place."""
-        if cast(_Server, self._manager).limiter.admit(self, cast(asyncio.Transport, transport)):
-            super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End, and give the place up."""
-        if self._manager is not None:
-            cast(_Server, self._manager).limiter.release(self)
-        super().connection_lost(exc)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what could not be parsed, or what failed outside the gate, without a word of the input."""
-        if isinstance(exc, ConnectionError):
-            raise exc  # aiohttp lets a client that left go without a word
-        if status >= 500:
-            _log.error("request.failed", exc_info=exc)
-        else:
-            _log.info("request.unreadable", client=request.remote, cause=type(exc).__name__)
-        if request.writer.output_size > 0:
-            raise ConnectionError("The answer has begun already")
-        answer = unexpected() if status >= 500 else _unreadable(exc)
-        response = _write(answer)
-        response.force_close()
-        return response
-
-    def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
-        """Send an answer; the gate makes plain responses of all errors, so an exception comes from before it."""
-        answer = answer_for(resp) if isinstance(resp, web.HTTPException) else None
-        return super().finish_response(request, resp if answer is None else _write(answer), start_time)
 
 
 def _unreadable(error: BaseException | None) -> Answer:

@@ -8,13 +8,14 @@ aiohttp waits for such a client for ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
 
 import structlog
+from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from updater.web.messages.pace import Acceptance, Pace
+from updater.web.server.internals import cancel_handler, is_idle, list_transports
 from updater.web.transfer.wire import find_position, reset_on_close
 
 LOOK_S: Final = 5.0
@@ -26,8 +27,8 @@ _log = structlog.get_logger("updater.request")
 class StalledClientMonitor:
     """Looks at all connections of a server now and then, from `start` to `stop`."""
 
-    def __init__(self, connections: Mapping[RequestHandler, asyncio.Transport], min_bytes_per_s: int) -> None:
-        self._connections = connections
+    def __init__(self, server: web.Server, min_bytes_per_s: int) -> None:
+        self._server = server
         self._min_bytes_per_s = min_bytes_per_s
         self._late: dict[RequestHandler, Acceptance] = {}
         self._next: asyncio.TimerHandle | None = None
@@ -45,7 +46,7 @@ class StalledClientMonitor:
     def _look(self) -> None:
         self.start()
         before, self._late = self._late, {}
-        for connection, transport in list(self._connections.items()):
+        for connection, transport in list_transports(self._server):
             buffered_bytes = transport.get_write_buffer_size()
             if is_idle(connection) and not buffered_bytes:
                 continue
@@ -62,15 +63,8 @@ class StalledClientMonitor:
                     _cut(connection, transport)
 
 
-def is_idle(connection: RequestHandler) -> bool:
-    """Tell whether a connection waits for a request; anything else is about to end by itself, or is an answer."""
-    waiter = connection._waiter
-    return waiter is not None and not waiter.done() and not connection._messages
-
-
 def _cut(connection: RequestHandler, transport: asyncio.Transport) -> None:
     _log.info("request.not_taken", client=(transport.get_extra_info("peername") or ("",))[0])
-    if connection._task_handler is not None:
-        connection._task_handler.cancel()  # a sendfile under way would not notice that its socket is closed
+    cancel_handler(connection)
     reset_on_close(transport.get_extra_info("socket"))
     transport.abort()

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from marshmallow import EXCLUDE, Schema, fields, validate
+from marshmallow import Schema, fields, validate
 
 import updater.web.messages.fields as own
 from updater.deployments.model import LogLevel, UpdateStatus
 from updater.tasks.model import MAX_TITLE_CHARACTERS
+from updater.web.messages.schemas import Lenient
 
 MAX_DESCRIPTION_BYTES = 64 * 1024
-
-
-class Lenient(Schema):
-    """What the front end sends: keys that are not known are ignored."""
-
-    class Meta:
-        """Ignore unknown keys."""
-
-        unknown = EXCLUDE
 
 
 def _title(*, required: bool) -> own.Text:

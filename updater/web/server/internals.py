@@ -1,0 +1,63 @@
+"""What this server needs of aiohttp and aiohttp keeps private.
+
+No other file uses private names of aiohttp. They may change with any minor version, so setup.cfg pins it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+
+class OwnServer(web.Server):
+    """aiohttp's server, with connections of the class `connection_class`."""
+
+    connection_class: type[RequestHandler] = RequestHandler
+
+    def __call__(self) -> RequestHandler:
+        """Make the protocol of a new connection."""
+        return self.connection_class(self, loop=self._loop, **self._kwargs)
+
+
+class OwnRunner(web.AppRunner):
+    """aiohttp's runner, with a server of the class `server_class`. `prepare` gets it before it is used."""
+
+    server_class: type[OwnServer] = OwnServer
+
+    def prepare(self, server: Any) -> None:
+        """Take the new server, of the class `server_class`."""
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # aiohttp makes the server itself, and takes no class for it.
+        server.__class__ = self.server_class
+        self.prepare(server)
+        return server
+
+
+def find_server(connection: RequestHandler) -> OwnServer | None:
+    """Return the server of a connection; None when the connection is lost."""
+    return cast("OwnServer | None", connection._manager)
+
+
+def list_transports(server: web.Server) -> list[tuple[RequestHandler, asyncio.Transport]]:
+    """Return the connections of a server with their transports.
+
+    A connection that was closed has lost its own, which may still have to send what is in its buffer.
+    """
+    return list(server._connections.items())
+
+
+def is_idle(connection: RequestHandler) -> bool:
+    """Tell whether a connection waits for a request; anything else is about to end by itself, or is an answer."""
+    waiter = connection._waiter
+    return waiter is not None and not waiter.done() and not connection._messages
+
+
+def cancel_handler(connection: RequestHandler) -> None:
+    """Cancel what a connection does for its client; a sendfile would not notice that its socket is closed."""
+    if connection._task_handler is not None:
+        connection._task_handler.cancel()
