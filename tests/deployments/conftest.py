@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import place_database
 from tests.deployments.site import Site
 from updater.config import load
 from updater.database.opening import open_database
@@ -29,7 +30,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-async def open_service(site: Site, tmp_path: Path, database_url: str | None) -> AsyncIterator[OpenService]:
+async def open_service(
+    site: Site, tmp_path: Path, database_url: str | None, empty_database: Path
+) -> AsyncIterator[OpenService]:
     """Return a function that opens the deployments of one data folder; `stop` one before opening the next."""
     async with AsyncExitStack() as stack:
 
@@ -37,6 +40,8 @@ async def open_service(site: Site, tmp_path: Path, database_url: str | None) -> 
             settings = load(None, {"UPDATER_DEPLOYMENTS": json.dumps([site.record(**record)])})
             root = tmp_path / "data"
             root.mkdir(exist_ok=True)
+            if database_url is None:
+                place_database(empty_database, root)
             database = await stack.enter_async_context(open_database(database_url, root))
             service = DeploymentService(settings.deployments, root, DeploymentStore(database))
             stack.push_async_callback(service.runs.stop)
