@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
-from tests.databases import empty_database, place_database  # noqa: F401 - a fixture
+from tests.databases import place_database
 from tests.scheduling import pytest_runtest_protocol, pytest_xdist_make_scheduler, rank_of  # noqa: F401 - hooks
 from tests.servers.azurite import azurite  # noqa: F401 - a fixture
 from tests.servers.buckets import buckets  # noqa: F401 - a fixture
@@ -196,11 +196,7 @@ def make_settings(tmp_path: Path, database_url: str | None) -> Callable[..., Set
 
 
 @pytest.fixture
-async def start_service(
-    make_settings: Callable[..., Settings],
-    aiohttp_client: Any,
-    empty_database: Path,  # noqa: F811
-) -> AsyncIterator[StartService]:
+async def start_service(make_settings: Callable[..., Settings], aiohttp_client: Any) -> AsyncIterator[StartService]:
     """Return a function that starts a service; all of them end with the test."""
     async with AsyncExitStack() as stack:
 
@@ -208,7 +204,7 @@ async def start_service(
             settings = make_settings(**sections)
             stack.enter_context(claim_folder(settings.storage))
             if settings.storage.database_url is None:
-                place_database(empty_database, Path(settings.storage.root))
+                place_database(Path(settings.storage.root))
             services = await stack.enter_async_context(open_services(settings))
             limits = await stack.enter_async_context(open_limits(settings.rate_limit))
             runner = make_runner(build_app(services, limits), settings)

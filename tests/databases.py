@@ -1,4 +1,4 @@
-"""An empty SQLite database of the present schema, migrated once for each process of the tests.
+"""An empty SQLite database of the present schema, migrated once for each process of the tests and then copied.
 
 Migrating takes half of a service's start. What is about migrations, first starts and crashes begins without one.
 """
@@ -6,29 +6,39 @@ Migrating takes half of a service's start. What is about migrations, first start
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pytest
+from tempfile import TemporaryDirectory
 
 from updater.database.opening import FILE_NAME, open_database
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the file of an empty database, to be copied."""
-    folder = tmp_path_factory.mktemp("empty-database")
+def place_database(root: Path) -> None:
+    """Put an empty database into a data folder that has none."""
+    if not (root / FILE_NAME).exists():
+        shutil.copy(_migrated() / FILE_NAME, root / FILE_NAME)
 
-    async def migrate() -> None:
-        async with open_database(None, folder):
+
+@functools.cache
+def _migrated() -> Path:
+    """Return a folder with a migrated database; it goes with the process."""
+    made = TemporaryDirectory(prefix="empty-database-")
+    atexit.register(made.cleanup)
+    folder = Path(made.name)
+    migrate(None, folder)
+    assert [each.name for each in folder.iterdir()] == [FILE_NAME], "closed, it is one file"
+    return folder
+
+
+def migrate(url: str | None, root: Path) -> None:
+    """Bring a database to the present schema, whether the caller is in an event loop or not."""
+
+    async def open_and_close() -> None:
+        async with open_database(url, root):
             pass
 
-    asyncio.run(migrate())
-    (file,) = folder.iterdir()  # closed, it is one file, without a log beside it
-    return file
-
-
-def place_database(empty_database: Path, root: Path) -> None:
-    """Copy an empty database into a data folder that has none."""
-    if not (root / FILE_NAME).exists():
-        shutil.copy(empty_database, root / FILE_NAME)
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(asyncio.run, open_and_close()).result()

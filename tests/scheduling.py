@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,36 +16,52 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-# The longest files, handed out first and test by test: as one unit each would end long after all others.
-SPLIT: tuple[str, ...] = ()
-# Long files whose tests share a server or a module's fixtures: one unit each, handed out early.
-EARLY: tuple[str, ...] = ()
-# Files that hold the machine to times of a second or less, or load it so that others would miss theirs.
-ALONE: tuple[str, ...] = ()
-
+# The longest files whose tests share a server or a module's fixtures. Begun late, one would end after all others.
+EARLY = (
+    "tests/artifacts/test_remote_faults.py",
+    "tests/backups/test_backups.py",
+    "tests/workers/test_on_postgres.py",
+    "tests/web/test_delivery.py",
+    "tests/database/races/test_count_races.py",
+    "tests/cli/test_cli_commands.py",
+)
+# The longest files whose tests share nothing are handed out test by test, late, so that all processes end together.
+SPLIT = (
+    "tests/workers/test_workers.py",
+    "tests/durability/test_kill_points.py",
+    "tests/deployments/test_kills.py",
+    "tests/deployments/test_faults.py",
+)
+# Files and tests that hold the machine to a second or less run at the end, one after the other, with nothing beside.
+ALONE = (
+    "tests/access/test_shared_limits.py",
+    "tests/database/test_shared_database.py",
+    "tests/workers/test_floods.py",
+    "tests/workers/test_workers.py::test_workers_count_limits_together",
+)
 _ALONE_UNIT = "alone"
 
 
-def file_of(nodeid: str) -> str:
-    """Return the file of a test, relative to the project."""
-    return nodeid.partition("::")[0]
+def is_listed(nodeid: str, names: Collection[str]) -> bool:
+    """Tell whether a test or its file is among the names."""
+    test = nodeid.partition("[")[0]
+    return test in names or test.partition("::")[0] in names
 
 
 def unit_of(nodeid: str) -> str:
     """Return the unit of work that a test belongs to; the tests that run alone are one."""
-    file = file_of(nodeid)
-    if file in ALONE:
+    if is_listed(nodeid, ALONE):
         return _ALONE_UNIT
-    return nodeid if file in SPLIT else file
+    return nodeid if is_listed(nodeid, SPLIT) else nodeid.partition("::")[0]
 
 
 def rank_of(nodeid: str) -> int:
     """Return the place in the order of handing out; equal ones stay as they were collected."""
-    file = file_of(nodeid)
-    for rank, files in ((0, SPLIT), (1, EARLY), (3, ALONE)):
-        if file in files:
-            return rank
-    return 2
+    if is_listed(nodeid, ALONE):
+        return 3
+    if is_listed(nodeid, SPLIT):
+        return 2
+    return 0 if is_listed(nodeid, EARLY) else 1
 
 
 @contextmanager
@@ -78,5 +94,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Hold this file while a test runs, alone where `ALONE` says so. The wait is outside every timeout of the test."""
-    with held(Path(__file__), alone=file_of(item.nodeid) in ALONE):
+    with held(Path(__file__), alone=is_listed(item.nodeid, ALONE)):
         return (yield)

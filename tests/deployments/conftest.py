@@ -30,9 +30,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-async def open_service(
-    site: Site, tmp_path: Path, database_url: str | None, empty_database: Path
-) -> AsyncIterator[OpenService]:
+async def open_service(site: Site, tmp_path: Path, database_url: str | None) -> AsyncIterator[OpenService]:
     """Return a function that opens the deployments of one data folder; `stop` one before opening the next."""
     async with AsyncExitStack() as stack:
 
@@ -41,7 +39,7 @@ async def open_service(
             root = tmp_path / "data"
             root.mkdir(exist_ok=True)
             if database_url is None:
-                place_database(empty_database, root)
+                place_database(root)
             database = await stack.enter_async_context(open_database(database_url, root))
             service = DeploymentService(settings.deployments, root, DeploymentStore(database))
             stack.push_async_callback(service.runs.stop)

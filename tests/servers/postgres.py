@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import signal
@@ -10,13 +9,12 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from updater.database.opening import open_database
+from tests.databases import migrate
 
 _TEMPLATE = "migrated"
 _numbers = itertools.count()
@@ -54,8 +52,7 @@ class Postgres:
         """
         if not self._has_template:
             self.ask("postgres", f"CREATE DATABASE {_TEMPLATE}")
-            with ThreadPoolExecutor(1) as beside:  # the caller may be in an event loop
-                beside.submit(asyncio.run, _migrate(self.url(_TEMPLATE))).result()
+            migrate(self.url(_TEMPLATE), Path())  # the folder is for SQLite
             self._has_template = True
         name = f"test_{next(_numbers)}"
         self.ask("postgres", f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
@@ -112,11 +109,6 @@ class Postgres:
 def name_of(url: str) -> str:
     """Return the database of an address, whose options hold slashes, too."""
     return urlsplit(url).path.removeprefix("/")
-
-
-async def _migrate(url: str) -> None:
-    async with open_database(url, Path()):  # the folder is for SQLite
-        pass
 
 
 @contextmanager
