@@ -13,6 +13,8 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
 
+from tests.databases import place_database
+from tests.scheduling import pytest_runtest_protocol, pytest_xdist_make_scheduler, rank_of  # noqa: F401 - hooks
 from tests.servers.azurite import azurite  # noqa: F401 - a fixture
 from tests.servers.buckets import buckets  # noqa: F401 - a fixture
 from tests.servers.ceph import ceph  # noqa: F401 - a fixture
@@ -118,6 +120,7 @@ def settings_tree(root: Path, **sections: Any) -> dict[str, str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is marked `long`, unless LONG_TESTS=1, and what is marked `sqlite` when TEST_DATABASE=postgres.
 
+    The rest is put in the order in which `tests.scheduling` hands it out.
     What asks for the database that TEST_DATABASE chooses gets the mark `database`, what is long a timeout to match.
     """
     if DATABASE not in ("sqlite", "postgres"):
@@ -132,7 +135,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     names = {"long"} if os.environ.get("LONG_TESTS") != "1" else set()
     names |= {"sqlite"} if DATABASE == "postgres" else set()
     left_out = {item for item in items if names & {mark.name for mark in item.iter_markers()}}
-    items[:] = [item for item in items if item not in left_out]
+    items[:] = sorted((item for item in items if item not in left_out), key=lambda item: rank_of(item.nodeid))
     config.hook.pytest_deselected(items=list(left_out))
 
 
@@ -200,6 +203,8 @@ async def start_service(make_settings: Callable[..., Settings], aiohttp_client: 
         async def start(**sections: Any) -> Service:
             settings = make_settings(**sections)
             stack.enter_context(claim_folder(settings.storage))
+            if settings.storage.database_url is None:
+                place_database(Path(settings.storage.root))
             services = await stack.enter_async_context(open_services(settings))
             limits = await stack.enter_async_context(open_limits(settings.rate_limit))
             runner = make_runner(build_app(services, limits), settings)

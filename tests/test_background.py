@@ -29,7 +29,7 @@ async def test_one_process_at_a_time_tends_and_another_takes_over(
         async for anew in background._while_leased(services, "work"):
             turns[name].append(anew)
 
-    environment = settings_tree(tmp_path, storage={"root": str(tmp_path), "database_url": postgres.create_database()})
+    environment = settings_tree(tmp_path, storage={"root": str(tmp_path), "database_url": postgres.create_migrated()})
     async with AsyncExitStack() as stack:
         tasks = {}
         for name in turns:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient
 
 from tests.actors import TESTER
-from tests.conftest import KEYS, OwnServer, settings_tree
+from tests.conftest import KEYS, OwnServer, Service, settings_tree
 from updater.app import build_app, make_runner
 from updater.artifacts.opening import open_blobs
 from updater.backups.make import make_backup
@@ -224,22 +226,31 @@ async def test_a_damaged_backup_is_not_taken_for_whole(service: Any, tmp_path: P
 # -- real processes, killed
 
 
-@pytest.fixture
-async def full_root(tmp_path: Path, aiohttp_client: Any) -> Path:
-    """Return a data folder with many builds that no process holds."""
-    from tests.conftest import Service
-
-    root = tmp_path / "storage"
+async def fill(root: Path) -> None:
+    """Publish many builds into a new data folder."""
     settings = load(None, settings_tree(root))
     with hold_folder(root):
         async with open_services(settings) as services:
-            client = await aiohttp_client(OwnServer(make_runner(build_app(services), settings)))
-            service = Service(services, client.session, str(client.make_url("")).rstrip("/"))
-            await service.application()
-            for number in range(BUILDS):
-                await service.publish(content_of(number), f"1.{number}.0")
-            await client.close()
+            app = build_app(services)
+            async with TestClient(OwnServer(make_runner(app, settings))) as client:
+                service = Service(services, client.session, str(client.make_url("")).rstrip("/"))
+                await service.application()
+                for number in range(BUILDS):
+                    await service.publish(content_of(number), f"1.{number}.0")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data folder with many builds, to be copied."""
+    root = tmp_path_factory.mktemp("published") / "storage"
+    asyncio.run(fill(root))
     return root
+
+
+@pytest.fixture
+def full_root(published: Path, tmp_path: Path) -> Path:
+    """Return a data folder with many builds that no process holds."""
+    return shutil.copytree(published, tmp_path / "storage")
 
 
 Command = Callable[..., "subprocess.Popen[bytes]"]

@@ -27,7 +27,7 @@ ASK = "/api/v1/updates/my-app/check?platform=linux&architecture=amd64&current_ve
 
 @pytest.fixture
 async def database_url(postgres: Postgres) -> str:
-    return postgres.create_database()
+    return postgres.create_migrated()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.actors import audit_of
+from tests.databases import place_database
 from tests.deployments.site import Site
 from updater.config import load
 from updater.database.opening import open_database
@@ -38,6 +39,8 @@ async def open_service(site: Site, tmp_path: Path, database_url: str | None) -> 
             settings = load(None, {"UPDATER_DEPLOYMENTS": json.dumps([site.record(**record)])})
             root = tmp_path / "data"
             root.mkdir(exist_ok=True)
+            if database_url is None:
+                place_database(root)
             database = await stack.enter_async_context(open_database(database_url, root))
             service = DeploymentService(settings.deployments, root, DeploymentStore(database, audit_of(database)))
             stack.push_async_callback(service.runs.stop)

@@ -29,6 +29,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.scheduling import held
+
 LOCKED = Path(__file__).parent / "npm"
 _MAIN = "node_modules/azurite/dist/src/blob/main.js"
 _NPM_OPTIONS = (
@@ -135,15 +137,15 @@ def _install(npm: list[str], cache: Path) -> Path:
     """Return the folder where the locked packages are; they are fetched once for each lock."""
     parts = sorted(path for path in LOCKED.rglob("*.json") if "node_modules" not in path.parts)
     target = cache / hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:16]
-    if (target / _MAIN).exists():
-        return target
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        fresh = shutil.copytree(LOCKED, Path(folder) / "fresh")
-        try:
-            subprocess.run([*npm, "ci", *_NPM_OPTIONS], cwd=fresh, capture_output=True, check=True, timeout=100)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm cannot install Azurite: {(error.stderr or b'').decode().strip()[-500:]}")
-        if not target.exists():  # another run may have been quicker
+    with held(cache, alone=True):  # the processes of a run come here at the same time
+        if (target / _MAIN).exists():
+            return target
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            fresh = shutil.copytree(LOCKED, Path(folder) / "fresh")
+            try:
+                subprocess.run([*npm, "ci", *_NPM_OPTIONS], cwd=fresh, capture_output=True, check=True, timeout=100)
+            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+                pytest.skip(f"npm cannot install Azurite: {(error.stderr or b'').decode().strip()[-500:]}")
             fresh.rename(target)
     return target
 

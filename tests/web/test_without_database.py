@@ -19,7 +19,7 @@ KINDS = ("none", "admin", "x-admin", "jwt-1", "s-admin")
 
 @pytest.fixture
 def database_url(postgres: Postgres) -> str:
-    return postgres.create_database()
+    return postgres.create_migrated()
 
 
 async def test_no_route_fails_without_its_database(start_service: Callable[..., Any], postgres: Postgres) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import KEYS, settings_tree
+from tests.databases import place_database
 
 READY_S = 90
 # As systemd does it: the socket is descriptor 3, and LISTEN_PID that of the process that the service is.
@@ -121,6 +122,9 @@ def serving(
     command = [*under, sys.executable, "-m", "updater", "serve", *words]
     if listening is not None:
         command = [sys.executable, "-c", _HANDING, str(listening), *command]
+    if not sections.get("storage", {}).get("database_url"):
+        root.mkdir(parents=True, exist_ok=True)
+        place_database(root)
     output = root.with_name(f"{root.name}-{time.monotonic_ns()}.log")
     with output.open("wb") as log:
         process = subprocess.Popen(

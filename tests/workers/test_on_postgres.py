@@ -32,7 +32,7 @@ TERMINATIONS = 20
 
 @pytest.fixture
 def url(postgres: Postgres) -> str:
-    return postgres.create_database()
+    return postgres.create_migrated()
 
 
 @pytest.fixture
@@ -117,8 +117,11 @@ async def test_terminated_connections_lose_nothing(
     assert int(counted) == len(kept)
 
 
-async def test_services_that_start_at_once_all_come_up(storage: dict[str, Any], tmp_path: Path) -> None:
+async def test_services_that_start_at_once_all_come_up(
+    storage: dict[str, Any], postgres: Postgres, tmp_path: Path
+) -> None:
     """On an empty database and an empty folder: one migrates, one makes the secret and the first key."""
+    storage = {**storage, "database_url": postgres.create_database()}
     with ExitStack() as stack:
         starts = [serving(tmp_path / "data", storage=storage, access={"api_keys": []}) for _ in range(3)]
         services = await asyncio.gather(*(asyncio.to_thread(stack.enter_context, each) for each in starts))

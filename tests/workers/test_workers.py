@@ -31,7 +31,7 @@ Start = Callable[..., AbstractContextManager[Started]]
 @pytest.fixture
 async def start(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Start]:
     """Return a function that runs two workers on a database of their own."""
-    url = postgres.create_database()
+    url = postgres.create_migrated()
 
     def workers(**more: Any) -> AbstractContextManager[Started]:
         more.setdefault("server", {"workers": 2, "drain_s": 10})

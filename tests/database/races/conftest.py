@@ -62,7 +62,7 @@ Processes = tuple[Process, Process]
 
 @pytest.fixture
 async def url(postgres: Postgres) -> str:
-    return postgres.create_database()
+    return postgres.create_migrated()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 
 import updater.web.desktop.schemas as schemas
 from updater.access.principals import Permission
+from updater.artifacts.ranges import names_etag
 from updater.catalog.versions import Version
 from updater.offers.decision import ClientStanding, Compatibility
 from updater.offers.service import OfferService
