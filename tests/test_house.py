@@ -231,3 +231,81 @@ def test_no_import_circle() -> None:
         return seen
 
     assert [name for name in edges if name in reach(name)] == []
+
+
+# What decides is pure: it takes values and gives values.
+PURE_ROOMS = (
+    "offers.decision",
+    "offers.snapshot",
+    "catalog.changes",
+    "catalog.files",
+    "catalog.model",
+    "catalog.platforms",
+    "catalog.retention",
+    "catalog.versions",
+    "audit.chain",
+    "audit.model",
+    "artifacts.digests",
+    "artifacts.ranges",
+    "telemetry.figures",
+    "telemetry.histograms",
+    "telemetry.messages",
+    "telemetry.model",
+    "telemetry.rollups",
+    "telemetry.spans",
+    "web.desktop.words",
+)
+IMPURE = {
+    "asyncio",
+    "random",
+    "secrets",
+    "time",
+    "os",
+    "pathlib",
+    "socket",
+    "sqlalchemy",
+    "aiohttp",
+    "aiofiles",
+    "structlog",
+}
+
+
+@pytest.mark.parametrize("name", PURE_ROOMS)
+def test_what_decides_takes_no_clock_no_dice_and_no_disk(name: str) -> None:
+    path = dict(modules())[name]
+    imports = {each.split(".")[0] for each in all_imports(path)} | all_imports(path)
+    assert not imports & (IMPURE | {"updater.clock"}), f"updater.{name} is not pure"
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    assert not {call for call in calls if call.endswith((".now", ".today", ".utcnow"))}, f"updater.{name} asks a clock"
+
+
+MOST_LINES, MOST_FUNCTION_LINES, MOST_METHODS = 350, 60, 20
+# What is larger, with its size of today: a list that only shrinks.
+EXCEPTIONS: dict[str, int] = {}
+
+
+def sizes(path: Path, name: str) -> dict[str, int]:
+    """Return what in a file is larger than the rules allow, by its name."""
+    text = path.read_text()
+    found = {}
+    if len(text.splitlines()) > MOST_LINES:
+        found[name] = len(text.splitlines())
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            lines = node.end_lineno - node.lineno + 1
+            if lines > MOST_FUNCTION_LINES:
+                found[f"{name}:{node.name}"] = lines
+        if isinstance(node, ast.ClassDef):
+            methods = sum(isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) for each in node.body)
+            if methods > MOST_METHODS:
+                found[f"{name}:{node.name}"] = methods
+    return found
+
+
+def test_nothing_outgrows_its_room() -> None:
+    larger: dict[str, int] = {}
+    for name, path in modules():
+        larger |= sizes(path, name)
+    grown = {each: size for each, size in larger.items() if size > EXCEPTIONS.get(each, 0)}
+    assert not grown, f"larger than the house allows: {grown}"
+    assert not EXCEPTIONS.keys() - larger.keys(), "no exception any more: take it off the list"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,24 @@ def test_revisions_are_one_chain() -> None:
     names = sorted(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
     assert [name.split("_")[0] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)]
     assert head_revision() == f"{len(names):04}"
+
+
+# A migration that was released is never edited: databases that it brought up to date would not follow.
+LANDED = {
+    "0001_the_first_tables": "bb05cd5b34f37e1d",
+    "0002_hash_of_the_key_of_a_report": "37801728ed3b9ce8",
+    "0003_rollups": "2572c798096bbe2b",
+    "0004_people_and_tasks": "a021824b6748b52c",
+    "0005_deployments": "fd1bd786782309d7",
+    "0006_changes_and_leases": "d5677d466a125fc6",
+    "0007_files_uses_and_audit": "674a2491ca536012",
+}
+
+
+def test_migrations_that_landed_are_never_edited() -> None:
+    """A new migration gets its line with the release that brings it."""
+    files = {path.stem: path.read_bytes() for path in (MIGRATIONS / "versions").glob("[0-9]*.py")}
+    assert {name: hashlib.sha256(content).hexdigest()[:16] for name, content in files.items()} == LANDED
 
 
 async def test_a_newer_schema_is_refused_in_one_line(database_url: str | None, tmp_path: Path) -> None:

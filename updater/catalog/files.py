@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from pathlib import PurePosixPath
 
 from updater.catalog.platforms import Target
 
@@ -54,8 +53,9 @@ def suffix_of(name: str) -> str:
 
     Empty when what follows the last dot is not 1 to 16 letters and digits.
     """
-    suffix = PurePosixPath(name.replace("\\", "/")).suffix
-    return suffix if _SUFFIX.fullmatch(suffix) else ""
+    base = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    stem, dot, end = base.rpartition(".")
+    return dot + end if stem and _SUFFIX.fullmatch(dot + end) else ""
 
 
 def generated_name(application_id: str, version: str, target: Target, suffix: str) -> str:

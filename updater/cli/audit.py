@@ -51,7 +51,12 @@ def audit(context: click.Context, /, as_json: bool, config: Path | None, **wante
 @config_option
 @click.pass_context
 def verify(context: click.Context, /, as_json: bool, config: Path | None) -> None:
-    """Verify that no row was changed, removed or moved. Ends with status 9 when one was."""
+    """Verify that no row was changed, removed or moved. Ends with status 9 when one was.
+
+    \f
+    Raises:
+        SystemExit: the chain is broken.
+    """
     found = operate(config or context.obj, "audit.verify")
     broken = found["broken"]
     if as_json:

@@ -52,7 +52,7 @@ class Applications:
         )
     )
     async def create_application(self, request: web.Request, body: dict[str, Any]) -> web.Response:
-        """Create an application."""
+        """Create an application. Raises Forbidden when the key is bound to another one."""
         if _bound_to(request) not in (None, body["id"]):
             raise Forbidden("This key is for another application")
         extra = {"description": body["description"], "config": body["config"], "scheme": body["version_scheme"]}

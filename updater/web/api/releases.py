@@ -68,7 +68,11 @@ class Releases:
         )
     )
     async def register_release(self, request: web.Request, body: dict[str, Any]) -> web.Response:
-        """Register a release whose file somebody else serves."""
+        """Register a release whose file another host serves.
+
+        Raises:
+            Invalid: the body names another application than the path.
+        """
         application_id = request.match_info["app_id"]
         if body["application_id"] != application_id:
             raise Invalid({"application_id": f"must equal the application in the path, {application_id}"})

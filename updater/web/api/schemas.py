@@ -14,8 +14,6 @@ from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
 from updater.web.messages.schemas import Lenient, Strict
 
-MAX_ERROR_CHARACTERS = 4_000
-
 
 def _notes(**kwargs: Any) -> own.Text:
     return own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
@@ -59,7 +57,7 @@ class LatestByIdQuery(LatestQuery):
 
     @validates_schema
     def require_one(self, data: dict[str, Any], **_: Any) -> None:
-        """Hold the query to one of the two names."""
+        """Hold the query to one of the two names. Raises ValidationError when it has neither."""
         if "application_id" not in data and "app_id" not in data:
             raise ValidationError("Missing data for required field", "application_id")
 
@@ -147,10 +145,8 @@ class ReportBody(Lenient):
     platform = own.platform(required=True)
     architecture = own.architecture(required=True)
     status = own.OneOf("status", STATUSES, required=True)
-    error_message = own.Text(
-        max_bytes=4 * 4000, lines=True, empty=True, allow_none=True, validate=validate.Length(max=4000)
-    )
-    install_time_seconds = own.StrictInteger(0, 7 * 86_400, allow_none=True)
+    error_message = own.error_message()
+    install_time_seconds = own.install_time()
     report_id = own.Name(allow_none=True)
 
 

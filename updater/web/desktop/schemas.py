@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields
 
 import updater.web.messages.fields as own
 from updater.telemetry.model import STATUSES
 from updater.web.desktop.words import TARGETS, VERSION, is_version
 from updater.web.messages.schemas import Lenient, Strict
-
-MAX_ERROR_CHARACTERS = 4_000
-LONGEST_INSTALL_S = 7 * 86_400
 
 
 class Numbers(own.VersionText):
@@ -86,15 +83,8 @@ class StatusBody(Lenient):
     target_version = Numbers(required=True)
     platform = _platform(required=True)
     status = own.OneOf("status", STATUSES, required=True)
-    error_message = own.Text(
-        max_bytes=4 * MAX_ERROR_CHARACTERS,
-        lines=True,
-        empty=True,
-        allow_none=True,
-        load_default=None,
-        validate=validate.Length(max=MAX_ERROR_CHARACTERS),
-    )
-    install_time_seconds = own.StrictInteger(0, LONGEST_INSTALL_S, allow_none=True, load_default=None)
+    error_message = own.error_message(load_default=None)
+    install_time_seconds = own.install_time(load_default=None)
 
 
 class ListQuery(Lenient):

@@ -130,6 +130,21 @@ class Timestamp(fields.Field[datetime]):
             raise ValidationError("expected a day such as 2026-02-16, or a time such as 2026-02-16T10:00:00Z") from None
 
 
+MAX_ERROR_CHARACTERS = 4_000
+LONGEST_INSTALL_S = 7 * 86_400
+
+
+def error_message(**kwargs: Any) -> Text:
+    """Return the field for what an installer says of a failure: at most 4,000 characters, any number of lines."""
+    length = validate.Length(max=MAX_ERROR_CHARACTERS)
+    return Text(max_bytes=4 * MAX_ERROR_CHARACTERS, lines=True, empty=True, allow_none=True, validate=length, **kwargs)
+
+
+def install_time(**kwargs: Any) -> StrictInteger:
+    """Return the field for how long an install took, in seconds: at most a week."""
+    return StrictInteger(0, LONGEST_INSTALL_S, allow_none=True, **kwargs)
+
+
 class VersionText(Text):
     """The text of a version; the application's scheme decides later whether it is one."""
 
