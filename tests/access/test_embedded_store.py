@@ -11,7 +11,7 @@ import pytest
 
 from tests.actors import TESTER
 from updater.access.embedded_store import find_access_reader
-from updater.access.opening import open_access, open_access_lists
+from updater.access.opening import find_access_lists, open_access
 from updater.access.store import AccessStore, PeopleStore
 from updater.clock import utc_now
 from updater.config import load
@@ -62,12 +62,16 @@ async def test_both_give_the_same_rows(settings: Settings, tmp_path: Path) -> No
         assert len({getattr(user, column) is None for user in users}) == 2, column
 
 
-async def test_what_is_not_the_present_schema_is_opened_and_migrated(settings: Settings, tmp_path: Path) -> None:
-    assert find_access_reader(tmp_path) is None
+async def test_only_an_embedded_database_at_the_present_schema_is_read(settings: Settings, tmp_path: Path) -> None:
+    assert find_access_lists(settings) is None
     assert list(tmp_path.iterdir()) == []
-    async with open_access_lists(settings) as lists:
-        assert (await lists.access.list_keys(), await lists.people.list_users()) == ([], [])
-    assert find_access_reader(tmp_path) is not None
+    async with open_access(settings):
+        pass
+    lists = find_access_lists(settings)
+    assert lists is not None
+    assert (await lists.access.list_keys(), await lists.people.list_users()) == ([], [])
+    elsewhere = {"UPDATER_STORAGE__ROOT": str(tmp_path), "UPDATER_STORAGE__DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    assert find_access_lists(load(None, elsewhere)) is None
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     assert find_access_reader(tmp_path) is None

@@ -92,21 +92,15 @@ async def open_access(settings: Settings) -> AsyncIterator[AccessServices]:
             await services.access.close()
 
 
-@asynccontextmanager
-async def open_access_lists(settings: Settings) -> AsyncIterator[AccessLists]:
-    """Open what lists keys and people for the block. The caller holds the folder.
+def find_access_lists(settings: Settings) -> AccessLists | None:
+    """Return what lists keys and people of an embedded database at the present schema, with the standard library alone.
 
-    An embedded database at the present schema is read by the standard library. Any other is opened, and migrated, as
-    `open_access` does it.
-
-    Raises:
-        ConfigurationError: database or secret cannot be used. StorageFull, Unavailable: not now.
+    The caller holds the folder. None when the database is another one, missing, damaged, or not at the present schema:
+    `open_access` then opens it, migrates it, or says why not.
     """
     from updater.access.embedded_store import find_access_reader
 
-    reader = None if settings.storage.database_url else find_access_reader(Path(settings.storage.root))
-    if reader is not None:
-        yield AccessLists(access=reader, people=reader)
-        return
-    async with open_access(settings) as services:
-        yield services
+    if settings.storage.database_url is not None:
+        return None
+    reader = find_access_reader(Path(settings.storage.root))
+    return None if reader is None else AccessLists(access=reader, people=reader)

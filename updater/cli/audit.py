@@ -23,7 +23,15 @@ from updater.cli.output import print_json, print_table
 @config_option
 @click.pass_context
 def audit(context: click.Context, /, as_json: bool, config: Path | None, **wanted: Any) -> None:
-    """Show who changed what, newest first. Needs access to the data folder, no key."""
+    """Show who changed what; verify that no row was touched.
+
+    Rows come newest first. Needs access to the data folder, no key.
+
+    \f
+    Raises:
+        ClickException: settings or data folder cannot be used.
+        SystemExit: with status 8 when the database does not answer.
+    """
     if context.invoked_subcommand is not None:
         context.obj = config
         return
@@ -55,7 +63,7 @@ def verify(context: click.Context, /, as_json: bool, config: Path | None) -> Non
 
     \f
     Raises:
-        SystemExit: the chain is broken.
+        SystemExit: with status 9 as above, 8 when the database does not answer.
     """
     found = operate(config or context.obj, "audit.verify")
     broken = found["broken"]

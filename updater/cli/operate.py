@@ -118,19 +118,24 @@ async def _run_here(settings: Settings, operation: str, arguments: dict[str, Any
 @asynccontextmanager
 async def _open(settings: Settings, scope: Scope) -> AsyncIterator[Any]:
     """Open the services of a scope and import no others."""
-    from updater.access.opening import open_access, open_access_lists
+    from updater.access.opening import find_access_lists, open_access
     from updater.backups.marker import require_whole
     from updater.operations import Scope
 
-    if scope is not Scope.ALL:
-        require_whole(Path(settings.storage.root))
-        async with (open_access_lists if scope is Scope.LISTS else open_access)(settings) as services:
-            yield services
+    require_whole(Path(settings.storage.root))
+    lists = find_access_lists(settings) if scope is Scope.LISTS else None
+    if lists is not None:
+        yield lists
         return
-    from updater.composition import open_services
     from updater.logs import warnings_beside
 
     with warnings_beside():
+        if scope is not Scope.ALL:
+            async with open_access(settings) as access:
+                yield access
+            return
+        from updater.composition import open_services
+
         async with open_services(settings) as services:
             yield services
 
