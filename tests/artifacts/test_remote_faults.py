@@ -48,7 +48,7 @@ class Rig:
 
     async def upload(self, version: str) -> int:
         """Publish new bytes; remember them when that was acknowledged."""
-        content = random.Random(version).randbytes(SIZE_BYTES)
+        content = hashlib.shake_128(version.encode()).digest(SIZE_BYTES)  # without a period, and quick
         headers = {"Authorization": f"Bearer {KEYS['write']}"}
         address = self.service.url + _PATH.format(version)
         async with self.service.session.put(address, data=io.BytesIO(content), headers=headers) as answer:

@@ -14,9 +14,11 @@ from importlib import import_module
 from typing import Any
 
 for needed in (
+    "alembic.command",  # the first start of a data folder migrates
     "updater.app",
     "updater.cli.serve",
     "updater.logs",
+    "updater.serving",
     "updater.database.sqlite",
     "updater.database.postgres",
 ):
