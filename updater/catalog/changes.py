@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from updater.audit.chain import as_text
 from updater.catalog.model import Application, Build, ReleaseStatus
 from updater.catalog.platforms import Target
 
@@ -37,7 +38,9 @@ def describe_changes(before: Application, after: Application) -> tuple[dict[str,
     old, new = _flat(before), _flat(after)
     changed = [key for key in new if old[key] != new[key]]
     hidden = [
-        key for key in before.config if before.config[key] != after.config[key] and f"config.{key}" not in changed
+        key
+        for key in before.config
+        if _is_other(before.config[key], after.config[key]) and f"config.{key}" not in changed
     ]
     shown = {key: new[key] for key in changed}
     return {key: old[key] for key in changed}, {**shown, "changed": sorted(hidden)} if hidden else shown
@@ -66,6 +69,11 @@ def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
     shown = {key: value for key, value in config.items() if key not in (*_ADDRESSES, "custom_fields")}
     shown |= {key: urlsplit(config[key]).hostname or "" for key in _ADDRESSES}
     return {**shown, "custom_fields": sorted(config["custom_fields"])}
+
+
+def _is_other(before: Any, after: Any) -> bool:
+    """Tell whether two JSON values differ. Python takes `1` and `true` for equal, readers of the JSON do not."""
+    return as_text({"": before}) != as_text({"": after})
 
 
 def _flat(each: Application) -> dict[str, Any]:
