@@ -56,7 +56,7 @@ class GateParts:
 class Gate:
     """The middleware.
 
-    The first surface whose prefix fits has a path; `fallback` answers for paths that nobody has.
+    A path belongs to the first surface whose prefix fits; `fallback` answers for paths of no surface.
     """
 
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
@@ -72,7 +72,12 @@ class Gate:
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
-        """Let a request through, or answer why not."""
+        """Let a request through, or answer why not.
+
+        Raises:
+            ConnectionError: the client is gone. CancelledError: the service stops, and the request outlasted
+            `server.drain_s`. Any other error of a handler whose answer has begun; the connection is then cut.
+        """
         started = time.perf_counter()
         self._count += 1
         matched = self._match(request)
@@ -91,7 +96,7 @@ class Gate:
                 await self._look_again(application_id)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
-            # Nobody is there to read an answer; aiohttp knows and stays quiet.
+            # The client is gone; aiohttp knows and stays quiet.
             self._record(request, context, CLIENT_GONE, context.sent_bytes, started)
             raise
         except asyncio.CancelledError:
@@ -101,7 +106,7 @@ class Gate:
             raise
         except Exception as error:
             if context.begun:
-                # The head is out: rendering an error now would write it into the file somebody downloads.
+                # The head is out: an error rendered now would be written into the download.
                 _abort(request, context, error)
                 self._record(request, context, ANSWER_CUT, context.sent_bytes, started)
                 raise
@@ -137,7 +142,8 @@ class Gate:
     async def _look_again(self, application_id: str | None) -> None:
         """Ask the database for an application another process may just have made: the last thing `_admit` asks.
 
-        Raises NotFound when it is not there either, or when nobody else could have made it.
+        Raises:
+            NotFound: it is not there either, or no application can have this id.
         """
         catch_up = self._parts.catch_up
         if catch_up is not None and application_id is not None and APPLICATION_ID.fullmatch(application_id):

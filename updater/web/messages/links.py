@@ -38,11 +38,18 @@ class Links:
         return f"{request.scheme}://{host}"
 
     def download_origin(self, request: web.Request) -> str:
-        """Return the origin of download addresses: the CDN's, else as `origin`."""
+        """Return the origin of download addresses: the CDN's, else as `origin`.
+
+        Raises:
+            Malformed: without a CDN and `public_url`, for a Host header that is no host name.
+        """
         return self._cdn_url or self.origin(request)
 
     def origin_key(self, request: web.Request) -> str:
-        """Return what tells one `download_origin` of this process from another: cheaper, for keys of caches."""
+        """Return a key of caches, cheaper than `download_origin` and as distinct.
+
+        It is the Host header, unchecked; empty when the settings name the origin. Source: RFC 9110 section 7.2.
+        """
         return "" if self._cdn_url or self._public_url else request.headers.get(hdrs.HOST, "")
 
     def download_url(self, build: Build, origin: str) -> str:

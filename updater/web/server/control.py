@@ -23,7 +23,10 @@ _log = structlog.get_logger(__name__)
 
 
 def build_control(services: Services) -> web.Application:
-    """Assemble the little application behind the socket."""
+    """Return the application behind the socket.
+
+    Its handler raises HTTPNotFound for an unknown operation. Source: the protocol at the head of this module.
+    """
 
     async def operate(request: web.Request) -> web.StreamResponse:
         operation = OPERATIONS.get(request.match_info["operation"])
@@ -32,7 +35,7 @@ def build_control(services: Services) -> web.Application:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            # Closed here: an operation whose command was interrupted holds nothing until somebody collects garbage.
+            # Closed here: an interrupted operation must not hold anything until the next garbage collection.
             events = cast(AsyncGenerator[Event], operation(services, **load_object(await request.read())))
             async with aclosing(events):
                 async for event in events:
@@ -54,6 +57,6 @@ def build_control(services: Services) -> web.Application:
 
 
 def describe_failure(failure: Failure) -> dict[str, object]:
-    """Return a failure as one line of the answer."""
+    """Return a failure as the last line of the answer, with the keys in this order: `failure`, `message`, `fields`."""
     fields = failure.fields if isinstance(failure, Invalid) else {}
     return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}

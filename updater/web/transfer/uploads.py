@@ -51,17 +51,23 @@ class Form:
 
 
 async def delay_continue(request: web.Request) -> None:
-    """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`)."""
+    """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`).
+
+    Source: RFC 9110 section 10.1.1; the expect handler of an aiohttp route.
+    """
 
 
 async def welcome(request: web.Request) -> None:
-    """Tell a client that waits for it to send the body now."""
+    """Tell a client that waits for it to send the body now; others are told nothing.
+
+    Source: RFC 9110 section 15.2.1.
+    """
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def suffix_of(file_name: str) -> str:
-    """Return `.dmg` of `App 1.0.dmg`; nothing when it holds more than letters and digits."""
+    """Return `.dmg` of `App 1.0.dmg`; an empty text when it holds more than letters and digits."""
     suffix = PurePosixPath(file_name.replace("\\", "/")).suffix
     return suffix if _SUFFIX.fullmatch(suffix) else ""
 
