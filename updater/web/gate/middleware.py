@@ -33,6 +33,8 @@ _log = structlog.get_logger("updater.request")
 # Looked up for every request; each is an `istr`, which is folded once.
 _CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, API_KEY, hdrs.CONTENT_LENGTH)
 _UNMATCHED = "unmatched"
+# How much of a path is logged.
+_SHOWN_CHARACTERS = 300
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 # What the log says of requests that no status ended; the first as nginx has it.
 CLIENT_GONE, ANSWER_CUT = 499, 599
@@ -211,7 +213,7 @@ class Gate:
                 {
                     "id": context.id,
                     "method": request.method,
-                    "path": request.path[:300],
+                    "path": request.path[:_SHOWN_CHARACTERS],
                     "status": status,
                     "ms": int(duration_s * 1_000_000) / 1000,
                     "bytes": sent,
@@ -268,15 +270,19 @@ def _is_wrong(context: RequestContext) -> bool:
 def _answer(error: Exception, context: RequestContext, request: web.Request) -> Answer:
     answer = answer_for(error)
     if answer is None:
-        _log.error("request.failed", id=context.id, path=request.path[:300], exc_info=error)
+        _log.error("request.failed", id=context.id, path=_shown_path(request), exc_info=error)
         return unexpected()
     if answer.status >= 500:
-        _log.warning("request.unavailable", id=context.id, path=request.path[:300], cause=repr(error.__cause__))
+        _log.warning("request.unavailable", id=context.id, path=_shown_path(request), cause=repr(error.__cause__))
     return answer
 
 
+def _shown_path(request: web.Request) -> str:
+    return request.path[:_SHOWN_CHARACTERS]
+
+
 def _abort(request: web.Request, context: RequestContext, error: Exception) -> None:
-    _log.warning("request.cut", id=context.id, path=request.path[:300], cause=type(error).__name__)
+    _log.warning("request.cut", id=context.id, path=_shown_path(request), cause=type(error).__name__)
     if request.transport is not None:
         request.transport.abort()
 

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.access.people import PeopleService
 from updater.access.principals import Permission, Principal
@@ -66,6 +66,8 @@ class SessionAuthenticator:
         """
 
         def read(request: web.Request) -> str | None:
+            if hdrs.COOKIE not in request.headers:
+                return None
             values = read_cookies(request, COOKIE, most_characters=_MOST_CHARACTERS)
             if not values:
                 return None
