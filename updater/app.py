@@ -37,7 +37,10 @@ Uploads to an object store take back there what they have sent.
 
 
 def build_app(services: Services, limits: RateLimits | None = None) -> web.Application:
-    """Assemble the web application: every surface behind one gate."""
+    """Return the web application: every surface behind one gate.
+
+    `limits` None: requests are not limited. Surfaces are matched in the order in which they are listed here.
+    """
     settings = services.settings
     metrics = Metrics()
     _add_gauges(metrics, services)

@@ -62,11 +62,11 @@ class _Ending:
         self._timer: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
-        """Stop within `server.drain_s`."""
+        """Stop within `server.drain_s` seconds."""
         self._within(self._drain_s)
 
     def retire(self) -> None:
-        """Stop when nothing is under way any more."""
+        """Stop when nothing is under way any more, within `RETIREMENT_S` seconds."""
         self._within(RETIREMENT_S)
 
     def _within(self, patience_s: float) -> None:
@@ -208,7 +208,7 @@ async def _control(services: Services, path: Path) -> AsyncIterator[None]:
 
 
 async def _first_key(services: Services, announce: Callable[[str], None]) -> None:
-    """Make an admin key when nobody could sign in otherwise."""
+    """Make an admin key when there is no key yet."""
     access = services.settings.access
     if not access.enabled or access.api_keys:
         return

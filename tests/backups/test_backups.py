@@ -324,7 +324,7 @@ async def test_a_killed_renewal_leaves_the_backup_before(full_root: Path, comman
     for digest in list(before.blobs)[:60]:
         blob_path(folder, digest).unlink()
     renewal = command(full_root, "backup", str(folder))
-    assert kill_when(renewal, lambda: count(folder / "blobs") > BUILDS - 25)
+    assert kill_when(renewal, lambda: count(folder / "blobs") > BUILDS - 55)
     assert get_manifest(folder) == before
     assert (folder / before.database).exists()
     assert run(command, full_root, "backup", str(folder))[0] == 0

@@ -40,16 +40,16 @@ class ApiKey:
     last_used_at: datetime | None = None
 
     def usable(self, now: datetime) -> bool:
-        """Tell whether the key is neither revoked nor expired at `now` (aware, UTC). At `expires_at` it has expired."""
+        """Tell whether the key is neither revoked nor expired at `now`, which is aware UTC."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def principal(self) -> Principal:
-        """Return the principal of a request with this key. Its id is `key:` and the first 16 digits of the hash."""
+        """Return the principal of requests with this key."""
         return Principal(f"key:{self.digest[:16]}", self.name, self.level, self.application, self.digest)
 
 
 def new_key() -> str:
-    """Make a key: `upd_` and 32 random bytes in URL-safe base64 without padding."""
+    """Return a new key: the prefix `upd_` and 43 characters, of 32 random bytes."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
@@ -109,7 +109,10 @@ class KeyRing:
         self._met: dict[bytes, tuple[ApiKey, Principal]] = {}
 
     def recognise(self, presented: str, now: datetime) -> Principal | None:
-        """Return the principal of the key with this text; None for an unknown, revoked or expired one."""
+        """Return the principal of the key with this text; None when it is unknown, revoked or expired.
+
+        `now` is aware UTC.
+        """
         if len(presented) > MAX_KEY_CHARACTERS:
             return None
         raw = presented.encode("utf-8", "surrogatepass")
@@ -134,8 +137,5 @@ class KeyRing:
 
 
 def key_digest(secret: bytes, key: str) -> str:
-    """Return the hash that is stored for a key: HMAC-SHA-256 under `secret`, 64 lower-case hex digits.
-
-    Source: RFC 2104.
-    """
+    """Return what is kept of a key: HMAC-SHA-256 under `secret`, 64 hex digits. Source: RFC 2104."""
     return hmac.digest(secret, key.encode("utf-8", "surrogatepass"), "sha256").hex()

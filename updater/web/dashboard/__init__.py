@@ -28,7 +28,10 @@ from updater.web.messages.errors import write_admin
 def build(
     services: Services, sessions: SessionAuthenticator, origins: Origins, limits: RateLimits | None
 ) -> tuple[Surface, Surface]:
-    """Assemble the dashboard's live part and the pages."""
+    """Return the surfaces, in the order in which they are matched: what the dashboard's script asks for, and the pages.
+
+    The authenticator of the pages raises HTTPSeeOther, to the sign-in page, for a GET or HEAD without a session.
+    """
     sign_in = SignIn(services.people, sessions, origins, limits)
     pages = Pages(services.deployments, sessions)
     live = Live(services.deployments)

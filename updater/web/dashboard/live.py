@@ -35,7 +35,11 @@ class Live:
 
     @endpoint(Contract("How things stand", Permission.WRITE, answers={200: None}, failures=(404,)))
     async def get_state(self, request: web.Request) -> web.Response:
-        """Say what is known here: the remote is not asked."""
+        """Return what is known here; the remote is not asked. The log's lines are in the order of their time.
+
+        Raises:
+            NotFound: there is no deployment.
+        """
         status = await self._deployments.status()
         page = await self._deployments.list_logs(limit=_SHOWN_LINES)
         lines = [
@@ -60,12 +64,21 @@ class Live:
 
     @endpoint(Contract("Start an update", Permission.WRITE, answers={202: None}, failures=(404, 409)))
     async def start_update(self, request: web.Request) -> web.Response:
-        """Start bringing the deployment to the head of its branch; the answer names the run to follow."""
+        """Start bringing the deployment to the head of its branch; the answer names the run to follow.
+
+        Raises:
+            NotFound: there is no deployment. Conflict: an update is running, or the deployment is busy.
+            Unavailable: it cannot be started.
+        """
         return json_answer({"run": await self._deployments.apply(actor=request[CONTEXT].actor)}, 202)
 
     @endpoint(Contract("Follow a run", Permission.WRITE, answers={200: None}, failures=(400, 404)))
     async def follow_run(self, request: web.Request) -> web.StreamResponse:
-        """Send a run's events as they come, after the last one this browser has seen, until its end."""
+        """Send a run's events as they come, after the last one this browser has seen, until its end.
+
+        Raises:
+            NotFound: there is no such run. Malformed: the last event's id is no whole number.
+        """
         run = request.query.get("run", "")
         # Refused before the stream begins: what has begun can no longer say no.
         self._deployments.runs.folder(run)

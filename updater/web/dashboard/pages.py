@@ -49,7 +49,11 @@ class Pages:
         Contract("A file of the pages", answers={200: None}, failures=(404,), media_types=tuple(_ASSETS.values()))
     )
     async def get_asset(self, request: web.Request) -> web.StreamResponse:
-        """Return a style sheet, script or icon."""
+        """Return a style sheet, script or icon.
+
+        Raises:
+            HTTPNotFound: the pages have no file of this name.
+        """
         name = request.match_info["name"]
         if name not in _ASSETS:
             raise web.HTTPNotFound

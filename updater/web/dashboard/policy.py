@@ -46,7 +46,7 @@ def page_headers() -> dict[str, str]:
 
 
 def write_page(answer: Answer, request_id: str) -> web.Response:
-    """Render a failure as a page."""
+    """Render a failure as a page without a script, or as a redirect when the answer has a `Location`."""
     headers = {**answer.headers, **page_headers()}
     if "Location" in headers:
         return web.Response(status=answer.status, headers=headers)

@@ -46,7 +46,12 @@ class SignIn:
 
     @endpoint(Contract("Sign in", answers={303: None}, failures=(400, 403, 413), media_types=_HTML))
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
-        """Open a session and go to the page that was wanted; say the same of every refusal."""
+        """Open a session and go to the page that was wanted; a wrong name and a wrong password get the same page.
+
+        Raises:
+            Forbidden: the form comes from another site. RateLimited: too many attempts of this address, or for this
+            name. Also what `read_form` raises.
+        """
         self._sessions.require_same_origin(request)
         form = await self._sessions.read_form(request)
         nonce = _nonce(request)
@@ -67,7 +72,11 @@ class SignIn:
 
     @endpoint(Contract("Sign out", Permission.READ, answers={303: None}, media_types=_HTML))
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
-        """End the session."""
+        """End the session.
+
+        Raises:
+            Forbidden: the form is not of this session. Also what `read_form` raises.
+        """
         await self._sessions.require_form(request)
         await self._people.sign_out(self._sessions.read(request) or "")
         response = _redirect(SIGN_IN)

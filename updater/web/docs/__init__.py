@@ -16,7 +16,10 @@ from updater.web.messages.errors import write_api
 
 
 def build(access: AccessService, metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
-    """Assemble the surface; `describe` writes the OpenAPI document when it is first asked for."""
+    """Return the surface; `describe` is called for the OpenAPI document when the first request asks for it.
+
+    Routes are matched in this order.
+    """
     pages = Pages(metrics, describe)
     routes = (
         web.get("/metrics", pages.get_metrics),

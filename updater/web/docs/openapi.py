@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -47,7 +48,11 @@ _PATH_TEXTS: dict[str, dict[str, Any]] = {
 
 
 def build_document(surfaces: Sequence[Surface]) -> dict[str, Any]:
-    """Describe every route of the interfaces. A desktop API that is mounted twice is there twice."""
+    """Return the OpenAPI document of all described surfaces, as a tree that JSON can hold.
+
+    The REST API comes first, the others in the order given. A desktop API that is mounted twice is there twice.
+    Source: OpenAPI Specification 3.0.3.
+    """
     plugin = MarshmallowPlugin(schema_name_resolver=_name_of)
     spec = APISpec(
         title="updater",
@@ -118,7 +123,8 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
     operation: dict[str, Any] = {
         "summary": contract.summary,
         "tags": [surface.name],
-        "description": (handler.__doc__ or "").strip(),
+        # What a handler raises is described by the answers.
+        "description": (inspect.getdoc(handler) or "").partition("\n\nRaises:")[0],
         "parameters": parameters,
         "responses": {
             **{str(status): _answer(status, schema, contract) for status, schema in contract.answers.items()},

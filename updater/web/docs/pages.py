@@ -67,7 +67,10 @@ class Pages:
 
     @endpoint(Contract("Metrics for Prometheus", answers={200: None}, media_types=("text/plain",)))
     async def get_metrics(self, request: web.Request) -> web.Response:
-        """Return all figures in the text format of Prometheus."""
+        """Return all figures in the text format of Prometheus.
+
+        Source: Prometheus exposition format 0.0.4.
+        """
         return web.Response(body=await self._metrics.render_all(), headers={"Content-Type": CONTENT_TYPE})
 
     @endpoint(Contract("This document", answers={200: None}, media_types=("application/json",)))
@@ -90,7 +93,11 @@ class Pages:
         )
     )
     async def get_asset(self, request: web.Request) -> web.StreamResponse:
-        """Return one file of the docs page, from the installed package."""
+        """Return one file of the docs page, from the installed package.
+
+        Raises:
+            HTTPNotFound: the page has no file of this name.
+        """
         name = request.match_info["name"]
         if name == "start.js":
             return web.Response(text=_START, content_type="text/javascript")

@@ -24,7 +24,10 @@ class AccessLog:
         self._lines: list[dict[str, Any]] = []
 
     def add(self, line: dict[str, Any]) -> None:
-        """Log a request, soon. The line gets its time now."""
+        """Log a request within `GATHER_S` seconds, or at once when `GATHER_LINES` lines wait.
+
+        `line` gets the key `timestamp`, the time in UTC.
+        """
         line["timestamp"] = datetime.now(UTC)
         lines = self._lines
         lines.append(line)

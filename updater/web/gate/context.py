@@ -58,7 +58,10 @@ class RequestContext:
         self.application_id = application_id
 
     def client_address(self, request: web.Request, reader: AddressReader) -> str:
-        """Return the address of the client that sent this request; the last proxy that `reader` does not believe."""
+        """Return the address of the client that sent this request; empty behind a Unix socket.
+
+        It is the last hop that is no trusted proxy. Source: `AddressReader`, RFC 7239 section 7.4.
+        """
         address = self._address
         if address is None:
             address = request.remote or ""
@@ -73,7 +76,10 @@ class RequestContext:
         return (self.principal or EVERYBODY).actor
 
     def begin(self, response: web.StreamResponse) -> None:
-        """Add what every answer carries; from now on the answer is out, and errors can only cut it."""
+        """Add what every answer carries; from now on the answer is out, and errors can only cut it.
+
+        `X-RateLimit-Reset` is in seconds since the epoch, UTC.
+        """
         self.begun = True
         headers = response.headers
         if self.closing:
@@ -92,7 +98,10 @@ CONTEXT = web.RequestKey("context", RequestContext)
 
 
 def begin(request: web.Request, response: web.StreamResponse) -> None:
-    """Complete an answer that its handler is about to send. Without a gate there is nothing to add."""
+    """Complete an answer that its handler is about to send.
+
+    Call it before `prepare`, in this order. Without a gate there is nothing to add.
+    """
     context = request.get(CONTEXT)
     if context is not None:
         context.begin(response)

@@ -14,22 +14,31 @@ API_KEY = istr("X-API-Key")
 
 
 def bearer_keys(access: AccessService) -> Authenticator:
-    """Return the authenticator of API keys in the Authorization header."""
+    """Return the authenticator of API keys in the Authorization header.
+
+    Its `authorize` raises Unauthenticated and Forbidden as `AccessService.authorize`.
+    """
     return Authenticator("key", bearer, _hold_to_level(access), identify=access.identify, guessable=True)
 
 
 def header_keys(access: AccessService) -> Authenticator:
-    """Return the authenticator of API keys in the header X-API-Key."""
+    """Return the authenticator of API keys in the header X-API-Key.
+
+    Its `authorize` raises Unauthenticated and Forbidden as `AccessService.authorize`.
+    """
     return Authenticator("desktop-key", api_key, _hold_to_level(access), identify=access.identify, guessable=True)
 
 
 def api_key(request: web.Request) -> str | None:
-    """Return the value of the header X-API-Key."""
+    """Return the value of the header X-API-Key; None when the request has none."""
     return request.headers.get(API_KEY)
 
 
 def bearer(request: web.Request) -> str | None:
-    """Return what follows `Bearer` in the Authorization header; an empty text when the header is something else."""
+    """Return what follows `Bearer` in the Authorization header; None when the request has no such header.
+
+    An empty text stands for a header of another scheme. Source: RFC 6750 section 2.1.
+    """
     header = request.headers.get(hdrs.AUTHORIZATION)
     if header is None:
         return None

@@ -45,7 +45,11 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def add_gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Add a figure that is read at each scrape."""
+        """Add a figure that `read` returns at each scrape.
+
+        Raises:
+            ValueError: there is a figure of this name.
+        """
         Gauge(name, text, registry=self.registry).set_function(read)
 
     def render(self) -> bytes:
@@ -53,14 +57,17 @@ class Metrics:
         return generate_latest(self.registry)
 
     async def render_all(self) -> bytes:
-        """Return everything of all workers."""
+        """Return everything of all workers, in the order of their numbers.
+
+        Workers that do not answer within a second are left out; `updater_workers` tells how many did.
+        """
         if self.ask_all is None:
             return self.render()
         # It only collects, so anything with a `collect` is a registry to it.
         return generate_latest(_Merged(await self.ask_all()))
 
     def families(self) -> list[Family]:
-        """Return everything as plain values."""
+        """Return everything as plain values, in the order in which it was registered."""
         return [
             Family(each.name, each.documentation, each.type, [sample[:3] for sample in each.samples])
             for each in self.registry.collect()
@@ -74,7 +81,10 @@ class _Merged:
         self._by_worker = by_worker
 
     def collect(self) -> Iterable[Metric]:
-        """Give each name once, with what all workers say of it."""
+        """Return each name once, with the samples of all workers, labelled with the worker's number.
+
+        Source: the custom collector interface of prometheus-client.
+        """
         merged: dict[str, Metric] = {}
         for number, families in sorted(self._by_worker.items()):
             for family in families:
@@ -107,7 +117,7 @@ class _Requests:
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
 
     def observe(self, route: str, method: str, status: int, sent_bytes: int, duration_s: float) -> None:
-        """Count one answered request."""
+        """Count one answered request: the bytes of its body, and the seconds from its head to the last byte."""
         tally = self._tallies.get((route, method, status))
         if tally is None:
             tally = self._tallies[route, method, status] = _Tally()

@@ -33,6 +33,8 @@ _log = structlog.get_logger("updater.request")
 # Looked up for every request; each is an `istr`, which is folded once.
 _CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, API_KEY, hdrs.CONTENT_LENGTH)
 _UNMATCHED = "unmatched"
+# How much of a path is logged.
+_SHOWN_CHARACTERS = 300
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"))
 # What the log says of requests that no status ended; the first as nginx has it.
 CLIENT_GONE, ANSWER_CUT = 499, 599
@@ -56,7 +58,7 @@ class GateParts:
 class Gate:
     """The middleware.
 
-    The first surface whose prefix fits has a path; `fallback` answers for paths that nobody has.
+    A path belongs to the first surface whose prefix fits; `fallback` answers for paths of no surface.
     """
 
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
@@ -72,7 +74,12 @@ class Gate:
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
-        """Let a request through, or answer why not."""
+        """Let a request through, or answer why not.
+
+        Raises:
+            ConnectionError: the client is gone. CancelledError: the service stops, and the request outlasted
+            `server.drain_s`. Any other error of a handler whose answer has begun; the connection is then cut.
+        """
         started = time.perf_counter()
         self._count += 1
         matched = self._match(request)
@@ -91,7 +98,7 @@ class Gate:
                 await self._look_again(application_id)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
-            # Nobody is there to read an answer; aiohttp knows and stays quiet.
+            # The client is gone; aiohttp knows and stays quiet.
             self._record(request, context, CLIENT_GONE, context.sent_bytes, started)
             raise
         except asyncio.CancelledError:
@@ -101,7 +108,7 @@ class Gate:
             raise
         except Exception as error:
             if context.begun:
-                # The head is out: rendering an error now would write it into the file somebody downloads.
+                # The head is out: an error rendered now would be written into the download.
                 _abort(request, context, error)
                 self._record(request, context, ANSWER_CUT, context.sent_bytes, started)
                 raise
@@ -137,7 +144,8 @@ class Gate:
     async def _look_again(self, application_id: str | None) -> None:
         """Ask the database for an application another process may just have made: the last thing `_admit` asks.
 
-        Raises NotFound when it is not there either, or when nobody else could have made it.
+        Raises:
+            NotFound: it is not there either, or no application can have this id.
         """
         catch_up = self._parts.catch_up
         if catch_up is not None and application_id is not None and APPLICATION_ID.fullmatch(application_id):
@@ -205,7 +213,7 @@ class Gate:
                 {
                     "id": context.id,
                     "method": request.method,
-                    "path": request.path[:300],
+                    "path": request.path[:_SHOWN_CHARACTERS],
                     "status": status,
                     "ms": int(duration_s * 1_000_000) / 1000,
                     "bytes": sent,
@@ -262,15 +270,19 @@ def _is_wrong(context: RequestContext) -> bool:
 def _answer(error: Exception, context: RequestContext, request: web.Request) -> Answer:
     answer = answer_for(error)
     if answer is None:
-        _log.error("request.failed", id=context.id, path=request.path[:300], exc_info=error)
+        _log.error("request.failed", id=context.id, path=_shown_path(request), exc_info=error)
         return unexpected()
     if answer.status >= 500:
-        _log.warning("request.unavailable", id=context.id, path=request.path[:300], cause=repr(error.__cause__))
+        _log.warning("request.unavailable", id=context.id, path=_shown_path(request), cause=repr(error.__cause__))
     return answer
 
 
+def _shown_path(request: web.Request) -> str:
+    return request.path[:_SHOWN_CHARACTERS]
+
+
 def _abort(request: web.Request, context: RequestContext, error: Exception) -> None:
-    _log.warning("request.cut", id=context.id, path=request.path[:300], cause=type(error).__name__)
+    _log.warning("request.cut", id=context.id, path=_shown_path(request), cause=type(error).__name__)
     if request.transport is not None:
         request.transport.abort()
 

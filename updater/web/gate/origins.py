@@ -24,7 +24,10 @@ class Origins:
         return client_of(request[CONTEXT].client_address(request, self._addresses))
 
     def is_secure(self, request: web.Request) -> bool:
-        """Tell whether the browser spoke https: to us, to a trusted proxy, or to our public address."""
+        """Tell whether the browser spoke https: to us, to a trusted proxy, or to our public address.
+
+        Asked in this order: the connection, the Origin header and `server.public_url`, X-Forwarded-Proto of a proxy.
+        """
         if request.secure:
             return True
         host = request.host.lower()

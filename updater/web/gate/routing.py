@@ -37,7 +37,10 @@ class Contract:
 
 
 def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
-    """Parse what the contract names and hand it to the handler: `(self, request[, path][, query][, body])`."""
+    """Parse what the contract names and hand it to the handler: `(self, request[, path][, query][, body])`.
+
+    The endpoint raises Invalid for what does not fit a schema, and for a body what `parse_json` raises.
+    """
 
     def decorate(handler: Handler) -> Handler:
         @functools.wraps(handler)
@@ -66,7 +69,7 @@ Authorize = Callable[[web.Request, Principal | None, Permission, str | None], No
 
 @dataclass(frozen=True)
 class Authenticator:
-    """One kind of credential: where a request holds it, whose it is, and what it opens.
+    """One kind of credential: where a request holds it, its principal, and what it opens.
 
     `read` returns None for a request without this credential. Exactly one of `identify` and `find` is set:
     `identify` answers from memory, also for None, since the check path must not pay for an await; `find` may ask the

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.access.people import PeopleService
 from updater.access.principals import Permission, Principal
@@ -47,7 +47,10 @@ class SessionAuthenticator:
         self._origins = origins
 
     def alone(self, refusal: str) -> Authenticator:
-        """Return the authenticator of a surface that sessions alone open; it refuses in these words."""
+        """Return the authenticator of a surface that sessions alone open.
+
+        Its `read` raises Malformed as `read` does, its `authorize` Forbidden, with `refusal` below the level.
+        """
 
         def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
             self.require(request, principal, level, refusal)
@@ -58,10 +61,13 @@ class SessionAuthenticator:
         """Return the authenticator of a surface that API keys open too.
 
         Staff stands with write keys, administrators with admin keys; other people are signed in without any right.
-        An ambiguous cookie is a session that nobody has, so public routes answer with it as without it.
+        An ambiguous cookie counts as an unknown session, so public routes answer with it as without it. `authorize`
+        raises Unauthenticated without a session, and Forbidden as `require`.
         """
 
         def read(request: web.Request) -> str | None:
+            if hdrs.COOKIE not in request.headers:
+                return None
             values = read_cookies(request, COOKIE, most_characters=_MOST_CHARACTERS)
             if not values:
                 return None
@@ -126,12 +132,15 @@ class SessionAuthenticator:
             raise Forbidden(_FOREIGN)
 
     def is_csrf_token(self, request: web.Request, token: str) -> bool:
-        """Tell whether a token is the one of this request's session."""
+        """Tell whether a token is the one of this request's session. Raises Malformed as `read`."""
         presented = self.read(request)
         return presented is not None and self._people.fits_token(presented, token)
 
     def token(self, request: web.Request) -> str:
-        """Return the token for the forms of a page; for nobody, none that fits."""
+        """Return the token for the forms of a page, 64 hex digits; without a session, one that fits no form.
+
+        Raises Malformed as `read`.
+        """
         return self._people.form_token(self.read(request) or "")
 
     async def read_form(self, request: web.Request) -> Mapping[str, str]:
@@ -159,7 +168,10 @@ class SessionAuthenticator:
         return form
 
     def set_cookie(self, request: web.Request, response: web.StreamResponse, session_id: str, session: Session) -> None:
-        """Hand a session's cookie out."""
+        """Set a session's cookie, for the seconds until the session expires.
+
+        Scripts cannot read it, and browsers send it to pages of this site alone.
+        """
         response.set_cookie(
             COOKIE,
             session_id,
@@ -170,5 +182,5 @@ class SessionAuthenticator:
         )
 
     def clear_cookie(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Take the cookie back."""
+        """Remove the cookie, with the attributes it was set with. Source: RFC 6265 section 3.1."""
         response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._origins.is_secure(request))

@@ -11,5 +11,9 @@ JSON = "application/json"
 
 
 def json_answer(value: Any, status: int = 200) -> web.Response:
-    """Answer with JSON."""
+    """Return an answer with `value` as JSON.
+
+    Raises:
+        TypeError: orjson has no form for a part of `value`.
+    """
     return web.Response(status=status, body=orjson.dumps(value), content_type=JSON)

@@ -9,10 +9,13 @@ from updater.web.messages.times import rfc3339
 
 
 def commit_item(commit: Commit) -> dict[str, Any]:
-    """Render an incoming commit: `hash`, `message`, `date`."""
+    """Render an incoming commit: `hash`, `message`, and `date` in UTC."""
     return {"hash": commit.hash, "message": commit.message, "date": rfc3339(commit.date)}
 
 
 def step_item(step: StepReport) -> dict[str, Any]:
-    """Render the outcome of one step: `name`, `status`, `duration_s` (None while it runs), `output`."""
+    """Render the outcome of one step: `name`, `status`, `duration_s`, `output`.
+
+    `duration_s` is in seconds, and None while the step has not ended.
+    """
     return {"name": step.name, "status": step.status.value, "duration_s": step.duration_s, "output": step.output}

@@ -57,7 +57,10 @@ _HTTP = {
 
 
 def answer_for(error: Exception) -> Answer | None:
-    """Return what to answer for an expected error; None for one nobody expected."""
+    """Return the answer for an error; None when it is neither a Failure nor an HTTPException of aiohttp.
+
+    Source: "Error Codes" of the REST document, through `_TABLE`.
+    """
     if isinstance(error, web.HTTPException):
         return _answer_for_http(error)
     if not isinstance(error, errors.Failure):
@@ -77,12 +80,15 @@ def answer_for(error: Exception) -> Answer | None:
 
 
 def unexpected() -> Answer:
-    """Return the answer for an error nobody expected."""
+    """Return the answer for any other error: 500, with a fixed text. Source: "Error Codes" of the REST document."""
     return Answer(500, "INTERNAL_ERROR", "An unexpected error occurred; the request id names it in the server's log")
 
 
 def write_api(answer: Answer, request_id: str) -> web.Response:
-    """Render the six keys of the REST document, and `errors` beside them when fields did not fit."""
+    """Render the six keys of the REST document, and `errors` beside them when fields did not fit.
+
+    Source: "Error Responses" of the REST document; `timestamp` is UTC.
+    """
     body: dict[str, Any] = {
         "error": "error" if answer.fields is None else "validation_error",
         "message": answer.message,
@@ -97,18 +103,24 @@ def write_api(answer: Answer, request_id: str) -> web.Response:
 
 
 def write_api_as_400(answer: Answer, request_id: str) -> web.Response:
-    """Render the body of the REST document, with 400 for 415 and 422: documents 002 and 003 know neither."""
+    """Render the body of the REST document, with 400 for 415 and 422.
+
+    Source: documents 002 and 003 know neither of the two.
+    """
     status = 400 if answer.status in (415, 422) else answer.status
     return write_api(dataclasses.replace(answer, status=status), request_id)
 
 
 def write_system(answer: Answer, request_id: str) -> web.Response:
-    """Render document 000's flat error."""
+    """Render the flat error `{error}`. Source: document 000."""
     return _json(answer, {"error": answer.message})
 
 
 def write_admin(answer: Answer, request_id: str) -> web.Response:
-    """Render document 001's error; `step` names the one that failed."""
+    """Render `{success, error, step}`; `step` names the step that failed, or is None.
+
+    Source: document 001.
+    """
     return _json(answer, {"success": False, "error": answer.message, "step": answer.details.get("step")})
 
 

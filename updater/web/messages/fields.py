@@ -39,7 +39,7 @@ class Text(fields.String):
 
     @property
     def max_characters(self) -> int:
-        """Return what fits in the best case: characters of one byte."""
+        """Return the most characters that can fit into `max_bytes` bytes: each of one byte."""
         return self._max_bytes
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:

@@ -37,7 +37,11 @@ class Links:
         return f"{request.scheme}://{host}"
 
     def download_origin(self, request: web.Request) -> str:
-        """Return the origin of download addresses: the CDN's, else as `origin`."""
+        """Return the origin of download addresses: the CDN's, else as `origin`.
+
+        Raises:
+            Malformed: without a CDN and `public_url`, for a Host header that is no host name.
+        """
         return self._cdn_url or self.origin(request)
 
     def download_url(self, build: Build, origin: str) -> str:

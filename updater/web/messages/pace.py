@@ -1,7 +1,7 @@
 """How slow a client may be while it sends a body or takes one.
 
-Silence is ended where it is waited for; here is the minimum rate, which ends who moves one byte now and then. Only
-time in which it was the client's turn counts: what a disk, the database or an object store takes is ours.
+Silence is ended where it is waited for; here is the minimum rate, which ends clients that move one byte now and then.
+Only time in which it was the client's turn counts: what a disk, the database or an object store takes is ours.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class Pace:
         self._waited_s = 0.0
 
     def keeps(self, waited_s: float, moved_bytes: int) -> bool:
-        """Count what moved, and for how long it was the client's turn; False when it was too slow."""
+        """Count bytes, and the seconds in which it was the client's turn; False when the client was too slow.
+
+        The rate is judged at the end of each window of `WINDOW_S` seconds, and True until then.
+        """
         self._moved_bytes += moved_bytes
         self._waited_s += waited_s
         if self._waited_s < WINDOW_S:
@@ -64,7 +67,7 @@ class Acceptance:
     def keeps(self, now_s: float, acked: int, offered: int) -> bool:
         """Tell whether the client keeps the pace since the last look.
 
-        That is its time only when it has still not acknowledged what was offered then: who has, waits for us.
+        That is its time only when it has still not acknowledged what was offered then: a client that has, waits for us.
         """
         moved_bytes = acked - self._acked
         waited_s = now_s - self._looked_s if acked < self._offered else 0.0
@@ -75,7 +78,7 @@ class Acceptance:
 
     @property
     def stalled_s(self) -> float:
-        """Return how long the client had taken nothing at the last look."""
+        """The seconds for which the client had taken nothing at the last look."""
         return self._looked_s - self._moved_s
 
 

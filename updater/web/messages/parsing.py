@@ -28,7 +28,7 @@ class StrictParser(AIOHTTPParser):
     """webargs with our errors, and JSON that refuses what is ambiguous."""
 
     async def load_json(self, req: web.Request, schema: Schema) -> Any:
-        """Read a JSON object from the body."""
+        """Read a JSON object from the body. Raises as `read_json`."""
         return await read_json(req)
 
     def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
@@ -97,7 +97,11 @@ async def _read_small(request: web.Request) -> bytes:
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Transition what goes wrong while a client sends its body into ours. Raises TooSlow, Malformed."""
+    """Turn errors of a body that is being read into failures, for the block.
+
+    Raises:
+        TooSlow: for a TimeoutError. Malformed: the body breaks off, or is no HTTP.
+    """
     try:
         yield
     except TimeoutError:
@@ -131,7 +135,7 @@ def require_identity(request: web.Request) -> None:
 def invalid(error: ValidationError) -> Invalid:
     """Build the failure from marshmallow's messages: `{"config": {"min": [...]}}` becomes `config.min`.
 
-    A field that nobody knows has the name its client gave it, so names are shown with care.
+    An unknown field has the name that the client chose, so names are shortened and escaped.
     """
     fields: dict[str, str] = {}
     _flatten(error.messages, "", fields)

@@ -34,7 +34,10 @@ class AgentReader:
         self.read = functools.lru_cache(maxsize=_KNOWN_AGENTS)(self._read)
 
     def of(self, request: web.Request) -> Agent:
-        """Return what the client of a request says of itself."""
+        """Return what the client of a request says of itself.
+
+        Of the header, at most `MAX_AGENT_CHARACTERS` are read. Source: RFC 9110 section 10.1.5.
+        """
         return self.read(request.headers.get(hdrs.USER_AGENT, "")[:MAX_AGENT_CHARACTERS])
 
     def _read(self, text: str) -> Agent:

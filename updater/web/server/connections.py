@@ -1,8 +1,8 @@
 """How many connections there may be at once: of one address, and in all.
 
-Who comes when it is full takes the place of a connection that waits for nothing but its next request, the oldest
-first; only where there is none is it refused, with 503. So an office behind one address and a proxy's pool are not
-refused for what they keep open, and who opens connections to sit on them closes their own.
+A new connection, when it is full, replaces one that waits for nothing but its next request, the oldest first. Where
+there is none, it is refused with 503. So an office behind one address and a proxy's pool are not refused for what they
+keep open, and a client that opens connections only to hold them loses its own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class ConnectionLimiter:
         return len(self._all)
 
     def admit(self, connection: RequestHandler, transport: asyncio.Transport) -> bool:
-        """Count a new connection in; False when there is no place for it, and then it was told."""
+        """Count a new connection in. False when there is no room for it; it has then got a 503, and is closed.
+
+        Room is made by closing idle connections, the oldest first, in this order: of the same address, then of all.
+        """
         peer = transport.get_extra_info("peername")
         # Behind a Unix socket there is no address.
         host = peer[0] if isinstance(peer, tuple) else ""
@@ -70,7 +73,7 @@ class ConnectionLimiter:
         return True
 
     def release(self, connection: RequestHandler) -> None:
-        """Count a connection out, if it is in."""
+        """Count a connection out; one that was refused or is out already changes nothing."""
         address = self._all.pop(connection, None)
         if address is not None:
             mine = self._by_address[address]

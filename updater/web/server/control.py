@@ -26,7 +26,10 @@ _log = structlog.get_logger(__name__)
 
 
 def build_control(services: Services) -> web.Application:
-    """Build the application behind the socket. An unknown operation is answered with 404 (HTTPNotFound)."""
+    """Return the application behind the socket.
+
+    Its handler raises HTTPNotFound for an unknown operation. Source: the protocol at the head of this module.
+    """
 
     async def _operate(request: web.Request) -> web.StreamResponse:
         operation = OPERATIONS.get(request.match_info["operation"])
@@ -35,7 +38,7 @@ def build_control(services: Services) -> web.Application:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await response.prepare(request)
         try:
-            # Closed here: an operation whose command was interrupted holds nothing until the next garbage collection.
+            # Closed here: an interrupted operation must not hold anything until the next garbage collection.
             arguments = load_object(await request.read())
             async with aclosing(operation(services, _operator(request), **arguments)) as events:
                 async for event in events:

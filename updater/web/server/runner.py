@@ -50,7 +50,11 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what could not be parsed, or what failed outside the gate, without a word of the input."""
+        """Answer what could not be parsed, or what failed outside the gate, without a word of the input.
+
+        Raises:
+            ConnectionError: the client is gone, or the answer has begun.
+        """
         if isinstance(exc, ConnectionError):
             raise exc  # aiohttp lets a client that left go without a word
         if status >= 500:
@@ -67,7 +71,10 @@ class _Connection(RequestHandler):
     def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
-        """Send an answer; the gate makes plain responses of all errors, so an exception comes from before it."""
+        """Send an answer; an HTTPException is written as an error of the REST document.
+
+        The gate makes plain responses of all errors, so an exception comes from before it.
+        """
         answer = answer_for(resp) if isinstance(resp, web.HTTPException) else None
         return super().finish_response(request, resp if answer is None else _write(answer), start_time)
 
@@ -95,7 +102,11 @@ class Runner(OwnRunner):
         self._listening: Sequence[socket.socket] = ()
 
     async def listen(self, sockets: Sequence[socket.socket], *, at_once: int) -> None:
-        """Answer on these sockets, accepting at most so many connections in one turn of the event loop."""
+        """Answer on these sockets, accepting at most so many connections in one turn of the event loop.
+
+        Raises:
+            OSError: a socket cannot listen.
+        """
         self._listening = sockets
         for each in sockets:
             await web.SockSite(self, each, backlog=at_once).start()
@@ -103,8 +114,8 @@ class Runner(OwnRunner):
     async def drain(self, *, linger_s: float, patience: asyncio.Future[None]) -> None:
         """Accept no more, and return when every answer under way is sent, or when `patience` is over.
 
-        For `linger_s` connections stay open without anything new being accepted: who uses one hears with its next
-        answer that it ends, and nobody's request meets a closing connection.
+        For `linger_s` connections stay open without anything new being accepted: each learns with its next
+        answer that it ends, so that no request meets a closing connection.
 
         Source: measured, with clients that keep connections and clients that do not; stopping at once loses some.
         """

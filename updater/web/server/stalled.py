@@ -35,7 +35,7 @@ class StalledClientMonitor:
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
-        """Look from now on."""
+        """Look from now on, every `LOOK_S` seconds."""
         self._next = self._loop.call_later(LOOK_S, self._look)
 
     def stop(self) -> None:

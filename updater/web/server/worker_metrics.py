@@ -1,4 +1,4 @@
-"""Metrics of several workers as one answer: whoever is scraped asks its siblings, on Unix sockets in the data folder.
+"""Metrics of several workers as one answer: the scraped worker asks the others, on Unix sockets in the data folder.
 
 Every figure carries the label `worker`. What a worker counts after another one took its place is not told any more.
 """
@@ -24,7 +24,11 @@ _ANSWER_S = 1.0
 
 @asynccontextmanager
 async def share_metrics(metrics: Metrics, root: Path, number: int) -> AsyncIterator[None]:
-    """Tell siblings what this worker counted, and have its `metrics` hold theirs too, for the block."""
+    """Tell the other workers what this one counted, and let `metrics.render_all` ask them, for the block.
+
+    Raises:
+        OSError: the socket in the data folder `root` cannot be made.
+    """
 
     async def tell(_: web.Request) -> web.Response:
         return web.Response(
@@ -57,13 +61,13 @@ async def share_metrics(metrics: Metrics, root: Path, number: int) -> AsyncItera
 
 
 async def _ask(path: Path) -> list[Family] | None:
-    """Return what a sibling counted, or None when it does not say."""
+    """Return what another worker counted; None when it does not answer."""
     try:
         with short_path(path) as short:
             timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(short), timeout=timeout) as session,
-                session.get("http://sibling/") as response,
+                session.get("http://worker/") as response,
             ):
                 return [Family(*each) for each in orjson.loads(await response.read())]
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError):

@@ -15,7 +15,7 @@ from updater.web.system.updates import SystemUpdates
 
 
 def build(deployments: DeploymentService, sessions: SessionAuthenticator) -> tuple[Surface, Surface]:
-    """Assemble both surfaces: two documents, one engine."""
+    """Return both surfaces, in the order: document 000, document 001. One engine serves both."""
     system, admin = SystemUpdates(deployments), AdminUpdates(deployments)
     system_routes = (
         web.get("/api/system/update/check", system.check_updates),

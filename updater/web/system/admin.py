@@ -24,7 +24,12 @@ class AdminUpdates:
         Contract("Update the server", Permission.WRITE, answers={200: schemas.UpdatedAnswer()}, failures=(404, 409))
     )
     async def update_server(self, request: web.Request) -> web.Response:
-        """Update, and answer when that is over, or when this very service is to be restarted by it."""
+        """Update, and answer when that is over, or when this very service is to be restarted by it.
+
+        Raises:
+            NotFound: there is no deployment. Conflict: an update is running, or the deployment is busy.
+            Unavailable: it cannot be started.
+        """
         state = await self._deployments.runs.wait(await self._deployments.apply(actor=request[CONTEXT].actor))
         if state is not None and state.finished and state.outcome is not Outcome.SUCCEEDED:
             return json_answer({"success": False, "error": _why(state), "step": state.failed_step}, 500)
@@ -42,7 +47,11 @@ class AdminUpdates:
         )
     )
     async def get_status(self, request: web.Request) -> web.Response:
-        """Ask the remote what is incoming, and say how things stand."""
+        """Ask the remote what is incoming, and say how things stand.
+
+        Raises:
+            NotFound: there is no deployment. Unavailable: the remote does not answer.
+        """
         found = await self._deployments.check(actor=request[CONTEXT].actor)
         status = await self._deployments.status()
         answer = {

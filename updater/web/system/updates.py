@@ -23,7 +23,11 @@ class SystemUpdates:
         Contract("Check for updates", Permission.ADMIN, answers={200: schemas.CheckAnswer()}, failures=(404, 503))
     )
     async def check_updates(self, request: web.Request) -> web.Response:
-        """Ask the remote what is incoming, newest commit first."""
+        """Ask the remote what is incoming, newest commit first.
+
+        Raises:
+            NotFound: there is no deployment. Unavailable: the remote does not answer.
+        """
         found = await self._deployments.check(actor=request[CONTEXT].actor)
         answer = {
             "currentVersion": found.current,
@@ -37,6 +41,11 @@ class SystemUpdates:
         Contract("Execute the update", Permission.ADMIN, answers={200: schemas.StartedAnswer()}, failures=(404, 409))
     )
     async def execute_update(self, request: web.Request) -> web.Response:
-        """Start the update and answer at once; the process that carries it out outlives this one."""
+        """Start the update and answer at once; the process that carries it out outlives this one.
+
+        Raises:
+            NotFound: there is no deployment. Conflict: an update is running, or the deployment is busy.
+            Unavailable: it cannot be started.
+        """
         await self._deployments.apply(actor=request[CONTEXT].actor)
         return json_answer({"status": "started", "message": "Update process initiated"})

@@ -1,6 +1,6 @@
-"""Who sends the bytes of a download: this process, nginx in front of it, or the object store itself.
+"""The senders of a download: this process, nginx in front of it, or the object store itself.
 
-Conditions and ranges mean the same whoever sends. Where the other side could answer differently, this process
+Conditions and ranges mean the same in all three. Where the other side could answer differently, this process
 answers: nginx gets no request whose ranges are to be ignored, and the object store none that names our entity
 tag, which it does not know, asks for several ranges or the last n bytes, which not every store serves, or for
 the headers alone. Stores pass over If-Range; with a tag that is not ours that does no harm, since an address is
@@ -60,13 +60,17 @@ class Delivery:
         self._proxies = AddressReader(settings.server.trusted_proxies)
 
     def place_of(self, digest: str) -> Path | BlobStore:
-        """Return where this process would read a blob."""
+        """Return where this process reads the bytes of a blob: a path of this machine, or else the store."""
         return self._blobs.locate(digest) or self._blobs
 
     async def send(
         self, request: web.Request, download: Download, *, cache_control: str, headers: Mapping[str, str] | None
     ) -> DownloadResponse:
-        """Answer a GET or HEAD. See `transfer.send_file`; Unavailable also when no address can be signed."""
+        """Answer a GET or HEAD, in the way that the settings choose. See `ranged.send_file`.
+
+        Raises:
+            Unavailable: the file cannot be read, or no address can be signed.
+        """
         addresses = self._addresses
         if addresses is not None and _is_plain(request, download.digest):
             signed = addresses.find(download) or await addresses.make(download)
@@ -91,7 +95,7 @@ class SignedAddresses:
         self._kept: dict[tuple[str, str], tuple[float, Signed]] = {}
 
     def find(self, download: Download) -> Signed | None:
-        """Return an address that works for at least half of the lifetime, when one is kept."""
+        """Return a kept address that works for at least half of the lifetime; None when no such address is kept."""
         kept = self._kept.get((download.digest, download.file_name))
         return kept[1] if kept is not None and self._clock() < kept[0] else None
 
@@ -115,7 +119,7 @@ def _redirect(
     request: web.Request, download: Download, address: str, headers: Mapping[str, str] | None
 ) -> DownloadResponse:
     response = DownloadResponse(status=302, headers=headers)
-    # A signed address ends, so nobody keeps the way to it.
+    # A signed address expires, so caches must not keep the redirect.
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     response.headers[hdrs.LOCATION] = address
     response.headers[hdrs.CONTENT_LENGTH] = "0"

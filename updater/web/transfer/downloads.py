@@ -44,8 +44,8 @@ async def send_build(
     context.outcome = response.sent.ending.value
     handed_over = response.sent.ending is Ending.HANDED_OVER
     if request.method == "GET" and (handed_over or response.status in (200, 206)):
-        # A download starts with the first byte and ends with the last one, in however many requests. What somebody
-        # else sends counts as sent.
+        # A download starts with the first byte and ends with the last one, in however many requests. What
+        # nginx or the object store sends counts as sent.
         whole = "Range" not in request.headers if handed_over else response.status == 200
         started = whole or "bytes=0-" in request.headers.get("Range", "").replace(" ", "").lower()
         services.telemetry.count_download(

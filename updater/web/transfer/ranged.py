@@ -67,7 +67,7 @@ class Download(NamedTuple):
 
     @property
     def etag(self) -> str:
-        """The strong entity tag, with its quotes."""
+        """The strong entity tag, with its quotes. Source: RFC 9110 section 8.8.3."""
         return f'"{self.digest}"'
 
 
@@ -79,7 +79,7 @@ class Ending(StrEnum):
     LEFT = "left"  # the client went away
     STALLED = "stalled"  # the client accepted nothing for too long and was cut off
     SLOW = "slow"  # the client fell below the minimum rate and was cut off
-    HANDED_OVER = "handed_over"  # somebody else sends the body
+    HANDED_OVER = "handed_over"  # nginx or the object store sends the body
     BROKEN = "broken"  # the file could not be read to its end, and the client was cut off
 
 

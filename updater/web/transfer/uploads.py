@@ -43,11 +43,17 @@ class Form:
 
 
 async def delay_continue(request: web.Request) -> None:
-    """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`)."""
+    """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`).
+
+    Source: RFC 9110 section 10.1.1; the expect handler of an aiohttp route.
+    """
 
 
 async def welcome(request: web.Request) -> None:
-    """Tell a client that waits for it to send the body now."""
+    """Tell a client that waits for it to send the body now; others are told nothing.
+
+    Source: RFC 9110 section 15.2.1.
+    """
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 

@@ -78,7 +78,7 @@ class FileSource:
 
 
 def _open_checked(path: Path, size_bytes: int) -> IO[bytes]:
-    # O_NONBLOCK: a planted FIFO must not hold the worker thread until somebody writes to it.
+    # O_NONBLOCK: a planted FIFO must not hold the worker thread until it is written to.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)
@@ -238,5 +238,8 @@ def find_position(connection: socket.socket) -> tuple[int, int] | None:
 
 
 def reset_on_close(connection: socket.socket) -> None:
-    """Let the kernel free its buffer when this is closed, instead of trying to deliver what is in it."""
+    """Let the kernel free its buffer when this socket is closed, instead of trying to deliver the bytes in it.
+
+    Source: socket(7), SO_LINGER with zero seconds.
+    """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,4 +1,4 @@
-"""StrictInteger numbers in paths."""
+"""Whole numbers in paths."""
 
 from __future__ import annotations
 

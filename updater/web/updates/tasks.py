@@ -33,7 +33,7 @@ class Tasks:
 
     @endpoint(_contract("List tasks", answers={200: schemas.TaskAnswer(many=True)}))
     async def list_tasks(self, request: web.Request) -> web.Response:
-        """Return all tasks, oldest first."""
+        """Return all tasks of the user, in the order in which they were made."""
         return json_answer([_item(task) for task in await self._tasks.list_tasks(_user(request))])
 
     @endpoint(_contract("Create a task", body=schemas.NewTask(), answers={201: schemas.TaskAnswer()}, failures=(400,)))
@@ -47,14 +47,22 @@ class Tasks:
 
     @endpoint(_contract("Show a task", answers=_ONE, failures=(404,)))
     async def get_task(self, request: web.Request) -> web.Response:
-        """Return one task."""
+        """Return one task.
+
+        Raises:
+            NotFound: the user has no such task.
+        """
         return json_answer(_item(await self._tasks.get_task(_user(request), _id(request))))
 
     @endpoint(
         _contract("Change a task", body=schemas.TaskChanges(), answers=_ONE, failures=(400, 404), parses_itself=True)
     )
     async def change_task(self, request: web.Request) -> web.Response:
-        """Change title or description; what is left out stays, and so does `completed`."""
+        """Change title or description; what is left out stays, and so does `completed`.
+
+        Raises:
+            NotFound: the user has no such task; it is found before the body is read. Also what `parse_json` raises.
+        """
         # Whether the task exists is answered before the body is looked at.
         await self._tasks.get_task(_user(request), _id(request))
         changes = await parse_json(schemas.TaskChanges(), request)
@@ -64,13 +72,21 @@ class Tasks:
 
     @endpoint(_contract("Delete a task", answers={204: None}, failures=(404,)))
     async def delete_task(self, request: web.Request) -> web.Response:
-        """Remove one task."""
+        """Remove one task.
+
+        Raises:
+            NotFound: the user has no such task.
+        """
         await self._tasks.delete_task(_user(request), _id(request), actor=request[CONTEXT].actor)
         return web.Response(status=204)
 
     @endpoint(_contract("Toggle a task's completion", answers=_ONE, failures=(404,)))
     async def toggle_task(self, request: web.Request) -> web.Response:
-        """Invert `completed`."""
+        """Invert `completed`.
+
+        Raises:
+            NotFound: the user has no such task.
+        """
         return json_answer(
             _item(await self._tasks.toggle_task(_user(request), _id(request), actor=request[CONTEXT].actor))
         )

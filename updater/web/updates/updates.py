@@ -37,12 +37,21 @@ class Updates:
 
     @endpoint(_contract("Show an update", answers={200: schemas.UpdateAnswer()}, failures=(404,)))
     async def get_update(self, request: web.Request) -> web.Response:
-        """Return one update."""
+        """Return one update.
+
+        Raises:
+            NotFound: the default deployment has no such update.
+        """
         return json_answer(_item(await self._find(request, "id")))
 
     @endpoint(_contract("Apply an update", answers={200: schemas.Applied()}, failures=(404, 409, 503)))
     async def apply_update(self, request: web.Request) -> web.Response:
-        """Apply one update and answer when that is over; a step that fails makes the answer's status `failed`."""
+        """Apply one update and answer when that is over; a step that fails makes the answer's status `failed`.
+
+        Raises:
+            NotFound: no such update. Conflict: it is applied, another one is running, or the deployment is busy.
+            Unavailable: this service has to stop before the end.
+        """
         update = await self._find(request, "id")
         state = await self._end_of(await self._deployments.apply(update_id=update.id, actor=request[CONTEXT].actor))
         done = state.outcome is Outcome.SUCCEEDED
@@ -51,7 +60,12 @@ class Updates:
 
     @endpoint(_contract("Roll an update back", answers={200: schemas.RolledBack()}, failures=(404, 409, 503)))
     async def roll_back_update(self, request: web.Request) -> web.Response:
-        """Roll the newest applied update back and answer when that is over."""
+        """Roll the newest applied update back and answer when that is over.
+
+        Raises:
+            NotFound: no such update. Conflict: it is not the newest applied one, or an update is running.
+            Unavailable: this service has to stop before the end.
+        """
         update = await self._find(request, "id")
         state = await self._end_of(await self._deployments.rollback(update_id=update.id, actor=request[CONTEXT].actor))
         done = state.outcome is Outcome.SUCCEEDED
