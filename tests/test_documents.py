@@ -49,7 +49,7 @@ def test_commands_of_the_readme_exist() -> None:
     found = re.findall(r"(?:^|[\s;|&(])updater ((?:[a-z]+ )+[^\n]*|[a-z]+)$", blocks, re.MULTILINE)
     assert found
     for line in found:
-        words = line.split()
+        words = line.partition(" #")[0].split()
         command: click.Command | None = main
         context = click.Context(main)
         while isinstance(command, click.Group) and words:

@@ -23,7 +23,7 @@ from tests.bench.rows import Figure, Row
 from tests.bench.seed import seed
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.database.opening import open_database
-from updater.database.tables import blob, build, rollup
+from updater.database.tables import blob, build, file, rollup
 from updater.telemetry.model import STATUSES
 from updater.telemetry.rollups import KEPT_LABELS, SLACK_LABELS, Measure
 from updater.telemetry.spans import Span, floor, following
@@ -134,8 +134,21 @@ async def _store_blobs(root: Path) -> None:
         rows.append({"digest": digest, "size_bytes": len(content), "created_at": datetime.now(UTC)})
     async with open_database(None, root) as database, database.write() as connection:
         await connection.execute(insert(blob), rows)
-        for number, row in enumerate(rows, 1):
-            await connection.execute(update(build).where(build.c.id == number).values(digest=row["digest"], url=None))
+        await connection.execute(update(build).values(url=None, checksum_type=None, checksum=None, size_bytes=None))
+        await connection.execute(insert(file), [_file(number, row["digest"]) for number, row in enumerate(rows, 1)])
+
+
+def _file(build_id: int, digest: str) -> dict[str, Any]:
+    return {
+        "build_id": build_id,
+        "name": "my-app.tar.gz",
+        "name_key": "my-app.tar.gz",
+        "kind": "archive",
+        "is_primary": True,
+        "digest": digest,
+        "made_by": "developer",
+        "created_at": datetime.now(UTC),
+    }
 
 
 ROWS = (Row("figures", figures), Row("backup", backup))

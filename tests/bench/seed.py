@@ -57,6 +57,8 @@ def _release(number: int) -> dict[str, object]:
         "version": version.text,
         "sort_key": version.sort_key,
         "prerelease": False,
+        "numbers": 3,
+        "complete": True,
         "status": "active",
         "created_at": _AT,
     }
@@ -71,7 +73,6 @@ def _build(number: int) -> dict[str, object]:
         "checksum_type": "sha256",
         "checksum": f"{number:064x}",
         "size_bytes": 12_345_678,
-        "suffix": "",
         "notes": "Faster start and fewer crashes on the first run.",
         "required": number % 10_000 == 5_000,
         "metadata": {},
