@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -89,15 +90,18 @@ class RemoteBlobStore:
             async for batch in batched(chunks):
                 size_bytes += len(batch)
                 hashing = asyncio.to_thread(hasher.update, batch)
-                writing = self.call(writer.write(batch), "write")
+                writing = functools.partial(self._write, writer, batch)
                 # By then the upload has begun, and whatever a part is at can be given up.
                 begun = size_bytes > 2 * PART_BYTES
-                await asyncio.gather(hashing, writing if begun else _to_its_end(writing))
-            await _to_its_end(self.call(writer.__aexit__(None, None, None), "finish"))
+                await asyncio.gather(hashing, writing() if begun else _to_its_end(writing))
+            await _to_its_end(lambda: self.call(writer.__aexit__(None, None, None), "finish"))
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(self._give_up(writer, key, error)))
             raise
         return StagedObject(self, key, hasher.hexdigest(), size_bytes)
+
+    async def _write(self, writer: AsyncWritableFile, batch: bytes) -> None:
+        await self.call(writer.write(batch), "write")
 
     def locate(self, digest: str) -> None:
         """See `BlobStore.locate`: there is no local file."""
@@ -303,9 +307,12 @@ class StagedObject:
             await asyncio.shield(asyncio.ensure_future(self._store.forget(self._key)))
 
 
-async def _to_its_end(request: Awaitable[T]) -> T:
-    """Wait for a request even when we are cancelled: an upload that is begun or ended half-way cannot be given up."""
-    task = asyncio.ensure_future(request)
+async def _to_its_end(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Make a request and wait for it even when we are cancelled.
+
+    An upload that is begun or ended half-way cannot be given up. Cancelled before its turn, it makes no request.
+    """
+    task = asyncio.ensure_future(request())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
