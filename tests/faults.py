@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -74,7 +75,7 @@ class FaultProxy:
         self.faults: deque[Fault] = deque(faults)
         self.standing: Fault | None = None
         self.connections = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> FaultProxy:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -84,8 +85,10 @@ class FaultProxy:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
+        # Source: asyncio.selector_events, what was accepted becomes a connection within two turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.drop_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def drop_all(self) -> None:
@@ -93,18 +96,19 @@ class FaultProxy:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection, and end it also when it is dropped before serving began."""
         self.connections += 1
-        try:
-            await self._serve(reader, writer, self.faults.popleft() if self.faults else self.standing)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
+        fault = self.faults.popleft() if self.faults else self.standing
+        task = asyncio.create_task(self._serve_quietly(reader, writer, fault))
+        self._tasks[task] = writer
+        task.add_done_callback(lambda ended: self._tasks.pop(ended).transport.abort())
+
+    async def _serve_quietly(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
+    ) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await self._serve(reader, writer, fault)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None) -> None:
         if isinstance(fault, Refuse):

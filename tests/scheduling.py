@@ -18,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # The longest files whose tests share a server or a module's fixtures. Begun late, one would end after all others.
 EARLY = (
+    "tests/workers/test_workers.py",
     "tests/artifacts/test_remote_faults.py",
     "tests/backups/test_backups.py",
     "tests/workers/test_on_postgres.py",
@@ -27,7 +28,6 @@ EARLY = (
 )
 # The longest files whose tests share nothing are handed out test by test, late, so that all processes end together.
 SPLIT = (
-    "tests/workers/test_workers.py",
     "tests/durability/test_kill_points.py",
     "tests/deployments/test_kills.py",
     "tests/deployments/test_faults.py",

@@ -165,6 +165,23 @@ async def test_a_cancellation_at_any_moment_leaves_nothing(store: BlobStore) -> 
     assert await left_behind(store) == 0
 
 
+@pytest.mark.parametrize("after", [0, 1, 20])
+async def test_a_cancellation_before_a_write_begins_leaves_nothing(store: BlobStore, after: int) -> None:
+    """The cancellation waits in the loop when the batch is handed over, so it comes before the write's first step."""
+
+    async def cancelling() -> AsyncIterator[bytes]:
+        for _ in range(after):
+            yield bytes(BATCH_BYTES)
+        asyncio.get_running_loop().call_soon(task.cancel)
+        yield bytes(BATCH_BYTES)
+
+    task = asyncio.create_task(store.receive(cancelling()))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await digests(store) == []
+    assert await left_behind(store) == 0
+
+
 async def test_a_deleted_blob_is_gone(store: BlobStore) -> None:
     digest = (await put(store, DATA)).digest
     kept = (await put(store, b"kept")).digest

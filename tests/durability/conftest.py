@@ -239,6 +239,7 @@ class Warm:
             text=True,
             cwd=PROJECT,
         )
+        self._read()  # it has imported everything: no start that is measured waits for that
         self._running: set[int] = set()
 
     def start(
@@ -306,9 +307,12 @@ class Warm:
 
     def _ask(self, **order: Any) -> Any:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
 

@@ -1,7 +1,7 @@
 """Start services quickly: a process that has imported everything forks one that runs `updater`.
 
-Speaks JSON lines: `{"words", "environment", "output", "fail_at", "armed", "steps"}` -> `{"pid"}`;
-`{"wait": pid}` -> `{"status"}`.
+Speaks JSON lines, `{}` when it is ready, then an answer for each order:
+`{"words", "environment", "output", "fail_at", "armed", "steps"}` -> `{"pid"}`; `{"wait": pid}` -> `{"status"}`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def run(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    print("{}", flush=True)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:

@@ -94,7 +94,7 @@ async def test_unknown_applications_and_builds_are_left_out(store: TelemetryStor
 async def test_invented_labels_stay_few_and_published_versions_stay(store: TelemetryStore, database: Database) -> None:
     async with database.write() as connection:
         known = {"application_id": "my-app", "version": "1.1.0", "sort_key": "x", "prerelease": False}
-        await connection.execute(insert(release).values(**known, status="active", created_at=AT))
+        await connection.execute(insert(release).values(**known, status="active", complete=True, created_at=AT))
     await store.write([completed()])
     for batch in range(20):
         await store.write(

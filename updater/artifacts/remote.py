@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -93,15 +94,18 @@ class RemoteBlobStore:
             async for batch in batched(chunks):
                 size_bytes += len(batch)
                 hashing = asyncio.to_thread(hasher.update, batch)
-                writing = self.call(writer.write(batch), "write")
+                writing = functools.partial(self._write, writer, batch)
                 # After two parts the upload has begun, and a write can be given up at any point.
                 begun = size_bytes > 2 * PART_BYTES
-                await asyncio.gather(hashing, writing if begun else _to_its_end(writing))
-            await _to_its_end(self.call(writer.__aexit__(None, None, None), "finish"))
+                await asyncio.gather(hashing, writing() if begun else _to_its_end(writing))
+            await _to_its_end(lambda: self.call(writer.__aexit__(None, None, None), "finish"))
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(self._give_up(writer, key, error)))
             raise
         return StagedObject(self, key, hasher.hexdigest(), size_bytes)
+
+    async def _write(self, writer: AsyncWritableFile, batch: bytes) -> None:
+        await self.call(writer.write(batch), "write")
 
     def locate(self, digest: str) -> None:
         """Return None: there is no local file."""
@@ -326,9 +330,12 @@ class StagedObject:
             await asyncio.shield(asyncio.ensure_future(self._store.forget(self._key)))
 
 
-async def _to_its_end(request: Awaitable[T]) -> T:
-    """Await a request to its end even when cancelled: an upload cannot be given up while it is begun or ended."""
-    task = asyncio.ensure_future(request)
+async def _to_its_end(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Make a request and await it to its end even when cancelled.
+
+    An upload cannot be given up while it is begun or ended. Cancelled before its turn, it makes no request.
+    """
+    task = asyncio.ensure_future(request())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
