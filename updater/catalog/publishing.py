@@ -98,7 +98,7 @@ class Publishing:
                 return await self._repair(connection, published, file, actor, now)
             if request.follows_first:
                 details = await self._following_first(connection, release_id, details)
-            topics = await self._insert(connection, request.application_id, release_id, details, file, now)
+            topics = await self._insert(connection, request.application_id, release_id, details, file, actor, now)
             made = await self._store.get_build_in(
                 connection, request.application_id, details.version.text, details.target
             )
@@ -123,6 +123,7 @@ class Publishing:
         release_id: int,
         details: BuildDetails,
         file: ReceivedFile | ExternalFile,
+        actor: Actor,
         now: datetime,
     ) -> list[str]:
         """Add the rows of a build, and place its file if it is hosted; return the applications that change by that."""
@@ -136,7 +137,7 @@ class Publishing:
                 f"Version {version.text} for {target.platform}/{target.architecture} was published "
                 "before with other bytes, which caches may still hold; publish a new version"
             )
-        repaired = await self._place(connection, file.staged, now)
+        repaired = await self._place(connection, file.staged, actor, now)
         build_id = await self._releases.insert_build(connection, release_id, details, now)
         name = generated_name(application_id, version.text, target, suffix_of(file.uploaded_name))
         await self._releases.insert_primary_file(connection, build_id, name, digest, now)
@@ -157,20 +158,20 @@ class Publishing:
                 f"Version {published.version.text} for {published.target.platform}/{published.target.architecture} "
                 "exists already; what is published never changes"
             )
-        await self._place(connection, file.staged, now)
-        entry = Entry("blob.recovered", f"sha256:{file.staged.digest}")
-        await self._audit.record(connection, actor, entry)
+        await self._place(connection, file.staged, actor, now)
         for application_id in await self._artifacts.list_applications(connection, file.staged.digest):
             await self._database.announce(connection, application_id)
         return replace(published, quarantined=False)
 
-    async def _place(self, connection: Connection, staged: Staged, now: datetime) -> bool:
+    async def _place(self, connection: Connection, staged: Staged, actor: Actor, now: datetime) -> bool:
         """Claim the blob, then place it: whatever collects this digest waits, or has ended before.
 
-        Returns whether the blob was in quarantine until now.
+        Returns whether the blob was in quarantine until now, which the audit then tells.
         """
         repaired = await self._artifacts.claim(connection, staged.digest, staged.size_bytes, now)
         await staged.place()
+        if repaired:
+            await self._audit.record(connection, actor, Entry("blob.recovered", f"sha256:{staged.digest}"))
         return repaired
 
     async def _following_first(self, connection: Connection, release_id: int, details: BuildDetails) -> BuildDetails:
