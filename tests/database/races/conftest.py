@@ -66,6 +66,12 @@ async def url(postgres: Postgres) -> str:
 
 
 @pytest.fixture
+async def empty_url(postgres: Postgres) -> str:
+    """A database that nobody has migrated."""
+    return postgres.create_database()
+
+
+@pytest.fixture
 async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
     """Two processes that know an application."""
     async with AsyncExitStack() as stack:

@@ -160,7 +160,8 @@ async def test_two_writers_of_the_same_rows_never_wait_in_a_circle(
     """One has `a` and waits for `m`, the other begins with `z`: it must wait for `a` before it has anything."""
     keys = {label: Key("my-app", Span.DAY, Measure.INSTALL, NOW, label) for label in "amz"}
     for label in "amz" if what == "keys" else "":
-        await processes[0].keys.insert_key(ApiKey(None, label, label, Permission.READ, None, NOW, None))
+        async with processes[0].database.write() as connection:
+            await processes[0].keys.insert_key(connection, ApiKey(None, label, label, Permission.READ, None, NOW, None))
 
     async def write(process: Process, order: str) -> None:
         if what == "reports":  # written from the last to the first

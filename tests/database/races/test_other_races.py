@@ -86,11 +86,11 @@ async def test_a_lease_is_taken_by_one_of_two(processes: Processes, meet: Interl
 
 async def test_an_update_of_a_deployment_is_begun_once(processes: Processes, meet: Interleaving) -> None:
     one, two = (each.deployments for each in processes)
-    made = await one.insert(Update(0, "web", "1", "One", "", UpdateStatus.PENDING, True, NOW, NOW))
+    made = await one.insert(Update(0, "web", "1", "One", "", UpdateStatus.PENDING, True, NOW, NOW), TESTER)
     outcomes = await meet.run(
-        one.transition(made.id, Transition.APPLY, NOW, run="first"),
+        one.transition(made.id, Transition.APPLY, NOW, TESTER, run="first"),
         before="UPDATE deployment_update",
-        second=two.transition(made.id, Transition.APPLY, NOW, run="second"),
+        second=two.transition(made.id, Transition.APPLY, NOW, TESTER, run="second"),
     )
     assert [type(each) for each in outcomes] == [Update, Conflict]
     assert (await one.get(made.id)).run == "first"
@@ -125,24 +125,24 @@ async def test_a_first_key_is_made_once(processes: Processes, meet: Interleaving
     assert len(await one.list_keys()) == 1
 
 
-async def test_many_processes_start_at_once_on_an_empty_database(url: str, tmp_path: Path) -> None:
+async def test_many_processes_start_at_once_on_an_empty_database(empty_url: str, tmp_path: Path) -> None:
     async def start() -> None:
-        async with open_database(url, tmp_path) as database:
+        async with open_database(empty_url, tmp_path) as database:
             await database.ping()
 
     await asyncio.gather(*(start() for _ in range(4)))
 
 
 async def test_a_start_waits_for_a_migration_however_long_it_takes(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only as long as a request waits for a lock, or for an answer."""
     monkeypatch.setattr(postgres, "LOCK_TIMEOUT_MS", 100)
-    migrating = await asyncpg.connect(url)
+    migrating = await asyncpg.connect(empty_url)
     await migrating.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
 
     async def start() -> None:
-        async with open_database(url, tmp_path) as database:
+        async with open_database(empty_url, tmp_path) as database:
             await database.ping()
 
     starting = asyncio.create_task(start())
