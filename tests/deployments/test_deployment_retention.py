@@ -66,14 +66,14 @@ class Past:
         """Add a run, a day after the one before, with an update and its log."""
         at, name = OLD + timedelta(days=number), self.name(number)
         update = await self.store.insert(
-            Update(0, deployment, f"{number}.0", "t", "d", UpdateStatus.PENDING, True, at, at, run=name)
+            Update(0, deployment, f"{number}.0", "t", "d", UpdateStatus.PENDING, True, at, at, run=name), TESTER
         )
         data = {"level": LogLevel.INFO, "component": None, "message": "m"}
         events = [Event(each + 1, at, "log", data) for each in range(lines)]
         await self.store.import_lines(deployment, name, update.id, events)
         for turn in turns:
             changes = {"applied_at": at} if turn is Transition.APPLIED else {}
-            update = await self.store.transition(update.id, turn, at, **changes)
+            update = await self.store.transition(update.id, turn, at, TESTER, **changes)
         return update
 
     def name(self, number: int) -> str:

@@ -348,7 +348,7 @@ async def test_two_services_start_at_once(site: Site, open_service: OpenService)
     """The lock of the runner decides, not something in one process."""
     services = [await open_service(steps=[{"name": "slow", "command": ["sleep", "1"]}]) for _ in range(2)]
     site.push("two")
-    outcomes = await asyncio.gather(*(each.apply() for each in services), return_exceptions=True)
+    outcomes = await asyncio.gather(*(each.apply(actor=TESTER) for each in services), return_exceptions=True)
     started = [(service, run) for service, run in zip(services, outcomes, strict=True) if isinstance(run, str)]
     assert len(started) == 1
     assert sorted(type(each).__name__ for each in outcomes) == ["Conflict", "str"]
