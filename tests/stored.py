@@ -79,8 +79,8 @@ def path_of(service: Any, build: Build) -> Path:
 async def damage(service: Any, build: Build) -> None:
     """Damage the stored file of a hosted build, and have the damage found: its blob is in quarantine."""
     path_of(service, build).write_bytes(b"damaged")
-    found = [each async for each in service.services.artifacts.verify(actor=TESTER) if not each.good]
-    assert [each.digest for each in found] == [build.checksum.value]
+    found = [each.digest async for each in service.services.artifacts.verify(actor=TESTER) if not each.good]
+    assert build.checksum.value in found
 
 
 async def set_release(service: Any, build: Build, **values: Any) -> None:
