@@ -60,7 +60,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         url = settings.storage.database_url
         database = await stack.enter_async_context(open_database(url, root))
         blobs = stack.enter_context(open_blobs(settings.storage.blob_url, root))
-        # A folder that is ours alone: nobody is receiving yet. After a power cut the clock may have gone back.
+        # This process alone uses the folder and receives nothing yet. After a power cut the clock may have gone back.
         if settings.storage.blob_url is None and not database.shared:
             await blobs.sweep(END_OF_TIME)
         core = _build_core(database, blobs, settings)
@@ -84,7 +84,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(quietly, access.flush_used)
         deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, core.audit))
         stack.push_async_callback(deployments.runs.stop)
-        if not database.shared:  # else whoever holds the lease does
+        if not database.shared:  # else the process that holds the lease does
             await deployments.runs.start()
         health = HealthService(database, core.artifacts, elsewhere=settings.storage.blob_url is not None)
         stack.push_async_callback(health.close)

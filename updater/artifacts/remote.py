@@ -94,7 +94,7 @@ class RemoteBlobStore:
             async for batch in batched(chunks):
                 size_bytes += len(batch)
                 hashing = asyncio.to_thread(hasher.update, batch)
-                writing = functools.partial(self._write, writer, batch)
+                writing = functools.partial(_write, self, writer, batch)
                 # After two parts the upload has begun, and a write can be given up at any point.
                 begun = size_bytes > 2 * PART_BYTES
                 await asyncio.gather(hashing, writing() if begun else _to_its_end(writing))
@@ -103,9 +103,6 @@ class RemoteBlobStore:
             await asyncio.shield(asyncio.ensure_future(self._give_up(writer, key, error)))
             raise
         return StagedObject(self, key, hasher.hexdigest(), size_bytes)
-
-    async def _write(self, writer: AsyncWritableFile, batch: bytes) -> None:
-        await self.call(writer.write(batch), "write")
 
     def locate(self, digest: str) -> None:
         """Return None: there is no local file."""
@@ -330,11 +327,13 @@ class StagedObject:
             await asyncio.shield(asyncio.ensure_future(self._store.forget(self._key)))
 
 
-async def _to_its_end(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Make a request and await it to its end even when cancelled.
+async def _write(store: RemoteBlobStore, writer: AsyncWritableFile, batch: bytes) -> None:
+    await store.call(writer.write(batch), "write")
 
-    An upload cannot be given up while it is begun or ended. Cancelled before its turn, it makes no request.
-    """
+
+async def _to_its_end(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Make a request and await it to its end even when cancelled; cancelled before its turn, it makes none."""
+    # An upload cannot be given up while it is begun or ended.
     task = asyncio.ensure_future(request())
     try:
         return await asyncio.shield(task)

@@ -48,8 +48,8 @@ def select_removable(
 ) -> list[Candidate]:
     """Return the releases of one application that may go, oldest version first.
 
-    `candidates` are all releases of the application; `offered` are the ids of those the present index offers to
-    somebody, which depends on more than is known here (quarantine, the application's limits).
+    `candidates` are all releases of the application; `offered` are the ids of those that some client is
+    offered, which depends on more than is known here (quarantine, the application's limits).
     """
     if not policy:
         return []

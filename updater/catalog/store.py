@@ -65,7 +65,7 @@ class CatalogStore:
         await connection.execute(delete(application).where(application.c.id == application_id))
 
     async def hold_application(self, connection: AsyncConnection, application_id: str) -> Application | None:
-        """Return one application; who else changes it or what belongs to it waits until the transaction ends.
+        """Return one application, locked: other changes of it, or of what belongs to it, wait for the transaction.
 
         Reports and counts, which only refer to it, do not wait (`FOR NO KEY UPDATE`).
         """

@@ -1,6 +1,6 @@
 """What other processes changed: a shared database tells, and is asked twice a second in case it could not.
 
-NOTIFY makes a change known at once; the revision number catches what was said while nobody could listen.
+NOTIFY makes a change known at once; the revision number catches changes during which this process could not listen.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class ChangeWatcher:
     async def catch_up(self) -> None:
         """Return when everything is read that others had committed before the call.
 
-        Whoever waits at the same time waits for one question, so clients cannot make many of them.
+        Calls at the same time share one question to the database, so clients cannot cause many.
         Raises Unavailable: the database does not answer, or not in time.
         """
         waiter = asyncio.get_running_loop().create_future()

@@ -29,7 +29,7 @@ class Moved(NamedTuple):
 async def move_rows(source: Database, target: Database) -> AsyncIterator[Moved]:
     """Copy every row, in one transaction of the target: it has all of them, or none. The source is only read.
 
-    Both are migrated, and nobody writes to either.
+    Both must be migrated, and must not be written to meanwhile.
 
     Raises:
         Conflict: the target holds rows already. StorageFull, Unavailable: one of them fails; the target is empty.

@@ -23,7 +23,7 @@ async def open_database(url: str | None, root: Path) -> AsyncIterator[Database]:
     if url is None:
         database = sqlite_database(root / FILE_NAME)
     else:
-        # Only who uses PostgreSQL pays for its driver.
+        # Imported here, since the driver is an extra.
         from updater.database.postgres import explained, postgres_database
 
         database, explaining = postgres_database(url), explained(url)

@@ -42,7 +42,7 @@ async def bring_up_to_date(engine: AsyncEngine) -> None:
 async def _wait_for_turn(connection: AsyncConnection) -> None:
     """Let the first of several processes that start at once migrate, however long that takes; the others find it done.
 
-    Tables are waited for as briefly as ever: who waits for one holds all up who come after.
+    Locks of tables are waited for as briefly as ever: a waiting migration would hold up all later statements.
     """
     usual = await connection.scalar(select(func.current_setting("lock_timeout")))
     await connection.execute(select(func.set_config("lock_timeout", _LONGEST_MIGRATION, True)))

@@ -33,7 +33,7 @@ def sqlite_database(path: Path) -> Database:
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that ends when it is closed, also when somebody still holds one of its cursors.
+    """A connection that ends when it is closed, also while one of its cursors is still referred to.
 
     SQLite ends a closed connection with its last statement, and keeps its locks and its transaction until then. The
     cursor of a cancelled statement stays in the traceback of the cancellation, until the garbage collector comes by.

@@ -135,7 +135,7 @@ class Offers:
         return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), facts)
 
     def _facts(self, current: str | None, word: str | None) -> ClientFacts:
-        """Say for the figures who asks; the platform may be told by the query or by the User-Agent."""
+        """Note the client for the figures; the query or the User-Agent may tell its platform."""
         target = "/".join(TARGETS[word]) if word else UNKNOWN
         return ClientFacts(self._names.application, current or UNKNOWN, target)
 

@@ -21,7 +21,7 @@ from updater.web.messages.errors import Answer, write_api_as_400
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
 
-# Whoever sends DELETE to one of the other paths is told that they have no such method.
+# DELETE on one of the other paths is 405, not the deletion of a version of that name.
 _VERSION = "{version:(?!(?:latest|status|upload)$)[^/]+}"
 
 

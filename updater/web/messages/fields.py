@@ -130,14 +130,14 @@ class Timestamp(fields.Field[datetime]):
             raise ValidationError("expected a day such as 2026-02-16, or a time such as 2026-02-16T10:00:00Z") from None
 
 
-MAX_ERROR_CHARACTERS = 4_000
+_MOST_CHARACTERS = 4_000
 LONGEST_INSTALL_S = 7 * 86_400
 
 
 def error_message(**kwargs: Any) -> Text:
     """Return the field for what an installer says of a failure: at most 4,000 characters, any number of lines."""
-    length = validate.Length(max=MAX_ERROR_CHARACTERS)
-    return Text(max_bytes=4 * MAX_ERROR_CHARACTERS, lines=True, empty=True, allow_none=True, validate=length, **kwargs)
+    length = validate.Length(max=_MOST_CHARACTERS)
+    return Text(max_bytes=4 * _MOST_CHARACTERS, lines=True, empty=True, allow_none=True, validate=length, **kwargs)
 
 
 def install_time(**kwargs: Any) -> StrictInteger:

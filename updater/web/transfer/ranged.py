@@ -1,7 +1,7 @@
 """Send a stored file: conditional, ranged, resumable.
 
-`artifacts.ranges` decides status and ranges; here that plan becomes headers and framing, and `web.wire` lets
-the bytes leave. Who may download, and what a download counts for, is the caller's.
+`artifacts.ranges` decides status and ranges; here that plan becomes headers and framing, and `wire` lets
+the bytes leave. Rights and counting are the caller's.
 
 Before the headers are out a failure is raised as `errors.Unavailable`. After that nothing is ever rendered:
 the connection is cut, so the client sees fewer bytes than `Content-Length` promised, and `Sent` tells the

@@ -155,7 +155,7 @@ class Wire:
         return sent
 
     async def flush(self) -> None:
-        """Wait until the kernel has every written byte. Raises ConnectionError when it never will."""
+        """Wait until the kernel has every written byte. Raises ConnectionResetError when it never will."""
         if self._transport.get_write_buffer_size():
             self._transport.set_write_buffer_limits(high=0)
             await self._writer.drain()
