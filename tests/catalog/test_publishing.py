@@ -1,7 +1,7 @@
 """The one way in: each documented refusal, and that a refusal leaves nothing behind.
 
-Controls: `_checked` without one of its checks, `ensure_release` or `pin` in a transaction of its own, `place` before
-`pin`: each is found.
+Controls: `_checked` without one of its checks, a withdrawn release that takes builds, a pin that is not compared, a
+file that is placed before its pin is: each is found.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Builds deleted, releases withdrawn and retired: what goes, what stays, and the audit of it.
 
-Controls: `delete_build` that leaves its release, a second row for a second withdrawal, `stepping_stones` without the
-releases that are not for all clients, or counting them as complete ones: each is found.
+Controls: `delete_build` that leaves its release, a second row for a second withdrawal, a dry run that removes, a
+decision that is not repeated in the transaction that removes: each is found. What stays beside a rollout is kept by
+`stepping_stones` and by what is still offered; the pure tests find each alone.
 """
 
 from __future__ import annotations
