@@ -14,7 +14,7 @@ import pytest
 
 from tests.actors import TESTER
 from tests.builds import LINUX, publish_bytes, register
-from tests.stored import everything, last_row, rows_since, set_release, told
+from tests.stored import everything, last_row, rows_since, set_release, settle, told
 from updater.audit.model import RETENTION
 from updater.catalog.model import Build
 from updater.catalog.platforms import Target
@@ -157,6 +157,7 @@ async def test_what_is_not_there_cannot_be_withdrawn(service: Any) -> None:
 async def test_a_dry_run_says_what_would_go_and_changes_nothing(service: Any) -> None:
     for version in ("1.0.0", "1.2.0", "1.10.0", "1.3.0"):
         await hosted(service, version)
+    await settle(service)
     before = await everything(service)
     present = service.services.offers.present("my-app")
     assert await retire(service, dry_run=True) == ["1.0.0", "1.2.0", "1.3.0"]
