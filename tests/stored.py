@@ -33,6 +33,12 @@ def database_of(service: Any) -> Database:
     return found
 
 
+async def settle(service: Any) -> None:
+    """Wait until snapshots are not read again: on a shared database a service hears of its own changes as well."""
+    if service.services.catch_up is not None:
+        await service.services.catch_up()
+
+
 async def everything(service: Any) -> dict[str, Any]:
     """Return all rows of catalog and audit, by table, and the digest of every file in the store, by path."""
     found: dict[str, Any] = {}

@@ -156,12 +156,9 @@ async def test_a_change_to_the_same_is_in_no_row(started: Any) -> None:
     config = {"update_check_url": "https://a.example/secret", "custom_fields": {"token": "hunter2"}}
     made = await create(started, description="Text", config=config)
     last = await last_row(started)
-    for same in (
-        {},
-        {"config": {}},
-        {"name": made.name, "description": made.description, "platforms": list(made.platforms)},
-        {"config": dict(made.config)},
-    ):
+    described = {"name": made.name, "description": made.description, "platforms": list(made.platforms)}
+    repeated: list[dict[str, Any]] = [{}, {"config": {}}, {"config": dict(made.config)}, described]
+    for same in repeated:
         changed = await change(started, **same)
         assert (changed.name, changed.description, changed.platforms) == (made.name, made.description, made.platforms)
         assert changed.config == made.config

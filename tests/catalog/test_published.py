@@ -138,7 +138,7 @@ async def test_equal_bytes_are_stored_once(service: Any) -> None:
 
 async def test_a_build_that_follows_the_first_says_what_the_first_says(service: Any) -> None:
     publishing = service.services.publishing
-    first = {"notes": "First", "required": True, "minimum_version": "0.5.0"}
+    first: dict[str, Any] = {"notes": "First", "required": True, "minimum_version": "0.5.0"}
     own: dict[str, Any] = {"notes": "Own", "required": False, "minimum_version": "0.9.0", "metadata": {"own": 1}}
     alone = await register(publishing, "1.0.0", follows_first=True, **own)
     assert (alone.notes, alone.required, alone.minimum) == ("Own", False, parse_version("0.9.0"))

@@ -1,7 +1,8 @@
 """Builds deleted, releases withdrawn and retired: what goes, what stays, and the audit of it.
 
-Controls: `delete_build` that leaves its release, a second row for a second withdrawal, `stepping_stones` without the
-releases that are not for all clients, or counting them as complete ones: each is found.
+Controls: `delete_build` that leaves its release, a second row for a second withdrawal, a dry run that removes, a
+decision that is not repeated in the transaction that removes: each is found. What stays beside a rollout is kept by
+`stepping_stones` and by what is still offered; the pure tests find each alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pytest
 
 from tests.actors import TESTER
 from tests.builds import LINUX, publish_bytes, register
-from tests.stored import everything, last_row, rows_since, set_release, told
+from tests.stored import everything, last_row, rows_since, set_release, settle, told
 from updater.audit.model import RETENTION
 from updater.catalog.model import Build
 from updater.catalog.platforms import Target
@@ -156,6 +157,7 @@ async def test_what_is_not_there_cannot_be_withdrawn(service: Any) -> None:
 async def test_a_dry_run_says_what_would_go_and_changes_nothing(service: Any) -> None:
     for version in ("1.0.0", "1.2.0", "1.10.0", "1.3.0"):
         await hosted(service, version)
+    await settle(service)
     before = await everything(service)
     present = service.services.offers.present("my-app")
     assert await retire(service, dry_run=True) == ["1.0.0", "1.2.0", "1.3.0"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,14 +189,15 @@ async def test_a_deletion_that_cannot_be_read_again_is_never_offered_after_its_a
         await rooms.catalog.delete_build("my-app", "1.1.0", LINUX, actor=TESTER)
         assert STALE_S <= time.monotonic() - began_s < STALE_S + 20
         assert tried > 1
-        for ask in (
+        questions: tuple[Callable[[], object], ...] = (
             lambda: check(rooms.offers),
             lambda: rooms.offers.get_latest("my-app", LINUX),
             lambda: rooms.offers.get_newest_release("my-app"),
             lambda: rooms.offers.assess("my-app", parse_version("1.0.0")),
             lambda: rooms.offers.parse("my-app", "1.0.0", "version"),
             lambda: rooms.offers.requires_updates("my-app"),
-        ):
+        )
+        for ask in questions:
             with pytest.raises(Unavailable):
                 ask()
         with pytest.raises(Unavailable):

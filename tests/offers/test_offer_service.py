@@ -6,6 +6,7 @@ two comparisons of `find_upgrade_block` turned: each is found.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ WINDOWS = Target("windows", "amd64")
 
 async def test_unknown_applications_are_not_found(service: Any) -> None:
     offers, version = service.services.offers, parse_version("1.0.0")
-    for ask in (
+    questions: tuple[Callable[[], object], ...] = (
         lambda: offers.check("nope", UpdateQuery(version, LINUX)),
         lambda: offers.get_latest("nope", LINUX),
         lambda: offers.assess("nope", version),
@@ -33,7 +34,8 @@ async def test_unknown_applications_are_not_found(service: Any) -> None:
         lambda: offers.get_application("nope"),
         lambda: offers.requires_updates("nope"),
         lambda: offers.parse("nope", "nonsense", "version"),
-    ):
+    )
+    for ask in questions:
         with pytest.raises(NotFound) as caught:
             ask()
         assert caught.value.kind == "application"
