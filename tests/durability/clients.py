@@ -54,23 +54,29 @@ class Client(threading.Thread):
 
     def overwrite(self) -> None:
         build = self._ledger.take_build()
-        if build is not None:
-            self._fits(self._server.publish(self._random.randbytes(2000), build.version), 409)
+        if build is None:
+            return self._notice_the_end()
+        self._fits(self._server.publish(self._random.randbytes(2000), build.version), 409)
+        return None
 
     def delete(self) -> None:
         build = self._ledger.take_build(becomes=State.LEAVING)
-        if build is not None and self._fits(self._server.status("DELETE", build.release_path), 200):
+        if build is None:
+            return self._notice_the_end()
+        if self._fits(self._server.status("DELETE", build.release_path), 200):
             self._ledger.settle_build(build, State.DELETED)
+        return None
 
     def download(self) -> None:
         build = self._ledger.take_build()
         if build is None:
-            return
+            return self._notice_the_end()
         status, body = self._server.download(build.version)
         if status == 404 and build.state is State.KEPT:
             self._ledger.complain(f"lost upload: {build}, before the end")
         if status == 200 and body != build.content():
             self._ledger.complain(f"half: {build}, before the end")
+        return None
 
     def report(self) -> None:
         name = self._ledger.begin_report()
@@ -100,6 +106,10 @@ class Client(threading.Thread):
     def verify(self) -> None:
         if bad := self._server.operate("verify")["bad"]:
             self._ledger.complain(f"half: {bad}, before the end")
+
+    def _notice_the_end(self) -> None:
+        """Ask for anything: a client that finds nothing to do must hear of the cut too, or it never ends."""
+        self._server.status("GET", "/updates/my-app/releases")
 
     def _fits(self, status: int, expected: int) -> bool:
         """Tell whether it was acknowledged. A service without its disk may refuse, but in words."""

@@ -159,7 +159,7 @@ async def test_a_session_ends_at_once(service: Service) -> None:
 async def test_a_session_is_limited_and_logged_as_its_person(start_service: Any) -> None:
     limit = {"enabled": True, "anonymous_per_minute": 3, "authenticated_per_minute": 1000, "sign_in_per_minute": 2}
     service = await start_service(rate_limit=limit, logging={"access": True})
-    await service.services.catalog.create_application("my-app", name="x", platforms=("linux",), extra={})
+    await service.services.catalog.create_application("my-app", name="x", platforms=("linux",), extra={}, actor=TESTER)
     first, second = await session_of(service, "staff", "anna"), await session_of(service, "admin", "berta")
     again = (await service.services.people.open_script_session("anna", 5, actor=TESTER))[0]
     with structlog.testing.capture_logs() as lines:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import KEYS
+from updater.catalog.platforms import PLATFORMS
 
 FEW, MANY = "4", os.environ.get("FUZZ_EXAMPLES", "100")
 SEED = os.environ.get("FUZZ_SEED", "20261120")
@@ -47,7 +48,7 @@ CHECKS = (
 )
 async def test_fuzzed(start_service: Any, tmp_path: Path, role: str, phases: str, examples: str) -> None:
     service = await start_service(desktop=[{}])
-    await service.application()
+    await service.application(platforms=list(PLATFORMS))  # any that an example may name
     await service.publish(b"bytes", "1.0.0")
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run"]
     command += [f"{service.url}/api/v1/openapi.json", "--checks", ",".join(CHECKS), "--max-examples", examples]

@@ -160,6 +160,12 @@ def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str,
     return answer
 
 
+_EXAMPLES: tuple[tuple[type[own.Text], str], ...] = (
+    (own.VersionText, "1.0.0"),
+    (own.HttpUrl, "https://files.example.com/my-app-1.0.0.tar.gz"),
+)
+
+
 def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
     """Describe our own field types to OpenAPI."""
     if isinstance(field, own.QueryBoolean | own.StrictBoolean):
@@ -173,6 +179,7 @@ def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, An
     if isinstance(field, own.Sha256):
         return {"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"}
     if isinstance(field, own.Text):
-        example = {"example": "1.0.0"} if isinstance(field, own.VersionText) else {}
-        return {"minLength": 0 if field.may_be_empty else 1, "maxLength": field.max_characters, **example}
+        examples = [each for kind, each in _EXAMPLES if isinstance(field, kind)]
+        bounds = {"minLength": 0 if field.may_be_empty else 1, "maxLength": field.max_characters}
+        return bounds | ({"example": examples[0]} if examples else {})
     return {}
