@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import ClassVar
 from urllib.parse import quote
@@ -13,6 +14,14 @@ from updater.errors import Malformed
 
 # Source: RFC 3986 section 3.2.2, without percent-encoding: no real host name needs it.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
+
+@functools.lru_cache(256)
+def _origin_of(scheme: str, host: str) -> str:
+    """Return the origin; of each update check, so it is remembered. Raises Malformed for a host that is none."""
+    if _HOST.fullmatch(host) is None:
+        raise Malformed("The Host header is not a host name")
+    return f"{scheme}://{host}"
 
 
 class Links:
@@ -31,10 +40,7 @@ class Links:
         """Return scheme and host, without a slash at the end. Raises Malformed for a Host header that is none."""
         if self._public_url is not None:
             return self._public_url
-        host = request.host
-        if _HOST.fullmatch(host) is None:
-            raise Malformed("The Host header is not a host name")
-        return f"{request.scheme}://{host}"
+        return _origin_of(request.scheme, request.host)
 
     def download_origin(self, request: web.Request) -> str:
         """Return the origin of download addresses: the CDN's, else as `origin`.
