@@ -91,10 +91,9 @@ class OfferStore:
 def _kept(ladder: Any) -> ColumnElement[bool]:
     """Return the condition that no newer complete release takes all that this one takes.
 
-    Releases that are not for all clients are always kept: there are few of them.
+    Releases that are not for all clients are always kept: there are few of them, and `newer_minimum` is NULL for them.
     """
-    shadowed = and_(ladder.c.complete, ladder.c.newer_minimum <= ladder.c.own_minimum)
-    return or_(ladder.c.newer_minimum.is_(None), ~shadowed)
+    return or_(ladder.c.newer_minimum.is_(None), ladder.c.newer_minimum > ladder.c.own_minimum)
 
 
 def _ladder(ids: Ids, *, prereleases: bool) -> Any:
@@ -103,18 +102,14 @@ def _ladder(ids: Ids, *, prereleases: bool) -> Any:
     own_minimum = func.coalesce(build.c.minimum_key, literal(""))
     complete_minimum = case((release.c.complete, own_minimum))
     required_key = case((and_(build.c.required, release.c.complete), release.c.sort_key))
+    newer_minimum = func.min(complete_minimum).over(
+        partition_by=slot, order_by=(release.c.sort_key.desc(), build.c.id.desc()), rows=(None, -1)
+    )
     ladder = (
         select(
             build.c.id,
-            release.c.complete,
             own_minimum.label("own_minimum"),
-            func.min(complete_minimum)
-            .over(
-                partition_by=slot,
-                order_by=(release.c.sort_key.desc(), build.c.id.desc()),
-                rows=(None, -1),
-            )
-            .label("newer_minimum"),
+            case((release.c.complete, newer_minimum)).label("newer_minimum"),
             func.max(required_key)
             .over(partition_by=slot, order_by=(release.c.sort_key, build.c.id), rows=(None, 0))
             .label("required_key"),
@@ -156,7 +151,7 @@ def _offered(ids: Collection[str], family: ReleaseFamily) -> Any:
         rows=(None, -1),
     )
     return select(
-        each.c.release_id, each.c.complete, each.c.own_minimum, newer_minimum.label("newer_minimum")
+        each.c.release_id, each.c.own_minimum, case((each.c.complete, newer_minimum)).label("newer_minimum")
     ).subquery("offered")
 
 
