@@ -2,7 +2,7 @@
 
 Key: the surface's word, then everything the answer depends on, as it was rendered: origin, normalised question,
 cohort; never an identity. Bound: `max_bytes` over all applications; when it is reached, the application with most
-bytes starts anew, so a flood of invented questions empties its own shelf alone. Death: with its snapshot.
+bytes starts anew: in a flood of invented questions that is soon the flooded one. Death: with its snapshot.
 """
 
 from __future__ import annotations
