@@ -28,7 +28,7 @@ from updater.errors import ConfigurationError, Failure
 from updater.processes.folder import CONTROL_SOCKET, claim_folder, short_path
 from updater.processes.listening import (
     HandedSocket,
-    address_of,
+    announce_addresses,
     open_sockets,
     raise_file_limit,
     take_sockets,
@@ -131,8 +131,7 @@ async def serve(
         if settings.storage.database_url is None:  # else commands open the shared database themselves
             await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
         if slot is None:
-            for each in sockets:
-                announce(f"listening on {address_of(each)}")
+            announce_addresses(sockets, settings.server, announce)
         else:
             await stack.enter_async_context(share_metrics(application[METRICS], root, slot.number))
             await stack.enter_async_context(_obey(slot, ending))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -96,6 +97,30 @@ def address_of(listening: socket.socket) -> str:
         return f"unix:{name}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return f"http://{host}:{name[1]}"
+
+
+def announce_addresses(
+    sockets: Sequence[socket.socket], settings: ServerSettings, announce: Callable[[str], None]
+) -> None:
+    """Tell the person who started the service where it listens, and when others may choose the host of its links.
+
+    Without `server.public_url` links have the host that a request names. That goes to the log too.
+    """
+    for each in sockets:
+        announce(f"listening on {address_of(each)}")
+    exposed = [address_of(each) for each in sockets if not _is_local(each)]
+    if exposed and settings.public_url is None:
+        _log.warning("server.no_public_url", listening=exposed)
+        announce(
+            "warning: server.public_url is not set, so links in answers have the host that each request names; "
+            "set it to the address of this service, such as https://updates.example.com"
+        )
+
+
+def _is_local(listening: socket.socket) -> bool:
+    """Tell whether only this machine reaches a socket: on a loopback address, or in the file system."""
+    name = listening.getsockname()
+    return not isinstance(name, tuple) or ipaddress.ip_address(name[0].partition("%")[0]).is_loopback
 
 
 def affordable_connections() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ import structlog
 
 from updater.errors import ConfigurationError, Unavailable
 from updater.processes.folder import hold_folder, short_path
-from updater.processes.listening import address_of, close_sockets, open_sockets
+from updater.processes.listening import announce_addresses, close_sockets, open_sockets
 from updater.processes.workers import (
     CONTROL_SOCKET,
     FAILED,
@@ -196,7 +197,7 @@ class WorkerPool:
 async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Run `server.workers` processes until SIGTERM or SIGINT. SIGHUP is a rolling restart.
 
-    `announce` gets a line for each address when all workers answer.
+    `announce` gets a line for each address, and `announce_addresses`'s warning, when all workers answer.
 
     Raises:
         FolderInUse: another parent has this data folder. ConfigurationError: it, or the address, cannot be used.
@@ -213,7 +214,8 @@ async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> N
         # The command this process was started with, so that a worker is the same program, found the same way.
         pool = WorkerPool([sys.executable, *sys.orig_argv[1:]], sockets, settings.server.workers)
         try:
-            starting = asyncio.create_task(_run(pool, root, restarting, lambda: _say_where(sockets, announce)))
+            started = functools.partial(announce_addresses, sockets, settings.server, announce)
+            starting = asyncio.create_task(_run(pool, root, restarting, started))
             stopped = asyncio.create_task(stopping.wait())
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
@@ -255,11 +257,6 @@ async def _run(pool: WorkerPool, root: Path, restarting: asyncio.Event, started:
                     pass
             except Unavailable as error:
                 _log.error("restart.failed", reason=error.message)
-
-
-def _say_where(sockets: Sequence[socket.socket], announce: Callable[[str], None]) -> None:
-    for each in sockets:
-        announce(f"listening on {address_of(each)}")
 
 
 @contextlib.asynccontextmanager

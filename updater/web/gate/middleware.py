@@ -25,6 +25,7 @@ from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
 from updater.web.gate.credentials import API_KEY
 from updater.web.gate.metrics import Metrics
+from updater.web.gate.origins import require_own_authority
 from updater.web.gate.routing import Surface, contract_of
 from updater.web.messages.errors import Answer, answer_for, unexpected
 from updater.web.messages.user_agents import AgentReader
@@ -131,6 +132,7 @@ class Gate:
         surface, level, _, known = context.matched
         if parts.limits is not None:
             self._limit(parts.limits, request, context)
+        require_own_authority(request)
         if not known:
             return
         _refuse_duplicates(request)

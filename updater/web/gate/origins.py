@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
+from updater.errors import Malformed
 from updater.web.gate.context import CONTEXT
+from updater.web.messages.links import host_of
+
+# Source: RFC 9112 section 3.2: absolute-form, or authority-form, which has no scheme.
+_TARGET: Final = re.compile(r"(?:([a-z][a-z0-9+.-]*)://)?([^/?#\\]*)", re.IGNORECASE)
+_AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]@:]+)(?::([0-9]{0,5}))?")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def require_own_authority(request: web.Request) -> None:
+    """Refuse a request target that names another scheme or authority than the connection and the Host header.
+
+    Whoever trusts one of the two would otherwise be told the other. Cases and a default port do not matter.
+
+    Source: RFC 9112 section 3.2.2, RFC 9110 sections 4.2.4 (no user information) and 7.4 (misdirected requests).
+
+    Raises:
+        Malformed: they differ.
+    """
+    target = request.raw_path
+    if target[:1] == "/" or target == "*":
+        return
+    # Matches the empty text at least.
+    scheme, authority = _TARGET.match(target).groups()  # type: ignore[union-attr]
+    scheme = (scheme or request.scheme).lower()
+    named = _normal(authority, scheme)
+    if scheme != request.scheme or named is None or named != _normal(host_of(request), scheme):
+        raise Malformed("The request target is for another host than the Host header")
+
+
+def _normal(authority: str, scheme: str) -> tuple[str, int | None] | None:
+    """Return host and port as they compare; None for what is no host and port."""
+    found = _AUTHORITY.fullmatch(authority.lower())
+    if found is None:
+        return None
+    host, port = found.groups()
+    return host, int(port) if port else _DEFAULT_PORTS.get(scheme)
 
 
 class Origins:
@@ -30,11 +69,12 @@ class Origins:
         """
         if request.secure:
             return True
-        host = request.host.lower()
+        host = host_of(request).lower()
         # The browser's own word is enough: it can only make its own cookie stricter.
         if request.headers.get("Origin", "").lower() == f"https://{host}" or self._public == f"https://{host}":
             return True
-        forwarded = request.headers.get("X-Forwarded-Proto", "")
+        # The last word is the nearest proxy's own, also where it added a line instead of a word.
+        forwarded = ",".join(request.headers.getall("X-Forwarded-Proto", ()))
         return forwarded.rpartition(",")[2].strip() == "https" and self._addresses.believes(request.remote or "")
 
     def is_foreign(self, request: web.Request) -> bool:
@@ -49,7 +89,7 @@ class Origins:
         return any(not self._is_own(request, origin.lower()) for origin in origins)
 
     def _is_own(self, request: web.Request, origin: str) -> bool:
-        host = request.host.lower()
+        host = host_of(request).lower()
         if origin in (f"https://{host}", self._public):
             return True
         return origin == f"http://{host}" and not request.secure

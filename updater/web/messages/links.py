@@ -7,7 +7,7 @@ import re
 from typing import ClassVar
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.catalog.model import Build
 from updater.errors import Malformed
@@ -22,6 +22,14 @@ def _origin_of(scheme: str, host: str) -> str:
     if _HOST.fullmatch(host) is None:
         raise Malformed("The Host header is not a host name")
     return f"{scheme}://{host}"
+
+
+def host_of(request: web.Request) -> str:
+    """Return the Host header, empty without one.
+
+    Not `request.host`: that is the host of an absolute request target, without its port, or else of our own socket.
+    """
+    return request.headers.get(hdrs.HOST, "")
 
 
 class Links:
@@ -40,7 +48,7 @@ class Links:
         """Return scheme and host, without a slash at the end. Raises Malformed for a Host header that is none."""
         if self._public_url is not None:
             return self._public_url
-        return _origin_of(request.scheme, request.host)
+        return _origin_of(request.scheme, host_of(request))
 
     def download_origin(self, request: web.Request) -> str:
         """Return the origin of download addresses: the CDN's, else as `origin`.
