@@ -22,7 +22,7 @@ FLOORS = (
     ("composition",),
     ("web", "background"),
     ("operations",),
-    ("services",),
+    ("services", "advice"),
     ("offers",),
     ("catalog", "access", "deployments", "backups", "health", "processes"),
     ("telemetry", "artifacts", "audit", "tasks"),
@@ -235,6 +235,7 @@ def test_no_import_circle() -> None:
 
 # What decides is pure: it takes values and gives values.
 PURE_ROOMS = (
+    "advice",
     "offers.decision",
     "offers.snapshot",
     "catalog.changes",

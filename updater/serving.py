@@ -20,6 +20,7 @@ import structlog
 from aiohttp import http_parser, web
 
 from updater.access.limits import RateLimits, open_limits
+from updater.advice import list_advice
 from updater.app import build_app, make_runner
 from updater.artifacts.opening import require_usable
 from updater.background import background
@@ -118,6 +119,8 @@ async def serve(
         services = await stack.enter_async_context(open_services(settings))
         await require_usable(services.artifacts.blobs, signs=settings.storage.remote_downloads == "redirect")
         limits = await stack.enter_async_context(open_limits(settings.rate_limit))
+        for advice in list_advice(settings):
+            _log.warning("start.advice", setting=advice.setting, reason=advice.reason)
         await _first_key(services, announce)
         application = build_app(services, limits)
         runner = make_runner(application, settings)

@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from tests.web.updates.tokens import SECRET, token
+from updater.access.principals import Permission
 from updater.access.tokens import MAX_TOKEN_CHARACTERS, TokenReader
 from updater.config import load
 from updater.errors import ConfigurationError
-from updater.settings import JwtSettings
+from updater.settings import DeployClaimSettings, JwtSettings
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -93,11 +94,65 @@ def test_a_good_token_is_taken_by_the_reader_of_its_algorithm_alone(reader, key,
     ],
 )
 def test_the_user_is_sub_or_user_id_or_id(given: dict[str, Any], user_id: int | None) -> None:
-    """Decision 37. A token without a number is valid, but has no user."""
+    """Decision 37. A token that names no integer names nobody, and is refused."""
     body = {name: value for name, value in claims(**given).items() if value is not None}
     who = HS.identify(by_hand({"alg": "HS256", "typ": "JWT"}, body, SECRET.encode()))
+    assert (who is None) is (user_id is None)
+    assert who is None or who.user_id == user_id
+
+
+def test_clocks_may_differ_by_a_minute() -> None:
+    now = time.time()
+    for within in ({"exp": now - 50}, {"nbf": now + 50}, {"iat": now + 50}):
+        assert HS.identify(token(**within)) is not None, within
+    for beyond in ({"exp": now - 70}, {"nbf": now + 70}, {"iat": now + 70}):
+        assert HS.identify(token(**beyond)) is None, beyond
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "given", "deploys"),
+    [
+        ("role", ("admin",), {"role": "admin"}, True),
+        ("role", ("admin", "ops"), {"role": "ops"}, True),
+        ("role", ("admin",), {"role": "user"}, False),
+        ("role", ("admin",), {"role": "Admin"}, False),
+        ("role", ("admin",), {"role": "administrator"}, False),
+        ("role", ("admin",), {"role": "user admin"}, False),
+        ("role", ("admin",), {}, False),
+        ("role", ("admin",), {"role": ""}, False),
+        ("role", ("admin",), {"role": {"admin": True}}, False),
+        ("role", ("admin",), {"role": [["admin"]]}, False),
+        ("roles", ("admin",), {"roles": ["user", "admin"]}, True),
+        ("roles", ("admin",), {"roles": ["user"]}, False),
+        ("roles", ("admin",), {"roles": []}, False),
+        ("realm_access.roles", ("admin",), {"realm_access": {"roles": ["admin"]}}, True),
+        ("realm_access.roles", ("admin",), {"realm_access": {"roles": ["user"]}}, False),
+        ("realm_access.roles", ("admin",), {"realm_access": ["admin"]}, False),
+        ("realm_access.roles", ("admin",), {"roles": ["admin"]}, False),
+        ("https://example.com/roles", ("admin",), {"https://example.com/roles": ["admin"]}, True),
+        ("scope", ("deploy",), {"scope": "read deploy"}, True),
+        ("scope", ("deploy",), {"scope": "read deployments"}, False),
+        ("is_admin", (True,), {"is_admin": True}, True),
+        ("is_admin", (True,), {"is_admin": 1}, False),
+        ("is_admin", (True,), {"is_admin": "true"}, False),
+        ("is_admin", (True,), {"is_admin": False}, False),
+        ("level", (1,), {"level": 1}, True),
+        ("level", (1,), {"level": True}, False),
+        ("level", (1,), {"level": "1"}, False),
+        ("sub", ("7",), {}, True),
+    ],
+)
+def test_only_the_named_claim_deploys(name: str, values: tuple[Any, ...], given: dict[str, Any], deploys: bool) -> None:
+    reader = TokenReader(JwtSettings(secret=SECRET, deploy_claim=DeployClaimSettings(name, values)))
+    who = reader.identify(token(**given))
     assert who is not None
-    assert who.user_id == user_id
+    assert (who.level >= Permission.WRITE) is deploys
+
+
+def test_without_a_named_claim_every_token_deploys() -> None:
+    who = HS.identify(token())
+    assert who is not None
+    assert who.level >= Permission.WRITE
 
 
 def forgeries() -> list[tuple[str, TokenReader, str]]:
@@ -137,7 +192,7 @@ def forgeries() -> list[tuple[str, TokenReader, str]]:
         ("other header", HS, f"{part({**header, 'x': 1})}.{signed.partition('.')[2]}.{signature}"),
         ("HS512", HS, jwt.encode(claims(), SECRET * 2, "HS512")),
         ("HS512 with our secret", HS, by_hand({"alg": "HS512"}, claims(), secret)),
-        ("expired", HS, token(lasts_s=-1)),
+        ("expired", HS, token(lasts_s=-61)),
         ("expired long ago", HS, token(lasts_s=-HOUR)),
         ("no exp", HS, token(exp=None)),
         ("exp is a word", HS, by_hand(header, claims(exp="tomorrow"), secret)),

@@ -6,13 +6,13 @@ to be read.
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from updater.access.principals import Permission, Principal
 from updater.errors import ConfigurationError
-from updater.settings import JwtSettings
+from updater.settings import DeployClaimSettings, JwtSettings
 
 # Far more than any claims of use here; a longer token is refused before its signature is checked.
 MAX_TOKEN_CHARACTERS = 8192
@@ -21,6 +21,10 @@ _USER_ID = re.compile(r"-?[0-9]{1,19}")
 _LARGEST_USER_ID = 2**63 - 1
 # Source: RFC 8725 section 3.5 and NIST SP 800-131A: shorter RSA keys are no longer fit for signatures.
 _MIN_RSA_BITS = 2048
+# How far the issuer's clock may be from ours, for `exp`, `nbf` and `iat`.
+LEEWAY_S = 60
+# Claims that hold several words in one text. Source: RFC 8693 section 4.2; `scp` is its older name.
+_WORD_LISTS = frozenset({"scope", "scp"})
 
 
 class TokenReader:
@@ -42,10 +46,12 @@ class TokenReader:
         self._key = key
 
     def identify(self, presented: str) -> Principal | None:
-        """Return the principal of a token; its `user_id` is the subject, when that is an integer of 64 bits.
+        """Return the principal of a token: its `user_id` is the subject, an integer of 64 bits.
 
-        None when the signature, `exp`, or a configured audience or issuer does not fit, and without a configured key.
-        Source: RFC 7519 section 7.2, RFC 8725 section 3.1.
+        Its level is WRITE when the token may apply updates and roll them back, else READ.
+
+        None when the signature, `exp`, or a configured audience or issuer does not fit, when the token names nobody,
+        and without a configured key. Source: RFC 7519 section 7.2, RFC 8725 section 3.1.
         """
         if self._key is None or len(presented) > MAX_TOKEN_CHARACTERS or not _TOKEN.fullmatch(presented):
             return None
@@ -54,10 +60,11 @@ class TokenReader:
             return None
         subject = next((claims[name] for name in ("sub", "user_id", "id") if claims.get(name) is not None), None)
         user_id = _user_id(subject)
-        if user_id is not None:
-            return Principal(f"token:{user_id}", f"user {user_id}", Permission.READ, user_id=user_id)
-        digest = hashlib.sha256(repr(subject).encode("utf-8", "surrogatepass")).hexdigest()
-        return Principal(f"token:{digest[:16]}", "token", Permission.READ)
+        if user_id is None:
+            return None
+        wanted = self._settings.deploy_claim
+        level = Permission.WRITE if wanted is None or _has_claim(claims, wanted) else Permission.READ
+        return Principal(f"token:{user_id}", f"user {user_id}", level, user_id=user_id)
 
     def _claims(self, token: str) -> dict[str, Any] | None:
         import jwt
@@ -72,11 +79,25 @@ class TokenReader:
                 algorithms=[settings.algorithm],
                 audience=settings.audience,
                 issuer=settings.issuer,
+                leeway=LEEWAY_S,
                 options={"require": required, "verify_aud": settings.audience is not None, "verify_sub": False},
             )
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             return None
         return claims
+
+
+def _has_claim(claims: Mapping[str, Any], wanted: DeployClaimSettings) -> bool:
+    """Tell whether a claim is, or as a list holds, one of the wanted values. `1`, `true` and `"1"` are three values."""
+    value: Any = claims.get(wanted.name)
+    if value is None:  # a name with dots may also be a path, as in `realm_access.roles`
+        value = claims
+        for part in wanted.name.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, str) and wanted.name.rpartition(".")[2] in _WORD_LISTS:
+        value = value.split()
+    held = value if isinstance(value, list) else [value]
+    return any(type(each) is type(fits) and each == fits for each in held for fits in wanted.values)
 
 
 def _user_id(subject: Any) -> int | None:

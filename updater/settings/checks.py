@@ -115,6 +115,12 @@ def file_name(value: str) -> None:
         )
 
 
+def claim_value(value: object) -> None:
+    """Accept a value of a claim: a text, a whole number, or true or false. Raises ValidationError for any other."""
+    if not isinstance(value, str | int) or value == "":
+        raise ValidationError("expected texts, whole numbers, true or false")
+
+
 def header_name(value: str) -> None:
     """Accept the name of a header, at most 100 characters. Raises ValidationError for any other value."""
     if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", value):

@@ -82,6 +82,19 @@ class ApiKeySettings:
 
 
 @dataclass(frozen=True)
+class DeployClaimSettings:
+    """The claim that a token needs to apply updates and to roll them back, and the values of which it holds one.
+
+    `name` may be a path through objects: `realm_access.roles`.
+    """
+
+    name: str = setting(checks.text(validate.Length(min=1, max=200)))
+    values: tuple[str | int | bool, ...] = setting(
+        fields.List(fields.Raw(validate=checks.claim_value), validate=validate.Length(min=1))
+    )
+
+
+@dataclass(frozen=True)
 class JwtSettings:
     """The tokens of front ends: one algorithm with its one key. Without a key no token is valid.
 
@@ -94,6 +107,7 @@ class JwtSettings:
     public_key: str | None = setting(fields.String(allow_none=True, validate=checks.public_pem), None)
     audience: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
     issuer: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
+    deploy_claim: DeployClaimSettings | None = setting(fields.Dict(allow_none=True), None)
 
     def __post_init__(self) -> None:
         if self.algorithm == "HS256" and self.public_key is not None:
@@ -210,6 +224,7 @@ LISTS = frozenset({"deployments", "desktop"})
 RECORDS: dict[str, type[Any]] = {
     "access.api_keys": ApiKeySettings,
     "access.jwt": JwtSettings,
+    "access.jwt.deploy_claim": DeployClaimSettings,
     "deployments.busy": BusySettings,
     "deployments.steps": StepSettings,
     "deployments.restart": RestartSettings,

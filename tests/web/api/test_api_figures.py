@@ -67,14 +67,16 @@ async def test_the_figures_of_a_small_rollout(service: Any) -> None:
     assert by_day["series"][-1]["installs_by_version"] == {"1.1.0": 3}
 
 
-async def test_countries_come_from_the_header_of_the_proxy(start_service: Any) -> None:
-    service = await start_service(telemetry={"country_header": "CF-IPCountry"})
+@pytest.mark.parametrize("trusted", [["127.0.0.0/8"], ["10.0.0.0/8"], []])
+async def test_countries_come_from_the_header_of_trusted_proxies(start_service: Any, trusted: list[str]) -> None:
+    service = await start_service(telemetry={"country_header": "CF-IPCountry"}, server={"trusted_proxies": trusted})
     await service.application()
     for country in ("SE", "se", "DE", "XX", None):
         headers = {} if country is None else {"CF-IPCountry": country}
         await service.call("GET", CHECK, params={**HERE, "current_version": "1.0.0"}, headers=headers, status=200)
     found = await service.call("GET", FIGURES, key="read", status=200)
-    assert [(each["country"], each["checks"]) for each in found["countries"]] == [("SE", 2), ("unknown", 2), ("DE", 1)]
+    believed = [("SE", 2), ("unknown", 2), ("DE", 1)] if trusted == ["127.0.0.0/8"] else [("unknown", 5)]
+    assert [(each["country"], each["checks"]) for each in found["countries"]] == believed
 
 
 async def test_checks_write_nothing_until_they_are_flushed(service: Any) -> None:

@@ -143,7 +143,7 @@ async def test_who_may_not(service: Service, site: Site) -> None:
     refused = (
         {},
         {"Authorization": f"Bearer {KEYS['admin']}"},
-        {"Authorization": f"Bearer {token(lasts_s=-1)}"},
+        {"Authorization": f"Bearer {token(lasts_s=-61)}"},
         {"X-API-Key": KEYS["admin"]},
         await cookie_of(service, "admin"),
     )
@@ -196,3 +196,37 @@ async def test_a_service_that_stops_first_says_so(start_service: Any, site: Site
     async with asyncio.timeout(30):
         while await asyncio.to_thread(site.serving) != "two":
             await asyncio.sleep(0.1)
+
+
+async def test_only_a_token_with_the_named_claim_deploys(start_service: Any, site: Site) -> None:
+    claim = {"name": "realm_access.roles", "values": ["deployer"]}
+    service = await start_with(start_service, site, access={"jwt": {"secret": SECRET, "deploy_claim": claim}})
+    site.push("two")
+    await service.services.deployments.check(actor=TESTER)
+    user, deployer = token(), token(realm_access={"roles": ["user", "deployer"]})
+    number = (await service.call("GET", "/api/updates", key=user, status=200))[0]["id"]
+    for verb in ("apply", "rollback"):
+        refused = await service.call("POST", f"/api/updates/{number}/{verb}", key=user, status=403)
+        assert refused["code"] == "FORBIDDEN"
+        assert (await service.call("POST", f"/api/updates/99/{verb}", key=user, status=403))["code"] == "FORBIDDEN"
+    assert site.serving() == "one"
+    await service.call("POST", f"/api/updates/{number}/apply", key=deployer, status=200)
+    assert site.serving() == "two"
+    # What the document gives to every token stays open.
+    for path in (f"/api/updates/{number}", f"/api/updates/{number}/logs", "/api/7/tasks"):
+        await service.call("GET", path, key=user, status=200)
+    await service.call("POST", f"/api/updates/{number}/rollback", key=deployer, status=200)
+
+
+@pytest.mark.parametrize("claims", [{"sub": None}, {"sub": "alice"}, {"sub": "7.0"}, {"sub": None, "id": ""}])
+async def test_a_token_that_names_nobody_is_401_everywhere(
+    start_service: Any, site: Site, claims: dict[str, Any]
+) -> None:
+    """Decision 37."""
+    service = await start_with(start_service, site, access=JWT)
+    for method, path in (
+        ("GET", "/api/updates"), ("GET", "/api/updates/1"), ("POST", "/api/updates/1/apply"),
+        ("POST", "/api/updates/1/rollback"), ("GET", "/api/updates/1/logs"), ("GET", "/api/7/tasks"),
+        ("POST", "/api/7/tasks"), ("PATCH", "/api/7/tasks/1/complete"),
+    ):  # fmt: skip
+        assert (await service.call(method, path, key=token(**claims), status=401))["code"] == "UNAUTHORIZED"

@@ -18,12 +18,12 @@ class CountryHints:
         self._addresses = AddressReader(settings.server.trusted_proxies)
 
     def of(self, request: web.Request) -> str | None:
-        """Return the country as the proxy gave it, else the client's address.
+        """Return the country as a trusted proxy gave it, else the client's address.
 
         None when no geography is configured; empty when only a header is, and the request lacks it. The header
-        `telemetry.country_header` comes before the address, in this order.
+        `telemetry.country_header` comes before the address, in this order. Anybody else may write anything into it.
         """
-        if self._header is not None:
+        if self._header is not None and self._addresses.believes(request.remote or ""):
             given = request.headers.get(self._header)
             if given is not None:
                 return given

@@ -46,7 +46,7 @@ def build(services: Services) -> Surface:
 def _authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
     if principal is None:
         raise Unauthenticated("A valid token is required")
-    if "user_id" in request.match_info and (
-        principal.user_id is None or number_in_path(request, "user_id") != principal.user_id
-    ):
+    if principal.level < level:
+        raise Forbidden("This needs a token whose claims allow deployments")
+    if "user_id" in request.match_info and number_in_path(request, "user_id") != principal.user_id:
         raise Forbidden("The token is for another user")

@@ -19,8 +19,8 @@ from updater.web.messages.times import rfc3339
 from updater.web.updates.numbers import number_in_path
 
 
-def _contract(summary: str, **more: Any) -> Contract:
-    return Contract(summary, Permission.READ, **more)
+def _contract(summary: str, level: Permission = Permission.READ, **more: Any) -> Contract:
+    return Contract(summary, level, **more)
 
 
 class Updates:
@@ -44,7 +44,9 @@ class Updates:
         """
         return json_answer(_item(await self._find(request, "id")))
 
-    @endpoint(_contract("Apply an update", answers={200: schemas.Applied()}, failures=(404, 409, 503)))
+    @endpoint(
+        _contract("Apply an update", Permission.WRITE, answers={200: schemas.Applied()}, failures=(404, 409, 503))
+    )
     async def apply_update(self, request: web.Request) -> web.Response:
         """Apply one update and answer when that is over; a step that fails makes the answer's status `failed`.
 
@@ -58,7 +60,11 @@ class Updates:
         message = "Update applied successfully" if done else f"Update failed: {state.error}"
         return json_answer({"message": message, "status": _word(done), "applied_at": _ended(state)})
 
-    @endpoint(_contract("Roll an update back", answers={200: schemas.RolledBack()}, failures=(404, 409, 503)))
+    @endpoint(
+        _contract(
+            "Roll an update back", Permission.WRITE, answers={200: schemas.RolledBack()}, failures=(404, 409, 503)
+        )
+    )
     async def roll_back_update(self, request: web.Request) -> web.Response:
         """Roll the newest applied update back and answer when that is over.
 
