@@ -266,7 +266,13 @@ async def test_an_upload_that_is_too_large(start_service: Any) -> None:
     service = await start_service(storage={"max_upload_bytes": 100_000})
     await service.application()
     chunks = b"".join(b"2710\r\n" + b"x" * 10_000 + b"\r\n" for _ in range(12)) + b"0\r\n\r\n"
-    form = GOOD + b'--XX\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + b"x" * 100_001 + b"\r\n" + END
+    form = (
+        GOOD
+        + b'--XX\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        + b"x" * 100_001
+        + b"\r\n"
+        + END
+    )
     for data in (
         request("PUT", BUILD, ADMIN, "Content-Length: 100001"),
         request("PUT", BUILD, ADMIN, "Transfer-Encoding: chunked", body=chunks),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from aiohttp import FormData
 
+from tests.conftest import KEYS
 from tests.web.desktop.conftest import PLATFORMS, Desktop, form
+from tests.web.raw import request, send
 
 SIX = {"error", "message", "code", "details", "timestamp", "request_id"}
 GOOD = {"version": "1.2.3", "platform": "win32-x64"}
@@ -121,3 +124,32 @@ async def nothing_is_stored(desktop: Desktop) -> None:
     assert await desktop.blobs() == set()
     assert (await desktop.listed())["updates"] == []
     assert list(desktop.service.services.artifacts.blobs._incoming.iterdir()) == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Content-Range: bytes 0-4/9"],
+        ["Upload-Complete: ?0"],
+        ["Content-Encoding: gzip"],
+        ["Transfer-Encoding: gzip, chunked"],
+        ["Content-Digest: sha-256=:AAAA:"],
+    ],
+    ids=str,
+)
+async def test_an_upload_that_says_it_is_not_the_whole_file(desktop: Desktop, lines: list[str]) -> None:
+    """Every 415 and 422 is 400 here, as the document says."""
+    body = b"".join(
+        b'--XX\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % each
+        for each in (
+            (b"version", b"", b"1.0.0"),
+            (b"platform", b"", b"win32-x64"),
+            (b"file", b'; filename="a.exe"', b"x"),
+        )
+    )
+    head = ["Content-Type: multipart/form-data; boundary=XX", f"X-API-Key: {KEYS['admin']}", *lines]
+    answer = await send(
+        desktop.service.url, request("POST", f"{desktop.prefix}/upload", *head, body=body + b"--XX--\r\n")
+    )
+    assert answer.status == 400, answer
+    assert await desktop.blobs() == set()

@@ -130,6 +130,9 @@ def require_identity(request: web.Request) -> None:
     # All of them: given twice, the HTTP parser inflates by the last one.
     if any(each.lower() != "identity" for each in request.headers.getall("Content-Encoding", ())):
         raise UnsupportedContent("Content-Encoding is not supported for request bodies")
+    # The parser undoes `chunked` alone, and hands the rest over as it is.
+    if any(each.strip().lower() != "chunked" for each in request.headers.getall("Transfer-Encoding", ())):
+        raise UnsupportedContent("The only Transfer-Encoding that is supported is chunked")
 
 
 def invalid(error: ValidationError) -> Invalid:

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, HttpVersion11, MultipartReader, web
 
 from updater.artifacts.blobs import Staged
 from updater.artifacts.service import ArtifactService
@@ -19,6 +19,13 @@ from updater.errors import Invalid, Malformed, TooLarge, UnsupportedContent
 from updater.web.messages.fields import shown
 from updater.web.messages.pace import Arrival
 from updater.web.messages.parsing import reading, require_identity
+from updater.web.transfer.wholeness import (
+    require_file_kind,
+    require_no_digest,
+    require_no_piece,
+    require_unicode,
+    whole_file,
+)
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -45,16 +52,20 @@ class Form:
 async def delay_continue(request: web.Request) -> None:
     """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`).
 
+    Raises:
+        HTTPExpectationFailed: it expects anything else; HTTP/1.0 cannot expect anything.
     Source: RFC 9110 section 10.1.1; the expect handler of an aiohttp route.
     """
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed
 
 
 async def welcome(request: web.Request) -> None:
-    """Tell a client that waits for it to send the body now; others are told nothing.
+    """Tell a client that waits for it to send the body now; others, such as those of HTTP/1.0, are told nothing.
 
-    Source: RFC 9110 section 15.2.1.
+    Source: RFC 9110 sections 10.1.1 and 15.2.1.
     """
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
@@ -67,10 +78,13 @@ async def receive_form(
     What was staged and not placed when the block ends is discarded. `count` is told the file's bytes as they come.
 
     Raises:
-        UnsupportedContent: not multipart/form-data, or an encoded body. TooLarge, TooSlow, Malformed.
-        Invalid: a field twice, an unknown field, a field too large, or the form was cut off.
+        UnsupportedContent: not multipart/form-data, or an encoded body. TooLarge, TooSlow.
+        Malformed: no form, a piece of one, or it has no end. Invalid: a field twice, an unknown field, a field too
+        large, a file without a name or a byte. Also what `wholeness` raises.
     """
     require_identity(request)
+    require_no_piece(request.headers)
+    require_no_digest(request.headers)
     if request.content_type != "multipart/form-data":
         raise UnsupportedContent("Content-Type must be multipart/form-data")
     _require_size(request, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
@@ -87,9 +101,9 @@ async def receive_form(
                     continue
                 if form.staged is not None:
                     raise Invalid({"file": "given more than once"})
-                form.file_name = part.filename or ""
+                form.file_name = _require_file_name(part)
                 chunks = _chunks(arrival, partial(part.read_chunk, READ_BYTES), count)
-                form.staged = await stack.enter_async_context(artifacts.receive(chunks))
+                form.staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, part.headers)))
             else:
                 raise Malformed(f"The form has more than {MAX_PARTS} parts")
         yield form
@@ -102,14 +116,15 @@ async def receive_body(
     """Stream the raw body. Discarded when the block ends and it was not placed.
 
     Raises:
-        UnsupportedContent, TooLarge, TooSlow, Malformed.
+        TooLarge, TooSlow. UnsupportedContent, Malformed, Invalid, DigestMismatch: see `wholeness`.
     """
     require_identity(request)
+    require_file_kind(request.headers)
     _require_size(request, artifacts.max_bytes)
     async with AsyncExitStack() as stack:
         with reading():
             chunks = _chunks(Arrival(request), request.content.readany, count)
-            staged = await stack.enter_async_context(artifacts.receive(chunks))
+            staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, request.headers)))
         yield staged
 
 
@@ -119,6 +134,7 @@ async def _take_field(part: BodyPartReader, form: Form, allowed: Collection[str]
         raise Invalid({shown(name) or "form": f"unknown field; expected file, {', '.join(sorted(allowed))}"})
     if name in form.fields:
         raise Invalid({name: "given more than once"})
+    require_unicode(part.headers)
     raw = bytearray()
     async for chunk in _chunks(arrival, partial(part.read_chunk, READ_BYTES)):
         raw += chunk
@@ -135,13 +151,17 @@ def _require_plain(part: MultipartReader | BodyPartReader | None) -> BodyPartRea
         return None
     if not isinstance(part, BodyPartReader):
         raise Malformed("Nested multipart bodies are not supported")
-    if part.headers.get("Content-Encoding") or part.headers.get("Content-Transfer-Encoding", "binary").lower() not in (
-        "binary",
-        "8bit",
-        "7bit",
-    ):
+    if "Content-Encoding" in part.headers:
         raise UnsupportedContent("Encoded form parts are not supported")
+    require_file_kind(part.headers)
     return part
+
+
+def _require_file_name(part: BodyPartReader) -> str:
+    name = part.filename
+    if name is None:
+        raise Invalid({"file": "came as a text without a file name, not as a file (with curl: file=@PATH)"})
+    return name
 
 
 async def _chunks(
