@@ -20,7 +20,10 @@ EXAMPLE = ROOT / "config.example.yaml"
 
 
 def test_the_example_equals_the_defaults() -> None:
-    assert as_tree(load(EXAMPLE, {})) == as_tree(load(None, {}))
+    example = as_tree(load(EXAMPLE, {}))
+    assert example["storage"]["root"] == str(ROOT / "storage"), "a relative root counts from the file's folder"
+    example["storage"]["root"] = "storage"
+    assert example == as_tree(load(None, {}))
 
 
 def test_the_example_lists_every_key_with_a_comment() -> None:

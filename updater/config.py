@@ -1,7 +1,8 @@
 """Read the settings: the only reader of YAML and of the environment.
 
 `updater.settings` declares the settings and what fits. Order of precedence: `UPDATER_<SECTION>__<KEY>` in the
-environment, then the YAML file, then the default. A wrong or unknown key is a `ConfigurationError` with one line that
+environment, then the YAML file, then the default. A variable is read by the type of its setting: texts as they are, the
+rest as YAML. A wrong or unknown key is a `ConfigurationError` with one line that
 names the key, the value and what fits.
 """
 
@@ -15,14 +16,23 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import yaml
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields
 
 from updater.errors import ConfigurationError
-from updater.settings import LISTS, RECORDS, SECTIONS, DeploymentSettings, DesktopSettings, Settings
+from updater.settings import (
+    LISTS,
+    RECORDS,
+    SECTIONS,
+    DeploymentSettings,
+    DesktopSettings,
+    Settings,
+    StorageSettings,
+)
+from updater.settings.typed import declared_checks, typed, typed_list, typed_record
 
 ENVIRONMENT_PREFIX = "UPDATER_"
-# Variables of the command line client: the same prefix, but no setting of the server.
-_NOT_SETTINGS = frozenset({"UPDATER_SERVER", "UPDATER_KEY", "UPDATER_CONFIG"})
+# Variables of the command line client, and one that runs of deployments set: the same prefix, but no settings.
+_NOT_SETTINGS = frozenset({"UPDATER_SERVER", "UPDATER_KEY", "UPDATER_CONFIG", "UPDATER_RUN"})
 
 T = TypeVar("T")
 Unknown = Literal["exclude", "raise"]
@@ -44,6 +54,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] | None = None)
         for name, kind in SECTIONS.items()
     }
     _require_apart(sections["desktop"])
+    sections["storage"] = _placed(sections["storage"], path)
     if sections["server"].workers > 1 and sections["storage"].database_url is None:
         raise ConfigurationError(
             "server.workers: several processes need PostgreSQL (storage.database_url): "
@@ -80,6 +91,27 @@ def deployment_from_tree(tree: Mapping[str, Any]) -> DeploymentSettings:
     return _section(DeploymentSettings, dict(tree), "deployments", unknown=EXCLUDE)
 
 
+def _placed(storage: StorageSettings, file: Path | None) -> StorageSettings:
+    """Count a relative `root` from the folder of the settings file; without a file it stays as it is.
+
+    Raises:
+        ConfigurationError: `~` without a home, or a data folder of a version that counted from the working directory.
+    """
+    try:
+        root = Path(storage.root).expanduser() if storage.root.startswith("~/") else Path(storage.root)
+    except RuntimeError:
+        raise ConfigurationError(f"storage.root: {storage.root!r} does not fit; this user has no home") from None
+    if file is None:
+        return dataclasses.replace(storage, root=str(root))
+    placed = file.absolute().parent / root
+    if not placed.exists() and (root / "secret").is_file():
+        raise ConfigurationError(
+            f"storage.root: {storage.root!r} counts from the folder of {file.name}, where there is no {placed}; "
+            f"a data folder is in the working directory: set storage.root to {root.absolute()}"
+        )
+    return dataclasses.replace(storage, root=str(placed))
+
+
 def _require_apart(desktops: tuple[DesktopSettings, ...]) -> None:
     """Refuse a prefix inside another one: a path must belong to one application."""
     for index, each in enumerate(desktops):
@@ -105,28 +137,102 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _overlay(tree: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Lay `UPDATER_SECTION__KEY=value` (the value is YAML) over the tree, in place."""
-    for variable, raw in sorted(environment.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in _NOT_SETTINGS:
-            continue
-        section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-        if section not in SECTIONS:
+    """Lay what the environment sets over the tree, in place: whole sections first, then single keys."""
+    for variable, path, raw in _settings_of(environment):
+        section, kind = path[0], SECTIONS.get(path[0])
+        if kind is None:
             raise ConfigurationError(
                 f"{variable}: unknown section '{section}'; expected UPDATER_<SECTION>__<KEY>, "
                 f"sections are {', '.join(SECTIONS)}"
             )
-        if key and section in LISTS:
-            raise ConfigurationError(f"{variable}: {section} is a list; give it whole, as UPDATER_{section.upper()}")
+        if section in LISTS:
+            if len(path) > 1:
+                raise ConfigurationError(
+                    f"{variable}: {section} is a list; give it whole, as UPDATER_{section.upper()}"
+                )
+            tree[section] = typed_list(*_yaml_of(raw, variable), kind, section)
+        elif len(path) == 1:
+            tree[section] = typed_record(*_yaml_of(raw, variable), kind, section)
+        else:
+            _lay(tree, path, _typed_variable(raw, variable, path))
+
+
+def _settings_of(environment: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], str]]:
+    """Return the variables that are meant as settings: name, path of keys and text; those of whole sections first.
+
+    A name without `__` is one only when it is a section's.
+    """
+    found = []
+    for variable, raw in environment.items():
+        path = tuple(variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        meant = variable.startswith(ENVIRONMENT_PREFIX) and variable not in _NOT_SETTINGS
+        if meant and (len(path) > 1 or path[0] in SECTIONS):
+            found.append((variable, path, raw))
+    return sorted(found, key=lambda each: (len(each[1]), each[0]))
+
+
+def list_ignored(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return the names of variables that begin like settings and are none, in their order.
+
+    Kubernetes sets such names (`UPDATER_PORT`) for every container when a service is named updater.
+    """
+    names = os.environ if environment is None else environment
+    settings = {variable for variable, _, _ in _settings_of(names)}
+    return sorted(
+        name for name in names if name.startswith(ENVIRONMENT_PREFIX) and name not in settings | _NOT_SETTINGS
+    )
+
+
+def _lay(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Set one key of the tree. What is no mapping on the way stays; it is refused later, by its name."""
+    for key in path[:-1]:
+        below = tree.get(key)
+        if below is not None and not isinstance(below, dict):
+            return
+        tree[key] = tree = dict(below or {})
+    tree[path[-1]] = value
+
+
+def _typed_variable(raw: str, variable: str, path: tuple[str, ...]) -> Any:
+    """Read one variable by the type of its setting. Raises ConfigurationError: there is no such setting."""
+    kind, name = SECTIONS[path[0]], path[0]
+    for key in path[1:-1]:
+        if isinstance(declared_checks(kind).get(key), fields.List):
+            raise ConfigurationError(f"{variable}: {name}.{key} is a list; give it whole")
+        kind, name = RECORDS.get(f"{name}.{key}", kind), f"{name}.{key}"
+        if name not in RECORDS:
+            raise ConfigurationError(f"{variable}: {name} has no keys below it")
+    declared = declared_checks(kind)
+    if path[-1] not in declared:
+        raise ConfigurationError(f"{variable}: {name}.{path[-1]} is unknown; known keys are {', '.join(declared)}")
+    check = declared[path[-1]]
+    if isinstance(check, fields.String):
+        return _text_of(raw, check)
+    if isinstance(check, fields.Integer) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", raw):
+        return int(raw)  # YAML reads 010 as 8
+    return typed(*_yaml_of(raw, variable), check, f"{name}.{path[-1]}")
+
+
+def _text_of(raw: str, check: fields.Field[Any]) -> str | None:
+    """Return a text as it was given, without space around it, or what is between quotes; None for null or nothing."""
+    text = raw.strip()
+    if check.allow_none and text in ("", "null", "~"):
+        return None
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         try:
-            value = yaml.safe_load(raw)
+            read = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise ConfigurationError(f"{variable}: the value is not valid YAML") from None
-        if not key:
-            tree[section] = value
-            continue
-        below = tree.get(section) or {}
-        if isinstance(below, dict):
-            tree[section] = {**below, key: value}
+            return text
+        return read if isinstance(read, str) else text
+    return text
+
+
+def _yaml_of(raw: str, variable: str) -> tuple[Any, Any]:
+    """Read YAML twice: with its guesses of types, and with every scalar as its text."""
+    try:
+        return yaml.safe_load(raw), yaml.load(raw, yaml.BaseLoader)  # noqa: S506 - makes nothing but text
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        raise ConfigurationError(f"{variable}: the value is not valid YAML") from None
 
 
 def _list(kind: type[T], raw: Any, name: str) -> tuple[T, ...]:
@@ -149,7 +255,7 @@ def _section(kind: type[T], raw: Any, name: str, unknown: Unknown = RAISE) -> T:
         raw = {}
     if not isinstance(raw, dict):
         raise ConfigurationError(f"{name}: expected a mapping of keys, got {_shown(name, raw)}")
-    declared = {each.name: each.metadata["check"] for each in dataclasses.fields(cast(Any, kind))}
+    declared = declared_checks(kind)
     try:
         checked = cast(dict[str, Any], Schema.from_dict(declared)(unknown=unknown).load(raw))
     except ValidationError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from updater.cli.exits import Exit
-from updater.cli.operate import config_option, fail, operate
+from updater.cli.operate import config_option, fail, load_settings, operate
 from updater.cli.output import print_json
 from updater.cli.storage import counting_bar
 
@@ -81,11 +81,10 @@ def restore(folder: Path, as_json: bool, config: Path | None) -> None:
 async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dict[str, Any]], None]) -> int:
     from updater.artifacts.opening import open_blobs, require_usable
     from updater.backups.restore import restore_backup
-    from updater.config import load
     from updater.errors import Conflict
     from updater.processes.folder import hold_folder
 
-    storage = load(config).storage
+    storage = load_settings(config).storage
     root, files = Path(storage.root), 0
     if storage.database_url is not None:
         raise Conflict("A backup is restored into the embedded database only; storage.database_url is set")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from updater.cli.operate import config_option, run_events
+from updater.cli.operate import config_option, load_settings, run_events
 from updater.cli.output import print_json
 from updater.cli.storage import counting_bar
 from updater.errors import Failure
@@ -40,7 +40,6 @@ def migrate_database(as_json: bool, config: Path | None) -> None:
 
 
 async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
-    from updater.config import load
     from updater.database.embedded import FILE_NAME
     from updater.database.moving import move_rows
     from updater.database.opening import open_database
@@ -49,7 +48,7 @@ async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
     from updater.processes.folder import hold_folder
 
     try:
-        storage = load(config).storage
+        storage = load_settings(config).storage
         root = Path(storage.root)
         if storage.database_url is None:
             raise ConfigurationError("storage.database_url is not set: there is nowhere to copy to")

@@ -38,6 +38,21 @@ _EXITS = {
 }
 
 
+def load_settings(config: Path | None) -> Settings:
+    """Read the settings, and tell on stderr which variables look like settings and are none.
+
+    Raises:
+        ConfigurationError: as `config.load`.
+    """
+    from updater.config import list_ignored, load
+
+    settings = load(config)
+    ignored = list_ignored()
+    if ignored:
+        click.echo(f"Warning: no settings, so ignored: {', '.join(ignored)} (UPDATER_<SECTION>__<KEY>)", err=True)
+    return settings
+
+
 def operate(config: Path | None, operation: str, *, on_progress: OnProgress | None = None, **arguments: Any) -> Any:
     """Run one operation and return its result. Arguments that are None are left out.
 
@@ -47,13 +62,12 @@ def operate(config: Path | None, operation: str, *, on_progress: OnProgress | No
         ClickException: the settings or the data folder cannot be used, or the service ended before it answered.
         SystemExit: the operation failed; its message is printed, and the status tells the kind of failure.
     """
-    from updater.config import load
     from updater.processes.folder import FolderInUse, claim_folder
 
     tell = on_progress or (lambda _: None)
     given = {name: value for name, value in arguments.items() if value is not None}
     try:
-        settings = load(config)
+        settings = load_settings(config)
         try:
             with claim_folder(settings.storage):
                 return run_events(_run_here(settings, operation, given), tell)

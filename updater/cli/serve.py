@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from updater.cli.exits import Exit
-from updater.cli.operate import Event, config_option, run_events
+from updater.cli.operate import Event, config_option, load_settings, run_events
 
 
 @click.command()
@@ -32,7 +32,7 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
     from updater.logs import configure_logs
 
     try:
-        settings = load(config)
+        settings = load_settings(config) if worker is None else load(config)
         configure_logs(settings.logging.level, worker=None if worker is None else worker[0])
         if worker is None and settings.server.workers > 1:
             from updater.processes.supervisor import supervise
@@ -61,11 +61,10 @@ def restart(config: Path | None) -> None:
     Raises:
         ClickException: the settings cannot be used, or no workers answer.
     """
-    from updater.config import load
     from updater.errors import ConfigurationError
 
     try:
-        settings = load(config)
+        settings = load_settings(config)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     events = _ask(Path(settings.storage.root))
