@@ -18,7 +18,7 @@ FLOORS = (
     ("__main__",),
     ("cli",),
     ("serving",),
-    ("app", "logs"),
+    ("app",),
     ("composition",),
     ("web", "background"),
     ("operations",),
@@ -28,7 +28,7 @@ FLOORS = (
     ("telemetry", "artifacts", "audit", "tasks"),
     ("database",),
     ("config",),
-    ("settings", "clock", "errors"),
+    ("settings", "clock", "errors", "logs"),
 )
 CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit")}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.

@@ -10,6 +10,7 @@ from aiohttp import web
 from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits
 from updater.access.shared import SharedWindows
+from updater.logs import count_dropped
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
@@ -125,6 +126,7 @@ def _available(shared: SharedWindows) -> float:
 def _add_gauges(metrics: Metrics, services: Services) -> None:
     telemetry = services.telemetry
     metrics.add_gauge("updater_report_queue_depth", "Events waiting to be written", lambda: telemetry.queue_depth)
+    metrics.add_gauge("updater_log_lines_dropped", "Log lines that nobody read in time", count_dropped)
     metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
     for name in ("database", "storage"):
         healthy = functools.partial(services.health.is_healthy, name)

@@ -82,7 +82,9 @@ def _tell_parent(channel: int, reason: str) -> bool:
 
 
 def _announce(line: str) -> None:
-    click.echo(line, err=True)
+    from updater.logs import tell
+
+    tell(line)
 
 
 async def _ask(root: Path) -> AsyncGenerator[Event]:

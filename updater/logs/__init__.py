@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output, for everything the process logs.
+"""Logs: one JSON object a line on standard output, for everything the process logs, written by a thread.
 
 Secrets never reach a log call: a request is logged with the name of its key, never with headers or query values.
 """
@@ -12,14 +12,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
 
+from updater.logs.writer import LogWriter
+
+_writers: dict[str, LogWriter] = {}
+
 
 def configure_logs(level: str, *, worker: int | None = None) -> None:
-    """Send the loggers of structlog and of the standard library to standard output.
+    """Send the loggers of structlog and of the standard library to standard output, without waiting for its reader.
 
     Args:
         level: the lowest level that is written: `debug`, `info`, `warning` or `error`.
@@ -33,12 +38,44 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
     structlog.configure(
         processors=[Bound(), *([] if worker is None else [number]), *PROCESSORS],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _Lenient(sys.stdout.buffer))),
+        logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _open("stdout", worker))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Bridge()], level=level.upper(), force=True)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def tell(line: str) -> None:
+    """Write a line for the person who started the process to standard error, without waiting for its reader."""
+    stream = _writers.get("stderr") or _open("stderr", None)
+    stream.write(line.encode() + b"\n")
+    stream.flush()
+
+
+def count_dropped() -> int:
+    """Return how many lines of the log this process could not write since its start."""
+    return sum(each.dropped for each in _writers.values())
+
+
+def _open(name: str, worker: int | None) -> LogWriter | _Lenient:
+    """Return a writer for a standard stream of this process, or what stands in for the stream in a test."""
+    stream = getattr(sys, name)
+    try:
+        # None: the process was started with this descriptor closed, and it may be anything by now.
+        descriptor = None if stream is None else stream.fileno()
+    except (OSError, AttributeError):
+        return _Lenient(stream.buffer)
+    known = _writers.pop(name, None)
+    if known is not None:
+        known.close()
+
+    def say_dropped(lines: int) -> bytes:
+        event = {"lines": lines, "event": "log.dropped", "level": "warning", "timestamp": datetime.now(UTC)}
+        return _dumps(event if worker is None else {**event, "worker": worker}) + b"\n"
+
+    _writers[name] = LogWriter(descriptor, say_dropped)
+    return _writers[name]
 
 
 @contextlib.contextmanager
