@@ -6,8 +6,11 @@ file that is placed before its pin is: each is found.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from tests.actors import TESTER
 from tests.builds import FILE, LINUX, publish_bytes, register
 from tests.stored import damage, everything, settle
-from updater.catalog.model import ExternalFile
+from updater.catalog.model import Checksum, ExternalFile
 from updater.catalog.platforms import Target
 from updater.catalog.publishing import PublishRequest, ReceivedFile
 from updater.errors import Conflict, DigestMismatch, Failure, Invalid, Malformed, NotFound, StorageFull
@@ -221,6 +224,45 @@ async def test_other_bytes_are_refused_after_the_application_was_deleted(shop: A
     await publish(shop, PublishRequest("my-app", "1.0.0", WINDOWS), OTHER)
     await publish(shop, PublishRequest("my-app", "1.0.1", LINUX), ONE)
     await publish(shop, PublishRequest("py-app", "1.0.0", LINUX), OTHER)
+
+
+def elsewhere(content: bytes, form: str = "hex") -> ExternalFile:
+    digest = hashlib.sha256(content)
+    value = base64.b64encode(digest.digest()).decode() if form == "base64" else digest.hexdigest()
+    if form == "upper":
+        value = f"SHA256:{value.upper()}"
+    return ExternalFile("https://files.example.com/x", Checksum("sha256", value), None)
+
+
+@pytest.mark.parametrize("form", ["hex", "upper", "base64"])
+async def test_a_file_elsewhere_is_held_to_the_bytes_of_its_coordinate(shop: Any, form: str) -> None:
+    request = PublishRequest("my-app", "1.0.0", LINUX)
+    await shop.services.catalog.delete_build("my-app", "1.0.0", LINUX, actor=TESTER)
+    failure = await refused(shop, request, elsewhere(OTHER, form))
+    assert isinstance(failure, Conflict)
+    assert "published before with other bytes" in failure.message
+    assert (await publish(shop, request, elsewhere(ONE, form))).url is not None, "the same bytes may lie elsewhere"
+
+
+@pytest.mark.parametrize("checksum", [Checksum("md5", "x"), Checksum("sha512", "ab" * 64), Checksum("sha256", "text")])
+async def test_a_checksum_that_cannot_be_compared_does_not_pass_a_bound_coordinate(
+    shop: Any, checksum: Checksum
+) -> None:
+    request = PublishRequest("my-app", "1.0.0", LINUX)
+    await shop.services.catalog.delete_build("my-app", "1.0.0", LINUX, actor=TESTER)
+    failure = await refused(shop, request, ExternalFile("https://files.example.com/x", checksum, None))
+    assert isinstance(failure, Conflict)
+    assert hashlib.sha256(ONE).hexdigest() in failure.message
+    await publish(shop, PublishRequest("my-app", "4.0.0", LINUX), replace(FILE, checksum=checksum))
+
+
+async def test_an_announced_sha256_binds_too(shop: Any) -> None:
+    request = PublishRequest("my-app", "3.0.0", LINUX)
+    await publish(shop, request, elsewhere(ONE))
+    await shop.services.catalog.delete_build("my-app", "3.0.0", LINUX, actor=TESTER)
+    for other in (OTHER, elsewhere(OTHER), FILE):
+        assert isinstance(await refused(shop, request, other), Conflict)
+    assert (await publish(shop, request, ONE)).file is not None
 
 
 async def test_a_refused_upload_binds_nothing(shop: Any) -> None:

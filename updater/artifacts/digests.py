@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
+_DIGEST_BYTES = 32
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -22,3 +24,19 @@ def parse_digest(text: str) -> str:
     if not is_digest(digest):
         raise ValueError("expected 64 hexadecimal digits")
     return digest
+
+
+def find_digest(announced: str) -> str | None:
+    """Return an announced SHA-256 as it is stored, given in hex as `parse_digest` reads it or in base64.
+
+    None when the text is neither: what is announced of files elsewhere is any text.
+    """
+    try:
+        return parse_digest(announced)
+    except ValueError:
+        pass
+    try:
+        raw = base64.b64decode(announced.strip().removeprefix("sha256-"), validate=True)
+    except ValueError:
+        return None
+    return raw.hex() if len(raw) == _DIGEST_BYTES else None

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from updater.artifacts.blobs import Staged
+from updater.artifacts.digests import find_digest
 from updater.artifacts.store import ArtifactStore
 from updater.audit.model import Actor, Entry
 from updater.audit.service import AuditService
@@ -127,22 +128,43 @@ class Publishing:
         now: datetime,
     ) -> list[str]:
         """Add the rows of a build, and place its file if it is hosted; return the applications that change by that."""
+        version, target = details.version, details.target
+        await self._bind(connection, application_id, version, target, file)
         if isinstance(file, ExternalFile):
             await self._releases.insert_build(connection, release_id, details, now, **external_values(file))
             return [application_id]
-        version, target, digest = details.version, details.target, file.staged.digest
-        bound = await self._releases.pin(connection, application_id, version, target, digest)
-        if bound != digest:
-            raise Conflict(
-                f"Version {version.text} for {target.platform}/{target.architecture} was published "
-                "before with other bytes, which caches may still hold; publish a new version"
-            )
+        digest = file.staged.digest
         repaired = await self._place(connection, file.staged, actor, now)
         build_id = await self._releases.insert_build(connection, release_id, details, now)
         name = generated_name(application_id, version.text, target, suffix_of(file.uploaded_name))
         await self._releases.insert_primary_file(connection, build_id, name, digest, now)
         # Other applications may share bytes that were damaged until now.
         return await self._artifacts.list_applications(connection, digest) if repaired else [application_id]
+
+    async def _bind(
+        self,
+        connection: Connection,
+        application_id: str,
+        version: Version,
+        target: Target,
+        file: ReceivedFile | ExternalFile,
+    ) -> None:
+        """Bind a coordinate to the bytes of its file for ever, wherever they lie. Raises Conflict.
+
+        Of a file elsewhere only an announced SHA-256 can be compared: another checksum binds nothing, and does not
+        fit a coordinate that is bound.
+        """
+        if isinstance(file, ReceivedFile):
+            digest: str | None = file.staged.digest
+        else:
+            digest = find_digest(file.checksum.value) if file.checksum.kind == "sha256" else None
+        bound = await self._releases.pin(connection, application_id, version, target, digest)
+        if bound == digest:
+            return
+        published = f"Version {version.text} for {target.platform}/{target.architecture} was published before"
+        if digest is None:
+            raise Conflict(f"{published}; announce the sha256 of the file, which has to be {bound}")
+        raise Conflict(f"{published} with other bytes, which caches may still hold; publish a new version")
 
     async def _repair(
         self,

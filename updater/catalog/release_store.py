@@ -145,18 +145,23 @@ class ReleaseStore:
             await connection.execute(delete(release).where(release.c.id.in_(some)))
 
     async def pin(
-        self, connection: AsyncConnection, application_id: str, version: Version, target: Target, digest: str
-    ) -> str:
-        """Bind the coordinate to its bytes for ever; return the digest it is bound to."""
+        self, connection: AsyncConnection, application_id: str, version: Version, target: Target, digest: str | None
+    ) -> str | None:
+        """Bind the coordinate to its bytes for ever; return the digest it is bound to.
+
+        Without a digest nothing is bound, and None is what an unbound coordinate returns.
+        """
         coordinate = {
             "application_id": application_id,
             "version": version.text,
             "platform": target.platform,
             "architecture": target.architecture,
         }
-        statement = self._database.upsert(pinned_digest).values(digest=digest, **coordinate)
-        await connection.execute(statement.on_conflict_do_nothing())
+        if digest is not None:
+            statement = self._database.upsert(pinned_digest).values(digest=digest, **coordinate)
+            await connection.execute(statement.on_conflict_do_nothing())
         bound = select(pinned_digest.c.digest).where(
             *(pinned_digest.c[name] == value for name, value in coordinate.items())
         )
-        return str(await connection.scalar(bound))
+        found: str | None = await connection.scalar(bound)
+        return found
