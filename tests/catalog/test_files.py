@@ -82,7 +82,13 @@ def test_other_names_have_other_keys() -> None:
     [
         ("App 1.0.dmg", ".dmg"),
         ("App.EXE", ".EXE"),
-        ("app.tar.gz", ".gz"),
+        ("app.tar.gz", ".tar.gz"),
+        ("My.app.tar.gz", ".app.tar.gz"),
+        ("My.AppImage.tar.gz", ".AppImage.tar.gz"),
+        ("Setup.nsis.zip", ".nsis.zip"),
+        ("app.zip.exe", ".exe"),
+        ("mkcert-v1.4.4", ""),
+        ("app.7z", ".7z"),
         (r"C:\Users\me\Setup.msi", ".msi"),
         ("/tmp/build.d/app", ""),
         (r"build.d\app", ""),
@@ -108,10 +114,14 @@ def test_suffixes(name: str, suffix: str) -> None:
 
 @given(st.text())
 @settings(deadline=None)
-def test_a_suffix_is_empty_or_a_dot_and_letters_and_digits(name: str) -> None:
+def test_a_suffix_is_empty_or_dots_with_letters_and_digits(name: str) -> None:
     suffix = suffix_of(name)
-    assert suffix == "" or (suffix[0] == "." and 1 <= len(suffix) - 1 <= 16)
-    assert set(suffix[1:]) <= set(string.ascii_letters + string.digits)
+    assert suffix == "" or suffix[0] == "."
+    assert len(suffix.split(".")) <= 4
+    for part in suffix.split(".")[1:]:
+        assert 1 <= len(part) <= 16
+        assert set(part) <= set(string.ascii_letters + string.digits)
+        assert not part.isdigit()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ async def test_an_external_build_is_as_it_was_announced(service: Any) -> None:
     assert (made.status, made.complete, made.quarantined) == (ReleaseStatus.ACTIVE, True, False)
     stored = await everything(service)
     assert not stored["file"] and not stored["blob"] and not stored["pinned_digest"] and not stored["blobs"]
-    assert (await service.services.catalog._store.find_build("my-app", "1.1.0", WINDOWS)) == made
+    assert (await service.services.catalog._store.find_build("my-app", parse_version("1.1.0"), WINDOWS)) == made
 
 
 async def test_a_hosted_build_is_its_bytes(service: Any) -> None:
@@ -81,21 +81,21 @@ async def test_a_hosted_build_is_its_bytes(service: Any) -> None:
 
 
 NAMES = [
-    ("App Setup 1.0.EXE", "my-app-1.1.0-windows-amd64.EXE", FileKind.INSTALLER),
-    ("my.AppImage", "my-app-1.1.0-windows-amd64.AppImage", FileKind.INSTALLER),
+    ("App Setup 1.0.EXE", "App Setup 1.0.EXE", FileKind.INSTALLER),
+    ("my.AppImage", "my.AppImage", FileKind.INSTALLER),
     (r"C:\build\App.zip", "my-app-1.1.0-windows-amd64.zip", FileKind.ARCHIVE),
-    ("app.7z", "my-app-1.1.0-windows-amd64.7z", FileKind.ARCHIVE),
-    ("App.exe.blockmap", "my-app-1.1.0-windows-amd64.blockmap", FileKind.BLOCKMAP),
-    ("App.zsync", "my-app-1.1.0-windows-amd64.zsync", FileKind.ZSYNC),
-    ("1.0-to-1.1.delta", "my-app-1.1.0-windows-amd64.delta", FileKind.DELTA),
-    ("notes.txt", "my-app-1.1.0-windows-amd64.txt", FileKind.OTHER),
+    ("app.7z", "app.7z", FileKind.ARCHIVE),
+    ("App.exe.blockmap", "App.exe.blockmap", FileKind.BLOCKMAP),
+    ("App.zsync", "App.zsync", FileKind.ZSYNC),
+    ("1.0-to-1.1.delta", "1.0-to-1.1.delta", FileKind.DELTA),
+    ("notes.txt", "notes.txt", FileKind.OTHER),
     ("../../etc/pass wd", "my-app-1.1.0-windows-amd64", FileKind.OTHER),
     ("App.e\r\nx", "my-app-1.1.0-windows-amd64", FileKind.OTHER),
     ("", "my-app-1.1.0-windows-amd64", FileKind.OTHER),
 ]
 
 
-async def test_the_primary_file_has_a_generated_name_and_the_kind_that_it_tells(service: Any) -> None:
+async def test_the_primary_file_has_its_own_or_a_generated_name_and_the_kind_that_it_tells(service: Any) -> None:
     for uploaded, name, kind in NAMES:
         made = await publish(service, PublishRequest("my-app", "1.1.0", WINDOWS), ONE, uploaded_name=uploaded)
         assert (made.file.name, made.file.kind) == (name, kind), uploaded
@@ -181,7 +181,7 @@ async def test_the_very_bytes_repair_every_build_that_has_them(shared: Any) -> N
     assert (offered(shared), offered(shared, "other")) == ("1.0.0", "1.0.0"), "both at once"
     for application_id in ("my-app", "other"):
         assert not (await shared.services.offers.get_build(application_id, "1.0.0", LINUX)).quarantined
-    assert made == await shared.services.catalog._store.find_build("my-app", "1.0.0", LINUX)
+    assert made == await shared.services.catalog._store.find_build("my-app", parse_version("1.0.0"), LINUX)
     assert path_of(shared, made).read_bytes() == ONE
     (row,) = await rows_since(shared, last)
     assert told(row) == ("blob.recovered", f"sha256:{made.checksum.value}", None, None)
@@ -232,7 +232,7 @@ async def test_one_of_two_publishers_wins(service: Any, second: bytes | External
         (lost,) = [each for each in ends if isinstance(each, Exception)]
         assert isinstance(lost, Conflict)
         assert "exists already" in lost.message
-        assert await service.services.catalog._store.find_build("my-app", request.version, LINUX) == won
+        assert await service.services.catalog._store.find_build("my-app", parse_version(request.version), LINUX) == won
         assert [each.action for each in await rows_since(service, last)] == ["release.published", "build.published"]
     stored = await everything(service)
     assert (len(stored["release"]), len(stored["build"])) == (4, 4)

@@ -21,6 +21,7 @@ from tests.stored import damage, everything, settle
 from updater.catalog.model import Checksum, ExternalFile
 from updater.catalog.platforms import Target
 from updater.catalog.publishing import PublishRequest, ReceivedFile
+from updater.catalog.versions import parse_version
 from updater.errors import Conflict, DigestMismatch, Failure, Invalid, Malformed, NotFound, StorageFull
 
 WINDOWS, ANDROID = Target("windows", "amd64"), Target("android", "arm64")
@@ -181,7 +182,7 @@ async def test_a_withdrawn_release_takes_nothing(shop: Any) -> None:
 
 
 async def test_a_withdrawn_release_takes_not_even_the_bytes_that_would_repair_it(shop: Any) -> None:
-    build = await shop.services.catalog._store.find_build("my-app", "0.9.0", LINUX)
+    build = await shop.services.catalog._store.find_build("my-app", parse_version("0.9.0"), LINUX)
     await damage(shop, build)
     assert isinstance(await refused(shop, PublishRequest("my-app", "0.9.0", LINUX), b"old bytes"), Conflict)
 

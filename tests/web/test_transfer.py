@@ -120,7 +120,7 @@ async def test_a_whole_file(server):
     assert headers["Content-Type"] == "application/octet-stream"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
-    assert headers["Content-Disposition"].startswith('attachment; filename="app-1.0.0.exe"; filename*=')
+    assert headers["Content-Disposition"] == 'attachment; filename="app-1.0.0.exe"'
     assert not {"Content-Encoding", "Transfer-Encoding", "Last-Modified", "Content-Range"} & set(headers)
     assert server.sent[0] == Sent(Ending.COMPLETE, len(DATA), reached_end=True)
 
@@ -497,6 +497,6 @@ def test_no_file_name_leaves_its_header(name):
     assert value.isascii()
     assert value.isprintable()
     plain = value.removeprefix('attachment; filename="').partition('"')[0]
-    assert not set('"\\%/;') & set(plain)
+    assert not set('"\\%/') & set(plain)
     assert value.count('"') == 2
     assert not set("/\\\r\n\0") & set(unquote(value.rpartition("''")[2], errors="strict"))

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from enum import StrEnum
 
 from updater.catalog.platforms import Target
 
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
+MAX_NAME_BYTES = 180
+
+# One ending, or those that only mean something together. Digits alone are the end of a version: `mkcert-v1.4.4`.
+_SUFFIX = re.compile(
+    r"(?:(?:\.(?:app|appimage))?\.tar|\.(?:app|appimage|msi|nsis)(?=\.zip))?\.(?=[0-9]*[a-z])[a-z0-9]{1,16}",
+    re.ASCII | re.IGNORECASE,
+)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+_NEVER_IN_NAMES = frozenset('/\\:*?"<>|%')
+# Control, format, surrogate, private and unassigned characters; separators of lines and paragraphs.
+_NEVER_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Source: "Naming Files, Paths, and Namespaces" of the Windows documentation: whatever follows the first dot.
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE
+)
 
 
 class FileKind(StrEnum):
@@ -48,18 +62,37 @@ def name_key(name: str) -> str:
     return name.casefold()
 
 
-def suffix_of(name: str) -> str:
-    """Return the end of a name that a generated name keeps: `.dmg` of `App 1.0.dmg`.
+def own_name(text: str) -> str | None:
+    """Return the name that a publisher's text gives a file, in NFC; None when no system could keep it as it is.
 
-    Empty when what follows the last dot is not 1 to 16 letters and digits.
+    A name has 1 to 180 bytes of UTF-8. It holds no characters that are never shown, and none that a path or a shell
+    reads; it does not begin with a dot, hyphen or space, does not end with a dot or space, and is no device of Windows.
+    """
+    name = unicodedata.normalize("NFC", text)
+    if any(each in _NEVER_IN_NAMES or unicodedata.category(each) in _NEVER_SHOWN for each in name):
+        return None
+    fits = 1 <= len(name.encode()) <= MAX_NAME_BYTES and name[0] not in ".- " and name[-1] not in ". "
+    return name if fits and not _DEVICE.fullmatch(name) else None
+
+
+def suffix_of(name: str) -> str:
+    """Return the end of a name that a generated name keeps: `.dmg` of `App 1.0.dmg`, `.tar.gz` of `app.tar.gz`.
+
+    Empty when what follows the last dot is not 1 to 16 letters and digits, with a letter among them.
     """
     base = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    stem, dot, end = base.rpartition(".")
-    return dot + end if stem and _SUFFIX.fullmatch(dot + end) else ""
+    # The first position at which everything to the end is a suffix has the longest one; a name needs a beginning.
+    dots = (place for place, each in enumerate(base) if each == "." and place)
+    return next((base[place:] for place in dots if _SUFFIX.fullmatch(base, place)), "")
+
+
+def primary_name(uploaded: str, application_id: str, version: str, target: Target) -> str:
+    """Return the name of a build's primary file: its own, else a generated one with the suffix of `uploaded`."""
+    return own_name(uploaded) or generated_name(application_id, version, target, suffix_of(uploaded))
 
 
 def generated_name(application_id: str, version: str, target: Target, suffix: str) -> str:
-    """Return the name that a build's primary file gets: `my-app-1.2.0-windows-amd64.exe`."""
+    """Return the name of a file that has none of its own: `my-app-1.2.0-windows-amd64.exe`."""
     return safe_name("-".join((application_id, version, target.platform, target.architecture))) + suffix
 
 

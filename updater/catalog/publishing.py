@@ -18,21 +18,24 @@ from updater.artifacts.store import ArtifactStore
 from updater.audit.model import Actor, Entry
 from updater.audit.service import AuditService
 from updater.catalog.changes import describe_build, describe_release, named
-from updater.catalog.files import generated_name, suffix_of
+from updater.catalog.files import primary_name
 from updater.catalog.model import Application, Build, BuildDetails, ExternalFile, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.rows_store import external_values
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import Version, parse_field
+from updater.catalog.versions import parse_field
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
-from updater.errors import Conflict, DigestMismatch, Malformed, NotFound
+from updater.errors import Conflict, DigestMismatch, Invalid, Malformed, NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """What a publisher says of one build. Versions are texts: the application's scheme decides whether they fit."""
+    """What a publisher says of one build. Versions are texts: the application's scheme decides whether they fit.
+
+    A further build of an equal version joins its release, and has the version as that spells it.
+    """
 
     application_id: str
     version: str
@@ -81,7 +84,8 @@ class Publishing:
 
         Raises:
             NotFound: no such application.
-            Invalid: a version that the application's scheme refuses. DigestMismatch: other bytes than announced.
+            Invalid: a version that the application's scheme refuses, or a minimum above the version.
+            DigestMismatch: other bytes than announced.
             Malformed: a platform that the application does not list.
             Conflict: the build exists already, its release was withdrawn, or other bytes were ever served under this
                 coordinate.
@@ -90,37 +94,46 @@ class Publishing:
         now = self._clock()
         async with self._database.write() as connection:
             known = await self._store.hold_application(connection, request.application_id)
+            if known is None:
+                raise NotFound("application", "Application not found")
             details = _checked(known, request, file)
-            release_id, is_new = await self._open_release(connection, request.application_id, details.version, now)
+            release_id, details, is_new = await self._open_release(connection, request, details, now)
             published = await self._store.find_build_in(
-                connection, request.application_id, details.version.text, details.target
+                connection, request.application_id, details.version, details.target
             )
             if published is not None:
                 return await self._repair(connection, published, file, actor, now)
             if request.follows_first:
                 details = await self._following_first(connection, release_id, details)
-            topics = await self._insert(connection, request.application_id, release_id, details, file, actor, now)
-            made = await self._store.get_build_in(
-                connection, request.application_id, details.version.text, details.target
-            )
+            topics = await self._insert(connection, known, release_id, details, file, actor, now)
+            made = await self._store.get_build_in(connection, request.application_id, details.version, details.target)
             await self._record(connection, actor, made, is_new=is_new)
             for topic in topics:
                 await self._database.announce(connection, topic)
         return made
 
     async def _open_release(
-        self, connection: Connection, application_id: str, version: Version, now: datetime
-    ) -> tuple[int, bool]:
-        """Return the id of the release that takes a further build, and whether it is new. Raises Conflict."""
-        release_id, status, is_new = await self._releases.ensure_release(connection, application_id, version, now)
+        self, connection: Connection, request: PublishRequest, details: BuildDetails, now: datetime
+    ) -> tuple[int, BuildDetails, bool]:
+        """Return the id of the release that takes a further build, and whether it is new. Raises Conflict.
+
+        The details come back with the version as the release spells it.
+        """
+        wanted = details.version
+        release_id, version, status, is_new = await self._releases.ensure_release(
+            connection, request.application_id, wanted, now
+        )
         if status is not ReleaseStatus.ACTIVE:
             raise Conflict(f"Version {version.text} was deactivated; publish a new version")
-        return release_id, is_new
+        if request.follows_first and version.text != wanted.text:
+            # Clients that know one spelling alone would never see a build below the other one.
+            raise Conflict(f"Version {wanted.text} is there already, as {version.text}; publish a new version")
+        return release_id, replace(details, version=version), is_new
 
     async def _insert(
         self,
         connection: Connection,
-        application_id: str,
+        known: Application,
         release_id: int,
         details: BuildDetails,
         file: ReceivedFile | ExternalFile,
@@ -128,15 +141,15 @@ class Publishing:
         now: datetime,
     ) -> list[str]:
         """Add the rows of a build, and place its file if it is hosted; return the applications that change by that."""
-        version, target = details.version, details.target
-        await self._bind(connection, application_id, version, target, file)
+        application_id, version, target = known.id, details.version, details.target
+        await self._bind(connection, known, details, file)
         if isinstance(file, ExternalFile):
             await self._releases.insert_build(connection, release_id, details, now, **external_values(file))
             return [application_id]
         digest = file.staged.digest
         repaired = await self._place(connection, file.staged, actor, now)
         build_id = await self._releases.insert_build(connection, release_id, details, now)
-        name = generated_name(application_id, version.text, target, suffix_of(file.uploaded_name))
+        name = primary_name(file.uploaded_name, application_id, version.text, target)
         await self._releases.insert_primary_file(connection, build_id, name, digest, now)
         # Other applications may share bytes that were damaged until now.
         return await self._artifacts.list_applications(connection, digest) if repaired else [application_id]
@@ -144,9 +157,8 @@ class Publishing:
     async def _bind(
         self,
         connection: Connection,
-        application_id: str,
-        version: Version,
-        target: Target,
+        known: Application,
+        details: BuildDetails,
         file: ReceivedFile | ExternalFile,
     ) -> None:
         """Bind a coordinate to the bytes of its file for ever, wherever they lie. Raises Conflict.
@@ -158,10 +170,11 @@ class Publishing:
             digest: str | None = file.staged.digest
         else:
             digest = find_digest(file.checksum.value) if file.checksum.kind == "sha256" else None
-        bound = await self._releases.pin(connection, application_id, version, target, digest)
+        target = details.target
+        bound, spelt = await self._releases.pin(connection, known.id, details, known.scheme, digest)
         if bound == digest:
             return
-        published = f"Version {version.text} for {target.platform}/{target.architecture} was published before"
+        published = f"Version {spelt} for {target.platform}/{target.architecture} was published before"
         if digest is None:
             raise Conflict(f"{published}; announce the sha256 of the file, which has to be {bound}")
         raise Conflict(f"{published} with other bytes, which caches may still hold; publish a new version")
@@ -178,7 +191,8 @@ class Publishing:
         if not isinstance(file, ReceivedFile) or not _repairs(published, file.staged):
             raise Conflict(
                 f"Version {published.version.text} for {published.target.platform}/{published.target.architecture} "
-                "exists already; what is published never changes"
+                "exists already; what is published never changes",
+                details=_describe_published(published),
             )
         await self._place(connection, file.staged, actor, now)
         for application_id in await self._artifacts.list_applications(connection, file.staged.digest):
@@ -212,10 +226,8 @@ class Publishing:
             await self._audit.record(connection, actor, entry)
 
 
-def _checked(known: Application | None, request: PublishRequest, file: ReceivedFile | ExternalFile) -> BuildDetails:
-    """Hold a request to its application. Raises NotFound, Invalid, DigestMismatch, Malformed."""
-    if known is None:
-        raise NotFound("application", "Application not found")
+def _checked(known: Application, request: PublishRequest, file: ReceivedFile | ExternalFile) -> BuildDetails:
+    """Hold a request to its application. Raises Invalid, DigestMismatch, Malformed."""
     minimum = request.minimum_version
     details = BuildDetails(
         version=parse_field(request.version, known.scheme, "version"),
@@ -225,6 +237,11 @@ def _checked(known: Application | None, request: PublishRequest, file: ReceivedF
         minimum=parse_field(minimum, known.scheme, "minimum_version") if minimum else None,
         metadata=request.metadata,
     )
+    if details.minimum is not None and details.minimum.sort_key > details.version.sort_key:
+        # Only who has a newer version could take it.
+        raise Invalid(
+            {"minimum_version": f"{details.minimum.text} is above the version itself, {details.version.text}"}
+        )
     if isinstance(file, ReceivedFile) and file.checksum not in (None, file.staged.digest):
         raise DigestMismatch({"checksum": f"the received file has sha256 {file.staged.digest}, not {file.checksum}"})
     if request.target.platform not in known.platforms:
@@ -234,6 +251,18 @@ def _checked(known: Application | None, request: PublishRequest, file: ReceivedF
             details={"platform": request.target.platform, "platforms": list(known.platforms)},
         )
     return details
+
+
+def _describe_published(published: Build) -> dict[str, Any]:
+    """Say what is there, so that a publisher whose answer was lost can tell its own bytes."""
+    found = {
+        "version": published.version.text,
+        "platform": published.target.platform,
+        "architecture": published.target.architecture,
+        "checksum": published.checksum.value,
+        "checksum_type": published.checksum.kind,
+    }
+    return found if published.url is None else {**found, "download_url": published.url}
 
 
 def _repairs(known: Build, staged: Staged) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.files import kind_of, name_key
@@ -14,7 +15,7 @@ from updater.catalog.model import Build, BuildDetails, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate
 from updater.catalog.rows_store import BUILD, build_of
-from updater.catalog.versions import Version
+from updater.catalog.versions import Scheme, Version, parse_version, spelling_patterns
 from updater.database.engine import Database
 from updater.database.tables import build, file, pinned_digest, release
 
@@ -36,13 +37,12 @@ class ReleaseStore:
         row = (await connection.execute(wanted)).first()
         return None if row is None else build_of(row._mapping)
 
-    async def find_status(self, connection: AsyncConnection, application_id: str, version: str) -> ReleaseStatus | None:
-        """Return the status of a release; None when there is no such release."""
-        wanted = select(release.c.status).where(
-            release.c.application_id == application_id, release.c.version == version
-        )
-        found = await connection.scalar(wanted)
-        return None if found is None else ReleaseStatus(found)
+    async def find_release(
+        self, connection: AsyncConnection, application_id: str, version: Version
+    ) -> tuple[str, ReleaseStatus] | None:
+        """Return the text and the status of the release of an equal version; None when there is no such release."""
+        row = (await connection.execute(_equal_release(application_id, version))).first()
+        return None if row is None else (row.version, ReleaseStatus(row.status))
 
     async def set_status(
         self, connection: AsyncConnection, application_id: str, version: str, status: ReleaseStatus
@@ -53,24 +53,28 @@ class ReleaseStore:
 
     async def ensure_release(
         self, connection: AsyncConnection, application_id: str, version: Version, now: datetime
-    ) -> tuple[int, ReleaseStatus, bool]:
-        """Return id and status of a release, made active when it is new, and whether it is."""
-        values = {
-            "application_id": application_id,
-            "version": version.text,
-            "sort_key": version.sort_key,
-            "prerelease": version.prerelease,
-            "numbers": version.numbers,
-            "status": ReleaseStatus.ACTIVE.value,
-            "complete": True,
-            "created_at": now,
-        }
-        known = select(release.c.id, release.c.status).where(
-            release.c.application_id == application_id, release.c.version == version.text
-        )
-        made = await connection.execute(self._database.upsert(release).values(values).on_conflict_do_nothing())
-        row = (await connection.execute(known)).one()
-        return int(row.id), ReleaseStatus(row.status), made.rowcount > 0
+    ) -> tuple[int, Version, ReleaseStatus, bool]:
+        """Return id, version and status of a release, made active when it is new, and whether it is.
+
+        The version is spelt as that of the first build was: an equal one of another spelling is the same release.
+        """
+        known = _equal_release(application_id, version)
+        row = (await connection.execute(known)).first()
+        made = row is None
+        if row is None:
+            values = {
+                "application_id": application_id,
+                "version": version.text,
+                "sort_key": version.sort_key,
+                "prerelease": version.prerelease,
+                "numbers": version.numbers,
+                "status": ReleaseStatus.ACTIVE.value,
+                "complete": True,
+                "created_at": now,
+            }
+            await connection.execute(insert(release).values(values))
+            row = (await connection.execute(known)).one()
+        return int(row.id), replace(version, text=row.version), ReleaseStatus(row.status), made
 
     async def insert_build(
         self, connection: AsyncConnection, release_id: int, details: BuildDetails, now: datetime, **external: Any
@@ -145,12 +149,30 @@ class ReleaseStore:
             await connection.execute(delete(release).where(release.c.id.in_(some)))
 
     async def pin(
-        self, connection: AsyncConnection, application_id: str, version: Version, target: Target, digest: str | None
-    ) -> str | None:
-        """Bind the coordinate to its bytes for ever; return the digest it is bound to.
+        self,
+        connection: AsyncConnection,
+        application_id: str,
+        details: BuildDetails,
+        scheme: Scheme,
+        digest: str | None,
+    ) -> tuple[str | None, str]:
+        """Bind the coordinate to its bytes for ever; return the digest it is bound to, and the version's text there.
 
-        Without a digest nothing is bound, and None is what an unbound coordinate returns.
+        Without a digest nothing is bound, and None is what an unbound coordinate returns. Every spelling of a version leads to the same build, so all of them are one coordinate.
         """
+        version, target = details.version, details.target
+        mine = (
+            pinned_digest.c.application_id == application_id,
+            pinned_digest.c.platform == target.platform,
+            pinned_digest.c.architecture == target.architecture,
+        )
+        exact, pattern = spelling_patterns(version, scheme)
+        spelt = or_(pinned_digest.c.version.in_((version.text, exact)), pinned_digest.c.version.like(pattern))
+        rows = await connection.execute(select(pinned_digest.c.version, pinned_digest.c.digest).where(*mine, spelt))
+        bound = {row.version: str(row.digest) for row in rows if _is_equal(row.version, version, scheme)}
+        if bound:
+            text = version.text if version.text in bound else min(bound)
+            return bound[text], text
         coordinate = {
             "application_id": application_id,
             "version": version.text,
@@ -158,10 +180,22 @@ class ReleaseStore:
             "architecture": target.architecture,
         }
         if digest is not None:
-            statement = self._database.upsert(pinned_digest).values(digest=digest, **coordinate)
-            await connection.execute(statement.on_conflict_do_nothing())
-        bound = select(pinned_digest.c.digest).where(
-            *(pinned_digest.c[name] == value for name, value in coordinate.items())
-        )
-        found: str | None = await connection.scalar(bound)
-        return found
+            await connection.execute(insert(pinned_digest).values(digest=digest, **coordinate))
+        return digest, version.text
+
+
+def _equal_release(application_id: str, version: Version) -> Select[Any]:
+    """Select the release of an equal version; where an older server made several, that of the same text first."""
+    return (
+        select(release.c.id, release.c.version, release.c.status)
+        .where(release.c.application_id == application_id, release.c.sort_key == version.sort_key)
+        .order_by(case((release.c.version == version.text, 0), else_=1), release.c.id)
+        .limit(1)
+    )
+
+
+def _is_equal(text: str, version: Version, scheme: Scheme) -> bool:
+    try:
+        return text == version.text or parse_version(text, scheme).sort_key == version.sort_key
+    except ValueError:  # bound while an application of this id had another scheme
+        return False

@@ -146,15 +146,14 @@ class CatalogService:
     # -- releases and builds
 
     async def list_builds(self, application: Application, query: BuildQuery) -> tuple[list[Build], int]:
-        """Return one page of builds, and how many fit in all.
+        """Return one page of builds, and how many fit in all; a version may be spelt in any way.
 
         Raises:
             Invalid: `query.version` is no version of the application's scheme.
         """
-        if query.version is not None:
-            version = parse_field(query.version, application.scheme, "version").text
-            query = dataclasses.replace(query, version=version)
-        return await self._store.list_builds(application.id, query)
+        version = query.version
+        key = None if version is None else parse_field(version, application.scheme, "version").sort_key
+        return await self._store.list_builds(application.id, query, key)
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
         """Return one page of a family's releases, whatever their status, highest first; and how many in all."""
@@ -167,8 +166,9 @@ class CatalogService:
             NotFound: no such application or build. Invalid: not a version.
         """
         async with self._changing(application_id) as (connection, known):
-            text = parse_field(version, _present(known).scheme, "version").text
-            found = await self._store.get_build_in(connection, application_id, text, target)
+            wanted = parse_field(version, _present(known).scheme, "version")
+            found = await self._store.get_build_in(connection, application_id, wanted, target)
+            text = found.version.text
             with_release = await self._releases.delete_build(connection, found)
             await self._record(
                 connection, actor, "build.deleted", application_id, text, target, before=describe_build(found)
@@ -187,10 +187,11 @@ class CatalogService:
             NotFound: no such application or release. Invalid: not a version.
         """
         async with self._changing(application_id) as (connection, known):
-            text = parse_field(version, _present(known).scheme, "version").text
-            status = await self._releases.find_status(connection, application_id, text)
-            if status is None:
-                raise NotFound("release", f"Release not found: {text}")
+            wanted = parse_field(version, _present(known).scheme, "version")
+            found = await self._releases.find_release(connection, application_id, wanted)
+            if found is None:
+                raise NotFound("release", f"Release not found: {wanted.text}")
+            text, status = found
             if status is ReleaseStatus.WITHDRAWN:
                 return
             await self._releases.set_status(connection, application_id, text, ReleaseStatus.WITHDRAWN)

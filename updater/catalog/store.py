@@ -26,6 +26,7 @@ from updater.catalog.rows_store import (
     build_of,
     in_family,
 )
+from updater.catalog.versions import Version
 from updater.database.engine import Database
 from updater.database.tables import application, build, release
 from updater.errors import NotFound
@@ -112,13 +113,15 @@ class CatalogStore:
 
     # -- builds
 
-    async def list_builds(self, application_id: str, query: BuildQuery) -> tuple[list[Build], int]:
-        """Return one page of builds, and how many fit in all."""
+    async def list_builds(
+        self, application_id: str, query: BuildQuery, version_key: str | None
+    ) -> tuple[list[Build], int]:
+        """Return one page of builds, and how many fit in all; `version_key` is the sort key of `query.version`."""
         wanted = BUILD.where(release.c.application_id == application_id)
         filters = {
             build.c.platform: query.platform,
             build.c.architecture: query.architecture,
-            release.c.version: query.version,
+            release.c.sort_key: version_key,
             build.c.required: query.required,
         }
         for column, value in filters.items():
@@ -129,31 +132,38 @@ class CatalogStore:
         order = (column.desc(), build.c.id.desc()) if query.descending else (column, build.c.id)
         return await self._page(wanted.order_by(*order), query.page, build_of)
 
-    async def find_build(self, application_id: str, version: str, target: Target) -> Build | None:
+    async def find_build(self, application_id: str, version: Version, target: Target) -> Build | None:
         """Return one build, whatever its state."""
         async with self._database.read() as connection:
             return await self.find_build_in(connection, application_id, version, target)
 
     async def find_build_in(
-        self, connection: AsyncConnection, application_id: str, version: str, target: Target
+        self, connection: AsyncConnection, application_id: str, version: Version, target: Target
     ) -> Build | None:
-        """Return one build, as the caller's transaction sees it."""
-        wanted = BUILD.where(
-            release.c.application_id == application_id,
-            release.c.version == version,
-            build.c.platform == target.platform,
-            build.c.architecture == target.architecture,
+        """Return one build, as the caller's transaction sees it; its version may be spelt otherwise.
+
+        Where an older server made builds of equal versions, that of the same text counts.
+        """
+        wanted = (
+            BUILD.where(
+                release.c.application_id == application_id,
+                release.c.sort_key == version.sort_key,
+                build.c.platform == target.platform,
+                build.c.architecture == target.architecture,
+            )
+            .order_by(case((release.c.version == version.text, 0), else_=1), build.c.id)
+            .limit(1)
         )
         row = (await connection.execute(wanted)).first()
         return None if row is None else build_of(row._mapping)
 
     async def get_build_in(
-        self, connection: AsyncConnection, application_id: str, version: str, target: Target
+        self, connection: AsyncConnection, application_id: str, version: Version, target: Target
     ) -> Build:
         """Return one build, as the caller's transaction sees it. Raises NotFound."""
         found = await self.find_build_in(connection, application_id, version, target)
         if found is None:
-            raise NotFound("release", f"Release not found: {version} for {target.platform}/{target.architecture}")
+            raise NotFound("release", f"Release not found: {version.text} for {target.platform}/{target.architecture}")
         return found
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:

@@ -4,16 +4,21 @@ SemVer 2.0 by default; PEP 440 for applications that choose it. Both parse to on
 `sort_key` orders plain strings by code point exactly as the scheme orders versions, so that the database and
 the in-memory index compare without knowing any scheme.
 
+Versions with one key are one version, whatever their texts: `1.0` and `1.0.0` in PEP 440, `1.0.0+1` and `1.0.0+2` in
+SemVer.
+
 Source: semver.org 2.0.0 section 11; PEP 440 "Summary of permitted suffixes and relative ordering".
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 import semver
+from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion
 from packaging.version import Version as Pep440
 
@@ -25,6 +30,8 @@ MAX_VERSION_CHARACTERS = 100
 _LAST = "~"
 # Sorts before every character an identifier may hold: "alpha" < "alpha0", and a shorter list comes first.
 _END = "!"
+# The epoch and the numbers of a normalised version.
+_PEP440_RELEASE = re.compile(r"(?:[0-9]+!)?[0-9]+(?:\.[0-9]+)*")
 
 
 class Scheme(StrEnum):
@@ -36,7 +43,7 @@ class Scheme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version. `text` is what is stored and shown; `sort_key` is what is compared."""
+    """One version. `text` is what is stored and shown; `sort_key` is what is compared, for equality too."""
 
     text: str
     sort_key: str
@@ -61,6 +68,20 @@ def parse_version(text: str, scheme: Scheme = Scheme.SEMVER) -> Version:
     if not text.isascii() or not text.isprintable():
         raise ValueError(f"invalid version format: {text!r}")
     return _parse_semver(text) if scheme is Scheme.SEMVER else _parse_pep440(text)
+
+
+def spelling_patterns(version: Version, scheme: Scheme) -> tuple[str, str]:
+    """Return an exact text, and a LIKE pattern, that together cover every stored text of an equal version.
+
+    The pattern covers some others too: whoever uses it compares the keys of what it finds.
+    """
+    if scheme is Scheme.SEMVER:
+        plain = version.text.partition("+")[0]
+        return plain, f"{plain}+%"
+    shortest = canonicalize_version(version.text, strip_trailing_zero=True)
+    release = _PEP440_RELEASE.match(shortest)
+    head = release[0] if release else shortest
+    return shortest, f"{head}.0%{shortest[len(head) :]}"
 
 
 def parse_field(text: str, scheme: Scheme, field: str) -> Version:

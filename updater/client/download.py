@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -23,6 +24,7 @@ from updater.client.transport import Transport
 
 CHECKSUM_TYPES = frozenset({"sha256", "sha512", "sha1", "md5"})
 BLOCK_BYTES = 1024 * 1024
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE)
 
 
 class Fetch:
@@ -199,19 +201,31 @@ async def find_file_name(transport: Transport, build: Build) -> str | None:
             path = urlsplit(str(response.url)).path
     except UpdateError:
         header, path = "", urlsplit(url).path
-    message = Message()
-    message["Content-Disposition"] = header
-    name = message.get_filename() if header else None
+    name = _name_in(header)
     if name is None and "/api/v1/updates/" not in path:
         name = unquote(path.rsplit("/", 1)[-1])
     return safe_file_name(name or "")
 
 
-def safe_file_name(name: str) -> str | None:
-    """Reduce a name to one that is safe in any folder, of at most 200 characters; None when nothing is left.
+def _name_in(disposition: str) -> str | None:
+    """Return the file name of a Content-Disposition; the extended form counts before the plain one.
 
-    Only what follows the last slash or backslash counts; control characters go, and reserved ones become `_`.
+    Source: RFC 6266 section 4.3.
+    """
+    message = Message()
+    message["Content-Disposition"] = disposition
+    found = [value for key, value in message.get_params([], "Content-Disposition") if key.lower() == "filename"]
+    extended = [value for value in found if isinstance(value, tuple)]
+    return collapse_rfc2231_value((extended or found)[0]) if found else None
+
+
+def safe_file_name(name: str) -> str | None:
+    """Reduce a name to one that is safe in any folder, of at most 200 bytes; None when nothing is left.
+
+    Only what follows the last slash or backslash counts; control characters go, and reserved ones become `_`. The
+    end of a long name stays, since it tells what the file is.
     """
     name = re.split(r"[/\\]", name)[-1]
     name = re.sub(r'[<>:"|?*]', "_", "".join(c for c in name if c.isprintable()))
-    return name.strip(". ")[:200] or None
+    name = name.encode(errors="ignore")[-200:].decode(errors="ignore").lstrip(".- ").rstrip(". ")
+    return f"_{name}" if _DEVICE.fullmatch(name) else name or None

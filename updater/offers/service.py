@@ -142,12 +142,12 @@ class OfferService:
             Unavailable: its bytes are in quarantine.
         """
         snapshot = self.snapshot_of(application_id)
-        text = parse_field(version, snapshot.application.scheme, "version").text
-        found = snapshot.builds.get((text, target))
-        if found is None:
-            found = await self._catalog.find_build(application_id, text, target)
+        wanted = parse_field(version, snapshot.application.scheme, "version")
+        found = snapshot.builds.get((wanted.text, target))
+        if found is None:  # not on a ladder, or spelt otherwise
+            found = await self._catalog.find_build(application_id, wanted, target)
         if found is None or found.status is not ReleaseStatus.ACTIVE:
-            raise NotFound("release", f"Release not found: {text} for {target.platform}/{target.architecture}")
+            raise NotFound("release", f"Release not found: {wanted.text} for {target.platform}/{target.architecture}")
         if found.quarantined:
             raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)
         return found

@@ -8,11 +8,14 @@ from tests.database.races.conftest import LAST, WINDOWS, Process, Processes
 from tests.database.races.interleaving import Interleaving
 from updater.catalog.model import Build
 from updater.catalog.retention import RetentionPolicy
+from updater.catalog.versions import parse_version
 from updater.errors import NotFound
 
 
 async def targets(process: Process, version: str) -> set[str]:
-    found = [await process.catalog._store.find_build("my-app", version, each) for each in (LINUX, WINDOWS)]
+    found = [
+        await process.catalog._store.find_build("my-app", parse_version(version), each) for each in (LINUX, WINDOWS)
+    ]
     return {each.target.platform for each in found if each is not None}
 
 

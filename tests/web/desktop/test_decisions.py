@@ -119,6 +119,25 @@ async def test_27_open_when_access_control_is_off(start_service: StartService) -
 # -- 28: three numbers
 
 
+async def test_28_versions_have_at_most_20_characters(desktop: Desktop) -> None:
+    longest, longer = "1234567.123456.12345", "1234567.123456.123456"
+    await desktop.upload(longest, minimum_version=longest)
+    for given in ({"version": longer}, {"version": "9.9.9", "minimum_version": longer}):
+        data = form(platform="win32-x64", **given)
+        found = await desktop.call("POST", "/upload", key="admin", data=data, status=400)
+        assert list(found["details"]) == [list(given)[-1]]
+    await desktop.download(longest, status=200)
+    await desktop.download(longer, status=400)
+    await desktop.compatibility(longer, status=400)
+    await desktop.call("DELETE", f"/{longer}", key="admin", status=400)
+
+
+async def test_28_a_minimum_above_the_version_is_refused(desktop: Desktop) -> None:
+    data = form(platform="win32-x64", version="1.2.3", minimum_version="1.2.4")
+    found = await desktop.call("POST", "/upload", key="admin", data=data, status=400)
+    assert list(found["details"]) == ["minimum_version"]
+
+
 async def test_28_versions_are_exactly_three_numbers(desktop: Desktop) -> None:
     for version in ("1.2", "1.2.3.4", "v1.2.3", "1.2.3-beta", "1.2.3+5", "01.2.3", "1.2.x", "1.2.3 ", "1..3", "-1.2.3"):
         await desktop.upload(version, status=400)
@@ -167,7 +186,8 @@ async def test_29_addresses_are_absolute_on_the_public_origin(start_service: Sta
     [
         ("setup.exe", ".exe"),
         ("My App 1.0.AppImage", ".AppImage"),
-        ("../../etc/passwd.tar.gz", ".gz"),
+        ("../../etc/passwd.tar.gz", ".tar.gz"),
+        ("mkcert-v1.4.4", ""),
         ("C:\\temp\\setup.msi", ".msi"),
         ("setup", ""),
         ("setup.", ""),
@@ -184,7 +204,7 @@ async def test_30_file_names_are_generated(desktop: Desktop, sent: str, suffix: 
     name = f"BKGT-Manager-1.2.3-win32-x64{suffix}"
     assert (await desktop.latest())["platforms"]["win32-x64"]["filename"] == name
     response, _ = await desktop.download("1.2.3", status=200)
-    assert f'filename="{name}"' in response.headers["Content-Disposition"]
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{name}"'
 
 
 async def test_30_the_configured_pattern_is_sanitised(start_service: StartService) -> None:

@@ -118,7 +118,7 @@ class UploadDetails(Strict):
 
 
 class UploadQuery(UploadDetails):
-    """The query beside a raw body; only the suffix of `file_name` is kept."""
+    """The query beside a raw body; `file_name` is what downloads are called, if it can be a file's name anywhere."""
 
     file_name = fields.String()
 

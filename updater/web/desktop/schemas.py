@@ -8,16 +8,16 @@ from marshmallow import Schema, ValidationError, fields
 
 import updater.web.messages.fields as own
 from updater.telemetry.model import STATUSES
-from updater.web.desktop.words import TARGETS, VERSION, is_version
+from updater.web.desktop.words import MAX_VERSION_CHARACTERS, TARGETS, VERSION, is_version
 from updater.web.messages.schemas import Lenient, Strict
 
 
 class Numbers(own.VersionText):
-    """A version of exactly three numbers, each below 10^9; `empty` takes an empty text as none."""
+    """A version of exactly three numbers, at most 20 characters; `empty` takes an empty text as none."""
 
     def __init__(self, *, empty: bool = False, **kwargs: Any) -> None:
         described = {} if empty else {"pattern": f"^{VERSION}$"}
-        super().__init__(empty=empty, metadata=described, **kwargs)
+        super().__init__(max_bytes=MAX_VERSION_CHARACTERS, empty=empty, metadata=described, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)

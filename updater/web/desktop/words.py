@@ -22,6 +22,8 @@ WORDS: dict[Target, str] = {target: word for word, target in TARGETS.items()}
 _NUMBER = "(?:0|[1-9][0-9]{0,8})"
 VERSION = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
 """A version of exactly three numbers, each below 10^9, as a regular expression."""
+MAX_VERSION_CHARACTERS = 20
+"""The longest version. Source: the document's database schema."""
 FAMILY = ReleaseFamily(frozenset(WORDS), numbers=3)
 """The releases that clients of this interface know."""
 
@@ -30,4 +32,4 @@ _VERSION = re.compile(VERSION)
 
 def is_version(text: str) -> bool:
     """Tell whether a text is a version as this interface knows them."""
-    return _VERSION.fullmatch(text) is not None
+    return len(text) <= MAX_VERSION_CHARACTERS and _VERSION.fullmatch(text) is not None

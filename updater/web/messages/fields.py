@@ -148,8 +148,8 @@ def install_time(**kwargs: Any) -> StrictInteger:
 class VersionText(Text):
     """The text of a version; the application's scheme decides later whether it is one."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_bytes=MAX_VERSION_CHARACTERS, **kwargs)
+    def __init__(self, *, max_bytes: int = MAX_VERSION_CHARACTERS, **kwargs: Any) -> None:
+        super().__init__(max_bytes=max_bytes, **kwargs)
 
 
 class ApplicationId(fields.String):

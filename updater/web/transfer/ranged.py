@@ -45,7 +45,7 @@ _DESCRIBES_FILE_ON_304: Final = frozenset({"vary", "expires", "content-location"
 _PRECONDITIONS: Final = ("If-Match", "If-Unmodified-Since")
 _NEVER_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _PLAIN_IN_NAME: Final = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 !#$&'()+,-.=@[]^_`{}~"
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 !#$&'()+,-.;=@[]^_`{}~"
 )
 _ATTRIBUTE_CHARACTERS: Final = "!#$&+-.^_`|~"  # RFC 8187 section 3.2.1, beside letters and digits
 _LONGEST_NAME: Final = 180
@@ -318,8 +318,9 @@ def _describe(response: DownloadResponse, plan: ranges.Plan, download: Download,
 def content_disposition(file_name: str) -> str:
     """Offer `file_name`, whatever it holds, as the name to save a download under.
 
-    Path separators and characters that are never shown (control, bidirectional, unassigned) become `_`. The
-    plain form is for old clients; the extended one carries the rest as UTF-8.
+    Path separators and characters that are never shown (control, bidirectional, unassigned) become `_`. A name of
+    printable ASCII has the plain form alone, which naive clients can read; only one that needs more also has the
+    extended form, which carries it as UTF-8.
     Source: RFC 6266 section 4, RFC 8187 section 3.2.
     """
     shown = "".join(
@@ -328,4 +329,5 @@ def content_disposition(file_name: str) -> str:
     )
     name = shown[-_LONGEST_NAME:].strip(" .") or "download"
     plain = "".join(character if character in _PLAIN_IN_NAME else "_" for character in name)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_ATTRIBUTE_CHARACTERS)}"
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe=_ATTRIBUTE_CHARACTERS)}"
+    return f'attachment; filename="{plain}"{extended}'
