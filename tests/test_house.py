@@ -28,7 +28,7 @@ FLOORS = (
     ("telemetry", "artifacts", "audit", "tasks"),
     ("database",),
     ("config",),
-    ("settings", "clock", "errors", "logs"),
+    ("settings", "clock", "errors", "logs", "permissions"),
 )
 CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit")}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.

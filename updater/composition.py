@@ -59,7 +59,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         url = settings.storage.database_url
         database = await stack.enter_async_context(open_database(url, root))
-        blobs = stack.enter_context(open_blobs(settings.storage.blob_url, root))
+        blobs = stack.enter_context(
+            open_blobs(settings.storage.blob_url, root, group_reads=settings.storage.group_reads)
+        )
         # This process alone uses the folder and receives nothing yet. After a power cut the clock may have gone back.
         if settings.storage.blob_url is None and not database.shared:
             await blobs.sweep(END_OF_TIME)

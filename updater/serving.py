@@ -26,7 +26,8 @@ from updater.artifacts.opening import require_usable
 from updater.background import background
 from updater.composition import open_services
 from updater.errors import ConfigurationError, Failure
-from updater.processes.folder import CONTROL_SOCKET, claim_folder, short_path
+from updater.permissions import bind_private
+from updater.processes.folder import CONTROL_SOCKET, claim_folder, protect_folder, short_path
 from updater.processes.listening import (
     HandedSocket,
     announce_addresses,
@@ -116,6 +117,7 @@ async def serve(
     tell_shortages(loop)
     async with AsyncExitStack() as stack:
         stack.enter_context(claim_folder(settings.storage))
+        protect_folder(settings.storage)
         services = await stack.enter_async_context(open_services(settings))
         await require_usable(services.artifacts.blobs, signs=settings.storage.remote_downloads == "redirect")
         limits = await stack.enter_async_context(open_limits(settings.rate_limit))
@@ -197,11 +199,7 @@ async def _control(services: Services, path: Path) -> AsyncIterator[None]:
     runner = web.AppRunner(build_control(services), access_log=None, shutdown_timeout=1)
     await runner.setup()
     with short_path(path) as short:
-        mask = os.umask(0o177)
-        try:
-            await web.UnixSite(runner, short).start()
-        finally:
-            os.umask(mask)
+        await web.SockSite(runner, bind_private(short)).start()
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import updater.artifacts.folders as folders
 import updater.artifacts.local as local
 from updater.artifacts.local import LocalBlobStore, StagedFile
 from updater.clock import utc_now
@@ -77,7 +78,8 @@ async def test_the_folder_of_a_killed_upload_is_synced_by_the_next(
     (tmp_path / "blobs" / DIGEST[:2] / DIGEST[2:4]).mkdir(parents=True)
     synced: list[Path] = []
     sync = local.sync_folder
-    monkeypatch.setattr(local, "sync_folder", lambda folder: (synced.append(folder), sync(folder)))
+    for module in (folders, local):
+        monkeypatch.setattr(module, "sync_folder", lambda folder: (synced.append(folder), sync(folder)))
     blobs = tmp_path / "blobs"
     for _ in range(2):
         await (await store.receive(once(b"bytes"))).place()

@@ -1,4 +1,4 @@
-"""A blob store in a folder: `blobs/ab/cd/<sha256>`, written through `incoming/` on the same file system.
+"""A blob store in a folder: `blobs/ab/cd/<sha256>`, written through `incoming/` on the same file system (`folders`).
 
 The order that survived power cuts: write, fsync the file, rename, fsync the folder and every folder that is
 new. A failed fsync gives the file up; it is never repeated, because the kernel may have dropped the pages.
@@ -24,7 +24,10 @@ import aiofiles
 
 from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
 from updater.artifacts.digests import is_digest
+from updater.artifacts.folders import BlobFolders
+from updater.artifacts.folders import sync_folder as sync_folder
 from updater.errors import NotFound, StorageFull, Unavailable
+from updater.permissions import create_file
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
@@ -33,16 +36,16 @@ T = TypeVar("T")
 
 
 class LocalBlobStore:
-    """A `BlobStore` in a folder of this machine. Raises OSError when the folder cannot be made or written."""
+    """A `BlobStore` in a folder of this machine. Raises OSError when the folder cannot be made or written.
 
-    def __init__(self, root: Path) -> None:
-        self._blobs = root / "blobs"
-        self._incoming = root / "incoming"
+    Its files are for their owner alone, or with `group_reads` also for the group's eyes.
+    """
+
+    def __init__(self, root: Path, *, group_reads: bool = False) -> None:
+        self.folders = BlobFolders(root, group_reads=group_reads)
+        self._blobs = self.folders.blobs
+        self._incoming = self.folders.incoming
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="blobs")
-        self._durable: set[Path] = set()
-        for folder in (self._blobs, self._incoming):
-            folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(root)
 
     def close(self) -> None:
         """Stop the worker threads when all work given to them is done."""
@@ -124,21 +127,7 @@ class LocalBlobStore:
 
     async def sweep(self, before: datetime) -> int:
         """Remove files that receptions left, untouched since a time (UTC); return their number. Raises Unavailable."""
-        return await self.run(_empty, self._incoming, before.timestamp())
-
-    def ensure_folder(self, folder: Path) -> None:
-        """Make a folder whose entry is durable, in a worker thread. Raises OSError.
-
-        A folder that exists may be so new that its parent is not synced yet: another upload is about to do that, or was
-        killed before it could. So each folder is synced once per process.
-        """
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            if folder in self._durable:
-                return
-        sync_folder(folder.parent)
-        self._durable.add(folder)
+        return sum([await self.run(_empty, each, before.timestamp()) for each in self.folders.staging])
 
     async def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Run a function in a worker thread; errors of the operating system become failures.
@@ -195,7 +184,7 @@ class StagedFile:
 
     def create(self) -> None:
         """Create the file, in a worker thread. Raises OSError."""
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        self._descriptor = create_file(self._path, self._store.folders.file_mode)
         self._there = True
 
     def write(self, batch: bytes) -> None:
@@ -215,7 +204,7 @@ class StagedFile:
     def _rename(self) -> None:
         target = self._store.locate(self.digest)
         for folder in (target.parent.parent, target.parent):
-            self._store.ensure_folder(folder)
+            self._store.folders.ensure(folder)
         self._path.rename(target)
         self._there = False
         sync_folder(target.parent)
@@ -236,15 +225,6 @@ async def _give_up(staged: StagedFile, writing: asyncio.Future[None] | None) -> 
     if writing is not None:
         await asyncio.gather(writing, return_exceptions=True)
     await staged.discard()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _info(path: Path) -> BlobInfo | None:

@@ -31,15 +31,17 @@ async def require_usable(blobs: BlobStore, *, signs: bool = False, writes: bool 
 
 
 @contextmanager
-def open_blobs(where: str | None, root: Path) -> Iterator[BlobStore]:
+def open_blobs(where: str | None, root: Path, *, group_reads: bool = False) -> Iterator[BlobStore]:
     """Open the store for the block: `local` (or None) in the folder `root`, else an object store's address.
+
+    With `group_reads` another program of the owner's group may read local files, such as nginx that sends them.
 
     Raises:
         ConfigurationError: the folder cannot be used, the address or its options do not fit, or the extra is missing.
     """
     if where is None or where == LOCAL:
         try:
-            local = LocalBlobStore(root)
+            local = LocalBlobStore(root, group_reads=group_reads)
         except OSError as error:
             raise ConfigurationError(
                 f"storage.root: {error.filename or root} cannot be used: {error.strerror}"

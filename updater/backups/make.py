@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from updater.backups.manifest import (
 from updater.clock import END_OF_TIME, Clock, utc_now
 from updater.database.copies import copy_database, read_revision, read_used_blobs
 from updater.errors import Conflict, Invalid, NotFound, Unavailable
+from updater.permissions import create_file, make_folder
 
 _OWN_NAMES = frozenset({MANIFEST, f"{MANIFEST}.new", SECRET, f"{SECRET}.new", "blobs", "incoming", "lost+found"})
 
@@ -110,7 +111,9 @@ def _prepare(folder: Path, root: Path) -> None:
     if here == there or here in there.parents or there in here.parents:
         raise Invalid({"folder": "must lie outside the data folder, and not hold it"})
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        make_folder(folder)
     for each in missing:
         sync_folder(each.parent)
     strange = sorted(each.name for each in folder.iterdir() if each.name not in _OWN_NAMES)
@@ -132,8 +135,8 @@ def _keep_secret(folder: Path, root: Path) -> str:
 def _keep_database(folder: Path, root: Path) -> Path:
     """Copy the database and name the copy by its digest."""
     temporary = folder / "incoming" / uuid.uuid4().hex
+    os.close(create_file(temporary))
     copy_database(root / DATABASE, temporary)
-    temporary.chmod(0o600)
     kept = folder / copy_name(file_digest(temporary))
     temporary.replace(kept)
     sync_folder(folder)

@@ -21,6 +21,7 @@ from typing import Any
 from updater.artifacts.digests import is_digest
 from updater.artifacts.local import sync_folder
 from updater.errors import Conflict, DigestMismatch, Failure, NotFound, StorageFull, Unavailable
+from updater.permissions import PRIVATE_FILE, create_file
 
 MANIFEST, SECRET, DATABASE = "manifest.json", "secret", "updater.db"
 FORMAT = 1
@@ -61,7 +62,7 @@ def is_copy_name(name: str) -> bool:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest durably and in one step. Raises OSError when it cannot be written."""
     text = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
-    write_file(folder / MANIFEST, text.encode(), mode=0o644)
+    write_file(folder / MANIFEST, text.encode(), mode=PRIVATE_FILE)
 
 
 def find_manifest(folder: Path) -> Manifest | None:
@@ -110,7 +111,7 @@ def write_file(path: Path, content: bytes, *, mode: int) -> None:
     """
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = create_file(temporary, mode)
     try:
         view = memoryview(content)
         while view:

@@ -88,7 +88,7 @@ async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dic
     root, files = Path(storage.root), 0
     if storage.database_url is not None:
         raise Conflict("A backup is restored into the embedded database only; storage.database_url is set")
-    with hold_folder(root), open_blobs(storage.blob_url, root) as target:
+    with hold_folder(root), open_blobs(storage.blob_url, root, group_reads=storage.group_reads) as target:
         await require_usable(target)
         async for done, files in restore_backup(folder, root, target):
             on_progress({"done": done, "total": files})

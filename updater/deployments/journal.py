@@ -31,6 +31,7 @@ from typing import Any
 from updater.clock import utc_now
 from updater.deployments.locks import try_lock
 from updater.deployments.model import Event, LogLevel, Outcome, Plan, RunState, StepReport
+from updater.permissions import make_folder, make_folders, open_private
 
 PLAN, STATE, JOURNAL, IMPORTED, OUTPUT = "plan.json", "state.json", "journal", "imported", "runner.log"
 LOCK, EXCLUSIVE = "lock", "turn"
@@ -57,7 +58,8 @@ class RunFolder:
         Returns: the folder, and the descriptor that holds the watch. Raises OSError when it cannot be written.
         """
         folder, incomplete = cls(home / "runs" / plan.run), cls(home / "runs" / f".{plan.run}")
-        incomplete.path.mkdir(parents=True)
+        make_folders(home / "runs")
+        make_folder(incomplete.path)
         _replace(incomplete.path / PLAN, plan.to_tree())
         watch = incomplete.try_watch()
         assert watch is not None  # noqa: S101 - no other process knows this folder
@@ -300,7 +302,7 @@ def _replace(path: Path, tree: dict[str, Any]) -> None:
     """Write durably: completely or not at all."""
     fresh = path.with_name(f"{path.name}.new")
     try:
-        with fresh.open("wb") as file:
+        with open(fresh, "wb", opener=open_private) as file:
             file.write(json.dumps(tree, ensure_ascii=False).encode())
             file.flush()
             os.fsync(file.fileno())
@@ -321,5 +323,5 @@ def _flush_folder(path: Path) -> None:
 
 
 def _reserve(path: Path) -> None:
-    with path.open("wb") as file:
+    with open(path, "wb", opener=open_private) as file:
         file.write(bytes(_RESERVE_BYTES))

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from updater.errors import Unavailable
+from updater.permissions import make_folders
 
 _POLL_S = 0.05
 
@@ -36,7 +37,7 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
         Unavailable: the file cannot be made or opened.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         while (descriptor := try_lock(path, make=True)) is None:  # noqa: ASYNC110 - the kernel has no event for it
             await asyncio.sleep(_POLL_S)
     except OSError as error:

@@ -74,13 +74,13 @@ async def migrate_blobs(services: Services, actor: Actor, *, source: str, target
     """
     if source == target:
         raise Invalid({"target": "expected another store than the source"})
-    root = Path(services.settings.storage.root)
+    root, shared = Path(services.settings.storage.root), services.settings.storage.group_reads
     copied, bad = 0, []
     with ExitStack() as stack:
         stores = []
         for name, where in (("source", source), ("target", target)):
             try:
-                stores.append(stack.enter_context(open_blobs(where, root)))
+                stores.append(stack.enter_context(open_blobs(where, root, group_reads=shared)))
                 await require_usable(stores[-1], writes=name == "target")
             except ConfigurationError as error:
                 raise Invalid({name: str(error)}) from None

@@ -8,13 +8,19 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from updater.errors import ConfigurationError
+from updater.permissions import PRIVATE_FILE, PRIVATE_FOLDER, SHARED_FOLDER, make_folder, set_mode
 from updater.settings import StorageSettings
 
 LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
+# What lies in the folder beside `blobs`, whose modes belong to the store.
+_PRIVATE = (
+    *("updater.db", "updater.db-wal", "updater.db-shm", "secret", "restoring", "incoming", "deployments"),
+    *(LOCK_FILE, "workers.lock"),
+)
 _SOCKET_PATH_BYTES = 108
 
 
@@ -64,12 +70,34 @@ def hold_folder(root: Path, lock_file: str = LOCK_FILE) -> Iterator[None]:
 
 def _make_durable(root: Path) -> None:
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-    root.mkdir(parents=True, exist_ok=True)
+    if missing:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            make_folder(root)
     for folder in missing:
         # Imported here: commands find the folder there, and need nothing else of the store.
         from updater.artifacts.local import sync_folder
 
         sync_folder(folder.parent)
+
+
+def protect_folder(settings: StorageSettings) -> None:
+    """Close an existing data folder to other users, and open it to nginx's group where nginx sends the files.
+
+    A folder made by an older version, by systemd or by hand may have wider modes; what changes is logged. Only
+    what this program puts into the folder is looked at.
+    """
+    root = Path(settings.root)
+    modes = {root: SHARED_FOLDER if settings.group_reads else PRIVATE_FOLDER}
+    for path in (root / name for name in _PRIVATE):
+        if path.exists() and not path.is_socket():
+            modes[path] = PRIVATE_FOLDER if path.is_dir() else PRIVATE_FILE
+    changed = [path.name for path, mode in modes.items() if set_mode(path, mode)]
+    if changed:
+        # Imported here: short commands look for the folder, too, and do without a log.
+        import structlog
+
+        structlog.get_logger(__name__).warning("storage.modes_changed", root=str(root), changed=changed)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import json
-import os
 import signal
 import socket
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 import structlog
 
 from updater.errors import ConfigurationError, Unavailable
+from updater.permissions import bind_private
 from updater.processes.folder import hold_folder, short_path
 from updater.processes.listening import announce_addresses, close_sockets, open_sockets
 from updater.processes.workers import (
@@ -283,11 +283,7 @@ async def _control(pool: WorkerPool, path: Path) -> AsyncIterator[None]:
 
     remove(path)
     with short_path(path) as short:
-        mask = os.umask(0o177)
-        try:
-            server = await asyncio.start_unix_server(answer, short)
-        finally:
-            os.umask(mask)
+        server = await asyncio.start_unix_server(answer, sock=bind_private(short))
         try:
             yield
         finally:

@@ -60,6 +60,11 @@ class StorageSettings:
     cdn_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None)
     collect_grace_s: int = setting(checks.whole(0), 86_400)
 
+    @property
+    def group_reads(self) -> bool:
+        """Tell whether another program of this user's group reads the stored files: nginx, which sends them."""
+        return self.offload is not None
+
     def __post_init__(self) -> None:
         if self.offload and self.blob_url:
             raise ValueError("offload sends local files; with blob_url there are none")

@@ -6,7 +6,6 @@ Every figure carries the label `worker`. What a worker counts after another one 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from updater.permissions import bind_private
 from updater.processes.folder import short_path
 from updater.processes.workers import find_metrics_sockets, metrics_socket, remove
 from updater.web.gate.metrics import Family, Metrics
@@ -49,11 +49,7 @@ async def share_metrics(metrics: Metrics, root: Path, number: int) -> AsyncItera
         with short_path(metrics_socket(root, number)) as path:
             # The one before us may still be draining; from now on the name is ours.
             remove(Path(path))
-            mask = os.umask(0o177)
-            try:
-                await web.UnixSite(runner, path).start()
-            finally:
-                os.umask(mask)
+            await web.SockSite(runner, bind_private(path)).start()
         metrics.ask_all = ask_all
         yield
     finally:

@@ -1,0 +1,111 @@
+"""The folders of a local store: where bytes are staged, who may read them, and how a new folder becomes durable.
+
+Everything here blocks, and raises OSError.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from updater.permissions import PRIVATE_FILE, PRIVATE_FOLDER, SHARED_FILE, SHARED_FOLDER, make_folder, set_mode
+
+_log = structlog.get_logger(__name__)
+
+
+class BlobFolders:
+    """`blobs`, and `incoming` on the same file system. Made when missing.
+
+    Attributes:
+        blobs: the folder of placed files.
+        incoming: the folder of files that are being received; a rename takes them into `blobs`.
+        file_mode: the mode of each file.
+    """
+
+    def __init__(self, root: Path, *, group_reads: bool) -> None:
+        self.blobs = root / "blobs"
+        self.file_mode = SHARED_FILE if group_reads else PRIVATE_FILE
+        self._folder_mode = SHARED_FOLDER if group_reads else PRIVATE_FOLDER
+        self._durable: set[Path] = set()
+        root.mkdir(parents=True, exist_ok=True)
+        for folder in (self.blobs, root / "incoming"):
+            with suppress(FileExistsError):
+                make_folder(folder)
+        sync_folder(root)
+        self.incoming = self._staging(root / "incoming")
+        self.staging = {root / "incoming", self.incoming}
+        self._open_to_group(group_reads)
+
+    def ensure(self, folder: Path) -> None:
+        """Make a folder whose entry is durable.
+
+        A folder that exists may be so new that its parent is not synced yet: another upload is about to do that, or was
+        killed before it could. So each folder is synced once per process.
+        """
+        try:
+            make_folder(folder, self._folder_mode)
+        except FileExistsError:
+            if folder in self._durable:
+                return
+        sync_folder(folder.parent)
+        self._durable.add(folder)
+
+    def _staging(self, usual: Path) -> Path:
+        """Return the folder to stage in: one inside `blobs`, when that is another file system or another mount."""
+        if _renames(usual, self.blobs):
+            return usual
+        inside = self.blobs / "incoming"
+        if not inside.is_dir():
+            make_folder(inside)
+            sync_folder(self.blobs)
+            _log.info("storage.staging_inside_blobs", folder=str(inside))
+        return inside
+
+    def _open_to_group(self, group_reads: bool) -> None:
+        """Give what is there already the modes that are wanted now. The mode of `blobs` says that it was done.
+
+        Opened from the bottom up and closed from the top down, so that after an interruption it is done again, or the
+        rest cannot be reached.
+        """
+        if self.blobs.stat().st_mode & 0o777 == self._folder_mode:
+            return
+        if not group_reads:
+            set_mode(self.blobs, self._folder_mode)
+        for path in self.blobs.glob("??"):
+            for folder in path.glob("??"):
+                for file in folder.iterdir():
+                    set_mode(file, self.file_mode)
+                set_mode(folder, self._folder_mode)
+            set_mode(path, self._folder_mode)
+        set_mode(self.blobs, self._folder_mode)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _renames(source: Path, target: Path) -> bool:
+    """Tell whether a file can be renamed from one folder into the other: not across mounts, even of one disk."""
+    if source.stat().st_dev != target.stat().st_dev:
+        return False
+    name = f".try-{uuid.uuid4().hex}"
+    try:
+        (source / name).touch()
+        (source / name).rename(target / name)
+    except OSError as error:
+        return error.errno != errno.EXDEV
+    finally:
+        for folder in (source, target):
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+    return True
