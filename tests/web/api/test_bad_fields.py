@@ -46,6 +46,9 @@ NO_VERSION += [
     "1e3",
 ]
 NO_WORD = [*BLANK, *UNFIT_TEXT, "bsd", "Linux", "linux ", "linux\n", "x" * 10_000, "\u202ereversed"]
+# What is mended where an installed client sends it: see test_client_input.py.
+CLIENT_VERSION = [each for each in NO_VERSION if each != "1.2.3\n"]
+CLIENT_WORD = [each for each in NO_WORD if each.strip().lower() != "linux"]
 NO_ID = [*BLANK, *UNFIT_TEXT, "a b", "a/b", "a.b", "..", "a\\b", "a%2fb", "\u00e9", "a\n", "x" * 101]
 NO_URL = [
     *BLANK,
@@ -141,13 +144,18 @@ FIELDS: dict[str, tuple[str, str, str | None, dict[str, Any], dict[str, list[Any
         None,
         REPORT,
         {
-            "current_version": [*NO_TEXT, *NO_VERSION],
-            "target_version": [*NO_TEXT, *NO_VERSION],
-            "platform": [*NO_TEXT, *NO_WORD],
-            "architecture": [*NO_TEXT, *NO_WORD],
-            "status": [*NO_TEXT, *NO_WORD, "COMPLETED", "inactive"],
-            "error_message": [*NO_TEXT[1:], *UNFIT_TEXT, "x" * 4001],
-            "install_time_seconds": [*NO_WHOLE[1:], 7 * 86_400 + 1],
+            "current_version": [*NO_TEXT, *CLIENT_VERSION],
+            "target_version": [*NO_TEXT, *CLIENT_VERSION],
+            "platform": [*NO_TEXT, *CLIENT_WORD],
+            "architecture": [*NO_TEXT, *CLIENT_WORD],
+            "status": [*NO_TEXT, *CLIENT_WORD, "linux", "inactive"],
+            "error_message": [True, [], {}, ["x"]],
+            "install_time_seconds": [
+                *(each for each in NO_WHOLE[1:] if each not in ("1", 1.5)),
+                "1 s",
+                -0.5,
+                7 * 86_400 + 1,
+            ],
             "report_id": [*NO_TEXT[1:], *NO_NAME],
         },
     ),
@@ -158,9 +166,9 @@ FIELDS: dict[str, tuple[str, str, str | None, dict[str, Any], dict[str, list[Any
         CHECK,
         {
             "application_id": [*NO_TEXT, *NO_ID],
-            "current_version": [*NO_TEXT, *NO_VERSION],
-            "platform": [*NO_TEXT, *NO_WORD],
-            "architecture": [*NO_TEXT, *NO_WORD],
+            "current_version": [*NO_TEXT, *CLIENT_VERSION],
+            "platform": [*NO_TEXT, *CLIENT_WORD],
+            "architecture": [*NO_TEXT, *CLIENT_WORD],
             "allow_prerelease": NO_TRUTH,
             "include_metadata": NO_TRUTH,
         },

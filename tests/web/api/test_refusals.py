@@ -90,6 +90,10 @@ async def test_content_type_with_parameters(service: Any) -> None:
         await service.call("PUT", "/api/v1/applications/my-app", key="admin", data=b"{}", headers=headers, status=200)
 
 
+# Installers write such JSON: what it holds is judged.
+READ_IN_REPORTS = (b"\xef\xbb\xbf{}", b'{"a": "\n"}')
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -126,6 +130,9 @@ async def test_what_is_no_json_object(service: Any, body: bytes) -> None:
         ("POST", "/api/v1/applications", "write"),
         ("PUT", "/api/v1/applications/my-app", "admin"),
     ):
+        if path.endswith("/status") and body in READ_IN_REPORTS:
+            await service.call(method, path, key=key, data=body, headers=headers, status=422)
+            continue
         answer = await service.call(method, path, key=key, data=body, headers=headers, status=400)
         assert answer["code"] == "INVALID_REQUEST"
     assert await service.stored() == before

@@ -50,9 +50,9 @@ def read_question(raw_query: str) -> CheckQuestion | None:
     version = given.get("current_version", "")
     target = given.get("platform"), given.get("architecture")
     flags = [_FLAGS.get(given.get(name, "false")) for name in ("allow_prerelease", "include_metadata")]
-    fits = (
-        0 < len(version) <= MAX_VERSION_CHARACTERS and version.isascii() and version.isprintable() and version.strip()
-    )
+    fits = 0 < len(version) <= MAX_VERSION_CHARACTERS and version.isascii() and version.isprintable()
+    # A blank is white space to be cut off, or a `+` that was not percent-encoded.
+    fits = fits and " " not in version
     if not fits or target[0] not in PLATFORMS or target[1] not in ARCHITECTURES or None in flags:
         return None
     return CheckQuestion(version, target[0], target[1], bool(flags[0]), bool(flags[1]))

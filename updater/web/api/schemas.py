@@ -6,13 +6,14 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
 from updater.catalog.model import CHECKSUM_KINDS
 from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
-from updater.web.messages.schemas import Lenient, Strict
+from updater.web.messages.schemas import FromInstaller, Lenient, Strict
 
 
 def _notes(**kwargs: Any) -> own.Text:
@@ -22,9 +23,9 @@ def _notes(**kwargs: Any) -> own.Text:
 class CheckQuery(Lenient):
     """The query of an update check."""
 
-    current_version = own.VersionText(required=True)
-    platform = own.platform(required=True)
-    architecture = own.architecture(required=True)
+    current_version = client.Version(required=True, in_query=True)
+    platform = client.platform(required=True)
+    architecture = client.architecture(required=True)
     allow_prerelease = own.QueryBoolean(load_default=False)
     include_metadata = own.QueryBoolean(load_default=False)
 
@@ -33,9 +34,9 @@ class CheckBody(Lenient):
     """The body of an update check."""
 
     application_id = own.ApplicationId(required=True)
-    current_version = own.VersionText(required=True)
-    platform = own.platform(required=True)
-    architecture = own.architecture(required=True)
+    current_version = client.Version(required=True)
+    platform = client.platform(required=True)
+    architecture = client.architecture(required=True)
     allow_prerelease = own.StrictBoolean(load_default=False)
     include_metadata = own.StrictBoolean(load_default=False)
 
@@ -43,8 +44,8 @@ class CheckBody(Lenient):
 class LatestQuery(Lenient):
     """The query for the latest version."""
 
-    platform = own.platform(required=True)
-    architecture = own.architecture(required=True)
+    platform = client.platform(required=True)
+    architecture = client.architecture(required=True)
     allow_prerelease = own.QueryBoolean(load_default=False)
     include_metadata = own.QueryBoolean(load_default=False)
 
@@ -137,16 +138,16 @@ class UploadForm(UploadFields):
     file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
 
 
-class ReportBody(Lenient):
+class ReportBody(FromInstaller):
     """What an installer tells after an install."""
 
-    current_version = own.VersionText(required=True)
-    target_version = own.VersionText(required=True)
-    platform = own.platform(required=True)
-    architecture = own.architecture(required=True)
-    status = own.OneOf("status", STATUSES, required=True)
-    error_message = own.error_message()
-    install_time_seconds = own.install_time()
+    current_version = client.Version(required=True)
+    target_version = client.Version(required=True)
+    platform = client.platform(required=True)
+    architecture = client.architecture(required=True)
+    status = client.Word("status", STATUSES, required=True)
+    error_message = client.ErrorMessage()
+    install_time_seconds = client.Seconds()
     report_id = own.Name(allow_none=True)
 
 

@@ -97,7 +97,7 @@ class Offers:
         agent = agent_of(request)
         given = request.match_info["current_version"]
         if not is_version(given):
-            load_values(_CURRENT, {"current_version": given})  # says what is wrong with it
+            given = load_values(_CURRENT, {"current_version": given})["current_version"]  # or says what is wrong
         word = _read_platform(request.rel_url.raw_query_string)
         key = ("desktop.compatibility", given, word, agent.platform)
         answers = self._offers.present(self._names.application).answers
@@ -164,13 +164,19 @@ def _reason(current: str, found: Compatibility) -> str:
     }[found.standing]
 
 
-@functools.lru_cache(maxsize=256)
 def _read_platform(raw_query: str) -> str | None:
     """Return the platform word that a query names, percent-encoded as it came. Raises Invalid."""
-    # Of a name given twice, the first counts.
-    given = dict(reversed(parse_qsl(raw_query, keep_blank_values=True)))
-    word: str | None = load_values(_PLATFORM_QUERY, given).get("platform")
+    given = _given_platform(raw_query)
+    if given is None or given in TARGETS:
+        return given
+    word: str | None = load_values(_PLATFORM_QUERY, {"platform": given})["platform"]
     return word
+
+
+@functools.lru_cache(maxsize=256)
+def _given_platform(raw_query: str) -> str | None:
+    # Of a name given twice, the first counts.
+    return dict(reversed(parse_qsl(raw_query, keep_blank_values=True))).get("platform")
 
 
 def _rendered(answer: dict[str, Any], outcome: str, asked: ClientFacts, vary: str | None = None) -> Rendered:

@@ -6,10 +6,11 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
+import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
 from updater.telemetry.model import STATUSES
 from updater.web.desktop.words import MAX_VERSION_CHARACTERS, TARGETS, VERSION, is_version
-from updater.web.messages.schemas import Lenient, Strict
+from updater.web.messages.schemas import FromInstaller, Lenient, Strict
 
 
 class Numbers(own.VersionText):
@@ -28,6 +29,17 @@ class Numbers(own.VersionText):
         return text
 
 
+class ClientNumbers(Numbers):
+    """The same from an installed client: white space around it is cut off."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(client.trimmed(value), attr, data, **kwargs)
+
+
+def _client_platform(**kwargs: Any) -> client.Word:
+    return client.Word("platform", tuple(TARGETS), **kwargs)
+
+
 def _platform(**kwargs: Any) -> own.OneOf:
     return own.OneOf("platform", tuple(TARGETS), **kwargs)
 
@@ -38,14 +50,14 @@ def _platform(**kwargs: Any) -> own.OneOf:
 class PlatformQuery(Lenient):
     """The optional filter of what clients ask."""
 
-    platform = _platform()
+    platform = _client_platform()
 
 
 class PackagePath(Schema):
     """Version and platform in a path."""
 
-    version = Numbers(required=True)
-    platform = _platform(required=True)
+    version = ClientNumbers(required=True)
+    platform = _client_platform(required=True)
 
 
 class VersionPath(Schema):
@@ -57,7 +69,7 @@ class VersionPath(Schema):
 class CurrentVersionPath(Schema):
     """The client's version in a path."""
 
-    current_version = Numbers(required=True)
+    current_version = ClientNumbers(required=True)
 
 
 class UploadFields(Strict):
@@ -76,15 +88,15 @@ class UploadForm(UploadFields):
     file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
 
 
-class StatusBody(Lenient):
+class StatusBody(FromInstaller):
     """What an installer tells after an install."""
 
-    current_version = Numbers(required=True)
-    target_version = Numbers(required=True)
-    platform = _platform(required=True)
-    status = own.OneOf("status", STATUSES, required=True)
-    error_message = own.error_message(load_default=None)
-    install_time_seconds = own.install_time(load_default=None)
+    current_version = ClientNumbers(required=True)
+    target_version = ClientNumbers(required=True)
+    platform = _client_platform(required=True)
+    status = client.Word("status", STATUSES, required=True)
+    error_message = client.ErrorMessage(load_default=None)
+    install_time_seconds = client.Seconds(load_default=None)
 
 
 class ListQuery(Lenient):

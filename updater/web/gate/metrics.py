@@ -11,6 +11,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from updater.web.messages.client_fields import MENDED
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _DURATION_BUCKETS_S = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 
@@ -35,6 +37,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = _Requests()
         self.registry.register(self._requests)
+        self.registry.register(_Mended())
         self.received = Counter("updater_received_bytes", "Bytes of uploaded files received", registry=self.registry)
         self.limited = Counter("updater_rate_limited", "Requests refused by a rate limit", registry=self.registry)
         refused = "Connections refused: too many of one address, or in all"
@@ -93,6 +96,18 @@ class _Merged:
                     metric.add_sample(name, {"worker": str(number), **labels}, value)
         workers = GaugeMetricFamily("updater_workers", "Workers whose figures these are", value=len(self._by_worker))
         return (workers, *merged.values())
+
+
+class _Mended:
+    """What installed clients sent and was mended."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the counter. Source: the custom collector interface of prometheus-client."""
+        text = "Values from installed clients that were cut, cleaned or coerced to what they mean"
+        mended = CounterMetricFamily("updater_client_input_mended", text, labels=("what",))
+        for what, amount in sorted(MENDED.items()):
+            mended.add_metric((what,), amount)
+        return (mended,)
 
 
 class _Tally:

@@ -7,7 +7,6 @@ or no body at all) or hold the token of our own page.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import Mapping
 
@@ -17,19 +16,17 @@ from updater.access.people import PeopleService
 from updater.access.principals import Permission, Principal
 from updater.access.sessions import Session
 from updater.clock import utc_now
-from updater.errors import Forbidden, Malformed, TooLarge, Unauthenticated
+from updater.errors import Forbidden, Malformed, Unauthenticated
 from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Authenticator
-from updater.web.messages.pace import SILENCE_S
-from updater.web.messages.parsing import reading, require_identity
+from updater.web.messages.parsing import read_form
 
 COOKIE = "sessionid"
 TOKEN_FIELD, TOKEN_HEADER = "csrf_token", "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD"})
 # What a form or a script of another site can send without being asked. Source: Fetch Standard, CORS-safelisted types.
 _ANYBODY = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
-_FORM = "application/x-www-form-urlencoded"
 _FOREIGN = "This request does not come from a page of this site"
 ADMIN_REFUSAL, STAFF_REFUSAL = "Admin access required", "Staff access required"
 _REFUSALS = {Permission.ADMIN: ADMIN_REFUSAL}
@@ -147,18 +144,9 @@ class SessionAuthenticator:
         """Read a small form of one of our pages. Whether its token fits is for the caller to ask.
 
         Raises:
-            Malformed: no form, or no text. TooLarge, TooSlow.
+            UnsupportedContent, Malformed, TooLarge, TooSlow: see `parsing.read_form`.
         """
-        require_identity(request)
-        if request.content_type != _FORM:
-            raise Malformed("Expected a form")
-        try:
-            with reading():
-                async with asyncio.timeout(SILENCE_S):
-                    form = await request.post()
-        except web.HTTPRequestEntityTooLarge:
-            raise TooLarge("The form is too large") from None
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+        return await read_form(request)
 
     async def require_form(self, request: web.Request) -> Mapping[str, str]:
         """Read a form and hold it to the session's token. Raises Forbidden, and what `read_form` raises."""

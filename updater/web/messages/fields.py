@@ -130,19 +130,7 @@ class Timestamp(fields.Field[datetime]):
             raise ValidationError("expected a day such as 2026-02-16, or a time such as 2026-02-16T10:00:00Z") from None
 
 
-_MOST_CHARACTERS = 4_000
 LONGEST_INSTALL_S = 7 * 86_400
-
-
-def error_message(**kwargs: Any) -> Text:
-    """Return the field for what an installer says of a failure: at most 4,000 characters, any number of lines."""
-    length = validate.Length(max=_MOST_CHARACTERS)
-    return Text(max_bytes=4 * _MOST_CHARACTERS, lines=True, empty=True, allow_none=True, validate=length, **kwargs)
-
-
-def install_time(**kwargs: Any) -> StrictInteger:
-    """Return the field for how long an install took, in seconds: at most a week."""
-    return StrictInteger(0, LONGEST_INSTALL_S, allow_none=True, **kwargs)
 
 
 class VersionText(Text):
@@ -168,12 +156,12 @@ class OneOf(fields.String):
     def __init__(self, noun: str, words: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(validate=validate.OneOf(words), **kwargs)
         self._noun = noun
-        self._words = words
+        self.words = words
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **kwargs)
-        if text not in self._words:
-            raise ValidationError(f"invalid {self._noun}: {shown(text)}; expected one of {', '.join(self._words)}")
+        if text not in self.words:
+            raise ValidationError(f"invalid {self._noun}: {shown(text)}; expected one of {', '.join(self.words)}")
         return text
 
 

@@ -6,11 +6,13 @@ Invalid and names each field.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import BadHttpMessage
@@ -18,10 +20,13 @@ from marshmallow import EXCLUDE, Schema, ValidationError
 from webargs.aiohttpparser import AIOHTTPParser
 
 from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
+from updater.web.messages.client_fields import MENDED, Mend
 from updater.web.messages.fields import shown
 from updater.web.messages.pace import Arrival
+from updater.web.messages.schemas import FromInstaller
 
 MAX_JSON_BYTES = 1 << 20
+_MAX_FORM_FIELDS = 100
 
 
 class StrictParser(AIOHTTPParser):
@@ -29,7 +34,7 @@ class StrictParser(AIOHTTPParser):
 
     async def load_json(self, req: web.Request, schema: Schema) -> Any:
         """Read a JSON object from the body. Raises as `read_json`."""
-        return await read_json(req)
+        return await read_json(req, mend=isinstance(schema, FromInstaller))
 
     def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
         """Raise Invalid with one text per field."""
@@ -66,8 +71,8 @@ def load_values(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     return loaded
 
 
-async def read_json(request: web.Request) -> dict[str, Any]:
-    """Read a JSON object from the body.
+async def read_json(request: web.Request, *, mend: bool = False) -> dict[str, Any]:
+    """Read a JSON object from the body; with `mend` as `load_object` does.
 
     Raises:
         UnsupportedContent: another Content-Type, or an encoded body. Malformed: not an object, duplicate keys,
@@ -78,7 +83,26 @@ async def read_json(request: web.Request) -> dict[str, Any]:
         raise UnsupportedContent("Content-Type must be application/json")
     with reading():
         raw = await _read_small(request)
-    return load_object(raw)
+    return load_object(raw, mend=mend)
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """Read a small form of percent-encoded fields; of a name given twice, the last counts.
+
+    It is UTF-8, whatever character set the header adds, and what is none becomes U+FFFD: aiohttp's own reader takes
+    any codec of Python by its name.
+
+    Raises:
+        UnsupportedContent: an encoded body. Malformed: no form, or too many fields. TooLarge. TooSlow.
+    Source: URL Standard, application/x-www-form-urlencoded parsing.
+    """
+    require_identity(request)
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Malformed("Expected a form")
+    with reading():
+        raw = await _read_small(request)
+        pairs = parse_qsl(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
+    return dict(pairs)
 
 
 async def _read_small(request: web.Request) -> bytes:
@@ -110,19 +134,31 @@ def reading() -> Iterator[None]:
         raise Malformed("The request body cannot be read") from None
 
 
-def load_object(raw: bytes) -> dict[str, Any]:
-    """Parse bytes that must be one JSON object. Raises Malformed."""
+def load_object(raw: bytes, *, mend: bool = False) -> dict[str, Any]:
+    """Parse bytes that must be one JSON object. Raises Malformed.
+
+    With `mend`, a byte order mark is passed over, bytes that are no UTF-8 become U+FFFD, and texts may hold control
+    characters as they are, as an installer's script writes them.
+    """
     try:
-        value = json.loads(
-            raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
-    except Malformed:
-        raise
+        try:
+            value = _parsed(raw.decode(), strict=True)
+        except ValueError:
+            if not mend:
+                raise
+            value = _parsed(raw.removeprefix(codecs.BOM_UTF8).decode(errors="replace"), strict=False)
+            MENDED[Mend.ENCODING] += 1
     except (ValueError, RecursionError):
         raise Malformed("The body is not valid JSON") from None
     if not isinstance(value, dict):
         raise Malformed("The body must be a JSON object")
     return value
+
+
+def _parsed(text: str, *, strict: bool) -> Any:
+    return json.loads(
+        text, strict=strict, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+    )
 
 
 def require_identity(request: web.Request) -> None:

@@ -21,3 +21,7 @@ class Lenient(Schema):
         """Ignore unknown keys."""
 
         unknown = EXCLUDE
+
+
+class FromInstaller(Lenient):
+    """What an installer tells: also its JSON is read as well as it can be (see `parsing.load_object`)."""

@@ -6,13 +6,21 @@ is `updater.web.messages.pace`'s.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import unquote
 
-from aiohttp import BodyPartReader, HttpVersion11, MultipartReader, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    HttpVersion11,
+    MultipartReader,
+    web,
+)
 
 from updater.artifacts.blobs import Staged
 from updater.artifacts.service import ArtifactService
@@ -27,6 +35,11 @@ from updater.web.transfer.wholeness import (
     require_unicode,
     whole_file,
 )
+
+# A part's header that cannot be read names nothing, and is refused for that. The warnings of aiohttp would quote it on
+# standard error, and be remembered for each text.
+for _category in (BadContentDispositionHeader, BadContentDispositionParam):
+    warnings.filterwarnings("ignore", category=_category)
 
 MAX_PARTS = 16
 MAX_FIELD_BYTES = 64 * 1024
@@ -94,7 +107,7 @@ async def receive_form(
         with reading():
             reader = await request.multipart()
             for _ in range(MAX_PARTS + 1):
-                part = _require_plain(await arrival.wait(reader.next))
+                part = _require_plain(await arrival.wait(partial(_next_part, reader)))
                 if part is None:
                     break
                 if part.name != "file":
@@ -127,6 +140,13 @@ async def receive_body(
             chunks = _chunks(Arrival(request), request.content.readany, count)
             staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, request.headers)))
         yield staged
+
+
+async def _next_part(reader: MultipartReader) -> MultipartReader | BodyPartReader | None:
+    try:
+        return await reader.next()
+    except RuntimeError:  # the part `_charset_`, which aiohttp reads itself, names none
+        raise Malformed("The form's _charset_ cannot be read") from None
 
 
 async def _take_field(part: BodyPartReader, form: Form, allowed: Collection[str], arrival: Arrival) -> None:
