@@ -158,7 +158,8 @@ class ReleaseStore:
     ) -> tuple[str | None, str]:
         """Bind the coordinate to its bytes for ever; return the digest it is bound to, and the version's text there.
 
-        Without a digest nothing is bound, and None is what an unbound coordinate returns. Every spelling of a version leads to the same build, so all of them are one coordinate.
+        Without a digest nothing is bound, and None is what an unbound coordinate returns. Every spelling of a version
+        leads to the same build, so all of them are one coordinate.
         """
         version, target = details.version, details.target
         mine = (
