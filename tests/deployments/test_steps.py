@@ -13,16 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from updater.deployments.asking import capture
 from updater.deployments.git import in_the_way
+from updater.deployments.leftovers import MARK, end_marked
 from updater.deployments.steps import (
     HEAD_BYTES,
     LINE_BYTES,
-    MARK,
     TAIL_BYTES,
     Command,
     OutputLines,
-    capture,
-    end_marked,
     run_command,
 )
 

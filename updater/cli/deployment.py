@@ -155,7 +155,7 @@ def _watch(started: dict[str, str], *, background: bool, as_json: bool) -> None:
 
 
 async def _follow(path: Path, *, quiet: bool) -> dict[str, Any] | None:
-    from updater.deployments.journal import RunFolder, follow
+    from updater.deployments.journal import RunFolder, follow, list_states
 
     folder, number, idle_s = RunFolder(path), 0, 0.0
     # Between the end of one process and the start of the next, no process carries the run out; it is not at its end.
@@ -165,15 +165,15 @@ async def _follow(path: Path, *, quiet: bool) -> dict[str, Any] | None:
             if event.kind == "log" and not quiet:
                 moment = event.to_tree()["at"]
                 _print_line(moment, event.data["level"], event.data["component"], event.data["message"])
-        state = folder.find_state()
-        if state is not None and state.finished:
-            return state.to_tree()
+        states = list_states([folder])
+        if states and states[0].finished:
+            return states[0].to_tree()
         await asyncio.sleep(0.5)
         idle_s += 0.5
-    state = folder.find_state()
-    return None if state is None else state.to_tree()
+    states = list_states([folder])
+    return states[0].to_tree() if states else None
 
 
 def _print_line(moment: str, level: str, component: str | None, message: str) -> None:
-    shown = f"{moment[11:19]} {component or '-':<12} {printable(message)}"
+    shown = f"{moment[:10]} {moment[11:19]}Z {component or '-':<12} {printable(message)}"
     click.echo(shown if level == "info" else f"{shown}  [{level}]")

@@ -10,7 +10,15 @@ from updater.deployments.git_command import GitCommand
 from updater.deployments.steps import Command
 
 # Lock files that a killed git leaves behind. They are removed only when they are younger than the run.
-_LOCKS = ("index.lock", "HEAD.lock", "ORIG_HEAD.lock", "FETCH_HEAD.lock", "packed-refs.lock", "config.lock")
+_LOCKS = (
+    "index.lock",
+    "HEAD.lock",
+    "ORIG_HEAD.lock",
+    "FETCH_HEAD.lock",
+    "packed-refs.lock",
+    "config.lock",
+    "shallow.lock",
+)
 
 
 class Checkout:
@@ -26,7 +34,8 @@ class Checkout:
         """
         branch = self._git.deployment.branch
         return await self._git.build(
-            "fetch", "--no-progress", "--no-recurse-submodules", "--no-auto-maintenance", "--end-of-options",
+            "fetch", "--no-progress", "--no-recurse-submodules", "--no-auto-maintenance", "--no-prune",
+            "--no-prune-tags", "--refmap=", "--end-of-options",
             self._git.deployment.remote, f"+refs/heads/{branch}:{self._git.remote_ref}",
             timeout_s=self._git.deployment.git_timeout_s,
         )  # fmt: skip
@@ -37,7 +46,8 @@ class Checkout:
         It takes at most `git_timeout_s` seconds.
         """
         return await self._git.build(
-            "merge", "--ff-only", "--no-overwrite-ignore", "--no-stat", "--no-progress", "--end-of-options", commit,
+            "merge", "--ff-only", "--no-squash", "--no-autostash", "--no-overwrite-ignore", "--no-stat",
+            "--no-progress", "--end-of-options", commit,
             timeout_s=self._git.deployment.git_timeout_s,
         )  # fmt: skip
 
@@ -64,15 +74,14 @@ class Checkout:
         Raises:
             Unavailable: git does not name its folder.
         """
+        # They differ in a worktree beside the repository.
         folder = Path(await self._git.tell("rev-parse", "--absolute-git-dir"))
+        common = Path(self._git.top, await self._git.tell("rev-parse", "--git-common-dir"))
         removed = []
-        for path in [*(folder / name for name in _LOCKS), *(folder / "refs").rglob("*.lock")]:
-            try:
-                if path.lstat().st_mtime >= since.timestamp():
-                    path.unlink()
-                    removed.append(path.name)
-            except FileNotFoundError:
-                continue
+        for path in dict.fromkeys(each / name for each in (folder, common) for name in _LOCKS):
+            removed += _removed(path, since)
+        for path in (common / "refs").rglob("*.lock"):
+            removed += _removed(path, since)
         return tuple(removed)
 
     def remove_appeared(self, paths: tuple[str, ...]) -> int:
@@ -94,3 +103,14 @@ class Checkout:
             except OSError:
                 continue
         return removed
+
+
+def _removed(path: Path, since: datetime) -> list[str]:
+    """Remove a lock file that was made since a time; return its name in a list, empty when it stays."""
+    try:
+        if path.lstat().st_mtime < since.timestamp():
+            return []
+        path.unlink()
+    except FileNotFoundError:
+        return []
+    return [path.name]

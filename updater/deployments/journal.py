@@ -23,19 +23,26 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from updater.clock import utc_now
+from updater.deployments import durable
+from updater.deployments.durable import Damaged
 from updater.deployments.locks import try_lock
 from updater.deployments.model import Event, LogLevel, Outcome, Plan, RunState, StepReport
-from updater.permissions import make_folder, make_folders, open_private
+from updater.permissions import make_folder, make_folders
 
 PLAN, STATE, JOURNAL, IMPORTED, OUTPUT = "plan.json", "state.json", "journal", "imported", "runner.log"
 LOCK, EXCLUSIVE = "lock", "turn"
-_RESERVE, _RESERVE_BYTES = "reserve", 65_536
+_RESERVE = "reserve"
+FIELDS = {
+    "log": ("level", "component", "message"),
+    "target": ("from_commit", "to_commit", "version", "title", "description"),
+    "end": ("outcome", "failed_step", "error", "advice"),
+}
 _RUN_ID = re.compile(r"\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _POLL_S = 0.1
 _LOCK_WAIT_S = 0.5
@@ -60,12 +67,12 @@ class RunFolder:
         folder, incomplete = cls(home / "runs" / plan.run), cls(home / "runs" / f".{plan.run}")
         make_folders(home / "runs")
         make_folder(incomplete.path)
-        _replace(incomplete.path / PLAN, plan.to_tree())
+        durable.replace(incomplete.path / PLAN, plan.to_tree())
         watch = incomplete.try_watch()
         assert watch is not None  # noqa: S101 - no other process knows this folder
         incomplete.path.rename(folder.path)
         for parent in (home / "runs", home, home.parent):
-            _flush_folder(parent)
+            durable.flush_folder(parent)
         return folder, watch
 
     def try_watch(self) -> int | None:
@@ -73,21 +80,30 @@ class RunFolder:
         return try_lock(self.path / PLAN)
 
     def find_plan(self) -> Plan | None:
-        """Return the plan; None when it was never written completely.
-
-        Raises:
-            ValueError, KeyError, ConfigurationError: it is damaged.
-        """
-        tree = _read(self.path / PLAN)
-        return None if tree is None else Plan.from_tree(tree)
+        """Return the plan; None when it was never written. Raises Damaged, and OSError when it cannot be read."""
+        return durable.read(self.path / PLAN, Plan.from_tree)
 
     def find_state(self) -> RunState | None:
-        """Return the last checkpoint; None when the run never began. Raises ValueError, KeyError when it is damaged."""
-        tree = _read(self.path / STATE)
-        return None if tree is None else RunState.from_tree(tree)
+        """Return the last checkpoint; None when the run never began.
+
+        Raises:
+            Damaged, and OSError when it cannot be read.
+        """
+        return durable.read(self.path / STATE, RunState.from_tree)
+
+    def find_damage(self) -> str | None:
+        """Return what is wrong with plan or state; None when the run can be carried on. Raises OSError."""
+        try:
+            plan, state = self.find_plan(), self.find_state()
+        except Damaged as damaged:
+            return str(damaged)
+        return f"{self.path / PLAN} is missing" if plan is None and state is not None else None
 
     def events(self, offset_bytes: int = 0) -> tuple[list[Event], int]:
-        """Return the complete events from `offset_bytes` on, in order, and the offset in bytes of the next one."""
+        """Return the complete events from `offset_bytes` on, in order, and the offset in bytes of the next one.
+
+        A line that a fault of the disk damaged is left out.
+        """
         try:
             with (self.path / JOURNAL).open("rb") as file:
                 file.seek(offset_bytes)
@@ -95,7 +111,8 @@ class RunFolder:
         except FileNotFoundError:
             return [], offset_bytes
         whole = data[: data.rfind(b"\n") + 1]
-        return [Event.from_tree(json.loads(line)) for line in whole.splitlines()], offset_bytes + len(whole)
+        events = (_parsed(line) for line in whole.split(b"\n"))
+        return [event for event in events if event is not None], offset_bytes + len(whole)
 
     @property
     def imported(self) -> bool:
@@ -129,6 +146,17 @@ def list_runs(home: Path) -> list[RunFolder]:
     if not folder.is_dir():
         return []
     return [RunFolder(path) for path in sorted(folder.iterdir()) if _RUN_ID.match(path.name)]
+
+
+def list_states(folders: Sequence[RunFolder]) -> list[RunState]:
+    """Return the states of those runs that began and can be read, in the same order. Raises OSError."""
+    found = []
+    for folder in folders:
+        with contextlib.suppress(Damaged):
+            state = folder.find_state()
+            if state is not None:
+                found.append(state)
+    return found
 
 
 def find_run(home: Path, run: str) -> RunFolder | None:
@@ -209,14 +237,14 @@ class Journal:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder.path
         events, whole_bytes = folder.events()
-        self._number = len(events)
+        self._number = events[-1].number if events else 0
         self._ended = bool(events) and events[-1].kind == "end"
         self._file = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         # A killed writer may have left an incomplete line.
         os.ftruncate(self._file, whole_bytes)
         os.lseek(self._file, 0, os.SEEK_END)
         with contextlib.suppress(OSError):
-            _reserve(self._folder / _RESERVE)
+            durable.reserve(self._folder / _RESERVE)
 
     @property
     def ended(self) -> bool:
@@ -259,12 +287,12 @@ class Journal:
         with contextlib.suppress(OSError):
             os.fsync(self._file)
         try:
-            _replace(self._folder / STATE, state.to_tree())
+            durable.replace(self._folder / STATE, state.to_tree())
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             (self._folder / _RESERVE).unlink(missing_ok=True)
-            _replace(self._folder / STATE, state.to_tree())
+            durable.replace(self._folder / STATE, state.to_tree())
         if state.outcome is not Outcome.RUNNING:
             (self._folder / _RESERVE).unlink(missing_ok=True)
 
@@ -274,7 +302,7 @@ class Journal:
 
     def _append(self, kind: str, data: dict[str, Any]) -> None:
         event = Event(self._number + 1, utc_now(), kind, data)
-        line = json.dumps(event.to_tree(), ensure_ascii=False).encode() + b"\n"
+        line = durable.encoded(event.to_tree()) + b"\n"
         if not self._write(line) and kind != "log":
             (self._folder / _RESERVE).unlink(missing_ok=True)
             self._write(line)
@@ -290,38 +318,15 @@ class Journal:
         return False
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _parsed(line: bytes) -> Event | None:
+    """Return the event of a line; None when it is not whole."""
     try:
-        tree: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        event = Event.from_tree(json.loads(line))
+        # The fields are those that an import reads.
+        for name in FIELDS.get(event.kind, ()):
+            event.data[name]
+        if event.kind == "log":
+            LogLevel(event.data["level"])
+        return event if isinstance(event.number, int) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return tree
-
-
-def _replace(path: Path, tree: dict[str, Any]) -> None:
-    """Write durably: completely or not at all."""
-    fresh = path.with_name(f"{path.name}.new")
-    try:
-        with open(fresh, "wb", opener=open_private) as file:
-            file.write(json.dumps(tree, ensure_ascii=False).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
-def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reserve(path: Path) -> None:
-    with open(path, "wb", opener=open_private) as file:
-        file.write(bytes(_RESERVE_BYTES))

@@ -14,9 +14,10 @@ from updater.audit.model import SYSTEM, Actor
 from updater.clock import utc_now
 from updater.config import pick_environment
 from updater.deployments import runner
+from updater.deployments.asking import capture
 from updater.deployments.journal import RunFolder
 from updater.deployments.model import Kind, Plan, Transition, UpdateStatus
-from updater.deployments.steps import Command, capture
+from updater.deployments.steps import Command
 from updater.deployments.store import DeploymentStore
 from updater.deployments.work import environment_names
 from updater.errors import Conflict, Failure, Unavailable

@@ -233,7 +233,7 @@ class RunState:
     """The progress of a run: the durable checkpoint from which a killed run is resumed.
 
     `touched` is set before the checkout is changed for the first time. `steps` are those of the way forward,
-    `recovery` those of the way back.
+    `recovery` those of the way back. `leavers` names the processes that left the group of the present step.
     """
 
     run: str
@@ -247,6 +247,7 @@ class RunState:
     attempts: int = 1
     restarts: int = 0
     restarter: str | None = None
+    leavers: tuple[str, ...] = ()
     steps: tuple[StepReport, ...] = ()
     recovery: tuple[StepReport, ...] = ()
     failed_step: str | None = None
@@ -276,6 +277,7 @@ class RunState:
                 "kind": Kind(tree["kind"]),
                 "phase": Phase(tree["phase"]),
                 "outcome": Outcome(tree["outcome"]),
+                "leavers": tuple(tree.get("leavers", ())),
                 "steps": _reports(tree["steps"]),
                 "recovery": _reports(tree["recovery"]),
                 "started_at": _moment(tree["started_at"]),

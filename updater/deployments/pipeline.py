@@ -7,14 +7,18 @@ anywhere else, it goes back. So each run ends on the old version or on the new o
 
 from __future__ import annotations
 
+import contextlib
+import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from updater.deployments.journal import Journal
+from updater.deployments.leftovers import adopt, end_identified, end_marked, end_named
 from updater.deployments.model import Kind, LogLevel, Outcome, Phase, Plan, RunState
-from updater.deployments.progress import Progress, StepFailed
-from updater.deployments.steps import end_identified, end_marked
+from updater.deployments.progress import REASON_CHARACTERS, Progress, StepFailed, unexpected
+from updater.deployments.steps import readable
 from updater.deployments.work import Work
+from updater.errors import Failure
 
 MAX_ATTEMPTS, MAX_RESTARTS = 8, 2
 Way = list[tuple[str, Callable[[], Awaitable[None]]]]
@@ -40,6 +44,9 @@ class Pipeline:
         Raises nothing for a failing step: it leads back, and `state.outcome` says where the run ended.
         """
         self._progress.save()
+        if not adopt(False):
+            text = "this system has no way to find processes that leave a step's group: they are not ended with it"
+            self._progress.log(LogLevel.WARNING, None, text)
         git: Way = [("git_fetch", self._work.git_fetch), ("git_pull", self._work.git_pull)]
         if self._plan.kind is Kind.ROLLBACK:
             git = [("git_reset", self._work.git_reset)]
@@ -53,7 +60,7 @@ class Pipeline:
         progress = self._progress
         progress.save(attempts=self.state.attempts + 1)
         progress.log(LogLevel.WARNING, None, f"taken up again: {_INTERRUPTED}")
-        ended = end_marked(self._plan.run)
+        ended = end_named(self.state.leavers) + end_marked(self._plan.run)
         if ended:
             progress.log(LogLevel.WARNING, None, f"{ended} processes of the interrupted step were left, and are ended")
         step = progress.last_step
@@ -62,7 +69,7 @@ class Pipeline:
         elif step in ("restart", "health"):
             await self._go_on_from_restart()
         elif self.state.phase is Phase.FORWARD:
-            await self._back(StepFailed(step or "git_fetch", _INTERRUPTED))
+            await self._back(StepFailed(step or "git_fetch", _INTERRUPTED), killed=True)
         else:
             await self._go_back()
 
@@ -75,9 +82,13 @@ class Pipeline:
         else:
             self._progress.finish(Outcome.SUCCEEDED)
 
-    async def _back(self, failed: StepFailed) -> None:
+    async def _back(self, failed: StepFailed, *, killed: bool = False) -> None:
         """End the run when nothing was changed yet; else go back."""
         if not self.state.touched and failed.step not in ("restart", "health"):
+            if killed or failed.timed_out:
+                # git of this run may have been killed; a lock of any other git stays.
+                with contextlib.suppress(Failure, OSError):
+                    await self._work.clear_locks(failed.step)
             self._progress.finish(Outcome.UNCHANGED, failed.step, failed.reason)
             return
         self._progress.save(failed_step=failed.step, error=failed.reason, phase=Phase.BACK, restarts=0)
@@ -132,6 +143,12 @@ class Pipeline:
         except StepFailed as failed:
             self._progress.fail(name, failed)
             raise
+        except Exception as error:
+            # Whatever it is, the run goes back and says why; its traceback is in the run's log of its process.
+            traceback.print_exc()
+            surprise = StepFailed(name, unexpected(error))
+            self._progress.fail(name, surprise)
+            raise surprise from error
         self._progress.complete(name)
 
     def _configured(self) -> Way:
@@ -145,6 +162,12 @@ class Pipeline:
         if deployment.health is not None:
             way.append(("health", partial(self._work.health, deployment.health)))
         return way
+
+    def give_up(self, error: Exception) -> None:
+        """End the run after an error that no step can have: what is in place is not known. Raises nothing."""
+        progress, text = self._progress, readable(unexpected(error))[:REASON_CHARACTERS]
+        outcome = Outcome.BROKEN if self.state.touched else Outcome.UNCHANGED
+        progress.finish(outcome, self.state.failed_step or progress.last_step or "git_fetch", text)
 
     def _finish_broken(self, failed: StepFailed) -> None:
         error = f"{self.state.error}; on the way back {failed}"

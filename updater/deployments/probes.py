@@ -10,7 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from updater.deployments.steps import Command, capture
+from updater.deployments.asking import capture
+from updater.deployments.steps import Command
 from updater.errors import Unavailable
 from updater.settings import BusySettings, HealthSettings
 
@@ -78,7 +79,7 @@ async def wait_until_well(health: HealthSettings, on_line: Callable[[str], None]
             if not said.startswith("answers 2"):
                 well_since = None
                 if now - began > health.within_s:
-                    return f"{health.url} is not well within {health.within_s} s: it {said}"
+                    return f"timed out after {health.within_s} s: {health.url} is not well, it {said}"
             else:
                 well_since = now if well_since is None else well_since
                 if now - well_since >= health.steady_s:

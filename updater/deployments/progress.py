@@ -14,7 +14,7 @@ from updater.deployments.journal import Journal
 from updater.deployments.model import LogLevel, Outcome, Phase, Plan, RunState, StepReport, StepStatus
 from updater.deployments.steps import readable
 
-OUTPUT_CHARACTERS = 4_000
+OUTPUT_CHARACTERS, REASON_CHARACTERS = 4_000, 2_000
 _ENDINGS: dict[Outcome, tuple[LogLevel, str]] = {
     Outcome.SUCCEEDED: (LogLevel.INFO, "done: {place} is in place"),
     Outcome.UNCHANGED: (LogLevel.ERROR, "failed at {step}, nothing was changed, {place} stays in place: {error}"),
@@ -24,13 +24,19 @@ _ENDINGS: dict[Outcome, tuple[LogLevel, str]] = {
 
 
 class StepFailed(Exception):
-    """A step that failed. `timed_out` distinguishes a hang from a failure."""
+    """A step that failed. `timed_out` distinguishes a hang from a failure. `reason` is one printable line."""
 
     def __init__(self, step: str, reason: str, *, timed_out: bool = False) -> None:
+        reason = readable(reason)[:REASON_CHARACTERS]
         super().__init__(f"{step}: {reason}")
         self.step = step
         self.reason = reason
         self.timed_out = timed_out
+
+
+def unexpected(error: Exception) -> str:
+    """Return the reason of a failure that nobody thought of: the kind of error, and its text if it has one."""
+    return ": ".join(part for part in (f"unexpected {type(error).__name__}", str(error)) if part)
 
 
 class Progress:
@@ -67,7 +73,7 @@ class Progress:
 
     def log(self, level: LogLevel, component: str | None, message: str) -> None:
         """Write a line of the log; `component` is the step, or None for the run. Raises nothing."""
-        self._journal.log(level, component, message)
+        self._journal.log(level, component, readable(message))
 
     def say(self, step: str, line: str) -> None:
         """Write a line of a step's output to the log, and keep it among the step's last 200 lines, in order."""

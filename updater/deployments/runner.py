@@ -18,10 +18,10 @@ import sys
 import traceback
 from pathlib import Path
 
+from updater.deployments.durable import Damaged
 from updater.deployments.journal import OUTPUT, Journal, RunFolder, take_lock
 from updater.deployments.model import Plan, RunState
 from updater.deployments.pipeline import Pipeline
-from updater.errors import ConfigurationError
 
 STARTED, REFUSED, LOCKED = 0, 1, 75
 
@@ -42,8 +42,8 @@ def main(words: list[str]) -> int:
         return LOCKED
     try:
         plan, state = folder.find_plan(), folder.find_state()
-    except (OSError, ValueError, KeyError, ConfigurationError) as error:
-        print(f"the plan cannot be read: {error}", file=sys.stderr)
+    except (OSError, Damaged) as error:
+        print(f"the run cannot be read: {error}", file=sys.stderr)
         return REFUSED
     if plan is None:
         print("there is no such plan", file=sys.stderr)
@@ -70,13 +70,17 @@ def main(words: list[str]) -> int:
 
 async def _carry_out(folder: RunFolder, plan: Plan, state: RunState | None) -> None:
     journal = Journal(folder)
+    pipeline = Pipeline(plan, journal, state)
     try:
         if state is None:
-            await Pipeline(plan, journal).run()
+            await pipeline.run()
         elif not state.finished:
-            await Pipeline(plan, journal, state).resume()
+            await pipeline.resume()
         elif not journal.ended:
             journal.end(state)
+    except Exception as error:
+        traceback.print_exc()
+        pipeline.give_up(error)
     finally:
         journal.close()
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import structlog
 
 from updater.audit.model import Actor
-from updater.deployments import imports, journal
+from updater.deployments import damage, imports, journal
+from updater.deployments.durable import Damaged
 from updater.deployments.git import git_of
 from updater.deployments.launching import Launcher
 from updater.deployments.model import Event, Plan, RunState
 from updater.deployments.store import DeploymentStore
-from updater.errors import ConfigurationError, Failure, NotFound
+from updater.errors import Failure, NotFound
 from updater.settings import DeploymentSettings
 
 KEPT_RUNS = 10
@@ -57,16 +58,16 @@ class Runs:
                     await self._pick_up(deployment, folder)
                 except Failure as failure:
                     _log.warning("deployment.watch", run=folder.run, reason=failure.message)
-                except (ConfigurationError, OSError, ValueError, KeyError) as error:
+                except Exception as error:  # one run must not stop the others
                     self._unrecoverable.add(folder.run)
-                    _log.error("deployment.unreadable", run=folder.run, reason=str(error))
+                    _log.error("deployment.unreadable", run=folder.run, reason=f"{type(error).__name__}: {error}")
             await asyncio.to_thread(journal.prune, self.home(deployment), KEPT_RUNS)
 
     async def recover(self) -> None:
         """Resume the unfinished runs whose process was killed; from now on killed runs are resumed as they are noticed.
 
-        Such a run may restart what is deployed, this service included: call it when the service is ready to answer.
-        Raises ValueError, KeyError when a state on disk is damaged.
+        Such a run may restart what is deployed, this service included: call it when the service is ready to answer. A
+        damaged run is skipped: `start` closes it. Raises OSError.
         """
         for deployment in self._deployments:
             folder = await asyncio.to_thread(self.find_unfinished, deployment)
@@ -95,8 +96,8 @@ class Runs:
         await asyncio.gather(*watches, return_exceptions=True)
 
     def get_run(self, run: str) -> RunState | None:
-        """Return the state of a run; None while it is about to begin. Raises NotFound."""
-        return self.folder(run).find_state()
+        """Return the state of a run; None while it is about to begin, or when it is damaged. Raises NotFound."""
+        return _readable_state(self.folder(run))
 
     async def wait(self, run: str) -> RunState | None:
         """Return a run's state when it is over and imported, or its present state when this service has to stop first.
@@ -110,7 +111,7 @@ class Runs:
             released = asyncio.create_task(self._released.wait())
             await asyncio.wait({watch, released}, return_when=asyncio.FIRST_COMPLETED)
             released.cancel()
-        return await asyncio.to_thread(folder.find_state)
+        return await asyncio.to_thread(_readable_state, folder)
 
     async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Event]:
         """Yield the events of a run after number `after`, in order and as they come.
@@ -149,9 +150,9 @@ class Runs:
         return await asyncio.to_thread(journal.is_running, self.home(deployment))
 
     def find_unfinished(self, deployment: DeploymentSettings) -> journal.RunFolder | None:
-        """Return the oldest run that began and has not ended; None when there is none."""
+        """Return the oldest run that began and has not ended; None when there is none. A damaged run cannot go on."""
         for folder in journal.list_runs(self.home(deployment)):
-            state = None if folder.imported else folder.find_state()
+            state = None if folder.imported or folder.find_damage() else folder.find_state()
             if state is not None and not state.finished:
                 return folder
         return None
@@ -178,13 +179,19 @@ class Runs:
         self._watch(plan.deployment, folder, watch)
 
     async def _pick_up(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
-        if folder.find_plan() is None:
+        damaged = await asyncio.to_thread(folder.find_damage)
+        if damaged is not None:
+            damage.make_plan_file(folder)
+        elif folder.find_plan() is None:
             folder.remove()
             return
         watch = folder.try_watch()
         if watch is None:
             return
         try:
+            if damaged is not None:
+                await self._close(deployment, folder, damaged)
+                return
             alive = await asyncio.to_thread(journal.is_running, self.home(deployment))
             state = folder.find_state()
             if not alive and state is None:
@@ -196,6 +203,15 @@ class Runs:
         if alive:
             self._watch(deployment, folder)
 
+    async def _close(self, deployment: DeploymentSettings, folder: journal.RunFolder, why: str) -> None:
+        """End a run that cannot be carried on, unless a process holds the deployment's lock; hold its watch."""
+        _log.error("deployment.closed", run=folder.run, reason=why)
+        if await asyncio.to_thread(damage.close, folder, why):
+            if folder.find_damage() is None:
+                await imports.import_finished(folder, self._store, git_of(deployment))
+            else:
+                await damage.settle(folder, deployment.id, self._store)
+
     def _watch(self, deployment: DeploymentSettings, folder: journal.RunFolder, watch: int | None = None) -> None:
         """Watch a run unless another process does; `watch` is the descriptor of its watch, when it is held already."""
         watch = folder.try_watch() if watch is None else watch
@@ -205,8 +221,11 @@ class Runs:
             task.add_done_callback(lambda _: self._watched(folder, watch))
 
     def _watched(self, folder: journal.RunFolder, watch: int) -> None:
-        self._watches.pop(folder.run, None)
+        task = self._watches.pop(folder.run, None)
         os.close(watch)
+        if task is not None and not task.cancelled() and (error := task.exception()) is not None:
+            # The next `start` picks the run up again.
+            _log.error("deployment.watch", run=folder.run, reason=f"{type(error).__name__}: {error}")
 
     async def _watch_run(self, deployment: DeploymentSettings, folder: journal.RunFolder) -> None:
         """Import a run as it goes; resume it when its process has ended before its end."""
@@ -239,12 +258,21 @@ class Runs:
                         return
                     launches += 1
                     await self._launcher.launch(plan)
+            except Damaged as damaged:
+                if not alive:
+                    await self._close(deployment, folder, str(damaged))
+                    return
             except Failure as failure:
                 _log.warning("deployment.watch", run=folder.run, reason=failure.message)
                 await asyncio.sleep(1)
             await asyncio.sleep(_POLL_S)
-        self._unrecoverable.add(folder.run)
         _log.error("deployment.given_up", run=folder.run, launches=launches)
+        await self._close(deployment, folder, "the process that carries the update out could not be started again")
+
+
+def _readable_state(folder: journal.RunFolder) -> RunState | None:
+    states = journal.list_states([folder])
+    return states[0] if states else None
 
 
 async def _until_free(home: Path) -> None:

@@ -22,9 +22,10 @@ from updater.audit.model import Actor
 from updater.clock import utc_now
 from updater.config import pick_environment
 from updater.deployments import imports, journal, locks
+from updater.deployments.asking import capture
 from updater.deployments.checkout import Checkout
 from updater.deployments.git import Git, git_of
-from updater.deployments.git_command import git_command_of
+from updater.deployments.git_command import git_command_of, good
 from updater.deployments.model import (
     Check,
     DeploymentStatus,
@@ -39,9 +40,9 @@ from updater.deployments.model import (
     next_status,
 )
 from updater.deployments.runs import Runs
-from updater.deployments.steps import BASE_ENVIRONMENT, capture
+from updater.deployments.steps import BASE_ENVIRONMENT
 from updater.deployments.store import DeploymentStore
-from updater.errors import Conflict, Invalid, NotFound, Unavailable
+from updater.errors import Conflict, Invalid, NotFound
 from updater.settings import DeploymentSettings
 
 BUSY = "Active renders in progress"
@@ -81,13 +82,10 @@ class DeploymentService:
         command = git_command_of(deployment)
         git, checkout = Git(command), Checkout(command)
         async with self._exclusive(deployment):
-            await git.check_names()
             await git.check_checkout()
+            await git.check_names()
             if not await self.runs.is_running(deployment):
-                answer = await capture(await checkout.fetch())
-                if not answer.ended.good:
-                    said = answer.err[-1] if answer.err else answer.ended.reason
-                    raise Unavailable(f"git fetch failed: {said[:500]}")
+                good("git fetch failed", await capture(await checkout.fetch()))
             current, latest = await git.head(), await git.resolve(None)
             commits = await git.commits(current, latest)
             found = Check(
@@ -114,16 +112,16 @@ class DeploymentService:
         await git.check_checkout()
         head, latest = await git.head(), await git.find_remote_head()
         runs = await asyncio.to_thread(journal.list_runs, home)
-        states = [state for state in (folder.find_state() for folder in reversed(runs[-2:])) if state is not None]
+        states = await asyncio.to_thread(journal.list_states, runs[-2:])
         running = await asyncio.to_thread(journal.is_running, home)
         return DeploymentStatus(
             deployment=deployment.id,
             branch=deployment.branch,
             commit=head,
             local_changes=bool(await git.local_changes()),
-            updates_available=0 if latest is None else len(await git.commits(head, latest)),
+            updates_available=0 if latest is None else await git.count(head, latest),
             running=runs[-1].run if running and runs else None,
-            last_run=states[0] if states else None,
+            last_run=states[-1] if states else None,
         )
 
     async def apply(self, deployment_id: str | None = None, *, actor: Actor, update_id: int | None = None) -> str:

@@ -14,19 +14,20 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+
+from updater.deployments import leftovers
+from updater.deployments.leftovers import MARK, signal_group
 
 # Variables that each command gets when they are set; settings may name more.
 BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "TMPDIR")
-MARK = "UPDATER_RUN"
 # A step keeps its first and its last bytes; those between are only counted.
 HEAD_BYTES, TAIL_BYTES, LINE_BYTES = 65_536, 32_768, 2_000
 _CHUNK_BYTES = 131_072
 _TERM_GRACE_S = 2.0
 _DRAIN_S = 0.5
+_WATCH_S = 0.5
 # Waits for a line, then becomes the command. Without a line (the parent that should write it has ended) it ends.
 _WHEN_TOLD = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
-_PROC = Path("/proc")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -35,6 +36,8 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 class Command:
     """What to run. `keeps_children` is for a restart: the processes that it leaves running are its purpose.
 
+    With `adopts` this process takes over what the command leaves, and ends it with the command; `on_leavers` gets the
+    names of those that have left the command's group, within a second. It is for a process that has no other children.
     `on_start` gets the process id, which is that of the group too; the command begins when it has returned.
     """
 
@@ -44,21 +47,27 @@ class Command:
     timeout_s: float
     keeps_children: bool = False
     on_start: Callable[[int], None] | None = None
+    adopts: bool = False
+    on_leavers: Callable[[set[str]], None] | None = None
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a command. `status` is None when it could not be started; a signal is its negative number."""
+    """The end of a command. `status` is None when it could not be started; a signal is its negative number.
+
+    `limit_s` is the time that it had.
+    """
 
     status: int | None
     timed_out: bool
     duration_s: float
     trouble: str | None = None
+    limit_s: float = 0.0
 
     @property
     def good(self) -> bool:
         """Tell whether it ended by itself, in time, with status 0."""
-        return self.status == 0 and not self.timed_out
+        return self.status == 0 and not self.timed_out and not self.trouble
 
     @property
     def reason(self) -> str:
@@ -66,7 +75,7 @@ class Ended:
         if self.trouble:
             return self.trouble
         if self.timed_out:
-            return f"took longer than {self.duration_s:.0f} s and was ended with all its processes"
+            return f"timed out after {self.limit_s:g} s, and was ended with all its processes"
         if self.status is not None and self.status < 0:
             return f"was ended by signal {-self.status}"
         return f"ended with status {self.status}"
@@ -127,16 +136,20 @@ def readable(text: str) -> str:
 async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended:
     """Run a command to its end; each line of its output goes to `on_line`. Raises nothing for what the command does."""
     started = time.monotonic()
+    spared = leftovers.children() if command.adopts else set()
+    # What a restart leaves is handed to init, where it belongs.
+    leftovers.adopt(command.adopts)
     reading, writing = os.pipe()
     try:
         process = await _start(command, writing)
     except (OSError, ValueError) as error:
         os.close(reading)
-        return _not_started(command, error)
+        return not_started(command, error)
     finally:
         os.close(writing)
     # An own pipe: with asyncio's, wait() would wait for children that keep it open.
     output = asyncio.create_task(_read(reading, on_line))
+    watching = asyncio.create_task(_watch_leavers(command, process.pid, spared))
     timed_out = False
     try:
         try:
@@ -144,18 +157,34 @@ async def run_command(command: Command, on_line: Callable[[str], None]) -> Ended
                 status = await process.wait()
         except TimeoutError:
             timed_out = True
-            status = await _end_group(process)
+            status = await end_group(process)
         await asyncio.wait({output}, timeout=_DRAIN_S)
     finally:
+        watching.cancel()
         if process.returncode is None or timed_out or not command.keeps_children:
-            _signal_group(process.pid, signal.SIGKILL)
-            end_marked(command.environment.get(MARK))
+            signal_group(process.pid, signal.SIGKILL)
+            leftovers.end_marked(command.environment.get(MARK))
+        if command.adopts:
+            leftovers.end_descendants(spared)
         if not output.done():
             await asyncio.wait({output}, timeout=_DRAIN_S)
             output.cancel()
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await output
-    return Ended(status, timed_out, time.monotonic() - started)
+    return Ended(status, timed_out, time.monotonic() - started, limit_s=command.timeout_s)
+
+
+async def _watch_leavers(command: Command, group: int, spared: set[str]) -> None:
+    """Tell of processes that leave the command's group, so that they are known when this process is killed."""
+    if command.on_leavers is None:
+        return
+    known: set[str] = set()
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        found = await asyncio.to_thread(leftovers.leavers, group, spared)
+        if found - known:
+            known |= found
+            command.on_leavers(known)
 
 
 async def _start(command: Command, output: int) -> asyncio.subprocess.Process:
@@ -185,47 +214,15 @@ async def _spawn(command: Command, argv: tuple[str, ...], stdin: int, output: in
     )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The complete output of a command. `err` holds readable lines; `out` is as it came."""
-
-    ended: Ended
-    out: str
-    err: tuple[str, ...]
-
-
-async def capture(command: Command) -> Answer:
-    """Run a command that answers a question with short output. Raises nothing for what the command does."""
-    started = time.monotonic()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command.argv,
-            cwd=command.cwd,
-            env=dict(command.environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return Answer(_not_started(command, error), "", ())
-    timed_out, out, err = False, b"", b""
-    try:
-        async with asyncio.timeout(command.timeout_s):
-            out, err = await process.communicate()
-    except TimeoutError:
-        timed_out = True
-    finally:
-        _signal_group(process.pid, signal.SIGKILL)
-        status = await process.wait()
-    lines = (readable(line) for line in err.decode("utf-8", "replace").splitlines())
-    ended = Ended(status, timed_out, time.monotonic() - started)
-    return Answer(ended, out.decode("utf-8", "replace"), tuple(line for line in lines if line))
-
-
-def _not_started(command: Command, error: Exception) -> Ended:
+def not_started(command: Command, error: Exception) -> Ended:
+    """Return the end of a command that could not begin: it names the folder or the program that is missing."""
+    name = command.argv[0]
     why = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
-    return Ended(None, False, 0.0, f"{command.argv[0]} could not be started: {why}")
+    if isinstance(error, OSError) and error.filename == command.cwd != name:
+        return Ended(None, False, 0.0, f"the folder {command.cwd} cannot be used: {why}")
+    if isinstance(error, FileNotFoundError) and "/" not in name:
+        why = f"there is no {name} in PATH ({command.environment.get('PATH', os.defpath)})"
+    return Ended(None, False, 0.0, f"{name} could not be started: {why}")
 
 
 async def _read(descriptor: int, on_line: Callable[[str], None]) -> None:
@@ -241,69 +238,11 @@ async def _read(descriptor: int, on_line: Callable[[str], None]) -> None:
         transport.close()
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> int:
-    _signal_group(process.pid, signal.SIGTERM)
+async def end_group(process: asyncio.subprocess.Process) -> int:
+    """End a command and its group, first with a signal that lets it remove its locks; return its status."""
+    signal_group(process.pid, signal.SIGTERM)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_TERM_GRACE_S):
             return await process.wait()
-    _signal_group(process.pid, signal.SIGKILL)
+    signal_group(process.pid, signal.SIGKILL)
     return await process.wait()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
-
-
-def end_marked(mark: str | None) -> int:
-    """Kill every process that carries this run's mark in its environment; return their number. Raises nothing.
-
-    A child with a session of its own leaves its group, but keeps the mark it inherited. Without /proc this does
-    nothing, and only the group is killed.
-    """
-    if not mark or not _PROC.is_dir():
-        return 0
-    wanted = f"{MARK}={mark}".encode()
-    ended: set[int] = set()
-    for _ in range(20):  # a process that forks faster than this would escape any number of rounds
-        found = {pid for pid in _marked(wanted) if pid not in ended}
-        if not found:
-            break
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        ended |= found
-    return len(ended)
-
-
-def identify(pid: int) -> str | None:
-    """Return a name for a process that no later process with the same id gets: its id and start time. Source: proc(5).
-
-    None when the process has ended.
-    """
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text()
-    except OSError:
-        return None
-    return f"{pid}:{stat.rpartition(')')[2].split()[19]}"
-
-
-def end_identified(name: str | None) -> bool:
-    """Kill the group of a process named by `identify`, if that process still runs; return whether it did.
-
-    Raises nothing. None names no process.
-    """
-    if name is None or identify(int(name.partition(":")[0])) != name:
-        return False
-    _signal_group(int(name.partition(":")[0]), signal.SIGKILL)
-    return True
-
-
-def _marked(wanted: bytes) -> set[int]:
-    found = set()
-    for entry in _PROC.iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.add(int(entry.name))
-    return found

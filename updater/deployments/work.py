@@ -8,14 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from updater.config import pick_environment
 from updater.deployments.checkout import Checkout
 from updater.deployments.git import Git
-from updater.deployments.git_command import GitCommand
+from updater.deployments.git_command import GitCommand, TookTooLong
+from updater.deployments.leftovers import MARK, identify
 from updater.deployments.model import Kind, LogLevel, Plan
 from updater.deployments.progress import Progress, StepFailed
-from updater.deployments.steps import BASE_ENVIRONMENT, MARK, Command, identify, run_command
+from updater.deployments.steps import BASE_ENVIRONMENT, Command, run_command
 from updater.errors import Failure, Invalid
 from updater.settings import DeploymentSettings, HealthSettings, RestartSettings, StepSettings
 
 Precondition = Callable[[], Awaitable[None]]
+_MAX_LEAVERS = 1_000
 
 
 class Work:
@@ -30,7 +32,7 @@ class Work:
 
     async def git_fetch(self) -> None:
         """Fetch the remote's branch; the checkout stays as it is. Raises StepFailed."""
-        await _checked("git_fetch", self._git.check_names, self._git.check_checkout)
+        await _checked("git_fetch", self._git.check_checkout, self._git.check_names)
         await self._run("git_fetch", await self._checkout.fetch())
 
     async def git_pull(self) -> None:
@@ -55,7 +57,7 @@ class Work:
         Raises:
             StepFailed: the move is refused, and nothing was changed; or git failed after `touched` was stored.
         """
-        await _checked("git_reset", self._git.check_names, self._git.check_checkout, self._refuse_local_changes)
+        await _checked("git_reset", self._git.check_checkout, self._git.check_names, self._refuse_local_changes)
         await _checked("git_reset", self._aim)
         older, newer = self._progress.ends
         await _checked("git_reset", lambda: self._git.check_move(older, newer))
@@ -101,7 +103,7 @@ class Work:
 
         reason = await wait_until_well(settings, lambda line: self._progress.say("health", line))
         if reason is not None:
-            raise StepFailed("health", reason)
+            raise StepFailed("health", reason, timed_out=True)
 
     async def _aim(self) -> None:
         """Find the commits that the run goes from and to, and record them."""
@@ -125,9 +127,13 @@ class Work:
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise StepFailed(step, f"the checkout has local changes in {', '.join(changed[:5])}{more}")
 
-    async def _clear(self, older: str, newer: str) -> None:
+    async def clear_locks(self, step: str) -> None:
+        """Remove the locks of a git that was killed in this run, else they stop the next one. Raises Unavailable."""
         for name in await self._checkout.remove_stale_locks(self._plan.started_at):
-            self._progress.log(LogLevel.WARNING, "git_reset", f"removed {name}, which a killed git had left")
+            self._progress.log(LogLevel.WARNING, step, f"removed {name}, which a killed git had left")
+
+    async def _clear(self, older: str, newer: str) -> None:
+        await self.clear_locks("git_reset")
         removed = self._checkout.remove_appeared(await self._git.appearing(older, newer))
         if removed:
             self._progress.say("git_reset", f"removed {removed} files that only {newer} has")
@@ -138,11 +144,20 @@ class Work:
             await self._run(step, command)
 
     async def _run(self, step: str, command: Command) -> None:
+        if not command.keeps_children:
+            command = dataclasses.replace(command, adopts=True, on_leavers=self._note_leavers)
         ended = await run_command(command, lambda line: self._progress.say(step, line))
+        self._note_leavers(set())
         if not ended.good:
             said = self._progress.telling_line if ended.status is not None else ""
             reason = f"{ended.reason}: {said[:500]}" if said else ended.reason
             raise StepFailed(step, reason, timed_out=ended.timed_out)
+
+    def _note_leavers(self, names: set[str]) -> None:
+        """Store who would stay when this process is killed now."""
+        known = tuple(sorted(names))[-_MAX_LEAVERS:]
+        if known != self._progress.state.leavers:
+            self._progress.save(leavers=known)
 
     def _command(self, settings: StepSettings | RestartSettings, *, mark: bool) -> Command:
         environment = self._environment(settings.environment, mark=mark)
@@ -160,9 +175,8 @@ async def _checked(step: str, *preconditions: Precondition) -> None:
             await check()
     except Failure as failure:
         fields = failure.fields if isinstance(failure, Invalid) else {}
-        raise StepFailed(
-            step, "; ".join(f"{name}: {text}" for name, text in fields.items()) or failure.message
-        ) from None
+        reason = "; ".join(f"{name}: {text}" for name, text in fields.items()) or failure.message
+        raise StepFailed(step, reason, timed_out=isinstance(failure, TookTooLong)) from None
 
 
 def environment_names(deployment: DeploymentSettings) -> tuple[str, ...]:

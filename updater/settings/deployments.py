@@ -93,6 +93,9 @@ class BusySettings:
 class DeploymentSettings:
     """A git checkout on this machine that is brought up to date step by step. The first one is the default.
 
+    `owner` names the user, by name or number, to whom the checkout belongs when that is not this service's user: git
+    uses another's checkout only when it is told to.
+
     `launcher` is put in front of the process that carries an update out, for supervisors that end everything a
     service ever started: `[systemd-run, --scope, --collect, --quiet]`, or set `KillMode=process` in the unit.
 
@@ -104,6 +107,7 @@ class DeploymentSettings:
     path: str = setting(checks.text(validate.Regexp(r"\A/[^\0]*\Z", error="expected an absolute path")))
     remote: str = setting(checks.text(validate.Regexp(r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")), "origin")
     branch: str = setting(checks.text(validate.Length(min=1, max=200)), "main")
+    owner: str = setting(checks.text(validate.Length(max=64)), "")
     protocols: tuple[str, ...] = setting(
         fields.List(fields.String(validate=validate.OneOf(GIT_PROTOCOLS))), ("https", "ssh")
     )

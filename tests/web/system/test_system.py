@@ -103,10 +103,24 @@ async def test_a_failed_step_is_named(start_service: Any, site: Site) -> None:
 
 async def test_a_step_that_hangs_is_ended(start_service: Any, site: Site) -> None:
     steps = [{"name": "dependencies", "command": ["sleep", "600"], "timeout_s": 1}]
-    service = await start_with(start_service, site, {"steps": steps})
+    service = await start_with(start_service, site, {"steps": steps}, access={"jwt": {"secret": SECRET}})
     site.push("two")
-    answer = await service.call("POST", UPDATE, headers=await cookie_of(service, "staff"), status=500)
+    staff = await cookie_of(service, "staff")
+    answer = await service.call("POST", UPDATE, headers=staff, status=500)
     assert answer["step"] == "dependencies"
+    # Decision 46, in this document's words and at the other doors.
+    assert "timed out after 1 s" in answer["error"]
+    state = await service.call("GET", "/admin/live/state/", headers=staff, status=200)
+    assert "timed out after 1 s" in state["last_run"]["error"]
+    assert [step["status"] for step in state["last_run"]["steps"]][-1] == "timed-out"
+    assert any(line["message"].startswith("timed out after 1 s") for line in state["log"])
+    site.push("three")
+    await service.services.deployments.check(actor=TESTER)
+    number = (await service.call("GET", "/api/updates", key=token(), status=200))[0]["id"]
+    applied = await service.call("POST", f"/api/updates/{number}/apply", key=token(), status=200)
+    assert (applied["status"], "timed out after 1 s" in applied["message"]) == ("failed", True)
+    logs = await service.call("GET", f"/api/updates/{number}/logs?level=error", key=token(), status=200)
+    assert "timed out after 1 s" in logs["logs"][0]["message"]
 
 
 async def test_status_says_how_things_stand(service: Service, site: Site, staff: dict[str, str]) -> None:
