@@ -5,19 +5,26 @@ Such a run is closed as failed, with a text that says why, and stops no other.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import os
 from datetime import UTC, datetime
 
+import structlog
+
 from updater.audit.model import SYSTEM
 from updater.clock import utc_now
 from updater.deployments.durable import Damaged
+from updater.deployments.git import git_of
+from updater.deployments.imports import import_finished
 from updater.deployments.journal import PLAN, STATE, Journal, RunFolder, take_lock
 from updater.deployments.model import Kind, LogLevel, Outcome, Plan, RunState, Transition, UpdateStatus
 from updater.deployments.store import DeploymentStore
+from updater.settings import DeploymentSettings
 
 _KEPT = ".damaged"
+_log = structlog.get_logger(__name__)
 
 
 def close(folder: RunFolder, why: str) -> bool:
@@ -43,6 +50,22 @@ def close(folder: RunFolder, why: str) -> bool:
     finally:
         os.close(lock)
     return True
+
+
+async def finish(folder: RunFolder, deployment: DeploymentSettings, store: DeploymentStore, why: str) -> None:
+    """Close and import a run that cannot be carried on, unless a process holds the deployment's lock.
+
+    Hold the run's watch.
+
+    Raises:
+        Unavailable, StorageFull, OSError: finish it again.
+    """
+    _log.error("deployment.closed", run=folder.run, reason=why)
+    if await asyncio.to_thread(close, folder, why):
+        if folder.find_damage() is None:
+            await import_finished(folder, store, git_of(deployment))
+        else:
+            await settle(folder, deployment.id, store)
 
 
 async def settle(folder: RunFolder, deployment: str, store: DeploymentStore) -> None:

@@ -190,7 +190,7 @@ class Runs:
             return
         try:
             if damaged is not None:
-                await self._close(deployment, folder, damaged)
+                await damage.finish(folder, deployment, self._store, damaged)
                 return
             alive = await asyncio.to_thread(journal.is_running, self.home(deployment))
             state = folder.find_state()
@@ -202,15 +202,6 @@ class Runs:
             os.close(watch)
         if alive:
             self._watch(deployment, folder)
-
-    async def _close(self, deployment: DeploymentSettings, folder: journal.RunFolder, why: str) -> None:
-        """End a run that cannot be carried on, unless a process holds the deployment's lock; hold its watch."""
-        _log.error("deployment.closed", run=folder.run, reason=why)
-        if await asyncio.to_thread(damage.close, folder, why):
-            if folder.find_damage() is None:
-                await imports.import_finished(folder, self._store, git_of(deployment))
-            else:
-                await damage.settle(folder, deployment.id, self._store)
 
     def _watch(self, deployment: DeploymentSettings, folder: journal.RunFolder, watch: int | None = None) -> None:
         """Watch a run unless another process does; `watch` is the descriptor of its watch, when it is held already."""
@@ -260,14 +251,15 @@ class Runs:
                     await self._launcher.launch(plan)
             except Damaged as damaged:
                 if not alive:
-                    await self._close(deployment, folder, str(damaged))
+                    await damage.finish(folder, deployment, self._store, str(damaged))
                     return
             except Failure as failure:
                 _log.warning("deployment.watch", run=folder.run, reason=failure.message)
                 await asyncio.sleep(1)
             await asyncio.sleep(_POLL_S)
         _log.error("deployment.given_up", run=folder.run, launches=launches)
-        await self._close(deployment, folder, "the process that carries the update out could not be started again")
+        why = "the process that carries the update out could not be started again"
+        await damage.finish(folder, deployment, self._store, why)
 
 
 def _readable_state(folder: journal.RunFolder) -> RunState | None:
