@@ -13,8 +13,8 @@ from updater.advice import list_advice
 from updater.settings import Settings
 
 
-def advised(settings: Settings) -> list[str]:
-    return [each.setting for each in list_advice(settings)]
+def advised(settings: Settings, *public: str) -> list[str]:
+    return [each.setting for each in list_advice(settings, public)]
 
 
 def test_tokens_of_end_users_deploy_unless_a_claim_is_named(
@@ -39,3 +39,9 @@ def test_a_country_header_needs_a_proxy_to_believe(
 ) -> None:
     given: dict[str, Any] = {"telemetry": {"country_header": "CF-IPCountry"}, "server": {"trusted_proxies": proxies}}
     assert advised(make_settings(**given)) == expected
+
+
+def test_files_that_one_interface_guards_and_another_gives_away(make_settings: Callable[..., Settings]) -> None:
+    settings = make_settings(desktop=[{"prefix": "/one"}, {"prefix": "/two", "application": "other"}])
+    assert advised(settings) == []
+    assert advised(settings, "other", "third") == ["desktop[1].application"]

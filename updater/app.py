@@ -22,6 +22,7 @@ from updater.web.gate.access_log import AccessLog
 from updater.web.gate.metrics import METRICS, Metrics
 from updater.web.gate.middleware import GATE, Gate, GateParts
 from updater.web.gate.origins import Origins
+from updater.web.gate.routing import REQUIRE_APPLICATION
 from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.links import Links
 from updater.web.messages.pace import MIN_BYTES_PER_S
@@ -74,7 +75,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         metrics=metrics,
         access_log=access_log,
         agents=AGENTS,
-        require_application=services.offers.snapshot_of,
+        get_snapshot=services.offers.snapshot_of,
         catch_up=services.catch_up,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
@@ -83,6 +84,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         warnings.simplefilter("ignore", DeprecationWarning)
         application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=Router())
     application[GATE], application[METRICS] = gate, metrics
+    application[REQUIRE_APPLICATION] = gate.require_application
     application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
     application[MIN_BYTES_PER_S] = settings.server.min_bytes_per_s
     dashboard.prepare(application)

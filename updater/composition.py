@@ -73,7 +73,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         for application_id, family in _families(settings).items():
             platforms = tuple(sorted({target.platform for target in family.targets}))
             await core.catalog.ensure_application(
-                application_id, name=application_id, platforms=platforms, actor=SYSTEM
+                application_id, name=application_id, platforms=platforms, private=True, actor=SYSTEM
             )
         locate = open_locator(settings.telemetry.geoip_database)
         telemetry_store = TelemetryStore(database)

@@ -121,7 +121,7 @@ async def serve(
         services = await stack.enter_async_context(open_services(settings))
         await require_usable(services.artifacts.blobs, signs=settings.storage.remote_downloads == "redirect")
         limits = await stack.enter_async_context(open_limits(settings.rate_limit))
-        for advice in list_advice(settings):
+        for advice in list_advice(settings, services.offers.public_ids()):
             _log.warning("start.advice", setting=advice.setting, reason=advice.reason)
         await _first_key(services, announce)
         application = build_app(services, limits)

@@ -63,6 +63,7 @@ async def test_a_new_application_has_the_defaults(started: Any) -> None:
         "name": "My App",
         "platforms": ["linux", "windows"],
         "version_scheme": "semver",
+        "private": False,
         "config": {**CONFIG_DEFAULTS, "custom_fields": []},
     }
     assert (row.actor, row.application_id, row.version) == (TESTER, "my-app", None)
@@ -111,7 +112,9 @@ async def test_ensuring_adds_an_application_once(started: Any) -> None:
     catalog = started.services.catalog
 
     async def ensure(name: str) -> bool:
-        done: bool = await catalog.ensure_application("my-app", name=name, platforms=("linux",), actor=SYSTEM)
+        done: bool = await catalog.ensure_application(
+            "my-app", name=name, platforms=("linux",), private=False, actor=SYSTEM
+        )
         return done
 
     ends = await asyncio.gather(*(ensure(f"name {number}") for number in range(4)))
@@ -127,7 +130,7 @@ async def test_ensuring_leaves_other_settings_alone(started: Any) -> None:
     await create(started, config={"auto_update": True})
     before = await everything(started)
     catalog = started.services.catalog
-    assert not await catalog.ensure_application("my-app", name="x", platforms=("ios",), actor=SYSTEM)
+    assert not await catalog.ensure_application("my-app", name="x", platforms=("ios",), private=True, actor=SYSTEM)
     assert await everything(started) == before
 
 

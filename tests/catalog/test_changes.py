@@ -55,7 +55,7 @@ def test_an_application_is_described_without_secrets() -> None:
     )
     assert SECRET not in json.dumps(described)
     config = described.pop("config")
-    assert described == {"name": "My App", "platforms": ["linux"], "version_scheme": "semver"}
+    assert described == {"name": "My App", "platforms": ["linux"], "version_scheme": "semver", "private": False}
     assert config == {
         **CONFIG_DEFAULTS,
         "update_check_url": "check.example.com",

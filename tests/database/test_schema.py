@@ -86,6 +86,7 @@ LANDED = {
     "0005_deployments": "fd1bd786782309d7",
     "0006_changes_and_leases": "d5677d466a125fc6",
     "0007_files_uses_and_audit": "674a2491ca536012",
+    "0008_private_applications": "244b42dd84cbe2c4",
 }
 
 

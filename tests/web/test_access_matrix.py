@@ -49,6 +49,8 @@ async def credentials(service: Any) -> dict[str, Lines]:
     access._clock = lambda: now + timedelta(days=2)
     _, own = await access.create_key("own", "admin", application="my-app", actor=TESTER)
     _, other = await access.create_key("other", "admin", application="other-app", actor=TESTER)
+    _, feed = await access.create_key("feed", "feed", application="my-app", actor=TESTER)
+    _, other_feed = await access.create_key("other feed", "feed", application="other-app", actor=TESTER)
     admin = keys["admin"]
     return {
         "none": [],
@@ -60,6 +62,8 @@ async def credentials(service: Any) -> dict[str, Lines]:
         "admin": bearer(admin),
         "own-app": bearer(own),
         "other-app": bearer(other),
+        "feed": bearer(feed),
+        "other-feed": bearer(other_feed),
         "revoked": bearer(revoked_text),
         "expired": bearer(expired),
         "disabled": bearer("disabled-key-of-settings"),
@@ -75,6 +79,8 @@ async def credentials(service: Any) -> dict[str, Lines]:
         "x-admin": [f"X-API-Key: {admin}"],
         "x-wrong": ["X-API-Key: garbage"],
         "x-other": [f"X-API-Key: {other}"],
+        "x-feed": [f"X-API-Key: {feed}"],
+        "x-o-feed": [f"X-API-Key: {other_feed}"],
         "x-twice": [f"X-API-Key: {admin}", "X-API-Key: garbage"],
         "jwt-1": bearer(token(1, hours=1)),
         "jwt-2": bearer(token(2, hours=1)),
@@ -178,6 +184,7 @@ async def matrix(start_service: Callable[..., Any]) -> Any:
     service = await start_service(**SETTINGS)
     if "my-app" not in service.services.offers.application_ids():
         await create(service)
+    await service.services.catalog.update_application("my-app", {"private": False}, actor=TESTER)
     return service
 
 
@@ -207,6 +214,24 @@ async def test_every_route_with_every_credential(matrix: Any) -> None:
         if actual[row] != cells
     }
     assert not wrong, f"cells differ (column, is, should): {wrong}"
+
+
+async def test_a_private_application_closes_what_is_public(matrix: Any) -> None:
+    """Every public route that names an application in its path asks for a key of it; no other cell changes."""
+    await matrix.services.catalog.update_application("my-app", {"private": True}, actor=TESTER)
+    presented = await credentials(matrix)
+    columns, expected = read_table()
+    closed = dict.fromkeys(("other-app", "other-feed", "s-user"), "403")
+    closed |= dict.fromkeys(("read", "write", "admin", "own-app", "feed", "s-admin", "s-staff"), "ok")
+    closed |= dict.fromkeys(("none", "garbage", "basic", "in-query", "x-admin", "x-feed", "jwt-1", "s-over"), "401")
+    opened = []
+    for (method, path), cells in expected.items():
+        if "{app_id}" not in path or dict(zip(columns, cells, strict=True))["none"] != "ok":
+            continue
+        opened.append(path)
+        seen = {name: outcome(name, await ask(matrix, method, path, presented[name])) for name in closed}
+        assert seen == closed, (method, path)
+    assert len(set(opened)) >= 4
 
 
 async def test_other_methods_are_405_for_everybody(matrix: Any) -> None:

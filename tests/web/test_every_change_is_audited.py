@@ -75,6 +75,13 @@ def of_the_catalog() -> list[Change]:
             f"{API}/applications/my-app",
             {**admin, "json": {"name": "New"}},
         ),
+        Change(
+            f"POST {API}/applications/{{app_id}}/feed-keys",
+            ("key.created",),
+            "admin key",
+            f"{API}/applications/my-app/feed-keys",
+            {**admin, "json": {"name": "laptops"}},
+        ),
         Change(f"PUT {route}/builds/{build}", new, "write key", f"{updates}/builds/{deleted}", {**write, "data": b"1"}),
         Change(
             f"POST {route}/upload",

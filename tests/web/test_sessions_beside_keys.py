@@ -51,7 +51,7 @@ async def test_other_sites_change_nothing(service: Any) -> None:
     admin = await session_of(service, "admin")
     before = await service.stored()
     routes = guarded_routes(service)
-    assert len(routes) == 7
+    assert len(routes) == 8
     own = "Origin: http://localhost"
     for method, path in routes:
         for lines, body in (

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,9 @@ from updater.access.principals import Permission, Principal
 from updater.errors import ConfigurationError
 
 PREFIX = "upd_"
+# A feed key may stand in a path, and in file names of updaters: no case, no punctuation. It has 206 random bits.
+FEED_KEY_CHARACTERS = 40
+_FEED_ALPHABET = string.ascii_lowercase + string.digits
 # Longer than any key that is made or may be configured; nothing longer is worth hashing.
 MAX_KEY_CHARACTERS = 256
 _SECRET_BYTES = 32
@@ -51,6 +55,11 @@ class ApiKey:
 def new_key() -> str:
     """Return a new key: the prefix `upd_` and 43 characters, of 32 random bytes."""
     return PREFIX + secrets.token_urlsafe(32)
+
+
+def new_feed_key() -> str:
+    """Return a new feed key: 40 lower-case letters and digits."""
+    return "".join(secrets.choice(_FEED_ALPHABET) for _ in range(FEED_KEY_CHARACTERS))
 
 
 def load_secret(path: Path) -> bytes:

@@ -11,16 +11,20 @@ _KINDS = {"key": ActorKind.KEY, "user": ActorKind.USER, "token": ActorKind.USER,
 
 
 class Permission(IntEnum):
-    """What a credential may do; each level includes those below. NONE: it is known, and opens nothing."""
+    """What a credential may do; each level includes those below. NONE: it is known, and opens nothing.
+
+    FEED is what the installed clients of one application need: check, latest, downloads, feeds, reports.
+    """
 
     NONE = 0
-    READ = 1
-    WRITE = 2
-    ADMIN = 3
+    FEED = 1
+    READ = 2
+    WRITE = 3
+    ADMIN = 4
 
     @property
     def word(self) -> str:
-        """Return the word of the documents: `read`, `write`, `admin`."""
+        """Return the word: `read`, `write`, `admin` as in the documents, or `feed`."""
         return self.name.lower()
 
 

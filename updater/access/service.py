@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 
-from updater.access.keys import ApiKey, KeyRing, key_digest, new_key
+from updater.access.keys import ApiKey, KeyRing, key_digest, new_feed_key, new_key
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.access.store import KEYS, AccessStore
 from updater.audit.model import SYSTEM, Actor, Entry
@@ -14,7 +14,7 @@ from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.database.mirror import Mirror
 from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
-from updater.settings import AccessSettings, ApiKeySettings
+from updater.settings import LEVELS, AccessSettings, ApiKeySettings
 
 
 class AccessService:
@@ -111,23 +111,25 @@ class AccessService:
         application: str | None = None,
         expires_at: datetime | None = None,
     ) -> tuple[ApiKey, str]:
-        """Make a key; it need not wait for its application to exist.
+        """Make a key; it need not wait for its application to exist. A feed key is always for one application.
 
         Returns: the key, and its text, which is stored nowhere.
 
         Raises:
-            Invalid: name, level or expiry do not fit. StorageFull, Unavailable: no key was made.
+            Invalid: name, level, application or expiry do not fit. StorageFull, Unavailable: no key was made.
         """
         problems = {}
         if not 1 <= len(name) <= 100 or not name.isprintable():
             problems["name"] = "expected 1 to 100 printable characters"
-        if level not in ("read", "write", "admin"):
-            problems["level"] = "expected read, write or admin"
+        if level not in LEVELS:
+            problems["level"] = f"expected {', '.join(LEVELS[:-1])} or {LEVELS[-1]}"
+        elif level == "feed" and application is None:
+            problems["application"] = "a feed key is for one application; name it"
         if expires_at is not None and expires_at <= self._clock():
             problems["expires_at"] = "expected a time in the future"
         if problems:
             raise Invalid(problems)
-        text = new_key()
+        text = new_feed_key() if level == "feed" else new_key()
         digest = key_digest(self._secret, text)
         key = ApiKey(None, name, digest, Permission[level.upper()], application, self._clock(), expires_at)
         async with self._database.write() as connection:

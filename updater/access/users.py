@@ -41,7 +41,10 @@ class Role(IntEnum):
     @property
     def level(self) -> Permission:
         """Return the level that routes require: staff has the level of write keys, admin that of admin keys."""
-        return Permission(self.value)
+        return _LEVELS[self]
+
+
+_LEVELS = {Role.USER: Permission.READ, Role.STAFF: Permission.WRITE, Role.ADMIN: Permission.ADMIN}
 
 
 @dataclass(frozen=True, slots=True)

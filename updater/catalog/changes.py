@@ -26,6 +26,7 @@ def describe_application(each: Application) -> dict[str, Any]:
         "name": each.name,
         "platforms": list(each.platforms),
         "version_scheme": each.scheme.value,
+        "private": each.private,
         "config": _without_secrets(each.config),
     }
 
@@ -78,4 +79,5 @@ def _is_other(before: Any, after: Any) -> bool:
 
 def _flat(each: Application) -> dict[str, Any]:
     config = {f"config.{key}": value for key, value in _without_secrets(each.config).items()}
-    return {"name": each.name, "description": each.description, "platforms": list(each.platforms), **config}
+    own = {"name": each.name, "description": each.description, "platforms": list(each.platforms)}
+    return {**own, "private": each.private, **config}

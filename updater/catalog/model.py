@@ -33,7 +33,10 @@ CHECKSUM_KINDS = ("sha256", "sha512", "sha1", "md5")
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """A product. `config` holds the fields of `CONFIG_DEFAULTS`, all of them."""
+    """A product. `config` holds the fields of `CONFIG_DEFAULTS`, all of them.
+
+    Of a private one, installed clients too need a key.
+    """
 
     id: str
     name: str
@@ -43,6 +46,7 @@ class Application:
     scheme: Scheme
     created_at: datetime
     updated_at: datetime
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def application_values(each: Application) -> dict[str, Any]:
         "platforms": list(each.platforms),
         "config": dict(each.config),
         "scheme": each.scheme.value,
+        "private": each.private,
         "ceiling_key": parse_version(ceiling, each.scheme).sort_key if ceiling else None,
         "created_at": each.created_at,
         "updated_at": each.updated_at,
@@ -82,6 +83,7 @@ def application_of(row: Mapping[Any, Any]) -> Application:
         platforms=tuple(row["platforms"]),
         config={**CONFIG_DEFAULTS, **row["config"]},
         scheme=Scheme(row["scheme"]),
+        private=row["private"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

@@ -75,7 +75,7 @@ class CatalogService:
     async def create_application(
         self, application_id: str, *, name: str, platforms: tuple[str, ...], extra: Mapping[str, Any], actor: Actor
     ) -> Application:
-        """Add an application; `extra` may hold `description`, `config` and `scheme`.
+        """Add an application; `extra` may hold `description`, `config`, `scheme` and `private`.
 
         Raises:
             Conflict: the id is taken. Invalid: a version in `config` does not parse.
@@ -88,6 +88,7 @@ class CatalogService:
             platforms=tuple(dict.fromkeys(platforms)),
             config={**CONFIG_DEFAULTS, **extra.get("config", {})},
             scheme=Scheme(extra.get("scheme", Scheme.SEMVER)),
+            private=extra.get("private", False),
             created_at=now,
             updated_at=now,
         )
@@ -102,26 +103,27 @@ class CatalogService:
         return made
 
     async def ensure_application(
-        self, application_id: str, *, name: str, platforms: tuple[str, ...], actor: Actor
+        self, application_id: str, *, name: str, platforms: tuple[str, ...], private: bool, actor: Actor
     ) -> bool:
         """Add an application unless it is there; one that is there stays as it is. Return whether it was added."""
         if await self._store.find_application(application_id) is not None:
             return False
         try:
-            await self.create_application(application_id, name=name, platforms=platforms, extra={}, actor=actor)
+            extra = {"private": private}
+            await self.create_application(application_id, name=name, platforms=platforms, extra=extra, actor=actor)
         except Conflict:
             return False  # another process was quicker
         return True
 
     async def update_application(self, application_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Application:
-        """Change the given fields (`name`, `description`, `platforms`, `config`); `config` is merged.
+        """Change the given fields (`name`, `description`, `platforms`, `config`, `private`); `config` is merged.
 
         Raises:
             NotFound: no such application. Invalid: a version in `config` does not parse.
         """
         async with self._changing(application_id) as (connection, known):
             known = _present(known)
-            given = {key: changes[key] for key in ("name", "description") if key in changes}
+            given = {key: changes[key] for key in ("name", "description", "private") if key in changes}
             if "platforms" in changes:
                 given["platforms"] = tuple(dict.fromkeys(changes["platforms"]))
             if "config" in changes:

@@ -19,6 +19,9 @@ from updater.client import (
 _platforms = click.option(
     "--platform", "platforms", type=click.Choice(PLATFORMS), multiple=True, help="May be given several times."
 )
+_private = click.option(
+    "--private/--no-private", default=None, help="Whether installed clients need a key too.  [default of new ones: no]"
+)
 _config = click.option("--config", type=JsonObject(), help="Configuration as a JSON object.")
 
 
@@ -64,6 +67,7 @@ def show_application(remote: Remote, app_id: str) -> None:
         ("name", found.name),
         ("description", found.description),
         ("platforms", found.platforms),
+        ("private", None if found.private is None else "yes" if found.private else "no"),
         ("created", found.created_at),
         ("updated", found.updated_at),
     ]
@@ -77,6 +81,7 @@ def show_application(remote: Remote, app_id: str) -> None:
 @click.option("--name", help="Name for people.  [default: the id]")
 @click.option("--description", default="")
 @_platforms
+@_private
 @_config
 @remote_options
 def create_application(
@@ -85,6 +90,7 @@ def create_application(
     name: str | None,
     description: str,
     platforms: tuple[str, ...],
+    private: bool | None,
     config: dict[str, Any] | None,
 ) -> None:
     """Create an application, for all platforms unless some are named.
@@ -93,7 +99,7 @@ def create_application(
     Raises:
         ClickException: with status 6 when the id is taken, 4 without a key that may write.
     """
-    new = NewApplication(app_id, name or app_id, description, platforms or PLATFORMS, config or {})
+    new = NewApplication(app_id, name or app_id, description, platforms or PLATFORMS, config or {}, private)
     created = remote.run(lambda client: client.create_application(new))
     remote.show(created, [("created", created.id)])
 
@@ -103,6 +109,7 @@ def create_application(
 @click.option("--name")
 @click.option("--description")
 @_platforms
+@_private
 @_config
 @remote_options
 def update_application(remote: Remote, app_id: str, platforms: tuple[str, ...], **changes: Any) -> None:

@@ -17,8 +17,10 @@ def key() -> None:
 
 @key.command()
 @click.argument("name")
-@click.option("--level", type=click.Choice(["read", "write", "admin"]), required=True, help="What the key may do.")
-@click.option("--app", "application", help="Limit the key to one application.")
+@click.option(
+    "--level", type=click.Choice(["feed", "read", "write", "admin"]), required=True, help="What the key may do."
+)
+@click.option("--app", "application", help="Limit the key to one application; a feed key needs it.")
 @click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), help="Let the key expire.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option

@@ -107,6 +107,7 @@ def read_application(data: Json) -> Application:
         updated_at=_instant(data, "updated_at"),
         config=_find(data, "config", dict),
         stats=_find(data, "stats", dict),
+        private=_find(data, "private", bool),
     )
 
 

@@ -40,8 +40,9 @@ class UpdateClient:
     """Talks to one update server. Use as an async context manager; safe for concurrent calls.
 
     `server` is an address such as `https://updates.example.com`. `key` is an API key; checking, fetching
-    and reporting need none. A target that is not given is the one of this computer. Every method raises
-    `UpdateError` or one of its kinds when it fails for good, and cancelling it leaves nothing open.
+    and reporting need one for private applications only, where level `feed` is enough. A target that is not
+    given is the one of this computer. Every method raises `UpdateError` or one of its kinds when it fails
+    for good, and cancelling it leaves nothing open.
     """
 
     def __init__(
@@ -195,16 +196,21 @@ class UpdateClient:
     # Releases, build by build.
 
     async def get_release(self, app_id: str, version: str, target: Target) -> Build:
-        """Return one exact build. Without a key only hosted files can be found, and without their notes.
+        """Return one exact build. Without a key that may read, only hosted files can be found, without their notes.
 
         Raises:
-            UpdateError: 404 when there is none; `UNAUTHORIZED` for a file on another host without a key.
+            UpdateError: 404 when there is none; `UNAUTHORIZED` for a file on another host without such a key.
         """
         if self._transport.has_key:
-            found = await find_listed(self._transport, app_id, version, target)
-            if found is None:
-                raise UpdateError(f"no release {version} for {target}", status=404, code="NOT_FOUND")
-            return found
+            try:
+                found = await find_listed(self._transport, app_id, version, target)
+            except UpdateError as error:
+                if error.status != 403:  # a feed key may download what it may not list
+                    raise
+            else:
+                if found is None:
+                    raise UpdateError(f"no release {version} for {target}", status=404, code="NOT_FOUND")
+                return found
         path = f"/api/v1{application_path(app_id)}/download/{build_path(version, target)}"
         url = self._transport.url(path.lstrip("/"))
         async with self._transport.open("HEAD", url, {}, follow=False) as response:

@@ -165,7 +165,7 @@ class InstallReport:
 
 @dataclass(frozen=True)
 class Application:
-    """A product. `config` and `stats` are None in lists, where the server does not send them."""
+    """A product. `config`, `stats` and `private` are None in lists, where the server does not send them."""
 
     id: str
     name: str
@@ -175,17 +175,19 @@ class Application:
     updated_at: datetime | None
     config: Mapping[str, Any] | None = None
     stats: Mapping[str, Any] | None = None
+    private: bool | None = None
 
 
 @dataclass(frozen=True)
 class NewApplication:
-    """An application to create."""
+    """An application to create; `private` None leaves it to the server, whose default is False."""
 
     id: str
     name: str
     description: str = ""
     platforms: tuple[str, ...] = PLATFORMS
     config: Mapping[str, Any] = field(default_factory=dict)
+    private: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ class ApplicationChanges:
     description: str | None = None
     platforms: tuple[str, ...] | None = None
     config: Mapping[str, Any] | None = None
+    private: bool | None = None
 
 
 @dataclass(frozen=True)

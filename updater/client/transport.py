@@ -1,6 +1,6 @@
 """One server over HTTP: addresses, the key, retries, and failures with a type.
 
-The key goes to the server's own API and nowhere else: downloads are public, and may lead to other hosts.
+The key goes to the server's own origin and nowhere else: downloads may lead to other hosts.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Transport:
 
     def __init__(self, server: str, key: str | None, retry: RetryPolicy, proxy: str | None) -> None:
         self._server = server.rstrip("/")
+        self._origin = _find_origin(server)
         self._key = key
         self._retry = retry
         self._proxy = proxy
@@ -106,7 +107,7 @@ class Transport:
                 raise
 
     async def _call_once(self, method: str, url: str, body: Body | None, seen: _Sight) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        headers = self._signature()
         options: dict[str, Any] = {"allow_redirects": False, "middlewares": (seen.watch,)}
         async with self._request(method, url, headers=headers, data=body() if body else None, **options) as response:
             if response.status == 204:
@@ -123,8 +124,13 @@ class Transport:
     async def open(
         self, method: str, url: str, headers: Mapping[str, str], *, follow: bool = True
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask for a file's bytes, unsigned and as they are stored. 416 is left to the caller."""
+        """Ask for a file's bytes as they are stored, with the key on the server's own origin alone.
+
+        aiohttp takes the key away where a redirect leaves the origin. 416 is left to the caller.
+        """
         headers = {**headers, "Accept": "*/*", "Accept-Encoding": "identity"}
+        if self._origin is not None and _find_origin(url) == self._origin:
+            headers |= self._signature()
         options: dict[str, Any] = {
             "auto_decompress": False,
             "read_bufsize": 1 << 20,
@@ -133,6 +139,9 @@ class Transport:
         }
         async with self._request(method, url, headers=headers, accept=(416,), **options) as response:
             yield response
+
+    def _signature(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
 
     @asynccontextmanager
     async def _request(
@@ -204,6 +213,13 @@ def _address(url: str) -> URL:
     except ValueError:
         raise aiohttp.InvalidURL(url) from None
     return address
+
+
+def _find_origin(url: str) -> URL | None:
+    try:
+        return URL(url).origin()
+    except ValueError:
+        return None
 
 
 def _no_address(text: str) -> UpdateError:

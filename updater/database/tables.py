@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     column,
+    false,
     table,
 )
 
@@ -34,6 +35,8 @@ application = Table(
     Column("platforms", JSON, nullable=False),
     Column("config", JSON, nullable=False),
     Column("scheme", String(10), nullable=False),
+    # Whether installed clients need a key too.
+    Column("private", Boolean, nullable=False, server_default=false()),
     # The sort key of config.max_version, so that the database can leave out what is above it.
     Column("ceiling_key", SortKey),
     Column("created_at", UtcTime, nullable=False),

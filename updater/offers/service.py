@@ -70,6 +70,10 @@ class OfferService:
         """Return the ids of all applications in their order."""
         return sorted(self._present)
 
+    def public_ids(self) -> set[str]:
+        """Return the ids of the applications whose installed clients need no key."""
+        return {key for key, each in self._present.items() if not each.snapshot.application.private}
+
     def get_application(self, application_id: str) -> Application:
         """Return one application. Raises NotFound, Unavailable as `present`."""
         return self.present(application_id).snapshot.application

@@ -15,6 +15,7 @@ from updater.settings.deployments import (
     StepSettings,
 )
 from updater.settings.sections import (
+    LEVELS,
     LISTS,
     RECORDS,
     SECTIONS,
@@ -33,6 +34,7 @@ from updater.settings.sections import (
 )
 
 __all__ = [
+    "LEVELS",
     "LISTS",
     "OBJECT_STORE_SCHEMES",
     "RECORDS",

@@ -18,7 +18,7 @@ from updater.settings.deployments import (
     StepSettings,
 )
 
-LEVELS = ("read", "write", "admin")
+LEVELS = ("feed", "read", "write", "admin")
 # Source: Amazon S3 API, CopyObject; every upload is copied once inside the store.
 COPY_LIMIT_BYTES = 5 * 1024**3
 _APPLICATION = r"[A-Za-z0-9_-]{1,100}\Z"
@@ -74,7 +74,11 @@ class StorageSettings:
 
 @dataclass(frozen=True)
 class ApiKeySettings:
-    """A key in the settings, beside those made with `updater key create`."""
+    """A key in the settings, beside those made with `updater key create`.
+
+    Raises:
+        ValueError: a key of no more than `feed` names no application.
+    """
 
     name: str = setting(checks.text(validate.Length(min=1, max=100)))
     key: str = setting(checks.text(validate.Length(min=16, max=200)))
@@ -84,6 +88,10 @@ class ApiKeySettings:
     application: str | None = setting(fields.String(allow_none=True), None)
     enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
     expires_at: datetime | None = setting(fields.AwareDateTime(allow_none=True), None)
+
+    def __post_init__(self) -> None:
+        if set(self.permissions) == {"feed"} and self.application is None:
+            raise ValueError("application: a feed key is for one application; name it")
 
 
 @dataclass(frozen=True)

@@ -312,7 +312,9 @@ async def test_32_a_second_platform_keeps_what_the_first_said(desktop: Desktop) 
     latest = await desktop.latest(platform="linux-x64")
     assert (latest["changelog"], latest["critical"], latest["minimum_version"]) == ("First", True, "0.5.0")
     asked = {"current_version": "0.5.0", "platform": "linux", "architecture": "amd64"}
-    check = await desktop.service.call("GET", "/api/v1/updates/bkgt-manager/check", params=asked, status=200)
+    check = await desktop.service.call(
+        "GET", "/api/v1/updates/bkgt-manager/check", key="read", params=asked, status=200
+    )
     assert (check["release_notes"], check["required"], check["minimum_version"]) == ("First", True, "0.5.0")
 
 
@@ -347,9 +349,9 @@ async def test_33_not_offered_and_not_downloadable_at_once_but_kept(desktop: Des
         await desktop.exchange(method, "/download/2.0.0/win32-x64", status=404)
     rest = "/api/v1/updates/bkgt-manager"
     asked = {"current_version": "1.0.0", "platform": "windows", "architecture": "amd64"}
-    check = await desktop.service.call("GET", f"{rest}/check", params=asked, status=200)
+    check = await desktop.service.call("GET", f"{rest}/check", key="read", params=asked, status=200)
     assert check["update_available"] is False
-    await desktop.service.call("GET", f"{rest}/download/2.0.0/windows/amd64", status=404)
+    await desktop.service.call("GET", f"{rest}/download/2.0.0/windows/amd64", key="read", status=404)
     assert hashlib.sha256(b"new").hexdigest() in await desktop.blobs()
     assert [(each["version"], each["status"]) for each in (await desktop.listed())["updates"]] == [
         ("2.0.0", "inactive"),

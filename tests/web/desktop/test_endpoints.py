@@ -198,7 +198,7 @@ async def test_the_application_stays_as_it_is_when_it_is_there(start_service: St
     service = await start_service(desktop=[{}])
     await service.call("PUT", "/api/v1/applications/bkgt-manager", key="admin", json={"name": "Mine"}, status=200)
     added = await service.services.catalog.ensure_application(
-        "bkgt-manager", name="x", platforms=("windows",), actor=TESTER
+        "bkgt-manager", name="x", platforms=("windows",), private=True, actor=TESTER
     )
     assert not added
     assert (await service.call("GET", "/api/v1/applications/bkgt-manager", key="read"))["name"] == "Mine"

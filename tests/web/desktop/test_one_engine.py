@@ -22,10 +22,10 @@ async def test_an_upload_here_is_seen_there(desktop: Desktop) -> None:
         "1.2.3", "darwin-arm64", b"bytes", changelog="Faster", critical="true", minimum_version="1.0.0"
     )
     params = {"current_version": "1.0.0", "platform": "darwin", "architecture": "arm64"}
-    offer = await desktop.service.call("GET", f"{REST}/check", params=params, status=200)
+    offer = await desktop.service.call("GET", f"{REST}/check", key="read", params=params, status=200)
     assert (offer["latest_version"], offer["release_notes"], offer["required"]) == ("1.2.3", "Faster", True)
     assert offer["checksum"] == hashlib.sha256(b"bytes").hexdigest()
-    _, body = await desktop.service.exchange("GET", f"{REST}/download/1.2.3/darwin/arm64", status=200)
+    _, body = await desktop.service.exchange("GET", f"{REST}/download/1.2.3/darwin/arm64", key="read", status=200)
     assert body == b"bytes"
 
 
@@ -95,7 +95,7 @@ async def test_downloads_are_counted_once_however_many_requests(desktop: Desktop
         await desktop.download("1.0.0", headers={"Range": part}, status=206)
     await desktop.download("1.0.0", "linux-x64", status=200)
     await desktop.exchange("HEAD", "/download/1.0.0/linux-x64", status=200)
-    await desktop.service.exchange("GET", f"{REST}/download/1.0.0/linux/amd64", status=200)
+    await desktop.service.exchange("GET", f"{REST}/download/1.0.0/linux/amd64", key="read", status=200)
     assert (await desktop.listed())["updates"][0]["download_count"] == 3
 
 

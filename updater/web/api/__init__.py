@@ -8,6 +8,7 @@ from updater.services import Services
 from updater.web.api.applications import Applications
 from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
+from updater.web.api.feed_keys import FeedKeys
 from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
 from updater.web.api.history import History
@@ -33,6 +34,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     reports = Reports(services.offers, services.telemetry)
     applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
+    feed_keys = FeedKeys(services.access)
     history = History(services.audit)
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
@@ -57,6 +59,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.put(f"{PREFIX}/applications/{{app_id}}", applications.update_application),
         web.delete(f"{PREFIX}/applications/{{app_id}}", applications.delete_application),
         web.get(f"{PREFIX}/applications/{{app_id}}/figures", figures.get_figures),
+        web.post(f"{PREFIX}/applications/{{app_id}}/feed-keys", feed_keys.create_feed_key),
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
     )

@@ -261,12 +261,21 @@ class StatsAnswer(Schema):
     required_releases = fields.Integer(required=True)
 
 
+class FeedKeyAnswer(Schema):
+    """A new feed key."""
+
+    feed_key = fields.String(required=True)
+    name = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+
+
 class ApplicationAnswer(ApplicationItem):
     """One application with its configuration and counts."""
 
     config = fields.Nested(ConfigBody, required=True)
     stats = fields.Nested(StatsAnswer, required=True)
     version_scheme = fields.String(required=True)
+    private = fields.Boolean(required=True)
 
 
 class ComponentAnswer(Schema):

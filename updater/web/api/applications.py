@@ -55,7 +55,7 @@ class Applications:
         """Create an application. Raises Forbidden when the key is bound to another one."""
         if _bound_to(request) not in (None, body["id"]):
             raise Forbidden("This key is for another application")
-        extra = {"description": body["description"], "config": body["config"], "scheme": body["version_scheme"]}
+        extra = {key: body[key] for key in ("description", "config", "private")} | {"scheme": body["version_scheme"]}
         made = await self._catalog.create_application(
             body["id"],
             name=body["name"],
@@ -81,6 +81,7 @@ class Applications:
             "config": dict(found.config),
             "stats": stats_keys(await self._catalog.stats(found.id)),
             "version_scheme": found.scheme.value,
+            "private": found.private,
         }
         return json_answer(answer)
 

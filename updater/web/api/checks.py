@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -25,6 +27,11 @@ from updater.web.messages.parsing import parse_query
 
 _CHECK_QUERY = schemas.CheckQuery()
 _JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
+
+
+def _application_in_query(query: Mapping[str, Any]) -> str:
+    application_id: str = query.get("application_id") or query["app_id"]
+    return application_id
 
 
 class Checks:
@@ -56,6 +63,7 @@ class Checks:
     @endpoint(
         Contract(
             "Check for updates (JSON body)",
+            application_of=operator.itemgetter("application_id"),
             body=schemas.CheckBody(),
             answers={200: answers.CheckAnswer()},
             failures=(400, 404, 413, 415, 422),
@@ -80,6 +88,7 @@ class Checks:
     @endpoint(
         Contract(
             "Latest version (application in the query)",
+            application_of=_application_in_query,
             query=schemas.LatestByIdQuery(),
             answers={200: answers.LatestAnswer()},
             failures=(404, 422),
@@ -87,7 +96,7 @@ class Checks:
     )
     async def get_latest_by_query(self, request: web.Request, query: dict[str, Any]) -> web.Response:
         """Return the latest version of the application in the query."""
-        return self._latest(request, query.get("application_id") or query["app_id"], query)
+        return self._latest(request, _application_in_query(query), query)
 
     def _answer(self, request: web.Request, application_id: str, question: CheckQuestion) -> web.Response:
         answers = self._offers.present(application_id).answers

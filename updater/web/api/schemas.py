@@ -187,6 +187,7 @@ class ApplicationBody(Strict):
     platforms = _platforms(required=True)
     config = fields.Nested(ConfigBody, load_default=dict)
     version_scheme = own.OneOf("version scheme", tuple(each.value for each in Scheme), load_default="semver")
+    private = own.StrictBoolean(load_default=False)
 
 
 class ApplicationChanges(Strict):
@@ -196,3 +197,10 @@ class ApplicationChanges(Strict):
     description = _notes()
     platforms = _platforms()
     config = fields.Nested(ConfigBody)
+    private = own.StrictBoolean()
+
+
+class FeedKeyBody(Strict):
+    """A new feed key."""
+
+    name = own.Name(required=True)

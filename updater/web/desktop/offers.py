@@ -61,7 +61,7 @@ class Offers:
     @endpoint(
         Contract(
             "Latest version",
-            Permission.READ,
+            Permission.FEED,
             query=_PLATFORM_QUERY,
             parses_itself=True,
             answers={200: schemas.LatestAnswer(), 304: None},
@@ -84,7 +84,7 @@ class Offers:
     @endpoint(
         Contract(
             "Compatibility of a version",
-            Permission.READ,
+            Permission.FEED,
             path=_CURRENT,
             query=_PLATFORM_QUERY,
             parses_itself=True,

@@ -41,7 +41,7 @@ class Packages:
     @endpoint(
         Contract(
             "Download a package",
-            Permission.READ,
+            Permission.FEED,
             path=schemas.PackagePath(),
             answers={200: None, 206: None, 302: None, 304: None},
             failures=(400, 404, 409, 412, 416, 503),

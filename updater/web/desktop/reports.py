@@ -27,7 +27,7 @@ class Reports:
     @endpoint(
         Contract(
             "Report an installation",
-            Permission.READ,
+            Permission.FEED,
             body=schemas.StatusBody(),
             answers={200: schemas.Recorded()},
             failures=(400, 404, 413, 503),

@@ -118,7 +118,9 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
     if contract.body is not None:
         failures.add(408)
     level = contract.level or surface.level
-    if level is not None:
+    # What installed clients ask is public, unless the application is private.
+    asks_of_private = level is None and ("app_id" in names or contract.application_of is not None)
+    if level is not None or asks_of_private:
         failures |= {401, 403}
     operation: dict[str, Any] = {
         "summary": contract.summary,
@@ -135,6 +137,10 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         schemes = [each.scheme for each in surface.authenticators]
         operation["security"] = [{scheme: []} for scheme in schemes]
         operation["description"] += f" Needs {_needs(level, schemes)}."
+    elif asks_of_private:
+        schemes = [each.scheme for each in surface.authenticators]
+        operation["security"] = [{}, *({scheme: []} for scheme in schemes)]
+        operation["description"] += f" Of a private application, needs {_needs(Permission.FEED, schemes)}."
     if contract.body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}
     if contract.raw_body is not None:

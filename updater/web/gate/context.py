@@ -15,6 +15,7 @@ from updater.access.addresses import AddressReader
 from updater.access.limits import Allowance
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.audit.model import Actor
+from updater.errors import Failure
 from updater.web.gate.routing import Authenticator, Surface
 
 # Set on every answer: an `istr` is folded once.
@@ -45,6 +46,10 @@ class RequestContext:
     presented: str | None = None
     authenticator: Authenticator | None = None
     allowance: Allowance | None = None
+    # What kept the database from naming the principal, on a route that is public for most applications.
+    failure: Failure | None = None
+    # A public route was asked about a private application: no shared cache may keep the answer.
+    private = False
     begun = False
     # Set while the process drains: the connection ends with this answer.
     closing = False
@@ -85,6 +90,8 @@ class RequestContext:
         if self.closing:
             response.force_close()
             headers[hdrs.CONNECTION] = "close"
+        if self.private:
+            headers[hdrs.CACHE_CONTROL] = _private(headers.get(hdrs.CACHE_CONTROL))
         headers[_SERVER] = "updater"
         headers[_REQUEST_ID] = self.id
         allowance = self.allowance
@@ -92,6 +99,14 @@ class RequestContext:
             headers[_LIMIT] = str(allowance.limit)
             headers[_REMAINING] = str(allowance.remaining)
             headers[_RESET] = str(allowance.reset_at)
+
+
+def _private(cache_control: str | None) -> str:
+    """Take an answer's Cache-Control from shared caches. Source: RFC 9111 section 5.2.2.7."""
+    if cache_control is None:
+        return "private, no-cache"
+    kept = [each for each in map(str.strip, cache_control.split(",")) if each not in ("public", "private")]
+    return ", ".join(kept if "no-store" in kept else ["private", *kept])
 
 
 CONTEXT = web.RequestKey("context", RequestContext)

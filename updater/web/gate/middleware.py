@@ -18,9 +18,10 @@ from aiohttp import hdrs, web
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits, client_of
-from updater.access.principals import EVERYBODY
+from updater.access.principals import EVERYBODY, Permission
 from updater.catalog.model import APPLICATION_ID
 from updater.errors import Failure, Malformed, NotFound, RateLimited
+from updater.offers.snapshot import Snapshot
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
 from updater.web.gate.credentials import API_KEY
@@ -51,7 +52,8 @@ class GateParts:
     access_log: AccessLog | None
     # Reads what the access log says of a client's software.
     agents: AgentReader
-    require_application: Callable[[str], Any]
+    # Raises NotFound for an application that does not exist.
+    get_snapshot: Callable[[str], Snapshot]
     # Where several processes share a database: return when this one knows what the others did.
     catch_up: Callable[[], Awaitable[None]] | None = None
 
@@ -96,7 +98,7 @@ class Gate:
             try:
                 self._admit(request, context)
             except NotFound:
-                await self._look_again(application_id)
+                await self._look_again(request, application_id)
             response: web.StreamResponse = await handler(request)
         except ConnectionError:
             # The client is gone; aiohttp knows and stays quiet.
@@ -141,9 +143,26 @@ class Gate:
             authenticator = context.authenticator or surface.authenticators[0]
             authenticator.authorize(request, context.principal, level, application_id)
         if application_id is not None:
-            parts.require_application(application_id)
+            self.require_application(request, application_id)
 
-    async def _look_again(self, application_id: str | None) -> None:
+    def require_application(self, request: web.Request, application_id: str) -> None:
+        """Require an application, and where the route itself is public, a credential for a private one.
+
+        The one place that tells who may ask about an application as its installed clients do.
+
+        Raises:
+            NotFound: no such application. Unauthenticated, Forbidden: it is private. Unavailable: not known now.
+        """
+        snapshot, context = self._parts.get_snapshot(application_id), request[CONTEXT]
+        if not snapshot.application.private or context.matched.level is not None:
+            return
+        context.private = True
+        if context.failure is not None:
+            raise context.failure
+        authenticator = context.authenticator or context.matched.surface.authenticators[0]
+        authenticator.authorize(request, context.principal, Permission.FEED, application_id)
+
+    async def _look_again(self, request: web.Request, application_id: str | None) -> None:
         """Ask the database for an application another process may just have made: the last thing `_admit` asks.
 
         Raises:
@@ -152,7 +171,7 @@ class Gate:
         catch_up = self._parts.catch_up
         if catch_up is not None and application_id is not None and APPLICATION_ID.fullmatch(application_id):
             await catch_up()
-        self._parts.require_application(application_id or "")
+        self.require_application(request, application_id or "")
 
     async def _prefetch_limits(self, request: web.Request, context: RequestContext) -> None:
         """Ask for what `_limit` is about to count, where processes count together."""
@@ -258,9 +277,10 @@ async def _look_up(context: RequestContext) -> None:
         return
     try:
         context.principal = await authenticator.find(presented)
-    except Failure:
+    except Failure as error:
         if context.matched.level is not None:
             raise
+        context.failure = error
 
 
 def _is_wrong(context: RequestContext) -> bool:

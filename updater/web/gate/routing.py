@@ -32,14 +32,21 @@ class Contract:
     parses_itself: bool = False
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
     raw_body: Mapping[str, Any] | None = None
+    # Of a public route whose query or body names the application: how to find it there. The gate then asks who may.
+    application_of: Callable[[Mapping[str, Any]], str] | None = None
     # Of answers that no schema describes.
     media_types: tuple[str, ...] = ("application/octet-stream",)
+
+
+# Holds a request to an application that it may ask about: `Gate.require_application`.
+REQUIRE_APPLICATION: web.AppKey[Callable[[web.Request, str], None]] = web.AppKey("require_application")
 
 
 def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
     """Parse what the contract names and hand it to the handler: `(self, request[, path][, query][, body])`.
 
-    The endpoint raises Invalid for what does not fit a schema, and for a body what `parse_json` raises.
+    The endpoint raises Invalid for what does not fit a schema, for a body what `parse_json` raises, and where query or
+    body name the application what `Gate.require_application` raises.
     """
 
     def decorate(handler: Handler) -> Handler:
@@ -52,6 +59,8 @@ def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
                 arguments.append(await parse_query(contract.query, request))
             if contract.body is not None:
                 arguments.append(await parse_json(contract.body, request))
+            if contract.application_of is not None:
+                request.app[REQUIRE_APPLICATION](request, contract.application_of(arguments[-1]))
             return await handler(self, request, *arguments)
 
         nothing_to_parse = contract.parses_itself or (contract.path is contract.query is contract.body is None)
