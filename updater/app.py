@@ -24,8 +24,9 @@ from updater.web.gate.middleware import GATE, Gate, GateParts
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import REQUIRE_APPLICATION
 from updater.web.gate.sessions import SessionAuthenticator
+from updater.web.messages.bodies import PENDING_BODIES, PendingBodies
 from updater.web.messages.links import Links
-from updater.web.messages.pace import MIN_BYTES_PER_S
+from updater.web.messages.pace import MIN_BYTES_PER_S, RECEIVE_BYTES
 from updater.web.server.connections import ConnectionLimiter
 from updater.web.server.router import Router
 from updater.web.server.runner import Runner
@@ -86,6 +87,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     application[GATE], application[METRICS] = gate, metrics
     application[REQUIRE_APPLICATION] = gate.require_application
     application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
+    application[PENDING_BODIES] = PendingBodies()
     application[MIN_BYTES_PER_S] = settings.server.min_bytes_per_s
     dashboard.prepare(application)
     if access_log is not None:
@@ -103,8 +105,9 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
     """
     server, metrics = settings.server, application[METRICS]
     most = min(server.max_connections or affordable_connections(), affordable_connections())
+    addresses = AddressReader(server.trusted_proxies)
     limiter = ConnectionLimiter(
-        most, server.max_connections_per_address, AddressReader(server.trusted_proxies), metrics
+        most, server.max_connections_per_address, addresses, metrics, application[PENDING_BODIES]
     )
     metrics.add_gauge("updater_connections", "Open connections", lambda: len(limiter))
     return Runner(
@@ -115,6 +118,7 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
         keepalive_timeout=15,
         max_line_size=8190,
         max_field_size=32768,
+        read_bufsize=RECEIVE_BYTES,
         tcp_keepalive=True,
         handler_cancellation=False,
         shutdown_timeout=CUT_S,

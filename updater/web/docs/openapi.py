@@ -21,6 +21,7 @@ from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.docs.pages import ASSETS
 from updater.web.gate.routing import Contract, Surface, contract_of
 from updater.web.gate.sessions import COOKIE
+from updater.web.messages.bodies import BodyLimits
 
 _DESCRIPTION = (
     "Publish, check, download, report. Errors have one shape in each interface. HEAD is answered wherever GET is; "
@@ -116,7 +117,7 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         parameters.append({"in": "query", "schema": contract.query})
     failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
     if contract.body is not None:
-        failures.add(408)
+        failures |= {408, 413}
     level = contract.level or surface.level
     # What installed clients ask is public, unless the application is private.
     asks_of_private = level is None and ("app_id" in names or contract.application_of is not None)
@@ -142,11 +143,20 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         operation["security"] = [{}, *({scheme: []} for scheme in schemes)]
         operation["description"] += f" Of a private application, needs {_needs(Permission.FEED, schemes)}."
     if contract.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": contract.body}}}
+        operation["requestBody"] = {
+            "required": True,
+            "description": _say_limits(contract.body_limits),
+            "content": {"application/json": {"schema": contract.body}},
+        }
     if contract.raw_body is not None:
         content = {media: {"schema": schema} for media, schema in contract.raw_body.items()}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _say_limits(limits: BodyLimits) -> str:
+    within = "" if limits.deadline_s is None else f", within {limits.deadline_s:g} seconds"
+    return f"At most {limits.max_bytes} bytes{within}."
 
 
 def _needs(level: Permission, schemes: Sequence[str]) -> str:

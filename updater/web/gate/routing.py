@@ -11,6 +11,7 @@ from aiohttp import web
 from marshmallow import Schema
 
 from updater.access.principals import Permission, Principal
+from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits
 from updater.web.messages.errors import Answer
 from updater.web.messages.parsing import load_values, parse_json, parse_query
 
@@ -26,6 +27,8 @@ class Contract:
     path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None
+    # Of small bodies; None: as the level says. A surface with a level of its own states them.
+    limits: BodyLimits | None = None
     answers: Mapping[int, Schema | None] = field(default_factory=dict)
     failures: tuple[int, ...] = ()
     # The handler reads path and query by itself, because it rarely has to: the check path counts microseconds.
@@ -36,6 +39,11 @@ class Contract:
     application_of: Callable[[Mapping[str, Any]], str] | None = None
     # Of answers that no schema describes.
     media_types: tuple[str, ...] = ("application/octet-stream",)
+
+    @property
+    def body_limits(self) -> BodyLimits:
+        """Return how large and how slow a small body may be."""
+        return self.limits or (ANYBODY if self.level is None else KNOWN)
 
 
 # Holds a request to an application that it may ask about: `Gate.require_application`.
@@ -58,7 +66,7 @@ def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
             if contract.query is not None:
                 arguments.append(await parse_query(contract.query, request))
             if contract.body is not None:
-                arguments.append(await parse_json(contract.body, request))
+                arguments.append(await parse_json(contract.body, request, contract.body_limits))
             if contract.application_of is not None:
                 request.app[REQUIRE_APPLICATION](request, contract.application_of(arguments[-1]))
             return await handler(self, request, *arguments)

@@ -17,9 +17,24 @@ SILENCE_S: Final = 30.0
 WINDOW_S: Final = 60.0
 """Over how long the rate is averaged: a pause of `SILENCE_S` passes when the rest of it is twice as fast."""
 
+RECEIVE_BYTES: Final = 8 << 10
+"""How much is read of a connection at once, and may wait to be read by a handler; uploads read in larger pieces.
+
+Asyncio's and aiohttp's own 256 KiB hold a quarter of a megabyte for each client that stops in a body.
+"""
+
 MIN_BYTES_PER_S: Final = web.AppKey("min_bytes_per_s", int)
 
 T = TypeVar("T")
+
+
+def receive_at_most(transport: asyncio.Transport | None, size_bytes: int) -> None:
+    """Read at most so much of a connection at once. A transport that does not know this reads as it does.
+
+    Source: `asyncio.selector_events`, which allocates as much for each read.
+    """
+    if transport is not None and hasattr(transport, "max_size"):
+        transport.max_size = size_bytes
 
 
 class Pace:

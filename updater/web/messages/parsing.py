@@ -19,13 +19,13 @@ from aiohttp.http_exceptions import BadHttpMessage
 from marshmallow import EXCLUDE, Schema, ValidationError
 from webargs.aiohttpparser import AIOHTTPParser
 
-from updater.errors import Invalid, Malformed, TooLarge, TooSlow, UnsupportedContent
+from updater.errors import Invalid, Malformed, TooSlow, UnsupportedContent
+from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits, read_body
 from updater.web.messages.client_fields import MENDED, Mend
 from updater.web.messages.fields import shown
-from updater.web.messages.pace import Arrival
 from updater.web.messages.schemas import FromInstaller
 
-MAX_JSON_BYTES = 1 << 20
+_BODY = web.RequestKey("body", dict[str, Any])
 _MAX_FORM_FIELDS = 100
 
 
@@ -33,8 +33,8 @@ class StrictParser(AIOHTTPParser):
     """webargs with our errors, and JSON that refuses what is ambiguous."""
 
     async def load_json(self, req: web.Request, schema: Schema) -> Any:
-        """Read a JSON object from the body. Raises as `read_json`."""
-        return await read_json(req, mend=isinstance(schema, FromInstaller))
+        """Return the JSON object that `parse_json` has read."""
+        return req[_BODY]
 
     def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
         """Raise Invalid with one text per field."""
@@ -46,12 +46,13 @@ class StrictParser(AIOHTTPParser):
 parser = StrictParser()
 
 
-async def parse_json(schema: Schema, request: web.Request) -> dict[str, Any]:
+async def parse_json(schema: Schema, request: web.Request, limits: BodyLimits = KNOWN) -> dict[str, Any]:
     """Read the body by a schema.
 
     Raises:
         UnsupportedContent, Malformed, TooLarge, TooSlow, Invalid.
     """
+    request[_BODY] = await read_json(request, limits, mend=isinstance(schema, FromInstaller))
     result: dict[str, Any] = await parser.parse(schema, request, location="json", unknown=None)
     return result
 
@@ -71,18 +72,19 @@ def load_values(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
     return loaded
 
 
-async def read_json(request: web.Request, *, mend: bool = False) -> dict[str, Any]:
+async def read_json(request: web.Request, limits: BodyLimits = KNOWN, *, mend: bool = False) -> dict[str, Any]:
     """Read a JSON object from the body; with `mend` as `load_object` does.
 
     Raises:
         UnsupportedContent: another Content-Type, or an encoded body. Malformed: not an object, duplicate keys,
-        NaN, bad UTF-8. TooLarge. TooSlow: the client fell silent, or sent too little for too long.
+        NaN, bad UTF-8. TooLarge: for its limits. TooSlow: the client fell silent, sent too little for too long, did
+        not keep the deadline, or gave way to others.
     """
     require_identity(request)
     if request.content_type != "application/json":
         raise UnsupportedContent("Content-Type must be application/json")
     with reading():
-        raw = await _read_small(request)
+        raw = await read_body(request, limits)
     return load_object(raw, mend=mend)
 
 
@@ -100,23 +102,9 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
         raise Malformed("Expected a form")
     with reading():
-        raw = await _read_small(request)
+        raw = await read_body(request, ANYBODY)
         pairs = parse_qsl(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
     return dict(pairs)
-
-
-async def _read_small(request: web.Request) -> bytes:
-    """Return a body of at most `MAX_JSON_BYTES`. Raises TooLarge; TimeoutError when it comes too slowly."""
-    content, raw = request.content, bytearray()
-    if content.is_eof():  # most bodies come with their head, and then there is nothing to wait for
-        raw += content.read_nowait()
-    else:
-        arrival = Arrival(request)
-        while len(raw) <= MAX_JSON_BYTES and (piece := await arrival.wait(content.readany)):
-            raw += piece
-    if len(raw) > MAX_JSON_BYTES:
-        raise TooLarge(f"The request body is larger than {MAX_JSON_BYTES} bytes")
-    return bytes(raw)
 
 
 @contextlib.contextmanager

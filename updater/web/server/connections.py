@@ -1,8 +1,9 @@
 """How many connections there may be at once: of one address, and in all.
 
-A new connection, when it is full, replaces one that waits for nothing but its next request, the oldest first. Where
-there is none, it is refused with 503. So an office behind one address and a proxy's pool are not refused for what they
-keep open, and a client that opens connections only to hold them loses its own.
+A new connection, when it is full, replaces one that waits for nothing but its next request, the oldest first, or else
+the one whose body a stranger has been sending for longest. Where there is neither, it is refused with 503. So an office
+behind one address and a proxy's pool are not refused for what they keep open, and a client that opens connections only
+to hold them loses its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
 from updater.web.gate.metrics import Metrics
+from updater.web.messages.bodies import PendingBodies
 from updater.web.messages.errors import Answer, write_api
 from updater.web.server.internals import is_idle
 
@@ -38,11 +40,19 @@ class ConnectionLimiter:
     counts, and none of theirs is closed, since they would have to tell their own clients.
     """
 
-    def __init__(self, most: int, most_per_address: int, addresses: AddressReader, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        most: int,
+        most_per_address: int,
+        addresses: AddressReader,
+        metrics: Metrics,
+        bodies: PendingBodies,
+    ) -> None:
         self._most = most
         self._most_per_address = most_per_address
         self._addresses = addresses
         self._metrics = metrics
+        self._bodies = bodies
         self._all: Connections = OrderedDict()
         self._by_address: dict[str, Connections] = {}
         self._unsaid = 0
@@ -54,7 +64,8 @@ class ConnectionLimiter:
     def admit(self, connection: RequestHandler, transport: asyncio.Transport) -> bool:
         """Count a new connection in. False when there is no room for it; it has then got a 503, and is closed.
 
-        Room is made by closing idle connections, the oldest first, in this order: of the same address, then of all.
+        Room is made by closing idle connections, the oldest first, and where there is none the one with the oldest body
+        of a stranger; of the same address when that one has its share, then of all.
         """
         peer = transport.get_extra_info("peername")
         # Behind a Unix socket there is no address.
@@ -92,12 +103,25 @@ class ConnectionLimiter:
             # What is still in its buffer would keep it open.
             is_free = is_idle(connection) and transport is not None and not transport.get_write_buffer_size()
             if is_free and address is not None:
-                self.release(connection)
-                connection.force_close()
-                self._metrics.recycled.inc()
+                self._close(connection)
                 return True
             connections.move_to_end(connection)
-        return False
+        slow = self._find_slow(connections)
+        if slow is not None:
+            self._close(slow)
+        return slow is not None
+
+    def _find_slow(self, connections: Connections) -> RequestHandler | None:
+        """Return the connection with the oldest body of a stranger; of few connections, some connection with one."""
+        if len(self._bodies) <= len(connections):
+            pending = (each for each in self._bodies if self._all.get(each) is not None and each in connections)
+            return next(pending, None)
+        return next((each for each in connections if each in self._bodies and self._all.get(each) is not None), None)
+
+    def _close(self, connection: RequestHandler) -> None:
+        self.release(connection)
+        connection.force_close()
+        self._metrics.recycled.inc()
 
     def _refuse(self, transport: asyncio.Transport, bound: str, host: str) -> None:
         self._metrics.refused.labels(bound).inc()

@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import ContentEncodingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from updater.web.messages.errors import Answer, answer_for, unexpected, write_api
+from updater.web.messages.pace import RECEIVE_BYTES, receive_at_most
 from updater.web.server.connections import ConnectionLimiter
 from updater.web.server.internals import OwnRunner, OwnServer, find_server, is_idle
 from updater.web.server.stalled import StalledClientMonitor
@@ -34,6 +35,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, when the limiter admits it."""
         if cast(_Server, find_server(self)).limiter.admit(self, cast(asyncio.Transport, transport)):
+            receive_at_most(cast(asyncio.Transport, transport), RECEIVE_BYTES)
             super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
