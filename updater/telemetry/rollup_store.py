@@ -30,8 +30,9 @@ class RollupStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Keys that this process has written before: their rows exist.
-        self._seen: set[Key] = set()
+        # Labels that this process has written before, by series: their rows exist.
+        self._seen: dict[RollupSeries, set[str]] = {}
+        self._seen_labels = 0
 
     async def add(self, connection: AsyncConnection, counts: Mapping[Key, int]) -> None:
         """Add to the counts, in the caller's transaction.
@@ -56,13 +57,12 @@ class RollupStore:
         Each series is cut in a transaction of its own. A transaction that still held counts could wait for a writer
         that waits for those counts. A series that fails is cut when it next gets a new label.
         """
-        grown = {key.series for key in counts.keys() - self._seen if key.measure in KEPT_LABELS}
-        self._remember(counts)
+        grown = self._remember(counts)
         with contextlib.suppress(Failure):
             for series in await self._crowded(grown):
                 async with self._database.write() as connection:
                     await self._cut_back(connection, series)
-                self._seen = {key for key in self._seen if key.series != series}
+                self._seen_labels -= len(self._seen.pop(series, ()))
 
     async def _crowded(self, grown: Iterable[RollupSeries]) -> list[RollupSeries]:
         by_value = {tuple(series): series for series in grown}
@@ -95,10 +95,20 @@ class RollupStore:
         added = {"amount": rollup.c.amount + statement.excluded.amount}
         await connection.execute(statement.on_conflict_do_update(index_elements=list(rollup.primary_key), set_=added))
 
-    def _remember(self, counts: Mapping[Key, int]) -> None:
-        if len(self._seen) > _MAX_SEEN:
-            self._seen = set()
-        self._seen.update(counts)
+    def _remember(self, counts: Mapping[Key, int]) -> set[RollupSeries]:
+        """Remember the labels of all series; return those that got a new one and keep few."""
+        if self._seen_labels > _MAX_SEEN:
+            self._seen, self._seen_labels = {}, 0
+        grown: set[RollupSeries] = set()
+        for key in counts:
+            series = key.series
+            labels = self._seen.setdefault(series, set())
+            if key.label not in labels:
+                labels.add(key.label)
+                self._seen_labels += 1
+                if key.measure in KEPT_LABELS:
+                    grown.add(series)
+        return grown
 
 
 def crowded_series(series: Iterable[RollupSeries]) -> Select[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -16,6 +18,9 @@ from updater.telemetry.recorder import Recorder
 from updater.telemetry.rollups import Tally, rate_of
 from updater.telemetry.spans import Span, Window, window
 from updater.telemetry.store import TelemetryStore
+
+# Bounds the milliseconds for which writing counts keeps the event loop busy.
+_CLIENTS_AT_ONCE = 200
 
 
 class TelemetryService:
@@ -99,10 +104,11 @@ class TelemetryService:
         """
         async with self._flushing:
             taken = self.checks.take()
-            if not taken:
-                return
             try:
-                await self._store.add_counts(await self._tally(taken))
+                if taken.places:
+                    await self._write_countries(taken)
+                while taken.asked:
+                    await self._write_some(taken)
             except BaseException:
                 self.checks.put_back(taken)
                 raise
@@ -136,16 +142,31 @@ class TelemetryService:
         self._downloads.flush()
         await self._recorder.settle()
 
-    async def _tally(self, taken: CheckCounter) -> Tally:
-        now = self._clock()
-        tally = Tally()
-        for facts, amount in taken.asked.items():
-            tally.add_checks(facts, now, amount)
+    async def _write_countries(self, taken: CheckCounter) -> None:
+        """Write the checks by country, and forget their places in `taken`."""
         countries = await asyncio.to_thread(self._countries, taken.places)
-        for (application_id, _), (country, amount) in zip(taken.places, countries, strict=True):
+        tally, now = Tally(), self._clock()
+        for (application_id, country), amount in countries.items():
             tally.add_country(application_id, country, now, amount)
-        return tally
+        await self._store.add_counts(tally)
+        taken.places = {}
 
-    def _countries(self, places: dict[tuple[str, str], int]) -> list[tuple[str, int]]:
-        """Look all places up, in a worker thread: the database of addresses is read from disk."""
-        return [(self._locate(place), amount) for (_, place), amount in places.items()]
+    async def _write_some(self, taken: CheckCounter) -> None:
+        """Write the checks of `_CLIENTS_AT_ONCE` kinds of clients, and forget them in `taken`.
+
+        Clients may invent any number of versions, and what is written at once holds up every request.
+        """
+        tally, now = Tally(), self._clock()
+        some = list(itertools.islice(taken.asked.items(), _CLIENTS_AT_ONCE))
+        for facts, amount in some:
+            tally.add_checks(facts, now, amount)
+        await self._store.add_counts(tally)
+        for facts, _ in some:
+            del taken.asked[facts]
+
+    def _countries(self, places: dict[tuple[str, str], int]) -> Counter[tuple[str, str]]:
+        """Count by application and country, in a worker thread: the database of addresses is read from disk."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (application_id, place), amount in places.items():
+            found[application_id, self._locate(place)] += amount
+        return found
