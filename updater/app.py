@@ -133,6 +133,7 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
     telemetry = services.telemetry
     metrics.add_gauge("updater_report_queue_depth", "Events waiting to be written", lambda: telemetry.queue_depth)
     metrics.add_gauge("updater_log_lines_dropped", "Log lines that nobody read in time", count_dropped)
+    metrics.add_gauge("updater_reports_shortened", "Reports counted, not kept in full", lambda: telemetry.shortened)
     metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
     for name in ("database", "storage"):
         healthy = functools.partial(services.health.is_healthy, name)

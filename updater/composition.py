@@ -75,11 +75,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             await core.catalog.ensure_application(
                 application_id, name=application_id, platforms=platforms, private=True, actor=SYSTEM
             )
-        locate = open_locator(settings.telemetry.geoip_database)
         telemetry_store = TelemetryStore(database)
         recorder = Recorder(telemetry_store.write, queue_size=settings.telemetry.queue_size)
         recorder.start()
-        telemetry = TelemetryService(telemetry_store, recorder, locate=locate)
+        telemetry = _build_telemetry(telemetry_store, recorder, settings)
         stack.push_async_callback(recorder.stop)
         stack.callback(telemetry.flush_downloads)
         stack.push_async_callback(quietly, telemetry.flush_checks)
@@ -132,6 +131,12 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         publishing=Publishing(rows, releases, artifacts, audit, database),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
     )
+
+
+def _build_telemetry(store: TelemetryStore, recorder: Recorder, settings: Settings) -> TelemetryService:
+    locate = open_locator(settings.telemetry.geoip_database)
+    kept_bytes = settings.telemetry.report_bytes_per_day
+    return TelemetryService(store, recorder, locate=locate, report_bytes_per_day=kept_bytes)
 
 
 @asynccontextmanager

@@ -162,6 +162,8 @@ class TelemetrySettings:
     queue_size: int = setting(checks.whole(1, 1_000_000), 10_000)
     # Days that raw reports are kept; counts are kept for ever.
     retention_days: int = setting(checks.whole(1, 36_500), 400)
+    # Bytes of raw reports that one address may leave behind in a day; every report is counted.
+    report_bytes_per_day: int = setting(checks.whole(0), 32 * 1024 * 1024)
     # The name of a header that a proxy sets, overwriting what clients send, such as CF-IPCountry.
     country_header: str | None = setting(fields.String(allow_none=True, validate=checks.header_name), None)
     geoip_database: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)

@@ -32,16 +32,28 @@ class TaskService:
         return _present(await self._store.find_task(user_id, task_id))
 
     async def create_task(self, user_id: int, *, title: str, description: str, actor: Actor) -> Task:
-        """Add a task that is not completed. Raises StorageFull or Unavailable when it cannot be stored."""
+        """Add a task that is not completed.
+
+        Raises:
+            Invalid: the user keeps too much. StorageFull, Unavailable: it cannot be stored.
+        """
         async with self._database.write() as connection:
+            before = await self._store.measure(connection, user_id)
             made = await self._store.insert_task(connection, user_id, title, description, self._clock())
+            (await self._store.measure(connection, user_id)).require_room(before)
             await self._record(connection, actor, "task.created", made.id)
         return made
 
     async def change_task(self, user_id: int, task_id: int, changes: dict[str, str], *, actor: Actor) -> Task:
-        """Change the fields given in `changes`: `title`, `description` or both. Raises NotFound."""
+        """Change the fields given in `changes`: `title`, `description` or both.
+
+        Raises:
+            NotFound. Invalid: the user would keep too much.
+        """
         async with self._database.write() as connection:
+            before = await self._store.measure(connection, user_id)
             changed = _present(await self._store.change_task(connection, user_id, task_id, changes, self._clock()))
+            (await self._store.measure(connection, user_id)).require_room(before)
             await self._record(connection, actor, "task.changed", task_id)
         return changed
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, not_, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import task
-from updater.tasks.model import Task
+from updater.tasks.model import Holding, Task
 
 
 class TaskStore:
@@ -30,6 +30,12 @@ class TaskStore:
         async with self._database.read() as connection:
             row = (await connection.execute(select(task).where(_own(user_id, task_id)))).first()
             return None if row is None else _task(row)
+
+    async def measure(self, connection: AsyncConnection, user_id: int) -> Holding:
+        """Return what a user keeps, as the transaction sees it."""
+        characters = func.coalesce(func.sum(func.length(task.c.title) + func.length(task.c.description)), 0)
+        row = (await connection.execute(select(func.count(), characters).where(task.c.user_id == user_id))).one()
+        return Holding(row[0], int(row[1]))
 
     async def insert_task(
         self, connection: AsyncConnection, user_id: int, title: str, description: str, now: datetime

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import NamedTuple
 
 # Stands for a version, platform or country that a client does not send.
 UNKNOWN = "unknown"
 STATUSES = ("completed", "failed", "cancelled")
+
+
+class Kept(Enum):
+    """What is stored of a report; it is counted in any case."""
+
+    ALL = "all"
+    ROW = "row"  # without its error message
+    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,10 @@ class Report:
     report_id: str | None = None
     # The keyed hash of the API key it was sent with; never the key.
     key_hash: str | None = None
+    # Who sent it: whose its id is, and whose bytes these are. Never stored.
+    client_id: str | None = None
+    address: str = ""
+    kept: Kept = Kept.ALL
 
 
 class Download(NamedTuple):

@@ -16,9 +16,11 @@ from updater.telemetry.geo import Locate, open_locator
 from updater.telemetry.model import Report
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.rollups import Tally, rate_of
+from updater.telemetry.senders import StoredBytes, own
 from updater.telemetry.spans import Span, Window, window
 from updater.telemetry.store import TelemetryStore
 
+DEFAULT_REPORT_BYTES = 32 * 1024 * 1024
 # Bounds the milliseconds for which writing counts keeps the event loop busy.
 _CLIENTS_AT_ONCE = 200
 
@@ -35,6 +37,7 @@ class TelemetryService:
         recorder: Recorder,
         *,
         locate: Locate | None = None,
+        report_bytes_per_day: int = DEFAULT_REPORT_BYTES,
         clock: Clock = utc_now,
     ) -> None:
         self.checks = CheckCounter()
@@ -44,6 +47,7 @@ class TelemetryService:
         self._locate = locate or open_locator(None)
         self._clock = clock
         self._flushing = asyncio.Lock()
+        self._stored_bytes = StoredBytes(report_bytes_per_day)
 
     @property
     def queue_depth(self) -> int:
@@ -55,14 +59,19 @@ class TelemetryService:
         """Return the number of download counts that were lost to a full queue or a failing database since the start."""
         return self._recorder.dropped
 
+    @property
+    def shortened(self) -> int:
+        """Return the number of reports that were counted, but not stored in full, since the start."""
+        return self._stored_bytes.shortened
+
     async def report(self, report: Report) -> None:
-        """Store a report; it is on disk when this returns.
+        """Count and store a report; it is on disk when this returns. Of one source that sends too much, less is stored.
 
         Raises:
             Unavailable: the queue is full or the database does not answer. StorageFull: no room left. It was not
             stored.
         """
-        await self._recorder.record(report)
+        await self._recorder.record(self._stored_bytes.fit(own(report)))
 
     def count_download(
         self, build_id: int, *, started: bool, finished: bool, sent_bytes: int = 0, duration_s: float = 0.0

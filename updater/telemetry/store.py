@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import application, build, download_count, release, report, rollup
 from updater.telemetry.figures import Series
-from updater.telemetry.model import Download, Event, Report
+from updater.telemetry.model import Download, Event, Kept, Report
 from updater.telemetry.rollup_store import RollupStore
 from updater.telemetry.rollups import Measure, Tally
 from updater.telemetry.spans import Window, pieces
 
 # Bounds how long other writers wait for the lock while old reports are deleted.
 _REPORTS_A_TRANSACTION = 5_000
+_NEVER_STORED = frozenset({"client_id", "address", "kept"})
 
 
 class TelemetryStore:
@@ -164,20 +166,32 @@ class TelemetryStore:
         # An application may have been deleted since its report was queued; that must not fail the batch.
         there = await self._hold(connection, {each.application_id for each in reports})
         mine = [each for each in reports if each.application_id in there]
-        anonymous = [each for each in mine if each.report_id is None]
+        anonymous = [each for each in mine if each.report_id is None and each.kept is not Kept.NOTHING]
+        unkept = [each for each in mine if each.kept is Kept.NOTHING]
         # The first of those with one id counts; the database says which ids it had not seen before.
-        named = {(each.application_id, each.report_id): each for each in reversed(mine) if each.report_id is not None}
+        named = {(each.application_id, each.report_id): each for each in reversed(mine) if _is_named(each)}
         insert = self._database.upsert(report).on_conflict_do_nothing()
         if anonymous:
-            await connection.execute(insert, [dataclasses.asdict(each) for each in anonymous])
+            await connection.execute(insert, [row_of(each) for each in anonymous])
         fresh: Iterable[Report] = ()
         if named:
             # Always in the same order, so that two writers of the same reports cannot deadlock.
-            rows = [dataclasses.asdict(named[key]) for key in sorted(named)]
+            rows = [row_of(named[key]) for key in sorted(named)]
             written = await connection.execute(insert.returning(report.c.application_id, report.c.report_id), rows)
             fresh = [named[row.application_id, row.report_id] for row in written]
-        for each in (*anonymous, *fresh):
+        for each in (*anonymous, *fresh, *await self._new_among(connection, unkept)):
             tally.add_report(each)
+
+    async def _new_among(self, connection: AsyncConnection, unkept: Sequence[Report]) -> list[Report]:
+        """Leave out those that are repeated and have a row."""
+        ids = {each.report_id for each in unkept if each.report_id is not None}
+        if not ids:
+            return list(unkept)
+        wanted = select(report.c.application_id, report.c.report_id).where(
+            report.c.application_id.in_({each.application_id for each in unkept}), report.c.report_id.in_(ids)
+        )
+        there = {tuple(row) for row in await connection.execute(wanted)}
+        return [each for each in unkept if (each.application_id, each.report_id) not in there]
 
     async def _write_downloads(self, connection: AsyncConnection, downloads: Sequence[Download], tally: Tally) -> None:
         ids = {each.build_id for each in downloads}
@@ -212,3 +226,15 @@ class TelemetryStore:
         """
         wanted = select(application.c.id).where(application.c.id.in_(list(application_ids)))
         return set(await connection.scalars(wanted.with_for_update(read=True, key_share=True)))
+
+
+def row_of(each: Report) -> dict[str, Any]:
+    """Return the columns of a report; who sent it is not among them."""
+    values = {name: value for name, value in dataclasses.asdict(each).items() if name not in _NEVER_STORED}
+    if each.kept is Kept.ROW:
+        values["error_message"] = None
+    return values
+
+
+def _is_named(each: Report) -> bool:
+    return each.report_id is not None and each.kept is not Kept.NOTHING

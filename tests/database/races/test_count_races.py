@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from updater.telemetry.model import Download
 from updater.telemetry.rollup_store import RollupStore
 from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Key, Measure, RollupSeries
 from updater.telemetry.spans import Span, Window
+from updater.telemetry.store import row_of
 
 
 async def installs(process: Process) -> dict[str, int]:
@@ -176,7 +176,7 @@ async def test_two_writers_of_the_same_rows_never_wait_in_a_circle(
         await write(processes[0], "m")
     held = {
         "counts": update(rollup).where(rollup.c.label == "m").values(amount=2),
-        "reports": insert(reports).values(**dataclasses.asdict(report(report_id="n"))),
+        "reports": insert(reports).values(**row_of(report(report_id="n"))),
         "keys": update(api_key).where(api_key.c.digest == "m").values(name="m"),
     }
     middle = "n" if what == "reports" else "m"

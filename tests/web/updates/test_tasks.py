@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import KEYS, Service
 from tests.web.updates.tokens import SECRET, token
+from updater.tasks import model
 
 KEYS_OF_A_TASK = {"id", "title", "description", "completed", "user_id", "created_at", "updated_at"}
 
@@ -173,3 +174,25 @@ async def test_the_limit_counts_the_person(start_service: Any) -> None:
     for status in (200, 200, 429):
         await service.call("GET", "/api/7/tasks", key=token(7), status=status)
     await service.call("GET", "/api/8/tasks", key=token(8), status=200)
+
+
+async def test_what_one_user_may_keep(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One list is one answer; who is above the bounds, from an older version, can only keep less."""
+    monkeypatch.setattr(model, "MAX_TASKS", 3)
+    monkeypatch.setattr(model, "MAX_TEXT_CHARACTERS", 1_000)
+    made = [await add(service, f"t{number}", description="x" * 200) for number in range(3)]
+    path = "/api/7/tasks"
+    refused = await service.call("POST", path, key=token(), json={"title": "more"}, status=400)
+    assert "at most 3 tasks" in refused["errors"]["tasks"]
+    await add(service, user=8)
+    first = f"{path}/{made[0]['id']}"
+    refused = await service.call("PUT", first, key=token(), json={"description": "y" * 600}, status=400)
+    assert "at most 1000 characters" in refused["errors"]["description"]
+    assert (await service.call("GET", first, key=token(), status=200))["description"] == "x" * 200
+    monkeypatch.setattr(model, "MAX_TEXT_CHARACTERS", 100)
+    await service.call("PUT", first, key=token(), json={"description": "y" * 100}, status=200)
+    await service.call("PUT", first, key=token(), json={"description": "y" * 101}, status=400)
+    for each in made[1:]:
+        await service.call("DELETE", f"{path}/{each['id']}", key=token(), status=204)
+    await service.call("PUT", first, key=token(), json={"description": "y" * 50}, status=200)
+    await add(service, "short")

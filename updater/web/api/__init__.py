@@ -31,7 +31,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     checks = Checks(services.offers, links, services.telemetry.checks, CountryHints(services.settings))
     releases = Releases(services, links)
     builds = Builds(services, links, metrics)
-    reports = Reports(services.offers, services.telemetry)
+    reports = Reports(services)
     applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
     feed_keys = FeedKeys(services.access)

@@ -9,19 +9,20 @@ from aiohttp import web
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.clock import utc_now
-from updater.offers.service import OfferService
+from updater.services import Services
 from updater.telemetry.model import Report
-from updater.telemetry.service import TelemetryService
 from updater.web.gate.routing import Contract, endpoint
+from updater.web.gate.senders import Senders
 from updater.web.messages.answers import json_answer
 
 
 class Reports:
     """Takes reports of installed clients."""
 
-    def __init__(self, offers: OfferService, telemetry: TelemetryService) -> None:
-        self._offers = offers
-        self._telemetry = telemetry
+    def __init__(self, services: Services) -> None:
+        self._offers = services.offers
+        self._telemetry = services.telemetry
+        self._senders = Senders(services.settings)
 
     @endpoint(
         Contract(
@@ -48,6 +49,7 @@ class Reports:
                 error_message=body.get("error_message"),
                 install_time_seconds=body.get("install_time_seconds"),
                 report_id=body.get("report_id"),
+                address=self._senders.address(request),
             )
         )
         return json_answer({"recorded": True, "message": "Update status recorded successfully"})

@@ -14,6 +14,7 @@ from updater.telemetry.model import Report
 from updater.web.desktop.words import TARGETS
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
+from updater.web.gate.senders import Senders
 from updater.web.messages.answers import json_answer
 
 
@@ -23,6 +24,7 @@ class Reports:
     def __init__(self, services: Services, application: str) -> None:
         self._telemetry = services.telemetry
         self._application = application
+        self._senders = Senders(services.settings)
 
     @endpoint(
         Contract(
@@ -49,6 +51,7 @@ class Reports:
                 error_message=body["error_message"],
                 install_time_seconds=body["install_time_seconds"],
                 key_hash=context.principal.key_hash if context.principal else None,
+                address=self._senders.address(request),
             )
         )
         context.outcome = "recorded"
