@@ -12,7 +12,7 @@ from updater.app import build_app, make_runner
 from updater.composition import open_services
 from updater.errors import Unavailable
 from updater.processes.folder import claim_folder
-from updater.telemetry.downloads import GATHER_S, DownloadCounter
+from updater.telemetry.downloads import GATHER_S, MAX_PARTIAL, DownloadCounter, PartialDownloads
 from updater.telemetry.model import Download, Event
 from updater.telemetry.recorder import Recorder
 
@@ -74,3 +74,51 @@ async def test_the_end_of_the_service_writes_what_was_gathered(make_settings: An
             services.telemetry.count_download(1, started=True, finished=True)
         async with open_services(settings) as services:
             assert await services.telemetry.download_counts(1) == (1, 1)
+
+
+def test_a_download_is_finished_when_its_bytes_have_left() -> None:
+    partial = PartialDownloads()
+    add = partial.add
+    assert add((1, "a"), 100, 100, reached_end=True)
+    assert not add((1, "a"), 1, 100, reached_end=False)
+    assert not add((1, "a"), 1, 100, reached_end=True), "two ranges of one byte are no download"
+    assert not add((1, "b"), 98, 100, reached_end=False), "another client's bytes do not count"
+    assert not add((2, "a"), 98, 100, reached_end=False)
+    assert add((1, "a"), 98, 100, reached_end=False), "the end may come first: a parallel download"
+    assert not add((1, "a"), 99, 100, reached_end=False)
+    assert not add((1, "a"), 50, 100, reached_end=False), "without the last byte nothing is finished"
+    assert add((1, "a"), 1, 100, reached_end=True)
+    assert not add((3, "a"), 0, 0, reached_end=False)
+    # Two clients behind one address, each in two halves.
+    ended = [add((4, "a"), 50, 100, reached_end=end) for end in (False, False, True, True)]
+    assert ended == [False, False, True, True]
+
+
+def test_downloads_that_never_end_do_not_fill_the_memory() -> None:
+    partial = PartialDownloads()
+    for number in range(MAX_PARTIAL + 100):
+        partial.add((1, str(number)), 1, 100, reached_end=False)
+    assert len(partial._held) == MAX_PARTIAL
+    assert (1, "0") not in partial._held
+
+
+async def test_ranges_are_one_download(service: Service) -> None:
+    made = await service.publish(b"x" * 3_000, "1.0.0")
+    path = made["download_url"].removeprefix(service.url)
+    for asked in ("0-0", "2999-2999", "0-0,2999-2999", "2990-", "-1"):
+        await service.exchange("GET", path, headers={"Range": f"bytes={asked}"}, status=206)
+    await asyncio.sleep(GATHER_S)
+    assert (await service.services.telemetry.download_counts(1))[1] == 0
+    for asked in ("1000-1999", "2000-2998", "0-999"):
+        await service.exchange("GET", path, headers={"Range": f"bytes={asked}"}, status=206)
+    await reach(service, 1)
+    await service.exchange("HEAD", path, headers={"Range": "bytes=0-"}, status=206)
+    await service.exchange("GET", path, headers={"Range": "bytes=0-"}, status=206)
+    await reach(service, 2)
+
+
+async def reach(service: Service, finished: int) -> None:
+    """Wait for a count: it is made a moment after the body has left."""
+    async with asyncio.timeout(30):
+        while (await service.services.telemetry.download_counts(1))[1] != finished:
+            await asyncio.sleep(GATHER_S)

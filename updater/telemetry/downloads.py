@@ -8,12 +8,53 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from updater.clock import Clock
 from updater.telemetry.model import Download
 
 # Between the first count and its way to the recorder.
 GATHER_S = 0.2
+
+
+# Clients in the middle of a download, for one process; the one that was heard of least recently is forgotten.
+MAX_PARTIAL: Final = 20_000
+
+
+class PartialDownloads:
+    """Knows when a download in several requests is finished: its last byte and as many bytes as it has have left.
+
+    A resumed or parallel download counts once. Ranges without the bytes between them never count. Memory: at most
+    `MAX_PARTIAL` builds and clients, and none for a download in one request.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, str], tuple[int, int]] = {}
+
+    def add(self, whose: tuple[int, str], sent_bytes: int, size_bytes: int, *, reached_end: bool) -> bool:
+        """Note an answer; return whether it finishes a download.
+
+        Args:
+            whose: the build, and the client as far as it is known: its address.
+            sent_bytes: the bytes of the file that left with the answer.
+            size_bytes: how many the file has.
+            reached_end: whether the last one was among them.
+        """
+        if reached_end and sent_bytes >= size_bytes:
+            return True
+        held, ends = self._held.pop(whose, (0, 0))
+        held, ends = held + sent_bytes, ends + reached_end
+        if held >= size_bytes and ends:
+            # What is left belongs to another client behind the same address.
+            held, ends = held - size_bytes, ends - 1
+            if held or ends:
+                self._held[whose] = held, ends
+            return True
+        if held or ends:
+            if len(self._held) >= MAX_PARTIAL:
+                del self._held[next(iter(self._held))]
+            self._held[whose] = held, ends
+        return False
 
 
 class DownloadCounter:

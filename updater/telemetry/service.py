@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from updater.clock import Clock, utc_now
 from updater.telemetry.checks import CheckCounter
-from updater.telemetry.downloads import DownloadCounter
+from updater.telemetry.downloads import DownloadCounter, PartialDownloads
 from updater.telemetry.figures import Figures, assemble, series_labels
 from updater.telemetry.geo import Locate, open_locator
 from updater.telemetry.model import Report
@@ -41,6 +41,7 @@ class TelemetryService:
         clock: Clock = utc_now,
     ) -> None:
         self.checks = CheckCounter()
+        self.partial = PartialDownloads()
         self._store = store
         self._recorder = recorder
         self._downloads = DownloadCounter(recorder.note, clock)

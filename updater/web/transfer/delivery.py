@@ -21,17 +21,20 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from updater.access.addresses import AddressReader
+from updater.access.limits import client_of
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.presigning import Signed
 from updater.artifacts.remote import RemoteBlobStore
 from updater.settings import Settings
+from updater.web.gate.context import CONTEXT
 from updater.web.transfer.ranged import (
     Download,
     DownloadResponse,
     Ending,
     Sent,
     content_disposition,
+    plan_bytes,
     prepare_offload,
     send_file,
 )
@@ -58,6 +61,10 @@ class Delivery:
             self._addresses = SignedAddresses(blobs.sign, storage.signed_url_s)
         self._offloads = storage.offload is not None
         self._proxies = AddressReader(settings.server.trusted_proxies)
+
+    def client_of(self, request: web.Request) -> str:
+        """Return whose request this is, where downloads are told apart: an address, or the /64 of IPv6."""
+        return client_of(request[CONTEXT].client_address(request, self._proxies))
 
     def place_of(self, digest: str) -> Path | BlobStore:
         """Return where this process reads the bytes of a blob: a path of this machine, or else the store."""
@@ -124,11 +131,12 @@ def _redirect(
     response.headers[hdrs.LOCATION] = address
     response.headers[hdrs.CONTENT_LENGTH] = "0"
     if hdrs.RANGE not in request.headers:
-        response.sent = _HANDED_OVER
+        response.sent, response.file_bytes = _HANDED_OVER, download.size_bytes
         return response
     plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
     reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
     response.sent = _HANDED_OVER._replace(reached_end=reached_end)
+    response.file_bytes = plan_bytes(plan)
     return response
 
 

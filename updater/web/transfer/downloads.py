@@ -44,14 +44,19 @@ async def send_build(
     context.outcome = response.sent.ending.value
     handed_over = response.sent.ending is Ending.HANDED_OVER
     if request.method == "GET" and (handed_over or response.status in (200, 206)):
-        # A download starts with the first byte and ends with the last one, in however many requests. What
-        # nginx or the object store sends counts as sent.
+        # A download starts with the first byte, and is finished when its bytes have left, in however many requests.
+        # What nginx or the object store sends counts as sent.
         whole = "Range" not in request.headers if handed_over else response.status == 200
         started = whole or "bytes=0-" in request.headers.get("Range", "").replace(" ", "").lower()
         services.telemetry.count_download(
             build.id,
             started=started,
-            finished=response.sent.reached_end,
+            finished=services.telemetry.partial.add(
+                (build.id, delivery.client_of(request)),
+                response.file_bytes,
+                stored.size_bytes,
+                reached_end=response.sent.reached_end,
+            ),
             sent_bytes=response.sent.body_bytes if response.sent.ending is Ending.COMPLETE else 0,
             duration_s=time.monotonic() - began_s,
         )

@@ -98,9 +98,13 @@ class Sent(NamedTuple):
 
 
 class DownloadResponse(web.StreamResponse):
-    """A response whose body has left, or never will; `sent` tells which."""
+    """A response whose body has left, or never will; `sent` tells which.
+
+    `file_bytes` counts those of the file in it that left; where somebody else sends the body, those that it asks for.
+    """
 
     sent: Sent = Sent()
+    file_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,9 @@ async def send_file(
         response.sent = await _deliver(request, response, body, source, stall_s)
     finally:
         await source.close()
+    response.file_bytes = response.sent.body_bytes
     if response.sent.ending is Ending.COMPLETE:
+        response.file_bytes = plan_bytes(plan)
         reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
         response.sent = Sent(Ending.COMPLETE, body.size_bytes, reached_end)
     return response
@@ -186,7 +192,13 @@ def prepare_offload(
     response.content_length = 0
     reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
     response.sent = Sent(Ending.HANDED_OVER, 0, reached_end)
+    response.file_bytes = plan_bytes(plan)
     return response
+
+
+def plan_bytes(plan: ranges.Plan) -> int:
+    """Return how many bytes of the file an answer holds, framing apart."""
+    return sum(part.count for part in plan.ranges)
 
 
 async def _deliver(
