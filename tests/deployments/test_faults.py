@@ -305,6 +305,10 @@ async def test_hooks_filters_and_links_of_the_repository(site: Site, open_servic
     (site.work / "link").symlink_to(outside)
     site.push("two", **{".gitattributes": "* filter=evil\n", "data.bin": "x", "evil__file": "y"})
     state, began = await apply(service)
+    assert (state.outcome, site.head()) == (Outcome.UNCHANGED, site.first)
+    assert "need the filter evil" in (state.error or "")
+    site.push("two", **{".gitattributes": "\n"})
+    state, began = await apply(service)
     assert state.outcome is Outcome.SUCCEEDED
     assert (site.checkout / "link").is_symlink()
     # The link becomes a folder, and the new version is sick: the way back goes through the same name.

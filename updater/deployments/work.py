@@ -13,6 +13,7 @@ from updater.deployments.leftovers import MARK, identify
 from updater.deployments.model import Kind, LogLevel, Plan
 from updater.deployments.progress import Progress, StepFailed
 from updater.deployments.steps import BASE_ENVIRONMENT, Command, run_command
+from updater.deployments.tree import named, read_tree
 from updater.errors import Failure, Invalid
 from updater.settings import DeploymentSettings, HealthSettings, RestartSettings, StepSettings
 
@@ -28,7 +29,7 @@ class Work:
         self._deployment = plan.deployment
         self._progress = progress
         command = GitCommand(plan.deployment, self._environment((), mark=True))
-        self._git, self._checkout = Git(command), Checkout(command)
+        self._git, self._checkout, self._command_of_git = Git(command), Checkout(command), command
 
     async def git_fetch(self) -> None:
         """Fetch the remote's branch; the checkout stays as it is. Raises StepFailed."""
@@ -43,6 +44,7 @@ class Work:
         """
         await _checked("git_pull", self._refuse_local_changes, self._aim)
         older, newer = self._progress.ends
+        await _checked("git_pull", lambda: self._check_ends("git_pull", older, newer))
         if older == newer:
             self._progress.say("git_pull", "already up to date")
             return
@@ -50,6 +52,7 @@ class Work:
         self._progress.save_or_stop("git_pull", touched=True)
         await self._run("git_pull", await self._checkout.forward(newer))
         await self._bring_submodules("git_pull")
+        await _checked("git_pull", lambda: self._confirm("git_pull", newer))
 
     async def git_reset(self) -> None:
         """Move the checkout to an earlier commit, when it is as the update left it.
@@ -60,10 +63,12 @@ class Work:
         await _checked("git_reset", self._git.check_checkout, self._git.check_names, self._refuse_local_changes)
         await _checked("git_reset", self._aim)
         older, newer = self._progress.ends
+        await _checked("git_reset", lambda: self._check_ends("git_reset", older, newer))
         await _checked("git_reset", lambda: self._git.check_move(older, newer))
         self._progress.save_or_stop("git_reset", touched=True)
         await self._run("git_reset", await self._checkout.reset(newer, keep=True))
         await self._bring_submodules("git_reset")
+        await _checked("git_reset", lambda: self._confirm("git_reset", newer))
 
     async def git_undo(self) -> None:
         """Restore the commit that was checked out at the start; only changes of this run are lost.
@@ -74,6 +79,7 @@ class Work:
         await _checked("git_reset", lambda: self._clear(older, newer))
         await self._run("git_reset", await self._checkout.reset(older, keep=False))
         await self._bring_submodules("git_reset")
+        await _checked("git_reset", lambda: self._confirm("git_reset", older))
 
     async def command(self, settings: StepSettings) -> None:
         """Run a configured command in the checkout. Raises StepFailed when it fails or takes too long."""
@@ -103,7 +109,7 @@ class Work:
 
         reason = await wait_until_well(settings, lambda line: self._progress.say("health", line))
         if reason is not None:
-            raise StepFailed("health", reason, timed_out=True)
+            raise StepFailed("health", reason)
 
     async def _aim(self) -> None:
         """Find the commits that the run goes from and to, and record them."""
@@ -124,8 +130,33 @@ class Work:
         changed = await self._git.local_changes()
         if changed:
             step = "git_pull" if self._plan.kind is Kind.APPLY else "git_reset"
-            more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-            raise StepFailed(step, f"the checkout has local changes in {', '.join(changed[:5])}{more}")
+            raise StepFailed(step, f"the checkout has local changes in {named(changed)}")
+
+    async def _check_ends(self, step: str, older: str, newer: str) -> None:
+        """Refuse a version that could not be brought whole, and a checkout that only looks like its commit."""
+        async with read_tree(self._command_of_git, newer) as tree:
+            await tree.check_allowed()
+        async with read_tree(self._command_of_git, older) as tree:
+            changed = await tree.differences()
+        if changed:
+            text = "which git does not show: see git update-index --no-assume-unchanged and --no-skip-worktree"
+            raise StepFailed(step, f"the checkout has local changes in {named(changed)}, {text}")
+
+    async def _confirm(self, step: str, commit: str) -> None:
+        """Fail unless the checkout is the commit, file by file; say which files a sparse checkout leaves out."""
+        await self._git.check_checkout()
+        head = await self._git.head()
+        if head != commit:
+            raise StepFailed(step, f"the checkout is at {head}, not at {commit}")
+        async with read_tree(self._command_of_git, commit) as tree:
+            changed = await tree.differences() or await self._git.local_changes()
+            missing, left_out = await tree.missing_content(), await tree.left_out()
+        if changed:
+            raise StepFailed(step, f"the checkout is not as {commit} has it: {named(changed)}")
+        if missing:
+            raise StepFailed(step, f"the content is missing of {named(missing)}")
+        if left_out:
+            self._progress.log(LogLevel.WARNING, step, f"the sparse checkout leaves out {named(left_out)}")
 
     async def clear_locks(self, step: str) -> None:
         """Remove the locks of a git that was killed in this run, else they stop the next one. Raises Unavailable."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -97,6 +99,29 @@ async def test_an_update_from_sign_in_to_sign_out(start_service: Any, site: Site
     await page.get_by_role("button", name="Sign out").click()
     await page.wait_for_url("**/admin/sign-in/")
     assert watch.found == []
+
+
+async def test_the_main_button_is_what_there_is_to_do(start_service: Any, site: Site, chromium: Browser) -> None:
+    service = await start_with(start_service, site)
+    page = await chromium.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    await sign_in(page, service)
+    update, check, quiet = page.locator("#update"), page.locator("#check"), re.compile("quiet")
+    await expect(page.locator("#no-commits")).to_contain_text("newest version", timeout=PATIENCE_MS)
+    await expect(update).to_have_text("Run the steps again")
+    await expect(update).to_have_class(quiet)
+    await expect(check).not_to_have_class(quiet)
+    site.push("two")
+    await check.click()
+    await expect(update).to_have_text("Update now")
+    await expect(update).not_to_have_class(quiet)
+    await expect(check).to_have_class(quiet)
+    await update.click()
+    await expect(page.get_by_role("status")).to_contain_text("succeeded", timeout=PATIENCE_MS)
+    await expect(update).to_have_text("Run the steps again", timeout=PATIENCE_MS)
+    year = str(datetime.now(UTC).year)
+    for line in await page.locator("#log li time").all_text_contents():
+        assert year in line, "times carry dates"
 
 
 async def test_by_keyboard_alone_and_on_a_phone(start_service: Any, site: Site, chromium: Browser) -> None:

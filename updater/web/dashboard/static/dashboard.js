@@ -2,6 +2,7 @@
 
 const MAX_LINES = 1000;
 const MAX_ATTEMPTS = 90;
+const MOST_COMMITS = 500;
 const page = document.getElementById("dashboard");
 const $ = (id) => document.getElementById(id);
 const OUTCOMES = {
@@ -49,6 +50,14 @@ function when(text) {
   return text ? new Date(text).toLocaleString() : "";
 }
 
+// Without anything incoming, to look is the first thing to do; updating then repeats the steps and the restart.
+function showIncoming(count) {
+  $("incoming").textContent = count < MOST_COMMITS ? String(count) : `${MOST_COMMITS} or more`;
+  $("update").classList.toggle("quiet", count === 0);
+  $("update").textContent = count === 0 ? "Run the steps again" : "Update now";
+  $("check").classList.toggle("quiet", count > 0);
+}
+
 function showCommits(commits) {
   $("commits").replaceChildren(
     ...commits.map((commit) => {
@@ -85,7 +94,7 @@ function addLine(at, level, component, message) {
   const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
   const item = element("li", level);
   item.append(
-    element("time", "", new Date(at).toLocaleTimeString()),
+    element("time", "", when(at)),
     element("span", "component", component || ""),
     element("span", "message", message),
   );
@@ -95,10 +104,13 @@ function addLine(at, level, component, message) {
 }
 
 function showRun(run) {
-  $("last").textContent = run
-    ? `${run.kind}, ${OUTCOMES[run.outcome] || run.outcome}${run.finished_at ? `, ${when(run.finished_at)}` : ""}`
-    : "none";
-  if (!run) return;
+  if (!run) {
+    $("last").textContent = "none";
+    return;
+  }
+  const ended = run.finished_at ? `, ${when(run.finished_at)}` : "";
+  const why = [run.failed_step, run.error].filter(Boolean).join(": ");
+  $("last").textContent = `${run.kind}, ${OUTCOMES[run.outcome] || run.outcome}${ended}${why ? `; ${why}` : ""}`;
   $("steps").replaceChildren();
   for (const step of run.steps) showStep("forward", step.name, step.status, step.duration_s);
   for (const step of run.recovery) showStep("back", step.name, step.status, step.duration_s);
@@ -110,7 +122,7 @@ async function load() {
   $("commit").textContent = state.commit.slice(0, 12);
   $("commit").title = state.commit;
   $("changes").textContent = state.local_changes ? "yes: an update will be refused" : "none";
-  $("incoming").textContent = String(state.updates_available);
+  showIncoming(state.updates_available);
   showRun(state.last_run);
   $("log").replaceChildren();
   for (const line of state.log) addLine(line.at, line.level, line.component, line.message);
@@ -128,7 +140,7 @@ async function check(quietly) {
     $("commit").textContent = status.commit.slice(0, 12);
     $("commit").title = status.commit;
     $("changes").textContent = status.local_changes ? "yes: an update will be refused" : "none";
-    $("incoming").textContent = String(status.remote_updates.length);
+    showIncoming(status.remote_updates.length);
     showCommits(status.remote_updates);
     if (!quietly) say(status.updates_available ? "There is something new." : "This is the newest version.");
   } catch (error) {
