@@ -18,6 +18,7 @@ from tests.web.description import Description
 from updater.app import build_app
 from updater.services import Services
 from updater.settings import Settings
+from updater.web.messages.path_keys import split_path
 
 TABLES = ("application", "release", "build", "blob", "report", "pinned_digest")
 
@@ -33,6 +34,8 @@ class DescribedService(Service):
         response, body = await super().exchange(method, path, key=key, status=status, **kwargs)
         if self.description is not None:
             asked = response.request_info.url.raw_path
+            keyed = split_path(asked)  # the document describes what follows a key
+            asked = asked if keyed is None or response.status == 404 else keyed[1]
             self.description.hold(method, asked, response.status, response.content_type, body)
         return response, body
 

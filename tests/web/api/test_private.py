@@ -5,6 +5,7 @@ Control: `require_application` without its `authorize` turns the refusals into a
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from yarl import URL
 
 from tests.actors import TESTER
 from tests.conftest import KEYS, Service
@@ -261,3 +264,74 @@ async def test_applications_of_the_desktop_api_are_private_from_the_first_start(
         "my-app", name="x", platforms=("linux",), private=True, actor=TESTER
     )
     await knock(service, DOORS["latest"], None, 200)
+
+
+# -- keys in paths
+
+
+@EVERY_DOOR
+async def test_a_feed_key_may_stand_in_the_path(shop: Service, door: Door) -> None:
+    method, path, more, ok = door
+    own, other = await feed_key(shop), await feed_key(shop, "other-app")
+    for key, status in ((own, ok), (other, 403), ("0" * 40, 401)):
+        await shop.exchange(method, f"/k/{key}{path}", status=status, **more)
+    # What stands in the path counts alone.
+    await shop.exchange(method, f"/k/{other}{path}", key="admin", status=403, **more)
+    await shop.exchange(method, f"/k/{own}{path}", key="no-key-of-this-service", status=ok, **more)
+
+
+async def test_links_in_answers_begin_as_the_question_did(shop: Service) -> None:
+    first, second = await feed_key(shop), await feed_key(shop)
+    for key in (first, second, first):
+        for name in ("check", "latest", "check by body"):
+            method, path, more, _ = DOORS[name]
+            answer = await shop.call(method, f"/k/{key}{path}", status=200, **more)
+            assert answer["download_url"] == f"{shop.url}/k/{key}{DOWNLOAD}"
+    assert (await shop.call("GET", f"{U}/latest", key="read", params=HERE))["download_url"] == shop.url + DOWNLOAD
+
+
+async def test_a_key_stays_in_addresses_of_the_cdn(start_service: Callable[..., Any]) -> None:
+    cdn = await start_service(storage={"cdn_url": "https://cdn.example.com"})
+    await cdn.application("app", private=True)
+    await cdn.call("PUT", "/api/v1/updates/app/builds/1.0.0/linux/amd64", key="write", data=b"x", status=201)
+    key = await feed_key(cdn, "app")
+    found = await cdn.call("GET", f"/k/{key}/api/v1/updates/app/latest", params=HERE, status=200)
+    assert found["download_url"] == f"https://cdn.example.com/k/{key}/api/v1/updates/app/download/1.0.0/linux/amd64"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/applications", f"{U}/releases", f"{U}/history", "/health", "/metrics", "/api/v1/openapi.json",
+        "/admin/sign-in/", "/api/updates", "/desktop/latest", "", "/", "/k/{key}" + U + "/latest", "/nothing",
+    ],
+)  # fmt: skip
+async def test_nothing_else_may_follow_a_key(start_service: Callable[..., Any], path: str) -> None:
+    service = await start_service(desktop=[{"prefix": "/desktop", "application": "my-app"}])
+    key = await feed_key(service)
+    for credential in (None, "admin"):
+        answer = await service.call("GET", f"/k/{key}{path.format(key=key)}", key=credential, status=404)
+        assert answer["code"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("key", ["0" * 39, "0" * 41, "A" * 40, "", "%30" * 40, "-", "..", "0" * 20 + "%2f" + "0" * 19])
+async def test_what_has_not_the_form_of_a_key_leads_nowhere(shop: Service, key: str) -> None:
+    address = f"{shop.url}/k/{key}{U}/latest?platform=linux&architecture=amd64"
+    async with shop.session.get(URL(address, encoded=True)) as got:
+        assert got.status in (401, 404)
+
+
+async def test_keys_in_paths_are_hidden(start_service: Callable[..., Any]) -> None:
+    service = await start_service(logging={"access": True})
+    await service.application(private=True)
+    key = await feed_key(service)
+    with capture_logs() as logs:
+        await service.exchange("GET", f"/k/{key}{U}/latest", params=HERE, status=404)
+        await service.exchange("GET", f"/k/{key}/nothing", status=404)
+        await service.exchange("GET", f"/k/{key[:-1]}/nothing", status=404)
+        await service.exchange("POST", f"/k/{key}{U}/latest", status=404)
+        await asyncio.sleep(0.3)
+    _, metrics = await service.exchange("GET", "/metrics", status=200)
+    said = repr(logs)
+    assert f"/k/-{U}/latest" in said
+    assert key[:-1] not in said + metrics.decode()

@@ -108,7 +108,7 @@ class Builds:
             "checksum": build.checksum.value,
             "checksum_type": build.checksum.kind,
             "file_size": build.size_bytes,
-            "download_url": self._links.download_url(build, self._links.origin(request)),
+            "download_url": self._links.download_url(build, self._links.download_origin(request)),
             "created_at": rfc3339(build.created_at),
         }
         return json_answer(answer, 201)

@@ -100,7 +100,7 @@ class Checks:
 
     def _answer(self, request: web.Request, application_id: str, question: CheckQuestion) -> web.Response:
         answers = self._offers.present(application_id).answers
-        origin = self._links.origin(request)
+        origin = self._links.download_origin(request)
         key = ("check", origin, question)
         known = answers.get(key)
         if known is None:
@@ -139,7 +139,7 @@ class Checks:
         build = self._offers.get_latest(application_id, target, allow_prerelease=query["allow_prerelease"])
         answer = {
             "version": build.version.text,
-            **offer_keys(build, self._links.download_url(build, self._links.origin(request))),
+            **offer_keys(build, self._links.download_url(build, self._links.download_origin(request))),
             "required": build.required or self._offers.requires_updates(application_id),
             "metadata": build.metadata if query["include_metadata"] else {},
         }

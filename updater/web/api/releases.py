@@ -54,7 +54,7 @@ class Releases:
             page=Page(query["limit"], query["offset"]),
         )
         builds, total = await self._catalog.list_builds(application, wanted)
-        origin = self._links.origin(request)
+        origin = self._links.download_origin(request)
         items = [release_item(build, self._links.download_url(build, origin)) for build in builds]
         return json_answer({"releases": items, **page_keys(wanted.page, len(items), total)})
 

@@ -25,7 +25,8 @@ from updater.web.messages.bodies import BodyLimits
 
 _DESCRIPTION = (
     "Publish, check, download, report. Errors have one shape in each interface. HEAD is answered wherever GET is; "
-    "a method that a path does not have is 405 with `Allow`."
+    "a method that a path does not have is 405 with `Allow`. Where installed clients of a private application ask, the "
+    "path may begin with `/k/{feed_key}` instead of an Authorization header."
 )
 _CREDENTIALS = {
     "key": {"type": "http", "scheme": "bearer"},
@@ -120,7 +121,7 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         failures |= {408, 413}
     level = contract.level or surface.level
     # What installed clients ask is public, unless the application is private.
-    asks_of_private = level is None and ("app_id" in names or contract.application_of is not None)
+    asks_of_private = contract.is_of_clients(names)
     if level is not None or asks_of_private:
         failures |= {401, 403}
     operation: dict[str, Any] = {

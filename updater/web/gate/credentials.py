@@ -8,17 +8,18 @@ from multidict import istr
 from updater.access.principals import Permission, Principal
 from updater.access.service import AccessService
 from updater.web.gate.routing import Authenticator, Authorize
+from updater.web.messages.path_keys import find_path_key
 
 # Looked up for every request: an `istr` is folded once.
 API_KEY = istr("X-API-Key")
 
 
 def bearer_keys(access: AccessService) -> Authenticator:
-    """Return the authenticator of API keys in the Authorization header.
+    """Return the authenticator of API keys in the Authorization header, or before it in the path.
 
     Its `authorize` raises Unauthenticated and Forbidden as `AccessService.authorize`.
     """
-    return Authenticator("key", bearer, _hold_to_level(access), identify=access.identify, guessable=True)
+    return Authenticator("key", _path_key_or_bearer, _hold_to_level(access), identify=access.identify, guessable=True)
 
 
 def header_keys(access: AccessService) -> Authenticator:
@@ -44,6 +45,11 @@ def bearer(request: web.Request) -> str | None:
         return None
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _path_key_or_bearer(request: web.Request) -> str | None:
+    in_path = find_path_key(request)
+    return bearer(request) if in_path is None else in_path
 
 
 def _hold_to_level(access: AccessService) -> Authorize:

@@ -29,6 +29,7 @@ from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import require_own_authority
 from updater.web.gate.routing import Surface, contract_of
 from updater.web.messages.errors import Answer, answer_for, unexpected
+from updater.web.messages.path_keys import hide_key
 from updater.web.messages.user_agents import AgentReader
 
 _log = structlog.get_logger("updater.request")
@@ -234,7 +235,7 @@ class Gate:
                 {
                     "id": context.id,
                     "method": request.method,
-                    "path": request.path[:_SHOWN_CHARACTERS],
+                    "path": _shown_path(request),
                     "status": status,
                     "ms": int(duration_s * 1_000_000) / 1000,
                     "bytes": sent,
@@ -300,7 +301,7 @@ def _answer(error: Exception, context: RequestContext, request: web.Request) -> 
 
 
 def _shown_path(request: web.Request) -> str:
-    return request.path[:_SHOWN_CHARACTERS]
+    return hide_key(request.path)[:_SHOWN_CHARACTERS]
 
 
 def _abort(request: web.Request, context: RequestContext, error: Exception) -> None:

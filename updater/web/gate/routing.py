@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -44,6 +44,10 @@ class Contract:
     def body_limits(self) -> BodyLimits:
         """Return how large and how slow a small body may be."""
         return self.limits or (ANYBODY if self.level is None else KNOWN)
+
+    def is_of_clients(self, parameters: Container[str]) -> bool:
+        """Tell whether installed clients ask this: it is public, and names an application, in its path or by itself."""
+        return self.level is None and ("app_id" in parameters or self.application_of is not None)
 
 
 # Holds a request to an application that it may ask about: `Gate.require_application`.

@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 from updater.catalog.model import Build
 from updater.errors import Malformed
+from updater.web.messages.path_keys import PREFIX, find_path_key
 
 # Source: RFC 3986 section 3.2.2, without percent-encoding: no real host name needs it.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -51,15 +52,16 @@ class Links:
         return _origin_of(request.scheme, host_of(request))
 
     def download_origin(self, request: web.Request) -> str:
-        """Return the origin of download addresses: the CDN's, else as `origin`.
+        """Return what download addresses begin with: the CDN's origin, else `origin`; then the key of the path, if any.
 
         Raises:
             Malformed: without a CDN and `public_url`, for a Host header that is no host name.
         """
-        return self._cdn_url or self.origin(request)
+        origin, key = self._cdn_url or self.origin(request), find_path_key(request)
+        return origin if key is None else f"{origin}{PREFIX}{key}"
 
     def download_url(self, build: Build, origin: str) -> str:
-        """Return where the bytes are: the external address, or our own on the CDN, else on `origin`."""
+        """Return where the bytes are: the external address, or our own on `origin`, which `download_origin` gives."""
         if build.url is not None:
             return build.url
         path = self.DOWNLOAD_PATH.format(
@@ -68,4 +70,4 @@ class Links:
             platform=build.target.platform,
             arch=build.target.architecture,
         )
-        return (self._cdn_url or origin) + path
+        return origin + path

@@ -6,6 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
+from updater.web.gate.routing import contract_of
+from updater.web.messages.path_keys import PREFIX, split_path, with_key
+
 MAX_KNOWN: Final = 1_024
 # Paths are the clients' to choose: longer ones are not worth keeping.
 _LONGEST_CHARACTERS: Final = 256
@@ -31,9 +34,22 @@ class Router(web.UrlDispatcher):
         known = self._known.get(asked)
         if known is not None:
             return web.UrlMappingMatchInfo(*known)
+        if asked[1].startswith(PREFIX):
+            return await self._resolve_keyed(request)
         match = await super().resolve(request)
         if match.http_exception is None and len(asked[1]) <= _LONGEST_CHARACTERS:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[asked] = dict(match), match.route
         return match
+
+    async def _resolve_keyed(self, request: web.Request) -> web.UrlMappingMatchInfo:
+        """Match what follows a key in the path; only what installed clients ask may stand there. Nothing is kept."""
+        parts = split_path(request.rel_url.raw_path)
+        if parts is not None:
+            key, rest = parts
+            match = await super().resolve(request.clone(rel_url=request.rel_url.with_path(rest, encoded=True)))
+            contract = None if match.http_exception is not None else contract_of(match.route.handler)
+            if contract is not None and contract.is_of_clients(match):
+                return web.UrlMappingMatchInfo(with_key(dict(match), key), match.route)
+        return await super().resolve(request)
