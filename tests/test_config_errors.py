@@ -18,6 +18,8 @@ WRONG: list[tuple[str, Any]] = [
     ("server.host", ""),
     ("server.public_url", "updates.example.com"),
     ("server.public_url", "https://x/?q=1"),
+    ("server.public_url", "https://x/below/"),
+    ("server.public_url", "https://me:secret@x"),
     ("server.trusted_proxies", ["10.0.0.0/33"]),
     ("server.trusted_proxies", "10.0.0.1"),
     ("server.drain_s", -1),

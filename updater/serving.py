@@ -123,7 +123,6 @@ async def serve(
         limits = await stack.enter_async_context(open_limits(settings.rate_limit))
         for advice in list_advice(settings, services.offers.public_ids()):
             _log.warning("start.advice", setting=advice.setting, reason=advice.reason)
-        await _first_key(services, announce)
         application = build_app(services, limits)
         runner = make_runner(application, settings)
         await runner.setup()

@@ -87,6 +87,9 @@ async def test_applications_and_releases(client, updater, build) -> None:
 
 async def test_each_refusal_has_its_status_and_one_line(client, updater, build, tmp_path) -> None:
     await client.publish("my-app", build)
+    assert "with these very bytes" in (await updater("publish", build.path, *BUILD)).out
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"other bytes")
     empty = tmp_path / "empty-folder"
     empty.mkdir()
     for status, words, more in (
@@ -94,7 +97,7 @@ async def test_each_refusal_has_its_status_and_one_line(client, updater, build, 
         (5, ("app", "show", "missing"), {}),
         (5, ("fetch", "--app", "my-app", "--version", "9.9.9", *HERE), {}),
         (5, ("publish", build.path, "--app", "missing", "--version", "1.0.0", *HERE), {}),
-        (6, ("publish", build.path, *BUILD), {}),
+        (6, ("publish", other, *BUILD), {}),
         (7, ("app", "show", ".."), {}),
         (10, ("fetch", "--app", "my-app", *HERE, "--output", empty / "no" / "such" / "file"), {}),
         (2, ("publish", build.path, *BUILD, "--metadata", "[1]"), {}),

@@ -67,7 +67,8 @@ def publish(remote: Command, folder: Path, app: str, version: str = "1.0.0", *wo
         (REGISTER, "Missing option '--checksum'"),
         ((*REGISTER, "--checksum", "ab", "--checksum-type", "crc32"), "'crc32' is not one of"),
         ((*REGISTER, "--checksum", "ab", "--size", "-1"), "-1 is not in the range"),
-        (("figures",), "Missing argument 'APP_ID'"),
+        (("figures",), "give one application: --app APP"),
+        (("figures", "a", "--app", "b"), "give one application: --app APP"),
         (("figures", "a", "--bucket", "week"), "'week' is not one of"),
     ],
 )

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from tests.actors import TESTER
 from tests.conftest import KEYS, LINUX, QUICK
 from updater.client import (
     ApplicationChanges,
@@ -54,11 +55,41 @@ async def test_publishing_can_create_the_application_and_finds_it_there_the_next
     assert (await client.get_application("other")).name == "Other"
 
 
-async def test_the_same_build_twice_is_a_conflict(client, build) -> None:
+async def test_the_same_bytes_twice_are_a_success_that_says_so(client, build) -> None:
+    first = await client.publish("my-app", build)
+    again = await client.publish("my-app", dataclasses.replace(build, release_notes="other notes"))
+    assert (again.repeated, again.id, again.checksum) == (True, first.id, first.checksum)
+    (listed,) = (await client.list_releases("my-app")).items
+    assert listed.release_notes != "other notes"
+
+
+async def test_other_bytes_are_a_conflict(client, build) -> None:
     await client.publish("my-app", build)
+    build.path.write_bytes(b"other bytes")
     with pytest.raises(UpdateError) as caught:
         await client.publish("my-app", build)
     assert (caught.value.status, caught.value.code, caught.value.uncertain) == (409, "CONFLICT", False)
+
+
+async def test_the_same_bytes_of_a_withdrawn_release_are_no_success(service, build) -> None:
+    async with UpdateClient(service.url, KEYS["admin"], retry=QUICK) as client:
+        await client.publish("my-app", build)
+        await service.services.catalog.withdraw_release("my-app", build.version, actor=TESTER)
+        with pytest.raises(UpdateError, match="deactivated"):
+            await client.publish("my-app", build)
+
+
+@pytest.mark.parametrize("checksum", ["AB" * 64, "q" * 86 + "==", "sha512-" + "q" * 86 + "=="])
+async def test_an_external_build_is_there_already_when_address_and_checksum_are_the_same(client, checksum) -> None:
+    build = ExternalBuild("3.0.0", LINUX, "https://example.com/a.bin", checksum, "sha512")
+    first = await client.register("my-app", build)
+    assert (await client.register("my-app", build)) == dataclasses.replace(first, repeated=True)
+    (listed,) = (await client.list_releases("my-app")).items
+    assert listed.checksum == checksum, "in the case and the encoding of its publisher"
+    for other in ({"download_url": "https://example.com/b.bin"}, {"checksum": "cd" * 64}):
+        with pytest.raises(UpdateError) as caught:
+            await client.register("my-app", dataclasses.replace(build, **other))
+        assert caught.value.status == 409
 
 
 async def test_latest_of_nothing_is_404(client) -> None:

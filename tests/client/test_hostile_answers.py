@@ -90,7 +90,7 @@ async def test_what_may_be_absent_or_more_is_no_error(answers: Answers) -> None:
         result = await client.check("a", "1.0.0", LINUX)
     build = result.build
     assert build is not None
-    assert (build.checksum, build.checksum_type) == ("ab12", "sha256")
+    assert (build.checksum, build.checksum_type) == (" AB12 ", "sha256"), "as it was announced"
     assert (build.minimum_version, build.file_size_bytes, build.release_date) == (None, None, None)
     assert (build.release_notes, build.metadata, build.required, result.required) == ("", {}, False, False)
 

@@ -78,3 +78,6 @@ def main() -> None:
 
     Commands that talk to a server take --server and --key, or UPDATER_SERVER and UPDATER_KEY.
     """
+    from updater.cli.output import replace_unprintable
+
+    replace_unprintable()

@@ -101,7 +101,7 @@ def create_application(
     """
     new = NewApplication(app_id, name or app_id, description, platforms or PLATFORMS, config or {}, private)
     created = remote.run(lambda client: client.create_application(new))
-    remote.show(created, [("created", created.id)])
+    remote.show({"id": created.id, "created_at": created.created_at}, [("created", created.id)])
 
 
 @app.command("update")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from updater.cli.check import show_check
+from updater.cli.exits import Exit
 from updater.cli.output import as_plain, progress_bar
 from updater.cli.remote import Remote, remote_options, target_options
 from updater.client import Build, CheckResult, FetchedFile, Target, UpdateClient
+from updater.client.download import safe_file_name
+
+_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 @click.command(short_help="Download a release: resumes, verifies.")
@@ -22,16 +27,16 @@ from updater.client import Build, CheckResult, FetchedFile, Target, UpdateClient
 @click.option("--allow-prerelease", is_flag=True, help="Also take pre-releases.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    help="File or folder to write to.  [default: this folder, under the server's name for the file]",
+    default=".",
+    help="File, folder or device to write to, - for stdout.  [default: this folder, under the file's own name]",
 )
 @remote_options
-def fetch(remote: Remote, app_id: str, output: Path, **wish: Any) -> None:
+def fetch(remote: Remote, app_id: str, output: str, **wish: Any) -> None:
     """Download a release, verify its checksum, and only then give it its name.
 
-    Cut off, it goes on where it was, in this run or the next. Without --version the latest release is
-    fetched. Exit status 3: there is nothing newer than --current-version.
+    What it replaces keeps its mode; a device or a pipe is written into. Cut off, it goes on where it was, in this
+    run or the next. Without --version the latest release is fetched. Exit status 3: there is nothing newer than
+    --current-version.
 
     \f
     Raises:
@@ -42,16 +47,16 @@ def fetch(remote: Remote, app_id: str, output: Path, **wish: Any) -> None:
     if wanted.version and wanted.current_version:
         raise click.UsageError("give --version or --current-version, not both")
 
-    into_folder = output.is_dir()
+    place, is_folder = _read_output(output)
 
     async def _work(client: UpdateClient) -> CheckResult | tuple[Build, FetchedFile]:
         build = await wanted.find(client)
         if isinstance(build, CheckResult):
             return build
-        path = output
-        if into_folder:
-            plain = f"{app_id}-{build.version}-{build.target.platform}-{build.target.architecture}"
-            path = output / (await client.find_file_name(build) or plain)
+        path = place
+        if is_folder:
+            generated = f"{app_id}-{build.version}-{build.target.platform}-{build.target.architecture}"
+            path = place / (await client.find_file_name(build) or safe_file_name(generated) or "download")
         with progress_bar(path.name) as progress:
             return build, await client.fetch(build, path, progress)
 
@@ -60,6 +65,8 @@ def fetch(remote: Remote, app_id: str, output: Path, **wish: Any) -> None:
         show_check(remote, outcome)
         return
     build, fetched = outcome
+    if str(fetched.path) in _STDOUT:  # the file is there, and nothing else
+        remote = replace(remote, results_to_stderr=True)
     remote.show(
         {"version": build.version, **as_plain(build.target), **as_plain(fetched)},
         [
@@ -70,6 +77,22 @@ def fetch(remote: Remote, app_id: str, output: Path, **wish: Any) -> None:
             (f"{fetched.checksum_type} verified", fetched.checksum),
         ],
     )
+
+
+def _read_output(output: str) -> tuple[Path, bool]:
+    """Return the path that `--output` means, and whether it is a folder.
+
+    Raises:
+        ClickException: with status 10 for a folder that is not there.
+    """
+    if output == "-":
+        return Path("/dev/stdout"), False
+    path = Path(output)
+    if not path.is_dir() and output.endswith(("/", os.sep)):
+        failure = click.FileError(output, "no such folder")
+        failure.exit_code = int(Exit.LOCAL_FILE)  # type: ignore[misc]  # click declares it per class
+        raise failure
+    return path, path.is_dir()
 
 
 @dataclass(frozen=True)

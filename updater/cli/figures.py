@@ -14,20 +14,27 @@ _MIB = 1 << 20
 
 
 @click.command()
-@click.argument("app_id")
+@click.argument("argument", metavar="[APP]", required=False)
+@click.option("--app", "app_id", help="Application id.")
 @click.option("--from", "first", help="A day, or a time with its zone.  [default: 30 days, or 48 hours, before --to]")
 @click.option("--to", "last", help="A day, or a time with its zone, not included.  [default: now]")
 @click.option("--bucket", type=click.Choice(("hour", "day")), default="day", show_default=True)
 @remote_options
-def figures(remote: Remote, app_id: str, first: str | None, last: str | None, bucket: str) -> None:
+def figures(
+    remote: Remote, argument: str | None, app_id: str | None, first: str | None, last: str | None, bucket: str
+) -> None:
     """Show adoption, failures, downloads and countries. Needs a key that may read.
 
     \f
     Raises:
+        UsageError: no application is given, or two are.
         ClickException: with status 7 for a window that does not fit, 5 when there is no such application.
     """
 
-    found = remote.run(lambda client: client.get_figures(app_id, first=first, last=last, bucket=bucket))
+    if (argument is None) == (app_id is None):
+        raise click.UsageError("give one application: --app APP")
+    asked = app_id or argument or ""
+    found = remote.run(lambda client: client.get_figures(asked, first=first, last=last, bucket=bucket))
     if remote.as_json:
         remote.show(found, [])
     else:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,23 @@ def progress_bar(label: str) -> Iterator[Progress | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def print_rows(rows: Sequence[tuple[str, Any]]) -> None:
-    """Print one thing in the order of `rows`: a name and its text, further lines of a text below its first."""
+def replace_unprintable() -> None:
+    """Let a terminal that knows few characters show the others as escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_rows(rows: Sequence[tuple[str, Any]], *, err: bool = False) -> None:
+    """Print one thing in the order of `rows`: a name and its text, further lines of a text below its first.
+
+    Args:
+        err: to stderr, because stdout has something else.
+    """
     width = max((len(name) for name, _ in rows), default=0)
     for name, content in rows:
         for number, line in enumerate(_in_words(content).splitlines()):
-            click.echo(f"{printable(name) if number == 0 else '':<{width}}  {printable(line)}".rstrip())
+            click.echo(f"{printable(name) if number == 0 else '':<{width}}  {printable(line)}".rstrip(), err=err)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -102,6 +114,13 @@ def _in_words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON document, indented, with the keys in the order of the fields."""
-    click.echo(json.dumps(as_plain(value), indent=2, ensure_ascii=False))
+def print_json(value: Any, *, err: bool = False) -> None:
+    """Print one JSON document, indented, with the keys in the order of the fields.
+
+    Args:
+        err: to stderr, because stdout has something else.
+    """
+    stream = sys.stderr if err else sys.stdout
+    # What a terminal cannot show is escaped as JSON escapes it.
+    is_unicode = (getattr(stream, "encoding", None) or "").lower().startswith("utf")
+    click.echo(json.dumps(as_plain(value), indent=2, ensure_ascii=not is_unicode), err=err)

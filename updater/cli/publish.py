@@ -34,8 +34,8 @@ def publish(
 ) -> None:
     """Upload FILE as the build of one version for one platform and architecture.
 
-    The SHA-256 is computed here first and verified by the server. A repeated attempt whose first answer was
-    lost counts as success when the server holds the same bytes.
+    The SHA-256 is computed here first and verified by the server. The same bytes once more are a success that
+    changes nothing; other bytes for a version that is published are refused.
 
     \f
     Raises:
@@ -55,12 +55,15 @@ def publish(
     remote.show(
         published,
         [
-            ("published", f"{app_id} {published.version} {published.target}"),
+            ("published", f"{app_id} {published.version} {published.target}{_ALREADY if published.repeated else ''}"),
             ("bytes", published.file_size_bytes),
             (published.checksum_type, published.checksum),
             ("download", published.download_url),
         ],
     )
+
+
+_ALREADY = ", already, with these very bytes; it stays as it was"
 
 
 def _build(

@@ -56,7 +56,7 @@ def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
 @click.option("--version", required=True, help="Version of the release.")
 @target_options(required=True)
 @click.option("--url", "download_url", required=True, help="Where the file lies.")
-@click.option("--checksum", required=True, help="The file's checksum in hex.")
+@click.option("--checksum", required=True, help="The file's checksum, in hex or base64.")
 @click.option(
     "--checksum-type",
     type=click.Choice(("sha256", "sha512", "sha1", "md5")),
@@ -79,7 +79,11 @@ def register_release(remote: Remote, app_id: str, **build: Any) -> None:
     external = ExternalBuild(**build)
     receipt = remote.run(lambda client: client.register(app_id, external))
     what = f"{app_id} {external.version} {external.target}"
-    remote.show(receipt, [("registered", what), ("id", receipt.id)])
+    already = ", already, with this address and checksum; it stays as it was" if receipt.repeated else ""
+    document: dict[str, Any] = {"id": receipt.id, "created_at": receipt.created_at}
+    if receipt.repeated:
+        document["repeated"] = True
+    remote.show(document, [("registered", what + already), ("id", receipt.id)])
 
 
 @release.command("delete")

@@ -42,6 +42,7 @@ from updater.client import (
     Unreachable,
     UpdateClient,
     UpdateError,
+    Wait,
 )
 from updater.client.retry import TRANSIENT_STATUS
 
@@ -61,6 +62,7 @@ _EXIT_OF_CODE = {
     "VALIDATION_ERROR": Exit.INVALID,
     "INVALID_ADDRESS": Exit.INVALID,
     "UNAUTHORIZED": Exit.FORBIDDEN,
+    "INVALID_KEY": Exit.FORBIDDEN,
     "FILE_CHANGED": Exit.LOCAL_FILE,
 }
 
@@ -73,6 +75,7 @@ class Remote:
     key: str | None
     retries: int
     as_json: bool
+    results_to_stderr: bool = False
 
     def run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
         """Do some work with a client. Every expected failure ends the command with its exit status.
@@ -83,7 +86,12 @@ class Remote:
         try:
             return asyncio.run(self._run(work))
         except UpdateError as error:
-            self._fail(_one_line(error), exit_of(error), _describe(error))
+            code = exit_of(error)
+            if code is Exit.FORBIDDEN and not (self.key or "").strip():
+                error.add("no key is given: set UPDATER_KEY, or give --key")
+            self._fail(_one_line(error), code, _describe(error))
+        except UnicodeEncodeError:
+            self._fail("a value is not valid UTF-8", Exit.USAGE, {"message": "a value is not valid UTF-8"})
         except OSError as error:
             reason = error.strerror or str(error)
             name = f": {os.fsdecode(error.filename)}" if error.filename else ""
@@ -93,7 +101,7 @@ class Remote:
 
     async def _run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
         policy = RetryPolicy(attempts=self.retries + 1)
-        async with UpdateClient(self.server, self.key, retry=policy) as client:
+        async with UpdateClient(self.server, self.key, retry=policy, waiting=_tell_wait) as client:
             return await work(client)
 
     def _fail(self, message: str, code: Exit, description: dict[str, Any]) -> NoReturn:
@@ -106,9 +114,9 @@ class Remote:
         Rows whose text is None or empty are left out.
         """
         if self.as_json:
-            print_json(value)
+            print_json(value, err=self.results_to_stderr)
         else:
-            print_rows([(name, text) for name, text in rows if text not in (None, "")])
+            print_rows([(name, text) for name, text in rows if text not in (None, "")], err=self.results_to_stderr)
 
 
 class _Failure(click.ClickException):
@@ -124,6 +132,12 @@ class _Failure(click.ClickException):
         if self._document is not None:
             print_json(self._document)
         click.echo(f"Error: {printable(self.message)}", err=True)
+
+
+def _tell_wait(wait: Wait) -> None:
+    """Say what a command waits for, on stderr."""
+    reason = printable(wait.error.message)
+    click.echo(f"{reason}; attempt {wait.attempt} of {wait.attempts} in {wait.seconds:.1f} s", err=True)
 
 
 def exit_of(error: UpdateError) -> Exit:

@@ -39,7 +39,7 @@ from updater.client.model import (
     Registered,
     Target,
 )
-from updater.client.retry import RetryPolicy
+from updater.client.retry import RetryPolicy, Wait
 
 __all__ = [
     "ARCHITECTURES",
@@ -66,4 +66,5 @@ __all__ = [
     "Unreachable",
     "UpdateClient",
     "UpdateError",
+    "Wait",
 ]

@@ -47,7 +47,7 @@ def read_build(data: Json, version: str, target: Target) -> Build:
         version=version,
         target=target,
         download_url=_take(data, "download_url", str),
-        checksum=_take(data, "checksum", str).strip().lower(),
+        checksum=_take(data, "checksum", str),
         checksum_type=_take(data, "checksum_type", str).lower(),
         file_size_bytes=_size(data),
         release_notes=_find(data, "release_notes", str) or "",
@@ -139,4 +139,5 @@ def read_error(status: int, data: Any, request_id: str) -> UpdateError:
         code=str(data.get("code") or ""),
         fields={str(k): str(v) for k, v in errors.items()} if isinstance(errors, dict) else None,
         request_id=str(data.get("request_id") or request_id),
+        details=details if isinstance(details := data.get("details"), dict) else None,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import updater.client.answers as answers
+from updater.client.checksums import find_checksum
 from updater.client.download import Fetch, find_file_name
 from updater.client.errors import BadAnswer, UpdateError
 from updater.client.listing import application_path, as_published, build_path, find_listed, find_same, list_builds
@@ -29,7 +30,8 @@ from updater.client.model import (
     Registered,
     Target,
 )
-from updater.client.retry import RetryPolicy
+from updater.client.placing import open_place
+from updater.client.retry import RetryPolicy, Waiting
 from updater.client.transport import Transport, json_body, segment
 from updater.client.upload import build_form, take_snapshot
 
@@ -40,9 +42,12 @@ class UpdateClient:
     """Talks to one update server. Use as an async context manager; safe for concurrent calls.
 
     `server` is an address such as `https://updates.example.com`. `key` is an API key; checking, fetching
-    and reporting need one for private applications only, where level `feed` is enough. A target that is not
-    given is the one of this computer. Every method raises `UpdateError` or one of its kinds when it fails
-    for good, and cancelling it leaves nothing open.
+    and reporting need one for private applications only, where level `feed` is enough. Without `proxy` the
+    environment decides (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); loopback addresses are asked directly. `waiting` is told
+    of each pause before another attempt.
+
+    A target that is not given is the one of this computer. Every method raises `UpdateError` or one of its kinds
+    when it fails for good, and cancelling it leaves nothing open.
     """
 
     def __init__(
@@ -52,8 +57,9 @@ class UpdateClient:
         *,
         retry: RetryPolicy | None = None,
         proxy: str | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
-        self._transport = Transport(server, key, retry or RetryPolicy(), proxy)
+        self._transport = Transport(server, key, retry or RetryPolicy(), proxy, waiting)
 
     async def __aenter__(self) -> UpdateClient:
         await self._transport.__aenter__()
@@ -116,7 +122,9 @@ class UpdateClient:
         """Download a build's file to `path`, going on where an earlier try was cut off.
 
         Bytes collect beside it in `<name>.part`; the digest is verified, the file made durable, and only
-        then does it get its name, replacing what was there. A file that is already right is left alone.
+        then does it get its name, replacing what was there with its mode kept. A file that is already right is
+        left alone. A link leads to the file that is replaced; a device or a pipe is written into, once the bytes
+        are verified.
         Resuming across runs needs a server that names files by their SHA-256 (this one does); elsewhere
         only a cut within the call is resumed.
 
@@ -124,7 +132,8 @@ class UpdateClient:
             DigestMismatch: other bytes came. Unreachable: the attempts have run out. OSError: the disk.
             UpdateError: the server refuses, or the kind of checksum is unknown.
         """
-        return await Fetch(self._transport, build, path, progress).run()
+        with open_place(path) as place:
+            return await Fetch(self._transport, build, path, place, progress).run()
 
     async def find_file_name(self, build: Build) -> str | None:
         """Ask what a build's file is called: a bare name, safe in any folder; None when there is none.
@@ -159,12 +168,12 @@ class UpdateClient:
     ) -> PublishedBuild:
         """Upload a file as one build, verified by the server against the SHA-256 computed here first.
 
-        `create` is made before when the server does not have it yet. After a lost answer the upload is
-        repeated; a 409 that follows counts as success if the server holds the same digest.
+        `create` is made before when the server does not have it yet. A build that is there already with the
+        same bytes counts as success (`repeated`), and stays as it was.
 
         Raises:
             FileChanged: the file was written to meanwhile. OSError: it cannot be read.
-            UpdateError: 409 when the build exists, 401 or 403 without a key that may write.
+            UpdateError: 409 when the build exists with other bytes, 401 or 403 without a key that may write.
         """
         path = f"{application_path(app_id)}/upload"
         snapshot = await take_snapshot(build.path)
@@ -174,14 +183,15 @@ class UpdateClient:
             body = lambda: build_form(build, snapshot, progress)  # noqa: E731
             data = await self._transport.call("POST", path, body=body)
         except UpdateError as error:
-            return as_published(await find_same(self._transport, app_id, build, snapshot.sha256, error))
+            digest = bytes.fromhex(snapshot.sha256)
+            return as_published(await find_same(self._transport, app_id, build, digest, error))
         return answers.read_published(data)
 
     async def register(self, app_id: str, build: ExternalBuild) -> Registered:
-        """Announce a build whose file lies elsewhere.
+        """Announce a build whose file lies elsewhere; one with the same address and checksum may be there already.
 
         Raises:
-            UpdateError: 409 when the build exists, 401 or 403 without a key that may write.
+            UpdateError: 409 when another build exists, 401 or 403 without a key that may write.
         """
         fields = {**asdict(build), **asdict(build.target), "application_id": app_id}
         del fields["target"]
@@ -190,8 +200,9 @@ class UpdateClient:
         try:
             return answers.read_registered(await self._transport.call("POST", path, body=json_body(fields)))
         except UpdateError as error:
-            found = await find_same(self._transport, app_id, build, build.checksum.lower(), error)
-            return Registered(found.id or "", found.release_date)
+            digest = find_checksum(build.checksum_type, build.checksum)
+            found = await find_same(self._transport, app_id, build, digest, error)
+            return Registered(found.id or "", found.release_date, repeated=True)
 
     # Releases, build by build.
 

@@ -1,6 +1,6 @@
 """Fetch a build's file: resumable, verified, and put in place whole or not at all.
 
-Bytes collect in `<name>.part`. What lies there is trusted only after its digest was read back from the
+Bytes collect in a part (`placing` tells where). What lies there is trusted only after its digest was read back from the
 disk, so neither a cut, nor another build's leftovers, nor a second process can put wrong bytes in place.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -18,34 +17,35 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
+from updater.client.checksums import read_checksum
 from updater.client.errors import DigestMismatch, Unreachable, UpdateError
 from updater.client.model import Build, FetchedFile, Progress
+from updater.client.placing import Place, Replaced
 from updater.client.transport import Transport
 
-CHECKSUM_TYPES = frozenset({"sha256", "sha512", "sha1", "md5"})
 BLOCK_BYTES = 1024 * 1024
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE)
 
 
 class Fetch:
-    """One build on its way into one file.
+    """One build on its way into one place.
 
     Raises:
-        UpdateError: the build's checksum is of a kind that cannot be verified.
+        UpdateError: the build's checksum is of a kind that cannot be verified, or none.
     """
 
-    def __init__(self, transport: Transport, build: Build, path: Path, progress: Progress | None) -> None:
-        if build.checksum_type not in CHECKSUM_TYPES:
-            raise UpdateError(f"unknown checksum type {build.checksum_type!r}", code="UNKNOWN_CHECKSUM")
+    def __init__(self, transport: Transport, build: Build, path: Path, place: Place, progress: Progress | None) -> None:
+        self._digest = read_checksum(build.checksum_type, build.checksum)
         self._transport = transport
         self._build = build
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._place = place
+        self._part = place.part
         self._progress = progress or (lambda done, total: None)
         self._received = 0
         self._resumed = 0
         # Hosted builds carry their digest as ETag; another host's own tag is learned from its answer.
-        self._tag = f'"{build.checksum}"' if build.checksum_type == "sha256" else None
+        self._tag = f'"{self._digest.hex()}"' if build.checksum_type == "sha256" else None
 
     async def run(self) -> FetchedFile:
         """Bring the file into place, whole and durable; a file that is right already is left alone.
@@ -54,10 +54,10 @@ class Fetch:
             DigestMismatch: other bytes came than were announced. Unreachable: the attempts have run out.
             UpdateError: the server refuses. OSError: the disk does.
         """
-        if await asyncio.to_thread(self._is_right, self._path):
-            self._resumed = self._path.stat().st_size
+        if isinstance(self._place, Replaced) and await asyncio.to_thread(self._is_right, self._place.path):
+            self._resumed = self._place.path.stat().st_size
             self._progress(self._resumed, self._resumed)
-            return self._result()
+            return self._result(self._resumed)
         self._resumed = _size_bytes(self._part)
         await self._fill_part()
         if self._resumed and not await asyncio.to_thread(self._is_right, self._part):
@@ -65,13 +65,15 @@ class Fetch:
             self._part.unlink()
             self._resumed = 0
             await self._fill_part()
-        await asyncio.to_thread(self._settle)
-        return self._result()
+        await asyncio.to_thread(self._verify)
+        size_bytes = _size_bytes(self._part)
+        await self._place.settle()
+        return self._result(size_bytes)
 
-    def _result(self) -> FetchedFile:
+    def _result(self, size_bytes: int) -> FetchedFile:
         return FetchedFile(
             path=self._path,
-            size_bytes=self._path.stat().st_size,
+            size_bytes=size_bytes,
             checksum=self._build.checksum,
             checksum_type=self._build.checksum_type,
             received_bytes=self._received,
@@ -149,33 +151,18 @@ class Fetch:
         size = self._build.file_size_bytes
         if not path.is_file() or (size is not None and path.stat().st_size != size):
             return False
-        return _digest(path, self._build.checksum_type) == self._build.checksum
+        return _digest(path, self._build.checksum_type) == self._digest
 
-    def _settle(self) -> None:
-        """Make the bytes durable, verify them, and only then give them their name."""
-        with self._part.open("r+b") as file:
-            os.fsync(file.fileno())
+    def _verify(self) -> None:
+        """Read back what came; drop it when it is not what was announced."""
         if not self._is_right(self._part):
             self._part.unlink()
             raise DigestMismatch(f"the {self._build.checksum_type} of what came is not {self._build.checksum}")
-        self._part.replace(self._path)
-        _sync_folder(self._path.parent)
 
 
-def _digest(path: Path, checksum_type: str) -> str:
+def _digest(path: Path, checksum_type: str) -> bytes:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(checksum_type, usedforsecurity=False)).hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows can neither open nor sync a folder."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return hashlib.file_digest(file, lambda: hashlib.new(checksum_type, usedforsecurity=False)).digest()
 
 
 def _size_bytes(path: Path) -> int:

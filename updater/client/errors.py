@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class UpdateError(Exception):
@@ -11,7 +12,8 @@ class UpdateError(Exception):
     `status` is the HTTP status, None when no answer was involved. `code` is the machine-readable word
     (`APPLICATION_NOT_FOUND`, `CONFLICT`, ...). `fields` maps the name of a wrong field to what would fit.
     `request_id` finds the request in the server's log. `retry_after_s` is how long the server asked to
-    wait. `uncertain` says that an earlier, unanswered attempt of the same call may have been carried out.
+    wait. `details` is what else the server said, such as what is there already. `uncertain` says that an
+    earlier, unanswered attempt of the same call may have been carried out.
     """
 
     def __init__(
@@ -23,6 +25,7 @@ class UpdateError(Exception):
         fields: Mapping[str, str] | None = None,
         request_id: str = "",
         retry_after_s: float | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -31,7 +34,13 @@ class UpdateError(Exception):
         self.fields: dict[str, str] = dict(fields or {})
         self.request_id = request_id
         self.retry_after_s = retry_after_s
+        self.details: dict[str, Any] = dict(details or {})
         self.uncertain = False
+
+    def add(self, hint: str) -> None:
+        """Add to the message what the person who reads it may do."""
+        self.message = f"{self.message}; {hint}"
+        self.args = (self.message,)
 
 
 class Unreachable(UpdateError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import updater.client.answers as answers
+from updater.client.checksums import find_checksum
 from updater.client.errors import UpdateError
 from updater.client.model import Build, BuildQuery, ExternalBuild, NewBuild, Page, PublishedBuild, Target
 from updater.client.transport import Transport, segment
@@ -50,19 +51,30 @@ async def find_listed(transport: Transport, app_id: str, version: str, target: T
 
 
 async def find_same(
-    transport: Transport, app_id: str, build: NewBuild | ExternalBuild, checksum: str, conflict: UpdateError
+    transport: Transport, app_id: str, build: NewBuild | ExternalBuild, digest: bytes | None, conflict: UpdateError
 ) -> Build:
-    """Return the build that an unanswered attempt has stored, after the next attempt met `conflict`.
+    """Return the build that the server has already, when it is the one that met `conflict`.
+
+    What a conflict says of the build that is there tells whether it is the same. A server that says nothing is asked
+    when an earlier attempt got no answer.
 
     Raises:
-        UpdateError: `conflict` itself, when it is final or another build is there.
+        UpdateError: `conflict` itself, when another build is there, or none that is offered.
     """
-    if conflict.status != 409 or not conflict.uncertain:
+    there = conflict.details
+    said = _is_same(there.get("checksum_type"), there.get("checksum"), digest)
+    if conflict.status != 409 or digest is None or not (said or (conflict.uncertain and "checksum" not in there)):
+        raise conflict
+    if isinstance(build, ExternalBuild) and there.get("download_url", build.download_url) != build.download_url:
         raise conflict
     found = await find_listed(transport, app_id, build.version, build.target)
-    if found is None or found.checksum != checksum:
+    if found is None or not _is_same(found.checksum_type, found.checksum, digest):
         raise conflict
     return found
+
+
+def _is_same(kind: object, checksum: object, digest: bytes | None) -> bool:
+    return isinstance(kind, str) and isinstance(checksum, str) and find_checksum(kind, checksum) == digest is not None
 
 
 def as_published(build: Build) -> PublishedBuild:

@@ -50,8 +50,8 @@ class Target:
 class Build:
     """One build of one version: what there is to download, and how to know that it is right.
 
-    `checksum` is lower-case hex of `checksum_type` (sha256, sha512, sha1, md5). `file_size_bytes` is None
-    where the server does not know it (external files). `metadata` is `{}` unless asked for.
+    `checksum` is a `checksum_type` (sha256, sha512, sha1, md5) as its publisher wrote it: hex or base64.
+    `file_size_bytes` is None where the server does not know it (external files). `metadata` is `{}` unless asked for.
     """
 
     version: str
@@ -113,7 +113,7 @@ class ExternalBuild:
 
 @dataclass(frozen=True)
 class PublishedBuild:
-    """A build the server holds now. `repeated`: an earlier, unanswered attempt had already stored it."""
+    """A build the server holds now. `repeated`: it was there already, with these bytes, and stayed as it was."""
 
     id: str
     version: str
@@ -128,10 +128,11 @@ class PublishedBuild:
 
 @dataclass(frozen=True)
 class Registered:
-    """The receipt for a registered release or a created application."""
+    """The receipt for a registered release or a created application. `repeated`: the very same was there already."""
 
     id: str
     created_at: datetime | None
+    repeated: bool = False
 
 
 @dataclass(frozen=True)

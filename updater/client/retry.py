@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -28,11 +29,26 @@ class RetryPolicy:
     longest_wait_s: float = 120.0
 
 
-class Attempts:
-    """Counts the failures of one call against a policy."""
+@dataclass(frozen=True)
+class Wait:
+    """A pause before the next attempt: how long, after which failure, and which attempt of how many comes then."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    seconds: float
+    error: UpdateError
+    attempt: int
+    attempts: int
+
+
+Waiting = Callable[[Wait], None]
+"""Called before each pause."""
+
+
+class Attempts:
+    """Counts the failures of one call against a policy; `waiting` is told of each pause."""
+
+    def __init__(self, policy: RetryPolicy, waiting: Waiting | None = None) -> None:
         self._policy = policy
+        self._waiting = waiting
         self._failures = 0
 
     def forget(self) -> None:
@@ -48,7 +64,10 @@ class Attempts:
         self._failures += 1
         if self._failures >= self._policy.attempts or not is_transient(error):
             raise error
-        await asyncio.sleep(self._wait_s(error))
+        wait_s = self._wait_s(error)
+        if self._waiting is not None:
+            self._waiting(Wait(wait_s, error, self._failures + 1, self._policy.attempts))
+        await asyncio.sleep(wait_s)
 
     def _wait_s(self, error: UpdateError) -> float:
         policy = self._policy

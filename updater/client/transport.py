@@ -11,14 +11,15 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import aiohttp
 from yarl import URL
 
+from updater.client.address import Request, header_key, no_address, server_address
 from updater.client.answers import read_error
 from updater.client.errors import BadAnswer, Unreachable, UpdateError
-from updater.client.retry import Attempts, RetryPolicy, parse_retry_after
+from updater.client.retry import Attempts, RetryPolicy, Waiting, parse_retry_after
 
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Above the largest list: 1,000 releases with 64 KiB of notes and 16 KiB of metadata each."""
@@ -35,18 +36,25 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 class Transport:
     """A pool of connections to one server. Use as an async context manager."""
 
-    def __init__(self, server: str, key: str | None, retry: RetryPolicy, proxy: str | None) -> None:
-        self._server = server.rstrip("/")
-        self._origin = _find_origin(server)
+    def __init__(
+        self, server: str, key: str | None, retry: RetryPolicy, proxy: str | None, waiting: Waiting | None = None
+    ) -> None:
+        self._given = server
+        self._origin = _find_origin(server.strip())
         self._key = key
         self._retry = retry
         self._proxy = proxy
+        self._waiting = waiting
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Transport:
         headers = {"User-Agent": "updater-client", "Accept": "application/json"}
         self._session = aiohttp.ClientSession(
-            headers=headers, timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(), proxy=self._proxy
+            headers=headers,
+            timeout=TIMEOUT,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=self._proxy,
+            request_class=Request,
         )
         return self
 
@@ -58,11 +66,19 @@ class Transport:
     @property
     def has_key(self) -> bool:
         """Say whether calls are signed."""
-        return bool(self._key)
+        return bool((self._key or "").strip())
+
+    @property
+    def _server(self) -> str:
+        return server_address(self._given)
+
+    @property
+    def _path(self) -> str:
+        return urlsplit(self._server).path
 
     def attempts(self) -> Attempts:
         """Begin to count the attempts of one call."""
-        return Attempts(self._retry)
+        return Attempts(self._retry, self._waiting)
 
     def url(self, path: str) -> str:
         """Return an address in full; a relative one is completed with the server's.
@@ -73,7 +89,7 @@ class Transport:
         try:
             return urljoin(f"{self._server}/", path)
         except ValueError as error:
-            raise _no_address(path) from error
+            raise no_address(path) from error
 
     async def call(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Body | None = None
@@ -141,7 +157,8 @@ class Transport:
             yield response
 
     def _signature(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        key = header_key(self._key)
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     @asynccontextmanager
     async def _request(
@@ -153,12 +170,13 @@ class Transport:
         try:
             async with self._session.request(method, _address(url), **options) as response:
                 if response.status >= 400 and response.status not in accept:
-                    raise await _refusal(response)
+                    raise await _refusal(response, self._path)
                 yield response
         except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as error:
-            raise Unreachable(f"no secure connection to {self._server}: {error}", transient=False) from error
+            raise Unreachable(f"no secure connection to {URL(url).origin()}: {error}", transient=False) from error
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise _no_address(url) from error
+            described = isinstance(error, aiohttp.InvalidURL) and error.description
+            raise (UpdateError(described, code="INVALID_ADDRESS") if described else no_address(url)) from error
         except aiohttp.ClientResponseError as error:
             raise BadAnswer(f"the answer is not proper HTTP: {error.message}") from error
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
@@ -222,10 +240,6 @@ def _find_origin(url: str) -> URL | None:
         return None
 
 
-def _no_address(text: str) -> UpdateError:
-    return UpdateError(f"not an http(s) address: {text}", code="INVALID_ADDRESS")
-
-
 def _query_word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -242,13 +256,15 @@ def _reason(error: Exception) -> str:
     return str(cause) or type(cause).__name__
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> UpdateError:
+async def _refusal(response: aiohttp.ClientResponse, path: str) -> UpdateError:
     request_id = response.headers.get("X-Request-ID", "")
     try:
         data = await _read_json(response, MAX_REFUSAL_BYTES)
     except BadAnswer:
         data = None
     error = read_error(response.status, data, request_id)
+    if path and error.status == 404 and error.code in ("BAD_ANSWER", "NOT_FOUND"):
+        error.add(f"the server's address has a path, {path}: is it right?")
     error.retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
     return error
 

@@ -97,7 +97,19 @@ def build_form(build: NewBuild, snapshot: Snapshot, progress: Progress | None) -
     Raises FileChanged when the file is no longer the one that was hashed.
     """
     snapshot.check()
-    fields = {
+    form = aiohttp.MultipartWriter("form-data")
+    for name, value in _fields(build, snapshot).items():
+        if value:
+            form.append(value).set_content_disposition("form-data", name=name)
+    part = form.append_payload(_FilePart(snapshot, progress))
+    # As it is, and not percent-encoded: the server keeps the name.
+    name = build.path.name.encode(errors="replace").decode()
+    part.set_content_disposition("form-data", quote_fields=False, name="file", filename=name)
+    return form
+
+
+def _fields(build: NewBuild, snapshot: Snapshot) -> dict[str, str]:
+    return {
         "version": build.version,
         "platform": build.target.platform,
         "architecture": build.target.architecture,
@@ -107,10 +119,3 @@ def build_form(build: NewBuild, snapshot: Snapshot, progress: Progress | None) -
         "metadata": json.dumps(dict(build.metadata)) if build.metadata else "",
         "checksum": snapshot.sha256,
     }
-    form = aiohttp.MultipartWriter("form-data")
-    for name, value in fields.items():
-        if value:
-            form.append(value).set_content_disposition("form-data", name=name)
-    part = form.append_payload(_FilePart(snapshot, progress))
-    part.set_content_disposition("form-data", name="file", filename=build.path.name)
-    return form

@@ -52,6 +52,20 @@ def http_url(value: str) -> None:
         raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
 
 
+def origin_url(value: str) -> None:
+    """Accept scheme, host and port of an http(s) URL. Raises ValidationError for any other value.
+
+    A path is refused: pages, redirects and cookies of the service are at the root of their host.
+    """
+    http_url(value)
+    parts = _split(value)
+    if parts.path not in ("", "/") or "@" in parts.netloc:
+        raise ValidationError(
+            "expected scheme and host alone, such as https://updates.example.com: the service is at the root of a host "
+            "name of its own, not below a path"
+        )
+
+
 def database_url(value: str) -> None:
     """Accept the URL of a PostgreSQL database. Raises ValidationError for any other value."""
     parts = _split(value)

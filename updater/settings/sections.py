@@ -31,7 +31,7 @@ class ServerSettings:
 
     host: str = setting(checks.text(validate.Length(min=1)), "127.0.0.1")
     port: int = setting(checks.whole(0, 65535), 8080)
-    public_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None)
+    public_url: str | None = setting(fields.String(allow_none=True, validate=checks.origin_url), None)
     trusted_proxies: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.network)), ())
     drain_s: int = setting(checks.whole(0, 3600), 30)
     # Averaged over a minute, for bodies in both directions; 0: no minimum.

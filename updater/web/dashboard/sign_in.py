@@ -26,6 +26,10 @@ _NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
 # Nothing that a browser could take for another host.
 _OWN_PATH = re.compile(r"/admin/(?:[\w-]+/)*", re.ASCII)
 _HTML = ("text/html",)
+_NO_COOKIE = (
+    "Your browser sent no cookie with this page: it blocks the cookies of this site, or the page was open for too "
+    "long. Please allow cookies for this site, and try again."
+)
 
 
 class SignIn:
@@ -55,6 +59,8 @@ class SignIn:
         self._sessions.require_same_origin(request)
         form = await self._sessions.read_form(request)
         nonce = _nonce(request)
+        if not nonce:
+            return self._page(request, form, _NO_COOKIE, status=403)
         if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
             return self._page(request, form, "This page was open for too long. Please try again.", status=403)
         name = form.get("name", "").strip().lower()
