@@ -45,12 +45,13 @@ async def test_words_of_a_path_and_a_query_are_quoted(answers: Answers) -> None:
     }  # fmt: skip
 
 
-async def test_the_key_goes_to_calls_and_never_to_downloads(answers: Answers, tmp_path: Path) -> None:
+async def test_the_key_goes_to_its_server_and_never_to_downloads_elsewhere(answers: Answers, tmp_path: Path) -> None:
     async def handle(request: web.Request) -> web.Response:
         return web.Response(body=b"bytes") if request.path == "/file" else await answers.json({**RECEIPT})
 
     answers.handle = handle
-    build = Build("1.0.0", LINUX, f"{answers.url}/file", "00" * 32, "sha256")
+    elsewhere = answers.url.replace("127.0.0.1", "localhost")
+    build = Build("1.0.0", LINUX, f"{elsewhere}/file", "00" * 32, "sha256")
     async with UpdateClient(answers.url, "secret", retry=QUICK) as client:
         await client.create_application(NewApplication("a", "A"))
         with pytest.raises(DigestMismatch):
