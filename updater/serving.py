@@ -252,9 +252,5 @@ async def _reread(services: Services, limits: RateLimits | None, reload: Callabl
         _log.error("server.reload_failed", reason=failure.message)
         return
     if limits is not None:
-        limits.configure(
-            anonymous=fresh.rate_limit.anonymous_per_minute,
-            authenticated=fresh.rate_limit.authenticated_per_minute,
-            sign_in=fresh.rate_limit.sign_in_per_minute,
-        )
+        limits.configure(fresh.rate_limit)
     _log.info("server.reloaded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.conftest import KEYS, StartService
 from tests.servers.redis import Redis, redis_server  # noqa: F401 - a fixture
 from updater.access import shared
-from updater.access.limits import Allowance, RateLimits, open_limits
+from updater.access.limits import Allowance, RateLimits, Traffic, Window, open_limits
 from updater.access.shared import SharedWindows
 from updater.errors import ConfigurationError
 from updater.settings import RateLimitSettings
@@ -32,17 +32,25 @@ def server(redis_server: Redis, monkeypatch: pytest.MonkeyPatch) -> Redis:  # no
 
 
 @asynccontextmanager
-async def processes(url: str, count: int = 2, anonymous: int = LIMIT) -> AsyncIterator[list[RateLimits]]:
+async def processes(
+    url: str, count: int = 2, anonymous: int = LIMIT, downloads: int = 1 << 30
+) -> AsyncIterator[list[RateLimits]]:
     """Give limits as so many processes have them: each with its own connection and memory."""
     async with AsyncExitStack() as stack:
-        settings = RateLimitSettings(anonymous_per_minute=anonymous, sign_in_per_minute=5, storage_url=url)
+        settings = RateLimitSettings(
+            anonymous_per_minute=anonymous,
+            sign_in_per_minute=5,
+            download_bytes_per_minute=downloads,
+            storage_url=url,
+        )
         opened = [await stack.enter_async_context(open_limits(settings)) for _ in range(count)]
         yield [each for each in opened if each is not None]
 
 
 async def ask(limits: RateLimits, client: str = "192.0.2.1") -> Allowance:
-    await limits.prefetch(principal_id=None, client=client, wrong=False)
-    return limits.anonymous(client)
+    windows = limits.of_address(client, Traffic.GENERAL)
+    await limits.prefetch(windows)
+    return limits.count(windows)
 
 
 async def until(condition: Callable[[], bool], within_s: float = 10) -> None:
@@ -101,14 +109,49 @@ async def test_many_clients_at_once_go_in_one_command(server: Redis) -> None:
 
 
 async def test_kinds_of_limits_are_apart_and_sign_in_is_shared(server: Redis) -> None:
+    async def count(limits: RateLimits, windows: Sequence[Window]) -> Allowance:
+        await limits.prefetch(windows)
+        return limits.count(windows)
+
     async with processes(server.url) as (one, other):
-        tried = [(await limits.sign_in("192.0.2.1", f"name {n}")).allowed for n in range(3) for limits in (one, other)]
+        tried = [
+            (await count(limits, [(limits.sign_in_address, "192.0.2.1")])).allowed
+            for _ in range(3)
+            for limits in (one, other)
+        ]
         assert tried == [True] * 5 + [False]
-        await one.prefetch(principal_id="key 1", client="", wrong=False)
-        assert one.authenticated("key 1").remaining == 1199
-        await one.prefetch(principal_id=None, client="192.0.2.1", wrong=True)
-        assert one.anonymous("192.0.2.1").remaining == LIMIT - 1
-        assert one.wrong_credential("192.0.2.1").remaining == 4
+        assert (await count(one, one.of_principal("key 1", None, Traffic.GENERAL))).remaining == 1199
+        assert (await count(one, one.of_principal("key 1", "192.0.2.1", Traffic.GENERAL))).remaining == 1199
+        assert (await count(one, one.of_principal("key 1", None, Traffic.DOWNLOAD))).remaining == 29_999
+        assert (await count(one, one.of_client_id("192.0.2.1", "a"))).remaining == LIMIT - 1
+        tried = [
+            (await count(limits, limits.of_unknown("192.0.2.1", guessed=True))).limit
+            for _ in range(3)
+            for limits in (one, other)
+        ]
+        assert tried == [LIMIT] * 5 + [5]
+
+
+async def test_what_is_taken_back_and_what_is_charged_later_count_for_all(server: Redis) -> None:
+    async with processes(server.url, downloads=1000) as (one, other):
+        window = [one.bytes_of("192.0.2.1")]
+
+        async def download(limits: RateLimits) -> bool:
+            await limits.prefetch(window)
+            if limits.begin_download("192.0.2.1") is not None:
+                return False
+            limits.end_download("192.0.2.1", 300)
+            return True
+
+        # Each learns of the other's bytes when it asks Redis the next time.
+        started = [await download(limits) for _ in range(4) for limits in (one, other)]
+        assert 4 <= started.count(True) <= 6
+        assert started[-2:] == [False, False]
+        sign_in = [(one.sign_in_address, "192.0.2.1")]
+        for _ in range(12):
+            await one.prefetch(sign_in)
+            assert one.count(sign_in).allowed
+            one.sign_in_address.give_back("192.0.2.1")
 
 
 @pytest.mark.parametrize("fault", ["freeze", "stop"])

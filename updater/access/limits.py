@@ -1,15 +1,20 @@
-"""How many requests a client may send: fixed windows of a minute, in the terms of the library `limits`."""
+"""How much a client may ask: fixed windows of a minute by class of traffic, and downloads that run at once.
+
+Owns which windows a request counts in. Who asks, and what a request is for, the gate tells.
+"""
 
 from __future__ import annotations
 
 import functools
+import hashlib
 import ipaddress
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import NamedTuple
 
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItemPerMinute
 
 from updater.access.shared import QuotaRequest, SharedWindows
 from updater.access.windows import WindowStorage
@@ -17,9 +22,19 @@ from updater.settings import RateLimitSettings
 
 # Making a key costs more than counting, and few clients send most of the requests.
 _KEPT_KEYS = 4_096
+# All addresses of a /48 of IPv6 together have so many times the limit of one client, a /64.
+NETWORK_TIMES = 8
+# A client that has as many downloads as it may is told to ask again after so long.
+RETRY_DOWNLOAD_S = 5
 
-# No user has a longer name; the rest of a longer one is cut off, so that clients cannot fill the storage.
-MAX_NAME_CHARACTERS = 100
+
+class Traffic(Enum):
+    """What a route is for, as limits see it. `FREE` is never refused: health and metrics."""
+
+    FREE = "free"
+    GENERAL = "general"
+    CHECK = "check"
+    DOWNLOAD = "download"
 
 
 class Allowance(NamedTuple):
@@ -32,74 +47,170 @@ class Allowance(NamedTuple):
     retry_after_s: int
 
 
-class RateLimits:
-    """The limits: anonymous, authenticated, wrong credentials, and attempts to sign in.
+class WindowLimit:
+    """One limit: so many in a minute, for each key. What counts as one, its owner says."""
 
-    With `shared` they are counted together with other processes, and `prefetch` must come right before counting.
+    def __init__(self, name: str, amount: int, storage: WindowStorage | SharedWindows) -> None:
+        item = RateLimitItemPerMinute(amount, namespace=name)
+        self._amount = amount
+        self._expiry_s = item.get_expiry()
+        self._key_for = functools.lru_cache(_KEPT_KEYS)(item.key_for)
+        self._storage = storage
+
+    def quota(self, key: str) -> QuotaRequest:
+        """Return what to ask Redis for before one is counted."""
+        return QuotaRequest(self._key_for(key), self._amount)
+
+    def hit(self, key: str) -> Allowance:
+        """Count one. Returns: where the key stands after it."""
+        count, left_s = self._storage.hit(self._key_for(key), self._expiry_s)
+        limit = self._amount
+        if count <= limit:
+            return Allowance(True, limit, limit - count, int(time.time() + left_s) + 1, 0)
+        return Allowance(False, limit, 0, int(time.time() + left_s) + 1, int(left_s) + 1)
+
+    def peek(self, key: str) -> Allowance:
+        """Return where a key stands, without counting; `allowed` tells whether one more would fit."""
+        count, left_s = self._storage.peek(self._key_for(key), self._expiry_s)
+        free = max(0, self._amount - count)
+        return Allowance(
+            free > 0, self._amount, free, int(time.time() + left_s) + 1, int(left_s) + 1 if not free else 0
+        )
+
+    def charge(self, key: str, amount: int) -> None:
+        """Count what was used already, beyond the limit too."""
+        self._storage.charge(self._key_for(key), self._expiry_s, amount)
+
+    def give_back(self, key: str) -> None:
+        """Take one back."""
+        self._storage.give_back(self._key_for(key))
+
+
+# A limit, and the key that counts there.
+Window = tuple[WindowLimit, str]
+
+
+class RateLimits:
+    """All limits, as the settings give them.
+
+    With `shared`, windows are counted together with other processes, and `prefetch` must come right before counting.
+    Downloads that run at once are counted by each process for itself.
     """
 
-    def __init__(
-        self, *, anonymous: int, authenticated: int, sign_in: int, shared: SharedWindows | None = None
-    ) -> None:
+    def __init__(self, settings: RateLimitSettings, shared: SharedWindows | None = None) -> None:
         self.shared = shared
         self._storage = shared or WindowStorage()
-        self.configure(anonymous=anonymous, authenticated=authenticated, sign_in=sign_in)
+        self._running: dict[str, int] = {}
+        self.configure(settings)
 
-    def configure(self, *, anonymous: int, authenticated: int, sign_in: int) -> None:
-        """Set the limits, in requests a minute; a limit that changed counts from zero.
+    def configure(self, settings: RateLimitSettings) -> None:
+        """Set the limits; one that changed counts from zero."""
+        sign_in = settings.sign_in_per_minute
+        self._anonymous = self._pair("anonymous", settings.anonymous_per_minute)
+        self._client_id = self._limit("client-id", settings.anonymous_per_minute)
+        self._checks = self._pair("checks", settings.checks_per_minute)
+        self._authenticated = self._pair("key", settings.authenticated_per_minute)
+        self._downloads = self._pair("downloads", settings.downloads_per_minute)
+        self._download_bytes = self._limit("download-bytes", settings.download_bytes_per_minute)
+        self._downloads_at_once = settings.downloads_at_once
+        self._wrong = self._limit("wrong-credential", sign_in)
+        self.sign_in_address = self._limit("sign-in", sign_in)
+        self.sign_in_name = self._limit("sign-in-name", sign_in)
+        # What failures at one place count for a name: never all that the name has.
+        self.sign_in_place = self._limit("sign-in-place", max(1, sign_in // 2))
+        self.sign_in_device = self._limit("sign-in-device", sign_in)
 
-        Args:
-            anonymous: for an address without a credential.
-            authenticated: for a known key, session or token.
-            sign_in: for wrong credentials of an address, sign-in attempts of an address, and sign-in attempts for a
-            name.
-        """
-        self._anonymous = _Limit(RateLimitItemPerMinute(anonymous, namespace="anonymous"), self._storage)
-        self._authenticated = _Limit(RateLimitItemPerMinute(authenticated, namespace="key"), self._storage)
-        self._wrong = _Limit(RateLimitItemPerMinute(sign_in, namespace="wrong-credential"), self._storage)
-        self._sign_in = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in"), self._storage)
-        self._sign_in_name = _Limit(RateLimitItemPerMinute(sign_in, namespace="sign-in-name"), self._storage)
+    def _limit(self, name: str, amount: int) -> WindowLimit:
+        return WindowLimit(name, amount, self._storage)
 
-    async def prefetch(self, *, principal_id: str | None, client: str, wrong: bool) -> None:
-        """Fetch shares from Redis, so that one request can be counted; without shared windows do nothing.
+    def _pair(self, name: str, amount: int) -> _Pair:
+        return _Pair(self._limit(name, amount), self._limit(f"{name}-network", amount * NETWORK_TIMES))
 
-        Args:
-            principal_id: the known principal of the request, or None.
-            client: the address (see `client_of`); counts when `principal_id` is None.
-            wrong: whether a wrong credential will be counted too.
-        """
-        if self.shared is None:
-            return
-        if principal_id is not None:
-            quotas = [self._authenticated.quota(principal_id)]
-        else:
-            quotas = [limit.quota(client) for limit in (self._anonymous, *((self._wrong,) if wrong else ()))]
-        await self.shared.prefetch(quotas)
+    # -- which windows a request counts in; clients are those of `client_of`. The first window is the one to be told of
 
-    def anonymous(self, client: str) -> Allowance:
-        """Count one request of an address (see `client_of`). Returns: where the address stands after it."""
-        return self._anonymous.hit(client)
+    def of_address(self, client: str, traffic: Traffic) -> Sequence[Window]:
+        """Return the windows of a request without a credential."""
+        return (self._downloads if traffic is Traffic.DOWNLOAD else self._anonymous).windows(client)
 
-    def authenticated(self, principal_id: str) -> Allowance:
-        """Count one request of a known principal. Returns: where the principal stands after it."""
-        return self._authenticated.hit(principal_id)
+    def of_client_id(self, client: str, client_id: str) -> Sequence[Window]:
+        """Return the windows of an update check that names its client: its own, and then the larger of its address."""
+        digest = hashlib.blake2b(client_id.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return [(self._client_id, f"{client} {digest}"), *self._checks.windows(client)]
 
-    def wrong_credential(self, client: str) -> Allowance:
-        """Count one wrong credential of an address. Returns: where the address stands after it."""
-        return self._wrong.hit(client)
+    def of_unknown(self, client: str, *, guessed: bool) -> Sequence[Window]:
+        """Return the windows of a request whose credential names nobody. `guessed`: it may be a guess."""
+        windows = self._anonymous.windows(client)
+        return [*windows, (self._wrong, client)] if guessed else windows
 
-    async def sign_in(self, client: str, name: str) -> Allowance:
-        """Count one attempt to sign in, first for the address, then for the name.
+    def of_principal(self, principal_id: str, client: str | None, traffic: Traffic) -> Sequence[Window]:
+        """Return the windows of a known key, person or token; with `client`, it has them for each client."""
+        pair = self._downloads if traffic is Traffic.DOWNLOAD else self._authenticated
+        return [(pair.limit, principal_id)] if client is None else pair.windows(client, f"{principal_id} ")
 
-        An address that is over its limit does not count for the name, so it cannot lock the name.
+    # -- counting
 
-        Returns: the allowance of the address when it is over its limit, else that of the name.
-        """
-        name = name[:MAX_NAME_CHARACTERS]
+    async def prefetch(self, windows: Sequence[Window]) -> None:
+        """Fetch shares from Redis, so that one can be counted in each window; without shared windows do nothing."""
         if self.shared is not None:
-            await self.shared.prefetch([self._sign_in.quota(client), self._sign_in_name.quota(name)])
-        by_address = self._sign_in.hit(client)
-        return self._sign_in_name.hit(name) if by_address.allowed else by_address
+            await self.shared.prefetch([limit.quota(key) for limit, key in windows])
+
+    def count(self, windows: Sequence[Window]) -> Allowance:
+        """Count one request. Returns: the first window that is used up, else where the first one stands after it."""
+        limit, key = windows[0]
+        first = limit.hit(key)
+        if first.allowed:
+            for limit, key in windows[1:]:
+                allowance = limit.hit(key)
+                if not allowance.allowed:
+                    return allowance
+        return first
+
+    def peek(self, client: str) -> Allowance:
+        """Return where an address stands, without counting: a window that is used up, else its own."""
+        states = [limit.peek(key) for limit, key in self._anonymous.windows(client)]
+        return next((each for each in states if not each.allowed), states[0])
+
+    # -- downloads, each by who asks: the id of a principal, an address, or both
+
+    def bytes_of(self, asker: str) -> Window:
+        """Return the window of the bytes that somebody downloads."""
+        return self._download_bytes, asker
+
+    def begin_download(self, asker: str) -> Allowance | None:
+        """Count a download in. Returns: None, or why there is none: the bytes of this minute, or too many at once."""
+        allowance = self._download_bytes.peek(asker)
+        if not allowance.allowed:
+            return allowance
+        running = self._running.get(asker, 0)
+        if running >= self._downloads_at_once:
+            most = self._downloads_at_once
+            return Allowance(False, most, 0, int(time.time()) + RETRY_DOWNLOAD_S, RETRY_DOWNLOAD_S)
+        self._running[asker] = running + 1
+        return None
+
+    def end_download(self, asker: str, sent_bytes: int) -> None:
+        """Count a download out, and the bytes that it sent."""
+        running = self._running.get(asker, 0) - 1
+        if running > 0:
+            self._running[asker] = running
+        else:
+            self._running.pop(asker, None)
+        if sent_bytes:
+            self._download_bytes.charge(asker, sent_bytes)
+
+
+class _Pair(NamedTuple):
+    """A limit of clients, and that of their networks."""
+
+    limit: WindowLimit
+    network: WindowLimit
+
+    def windows(self, client: str, prefix: str = "") -> list[Window]:
+        """Return the client's window and, for IPv6, that of its network; keys begin with `prefix`."""
+        key = prefix + client
+        if ":" not in client:
+            return [(self.limit, key)]
+        return [(self.limit, key), (self.network, prefix + network_of(client))]
 
 
 @asynccontextmanager
@@ -113,12 +224,7 @@ async def open_limits(settings: RateLimitSettings) -> AsyncIterator[RateLimits |
         yield None
         return
     shared = SharedWindows(settings.storage_url) if settings.storage_url is not None else None
-    limits = RateLimits(
-        anonymous=settings.anonymous_per_minute,
-        authenticated=settings.authenticated_per_minute,
-        sign_in=settings.sign_in_per_minute,
-        shared=shared,
-    )
+    limits = RateLimits(settings, shared)
     if shared is None:
         yield limits
         return
@@ -129,31 +235,16 @@ async def open_limits(settings: RateLimitSettings) -> AsyncIterator[RateLimits |
         await shared.close()
 
 
-class _Limit:
-    def __init__(self, item: RateLimitItem, storage: WindowStorage | SharedWindows) -> None:
-        self._amount = item.amount
-        self._expiry_s = item.get_expiry()
-        self._key_for = functools.lru_cache(_KEPT_KEYS)(item.key_for)
-        self._storage = storage
-
-    def quota(self, client: str) -> QuotaRequest:
-        return QuotaRequest(self._key_for(client), self._amount)
-
-    def hit(self, client: str) -> Allowance:
-        count, reset_at = self._storage.hit(self._key_for(client), self._expiry_s)
-        limit = self._amount
-        if count <= limit:
-            return Allowance(True, limit, limit - count, int(reset_at) + 1, 0)
-        return Allowance(False, limit, 0, int(reset_at) + 1, max(1, int(reset_at - time.time()) + 1))
-
-
 def client_of(address: str) -> str:
     """Return what counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
 
     A zone is dropped, an IPv4-mapped address is its IPv4 address, and what is no IPv6 address is returned as it is.
     """
-    if ":" not in address:
-        return address
+    return address if ":" not in address else _client_of(address)
+
+
+@functools.lru_cache(_KEPT_KEYS)
+def _client_of(address: str) -> str:
     try:
         parsed = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
@@ -161,3 +252,12 @@ def client_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+
+
+@functools.lru_cache(_KEPT_KEYS)
+def network_of(client: str) -> str:
+    """Return the /48 network of a client (see `client_of`) that is a /64 of IPv6, any other client as it is."""
+    try:
+        return str(ipaddress.IPv6Network(client, strict=False).supernet(new_prefix=48))
+    except ValueError:
+        return client

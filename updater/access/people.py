@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,8 @@ from updater.settings import AccessSettings
 # A session's last use is stored this often at most: a write on each request would cost a flush.
 _NOTE_EVERY_S = 60
 _MAX_SCRIPT_MINUTES = 60 * 24 * 365
+# Sessions that were good a short while ago: each takes some hundred bytes.
+_KEPT_SESSIONS = 4_096
 
 
 class PeopleService:
@@ -48,6 +51,8 @@ class PeopleService:
         self._secret = secret
         self._clock = clock
         self._passwords = Passwords()
+        # The digests of sessions found last, the latest at the end.
+        self._recent: OrderedDict[str, None] = OrderedDict()
         self.configure(settings)
 
     def configure(self, settings: AccessSettings) -> None:
@@ -152,14 +157,24 @@ class PeopleService:
         if not is_session_id(presented):
             return None
         now = self._clock()
-        session = await self._store.find_session(session_digest(self._secret, presented))
+        digest = session_digest(self._secret, presented)
+        session = await self._store.find_session(digest)
         if session is None or not session.usable(now):
+            self._recent.pop(digest, None)
             return None
+        self._recent[digest] = None
+        self._recent.move_to_end(digest)
+        if len(self._recent) > _KEPT_SESSIONS:
+            self._recent.popitem(last=False)
         if (now - session.last_used_at).total_seconds() >= _NOTE_EVERY_S:
             # Reading must work while the database cannot be written.
             with contextlib.suppress(Failure):
                 await self._store.note_use(session.digest, now)
         return session
+
+    def recognises(self, presented: str) -> bool:
+        """Tell, from memory, whether this process found a session with this id lately. It may have ended since."""
+        return is_session_id(presented) and session_digest(self._secret, presented) in self._recent
 
     async def sign_out(self, presented: str) -> None:
         """End the session with this id, if there is one. Raises Unavailable when the database does not answer."""

@@ -5,6 +5,8 @@ loop, and while an answer is under way, goes in one command. A busy client's nex
 used up is remembered until it ends. A share counts when it is requested, so all processes together never exceed the
 limit.
 
+What is counted after the fact (the bytes of a download) is a debt of this process until its next question to Redis.
+
 When Redis does not answer in time, each process counts for itself until Redis does.
 """
 
@@ -59,7 +61,10 @@ class QuotaRequest(NamedTuple):
 
 @dataclass(slots=True)
 class _Share:
-    """What this process knows of a window: `count` is that of all processes, `free` may still be used here."""
+    """What this process knows of a window: `count` is that of all processes, `free` may still be used here.
+
+    `free` below 0 is a debt: counted here, and not yet told to Redis. `ends_at` is of the monotonic clock.
+    """
 
     limit: int
     count: int
@@ -133,7 +138,7 @@ class SharedWindows:
         Valid as long as no other task runs between this and `hit`.
         """
         while self.available:
-            now = time.time()
+            now = time.monotonic()
             missing = [each for each in quotas if self._find(each.key, now) is None]
             if not missing:
                 return
@@ -148,20 +153,45 @@ class SharedWindows:
     def hit(self, key: str, expiry: float) -> tuple[int, float]:
         """Count one request; without a share of the window count it locally.
 
-        Returns: the count of the window, above its limit when that is used up, and its end in seconds since the epoch.
+        Returns: the count of the window, above its limit when that is used up, and the seconds until it ends.
         """
-        share = self._find(key, time.time()) if self.available else None
+        now = time.monotonic()
+        share = self._find(key, now) if self.available else None
         if share is None:
             return self._local.hit(key, expiry)
-        if not share.free:
-            return share.limit + 1, share.ends_at
+        if share.free <= 0:
+            return share.limit + 1, share.ends_at - now
         share.free -= 1
-        return share.count - share.free, share.ends_at
+        return share.count - share.free, share.ends_at - now
+
+    def peek(self, key: str, expiry: float) -> tuple[int, float]:
+        """Return the count of a window as far as this process knows it, and the seconds until it ends."""
+        now = time.monotonic()
+        share = self._shares.get(key) if self.available else None
+        if share is None or share.ends_at <= now:
+            return self._local.peek(key, expiry)
+        return share.count - share.free, share.ends_at - now
+
+    def charge(self, key: str, expiry: float, amount: int) -> None:
+        """Count `amount` that was used already, beyond the limit too."""
+        share = self._shares.get(key) if self.available else None
+        if share is None or share.ends_at <= time.monotonic():
+            self._local.hit(key, expiry, amount)
+        else:
+            share.free -= amount
+
+    def give_back(self, key: str) -> None:
+        """Take one back of what `hit` counted; this process may use it again."""
+        share = self._shares.get(key) if self.available else None
+        if share is None or share.ends_at <= time.monotonic():
+            self._local.give_back(key)
+        else:
+            share.free += 1
 
     def _find(self, key: str, now: float) -> _Share | None:
         """Return the share of a window; None when Redis has to be asked."""
         share = self._shares.get(key)
-        if share is None or share.ends_at <= now or (not share.free and share.count < share.limit):
+        if share is None or share.ends_at <= now or (share.free <= 0 and share.count < share.limit):
             return None
         return share
 
@@ -178,8 +208,8 @@ class SharedWindows:
             self._exchanging = None
 
     async def _ask(self, wanted: Mapping[QuotaRequest, int]) -> None:
-        now = time.time()
-        amounts = {quota: waiting + self._ahead(quota, now) for quota, waiting in wanted.items()}
+        now = time.monotonic()
+        amounts = {quota: waiting + self._beyond(quota, now) for quota, waiting in wanted.items()}
         quotas = list(amounts)
         for begin in range(0, len(quotas), _KEYS_AT_ONCE):
             some = quotas[begin : begin + _KEYS_AT_ONCE]
@@ -187,16 +217,19 @@ class SharedWindows:
             if answers is None:
                 self._count_locally()
                 return
-            now = time.time()
+            now = time.monotonic()
             for quota, count, left_ms in zip(some, answers[::2], answers[1::2], strict=True):
                 self._keep(quota, amounts[quota], count, now, left_ms / 1000)
 
-    def _ahead(self, quota: QuotaRequest, now: float) -> int:
-        """Return how many requests to fetch beyond those that wait; 0 for a client that is not known to be busy."""
+    def _beyond(self, quota: QuotaRequest, now: float) -> int:
+        """Return how many to fetch beyond those that wait: a debt, and something ahead.
+
+        0 for a client that is not known to be busy.
+        """
         share = self._shares.get(quota.key)
         if share is None or share.ends_at <= now:
             return 0
-        return max(0, quota.limit - share.count) // _AHEAD
+        return max(0, -share.free) + max(0, quota.limit - share.count) // _AHEAD
 
     def _keep(self, quota: QuotaRequest, amount: int, count: int, now: float, left_s: float) -> None:
         shares = self._shares

@@ -1,13 +1,15 @@
 """Users: their names, their roles, and how their passwords are stored.
 
-A password is stored as argon2id. Hashing takes tens of milliseconds and 19 MiB, so it runs in a thread and only two
-at a time.
+A password is stored as argon2id. Hashing takes tens of milliseconds and 19 MiB, so it runs in a thread, only two at a
+time, and only so many wait for their turn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -15,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from updater.access.principals import Permission, Principal
-from updater.errors import Invalid
+from updater.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -24,6 +26,8 @@ MIN_PASSWORD_CHARACTERS = 10
 MAX_PASSWORD_CHARACTERS = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 _AT_ONCE = 2
+# Hashing or waiting to hash. The last one waits for about a second.
+_MOST_QUEUED = 32
 
 
 class Role(IntEnum):
@@ -111,6 +115,7 @@ class Passwords:
 
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._queued = 0
 
     @cached_property
     def _hasher(self) -> PasswordHasher:
@@ -124,14 +129,31 @@ class Passwords:
         return self._hasher.hash("the password of no user")
 
     async def hash(self, password: str) -> str:
-        """Return the argon2id hash of a password as text, with its parameters. Source: RFC 9106."""
-        async with self._slots:
+        """Return the argon2id hash of a password as text, with its parameters.
+
+        Raises Unavailable when too many passwords wait. Source: RFC 9106.
+        """
+        async with self._turn():
             return await asyncio.to_thread(lambda: self._hasher.hash(_bytes(password)))
 
     async def fits(self, kept: str | None, password: str) -> bool:
-        """Tell whether a password has this stored hash; with None for the hash take as long, and return False."""
-        async with self._slots:
+        """Tell whether a password has this stored hash; with None for the hash take as long, and return False.
+
+        Raises Unavailable when too many passwords wait.
+        """
+        async with self._turn():
             return await asyncio.to_thread(self._fits, kept, password)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._queued >= _MOST_QUEUED:
+            raise Unavailable("Too many passwords are being checked at the moment", retry_after_s=2)
+        self._queued += 1
+        try:
+            async with self._slots:
+                yield
+        finally:
+            self._queued -= 1
 
     def _fits(self, kept: str | None, password: str) -> bool:
         from argon2.exceptions import InvalidHashError, VerificationError

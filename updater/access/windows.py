@@ -1,4 +1,7 @@
-"""Rate limits counted in memory, for the library `limits`: fixed windows without a background task."""
+"""Rate limits counted in memory, for the library `limits`: fixed windows without a background task.
+
+Windows are measured by the monotonic clock: a wall clock that is set back would keep a client out for as long.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +43,32 @@ class WindowStorage(Storage):
         return ValueError
 
     def hit(self, key: str, expiry: float, amount: int = 1) -> tuple[int, float]:
-        """Count `amount`; return the count of the window, and its end in seconds since the epoch.
+        """Count `amount`; return the count of the window, and the seconds until it ends.
 
         A new window lasts `expiry` seconds.
         """
-        now = time.time()
+        now = time.monotonic()
         window = self._windows.get(key)
         if window is None or window.ends_at <= now:
             window = self._begin(key, now, expiry)
         window.count += amount
-        return window.count, window.ends_at
+        return window.count, window.ends_at - now
+
+    def peek(self, key: str, expiry: float) -> tuple[int, float]:
+        """Return what `hit` would have returned before it counted anything."""
+        now = time.monotonic()
+        window = self._windows.get(key)
+        return (window.count, window.ends_at - now) if window is not None and window.ends_at > now else (0, expiry)
+
+    def charge(self, key: str, expiry: float, amount: int) -> None:
+        """Count `amount` that was used already."""
+        self.hit(key, expiry, amount)
+
+    def give_back(self, key: str) -> None:
+        """Take one back of what was counted in the present window, if it has not ended."""
+        window = self._windows.get(key)
+        if window is not None and window.ends_at > time.monotonic():
+            window.count = max(0, window.count - 1)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count `amount`; return the count of the window. A new window lasts `expiry` seconds."""
@@ -57,13 +76,11 @@ class WindowStorage(Storage):
 
     def get(self, key: str) -> int:
         """Return the count of the window; 0 when there is none."""
-        window = self._windows.get(key)
-        return window.count if window is not None and window.ends_at > time.time() else 0
+        return self.peek(key, 0.0)[0]
 
     def get_expiry(self, key: str) -> float:
         """Return when the window ends, in seconds since the epoch; now when there is none."""
-        window = self._windows.get(key)
-        return window.ends_at if window is not None else time.time()
+        return time.time() + self.peek(key, 0.0)[1]
 
     def check(self) -> bool:
         """Return that the storage works."""

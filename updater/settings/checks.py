@@ -93,11 +93,16 @@ def redis_url(value: str) -> None:
 
 
 def network(value: str) -> None:
-    """Accept an IP address, or a network in CIDR form without host bits. Raises ValidationError for any other value."""
+    """Accept an IP address, a network in CIDR form without host bits, or `unix`.
+
+    Raises ValidationError for any other value.
+    """
+    if value == "unix":
+        return
     try:
         ipaddress.ip_network(value)
     except ValueError:
-        raise ValidationError("expected an address or a network such as 10.0.0.0/8") from None
+        raise ValidationError("expected an address, a network such as 10.0.0.0/8, or unix") from None
 
 
 def prefix(value: str) -> None:

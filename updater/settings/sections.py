@@ -146,11 +146,23 @@ class AccessSettings:
 
 @dataclass(frozen=True)
 class RateLimitSettings:
-    """The number of requests that a client may send."""
+    """What a client may ask of the service.
+
+    A client without a credential is one address: of IPv4, or a /64 of IPv6. All addresses of a /48 together have
+    several times as much.
+    """
 
     enabled: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
-    anonymous_per_minute: int = setting(checks.whole(1), 300)
+    # Requests of one client without a credential; update checks and feeds that name a client id have it for each id.
+    anonymous_per_minute: int = setting(checks.whole(1), 1200)
+    # Requests of one key, person or token; of a key below `write`, for each address that uses it.
     authenticated_per_minute: int = setting(checks.whole(1), 1200)
+    # Update checks and feeds of one address, whatever client ids they name.
+    checks_per_minute: int = setting(checks.whole(1), 12_000)
+    # Downloads, each range request too, of one address, or of one key as above.
+    downloads_per_minute: int = setting(checks.whole(1), 30_000)
+    download_bytes_per_minute: int = setting(checks.whole(1, 1 << 50), 32 << 30)
+    downloads_at_once: int = setting(checks.whole(1, 1_000_000), 512)
     sign_in_per_minute: int = setting(checks.whole(1), 10)
     storage_url: str | None = setting(fields.String(allow_none=True, validate=checks.redis_url), None)
 

@@ -160,20 +160,24 @@ async def test_limits_are_told_and_kept(start_service: Any) -> None:
         rate_limit={"enabled": True, "anonymous_per_minute": 4, "authenticated_per_minute": 3, "sign_in_per_minute": 2}
     )
     remaining = []
-    for path, status in (("/health", 200), ("/nope", 404), ("/api/v1/check", 405), ("/api/v1/applications", 401)):
+    applications = "/api/v1/applications"
+    for path, status in ((applications, 401), ("/nope", 404), ("/api/v1/check", 405), (applications, 401)):
         response, _ = await service.exchange("GET", path, status=status)
         assert response.headers["X-RateLimit-Limit"] == "4"
         assert int(response.headers["X-RateLimit-Reset"]) > 1_700_000_000
         remaining.append(response.headers["X-RateLimit-Remaining"])
     assert remaining == ["3", "2", "1", "0"]
-    response, _ = await service.exchange("GET", "/health", status=429)
+    response, _ = await service.exchange("GET", applications, status=429)
     body = await response.json()
     assert (body["code"], set(body)) == ("RATE_LIMIT_EXCEEDED", SIX)
     assert 1 <= int(response.headers["Retry-After"]) <= 61
     assert response.headers["X-RateLimit-Remaining"] == "0"
     for status in (200, 200, 200, 429):
-        await service.call("GET", "/api/v1/applications", key="read", status=status)
-    await service.call("GET", "/api/v1/applications", key="admin", status=200)
+        await service.call("GET", applications, key="read", status=status)
+    await service.call("GET", applications, key="admin", status=200)
+    for path in ("/health", "/metrics") * 3:
+        response, _ = await service.exchange("GET", path, status=200)
+        assert (response.headers["X-RateLimit-Limit"], response.headers["X-RateLimit-Remaining"]) == ("4", "0")
 
 
 async def test_wrong_credentials_have_their_own_limit(start_service: Any) -> None:

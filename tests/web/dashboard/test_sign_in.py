@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar
+from yarl import URL
 
 from tests.actors import TESTER
 from tests.conftest import Service
 from tests.web.people import PASSWORD, cookie_of
+from updater.access import users
 
 SIGN_IN, HOME, OUT = "/admin/sign-in/", "/admin/dashboard/", "/admin/sign-out/"
 
@@ -200,6 +203,73 @@ async def test_attempts_are_limited_by_address_and_by_name(start_service: Any) -
     assert [await attempt(f"203.0.113.{10 + n}", "STAFF ") for n in range(4)] == [403, 403, 403, 429]
     assert await attempt("203.0.113.20", "staff", PASSWORD) == 429, "the right password does not help any more"
     assert await attempt("203.0.113.21", "other") == 403
+
+
+class Places:
+    """Attempts to sign in from many addresses."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    async def attempt(self, address: str, name: str, password: str = PASSWORD, device: str = "") -> tuple[int, str]:
+        """Return the status, and the cookie that this browser may show the next time."""
+        headers = {"X-Forwarded-For": address}
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True, quote_cookie=False), headers=headers) as session:
+            if device:
+                session.cookie_jar.update_cookies({"signindevice": device}, URL(self.service.url + SIGN_IN))
+            response, _ = await Browser(self.service.url, session).sign_in(name, password)
+            device = next((each.value for each in session.cookie_jar if each.key == "signindevice"), "")
+            return response.status, device
+
+    async def statuses(self, address: str, name: str, times: int, password: str = "wrong") -> list[int]:
+        return [(await self.attempt(address, name, password))[0] for _ in range(times)]
+
+
+@pytest.fixture
+async def places(start_service: Any) -> Places:
+    limit = {"enabled": True, "sign_in_per_minute": 4}
+    service = await start_service(rate_limit=limit, server={"trusted_proxies": ["127.0.0.1"]})
+    for name in ("anna", "berta"):
+        await service.services.people.create_user(name, "staff", PASSWORD, actor=TESTER)
+    return Places(service)
+
+
+async def test_one_address_locks_nobody_out_elsewhere(places: Places) -> None:
+    assert await places.statuses("203.0.113.1", "anna", 6) == [403, 403, 403, 403, 429, 429]
+    assert (await places.attempt("203.0.113.2", "anna"))[0] == 303
+
+
+async def test_who_signed_in_from_there_before_is_not_locked_out(places: Places) -> None:
+    assert (await places.attempt("203.0.113.1", "anna"))[0] == 303
+    _, device = await places.attempt("203.0.113.2", "anna")
+    for number in range(10, 14):
+        await places.statuses(f"203.0.113.{number}", "anna", 2)
+    assert (await places.attempt("203.0.113.3", "anna"))[0] == 429, "the name is locked for places nobody knows"
+    assert (await places.attempt("203.0.113.1", "anna"))[0] == 303, "the place is known"
+    assert (await places.attempt("203.0.113.3", "anna", device=device))[0] == 303, "the browser is known"
+    assert (await places.attempt("203.0.113.3", "berta", device=device))[0] == 303, "another name counts for itself"
+    forged = device[:-1] + ("0" if device[-1] != "0" else "1")
+    assert (await places.attempt("203.0.113.4", "anna", device=forged))[0] == 429
+    # A known browser may not guess without end.
+    tried = [(await places.attempt("203.0.113.3", "anna", "wrong", device=device))[0] for _ in range(5)]
+    assert tried == [403, 403, 403, 403, 429]
+
+
+async def test_successes_do_not_count(places: Places) -> None:
+    assert [(await places.attempt("203.0.113.1", "anna"))[0] for _ in range(9)] == [303] * 9
+
+
+async def test_attempts_at_once_do_not_pass_together(places: Places) -> None:
+    tried = await asyncio.gather(*(places.attempt("203.0.113.1", "anna", "wrong") for _ in range(8)))
+    assert sorted(status for status, _ in tried) == [403] * 4 + [429] * 4
+
+
+async def test_passwords_wait_in_a_bounded_queue(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "_MOST_QUEUED", 2)
+    passwords = places.service.services.people._passwords
+    async with passwords._turn(), passwords._turn():
+        assert (await places.attempt("203.0.113.1", "anna"))[0] == 503
+    assert [(await places.attempt("203.0.113.1", "anna"))[0] for _ in range(2)] == [303, 303]
 
 
 async def test_the_cookie_is_secure_when_the_browser_spoke_https(start_service: Any) -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
+from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.artifacts.blobs import Staged
 from updater.catalog.publishing import ReceivedFile
@@ -83,6 +84,7 @@ class Builds:
     @endpoint(
         Contract(
             "Download a build",
+            traffic=Traffic.DOWNLOAD,
             answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
             failures=(404, 422),
             media_types=("application/octet-stream", "multipart/byteranges"),

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
+from updater.access.limits import Traffic
 from updater.catalog.platforms import Target
 from updater.offers.decision import NoUpdate, UpdateQuery
 from updater.offers.service import OfferService
@@ -46,6 +47,7 @@ class Checks:
     @endpoint(
         Contract(
             "Check for updates",
+            traffic=Traffic.CHECK,
             query=_CHECK_QUERY,
             parses_itself=True,
             answers={200: answers.CheckAnswer()},
@@ -64,6 +66,7 @@ class Checks:
         Contract(
             "Check for updates (JSON body)",
             application_of=operator.itemgetter("application_id"),
+            traffic=Traffic.CHECK,
             body=schemas.CheckBody(),
             answers={200: answers.CheckAnswer()},
             failures=(400, 404, 413, 415, 422),
@@ -76,6 +79,7 @@ class Checks:
     @endpoint(
         Contract(
             "Latest version",
+            traffic=Traffic.CHECK,
             query=schemas.LatestQuery(),
             answers={200: answers.LatestAnswer()},
             failures=(404, 422),
@@ -89,6 +93,7 @@ class Checks:
         Contract(
             "Latest version (application in the query)",
             application_of=_application_in_query,
+            traffic=Traffic.CHECK,
             query=schemas.LatestByIdQuery(),
             answers={200: answers.LatestAnswer()},
             failures=(404, 422),

@@ -11,6 +11,7 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 from updater import __version__
+from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.clock import utc_now
 from updater.services import Services
@@ -26,7 +27,13 @@ class Health:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint(Contract("Health", answers={200: answers.HealthAnswer(), 503: answers.HealthAnswer()}))
+    @endpoint(
+        Contract(
+            "Health",
+            traffic=Traffic.FREE,
+            answers={200: answers.HealthAnswer(), 503: answers.HealthAnswer()},
+        )
+    )
     async def get_health(self, request: web.Request) -> web.Response:
         """Tell how the parts do; 503 when the service cannot do its work."""
         now = utc_now()

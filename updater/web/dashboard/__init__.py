@@ -12,6 +12,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from updater.access.attempts import SignInAttempts
 from updater.access.limits import RateLimits
 from updater.access.principals import Permission, Principal
 from updater.services import Services
@@ -32,7 +33,7 @@ def build(
 
     The authenticator of the pages raises HTTPSeeOther, to the sign-in page, for a GET or HEAD without a session.
     """
-    sign_in = SignIn(services.people, sessions, origins, limits)
+    sign_in = SignIn(services.people, sessions, origins, SignInAttempts(services.people, limits))
     pages = Pages(services.deployments, sessions)
     live = Live(services.deployments)
     live_routes = (

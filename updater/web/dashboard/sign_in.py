@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import aiohttp_jinja2
 from aiohttp import web
 
-from updater.access.limits import RateLimits
+from updater.access.attempts import SignInAttempts
 from updater.access.people import PeopleService
 from updater.access.principals import Permission
-from updater.errors import RateLimited, Unauthenticated
+from updater.errors import Unauthenticated
 from updater.web.dashboard.policy import page_headers
 from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
@@ -20,8 +20,10 @@ from updater.web.gate.routing import Contract, endpoint
 from updater.web.gate.sessions import TOKEN_FIELD, SessionAuthenticator
 
 SIGN_IN, HOME = "/admin/sign-in/", "/admin/dashboard/"
-_PAGE_COOKIE = "signinpage"
-_PAGE_COOKIE_S = 3600
+_PAGE_COOKIE, _DEVICE_COOKIE = "signinpage", "signindevice"
+# How long each of them lives; the second is renewed with each sign-in.
+_COOKIE_S = {_PAGE_COOKIE: 3600, _DEVICE_COOKIE: 180 * 86_400}
+_MOST_VALUES = 4
 _NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
 # Nothing that a browser could take for another host.
 _OWN_PATH = re.compile(r"/admin/(?:[\w-]+/)*", re.ASCII)
@@ -36,12 +38,12 @@ class SignIn:
     """The page, and what its form does."""
 
     def __init__(
-        self, people: PeopleService, sessions: SessionAuthenticator, origins: Origins, limits: RateLimits | None
+        self, people: PeopleService, sessions: SessionAuthenticator, origins: Origins, attempts: SignInAttempts
     ) -> None:
         self._people = people
         self._sessions = sessions
         self._origins = origins
-        self._limits = limits
+        self._attempts = attempts
 
     @endpoint(Contract("The sign-in page", answers={200: None}, media_types=_HTML))
     async def show_sign_in(self, request: web.Request) -> web.StreamResponse:
@@ -53,8 +55,8 @@ class SignIn:
         """Open a session and go to the page that was wanted; a wrong name and a wrong password get the same page.
 
         Raises:
-            Forbidden: the form comes from another site. RateLimited: too many attempts of this address, or for this
-            name. Also what `read_form` raises.
+            Forbidden: the form comes from another site. RateLimited, Unavailable: see `SignInAttempts.sign_in`.
+            Also what `read_form` raises.
         """
         self._sessions.require_same_origin(request)
         form = await self._sessions.read_form(request)
@@ -64,9 +66,11 @@ class SignIn:
         if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
             return self._page(request, form, "This page was open for too long. Please try again.", status=403)
         name = form.get("name", "").strip().lower()
-        await self._count(request, name)
+        device = self._device(request, name)
         try:
-            session_id, session = await self._people.sign_in(name, form.get("password", ""))
+            session_id, session = await self._attempts.sign_in(
+                name, form.get("password", ""), client=self._origins.client(request), device=device
+            )
         except Unauthenticated as refused:
             return self._page(request, form, f"{refused.message}.", status=403)
         # A browser that signs in anew leaves what it was before.
@@ -74,6 +78,7 @@ class SignIn:
         response = _redirect(_own_path(form.get("next", "")))
         self._sessions.set_cookie(request, response, session_id, session)
         response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
+        self._remember(request, response, name, device)
         return response
 
     @endpoint(Contract("Sign out", Permission.READ, answers={303: None}, media_types=_HTML))
@@ -89,12 +94,18 @@ class SignIn:
         self._sessions.clear_cookie(request, response)
         return response
 
-    async def _count(self, request: web.Request, name: str) -> None:
-        if self._limits is None:
-            return
-        allowance = await self._limits.sign_in(self._origins.client(request), name)
-        if not allowance.allowed:
-            raise RateLimited("Too many attempts to sign in", retry_after_s=allowance.retry_after_s)
+    def _device(self, request: web.Request, name: str) -> str | None:
+        """Return the number of a browser in which this person signed in before, as its cookie proves."""
+        for value in read_cookies(request, _DEVICE_COOKIE)[:_MOST_VALUES]:
+            device, _, proof = value.partition(".")
+            if _NONCE.fullmatch(device) and self._people.fits_token(_device_of(name, device), proof):
+                return device
+        return None
+
+    def _remember(self, request: web.Request, response: web.StreamResponse, name: str, device: str | None) -> None:
+        """Let this browser prove from now on that this person signed in here."""
+        device = device or secrets.token_urlsafe(16)
+        self._set(request, response, _DEVICE_COOKIE, f"{device}.{self._people.form_token(_device_of(name, device))}")
 
     def _page(
         self,
@@ -117,16 +128,19 @@ class SignIn:
         }
         response = aiohttp_jinja2.render_template("sign_in.html", request, context, status=status)
         response.headers.update(page_headers())
+        self._set(request, response, _PAGE_COOKIE, nonce)
+        return response
+
+    def _set(self, request: web.Request, response: web.StreamResponse, name: str, value: str) -> None:
         response.set_cookie(
-            _PAGE_COOKIE,
-            nonce,
+            name,
+            value,
             path=SIGN_IN,
-            max_age=_PAGE_COOKIE_S,
+            max_age=_COOKIE_S[name],
             httponly=True,
             samesite="Strict",
             secure=self._origins.is_secure(request),
         )
-        return response
 
 
 def _nonce(request: web.Request) -> str:
@@ -139,3 +153,7 @@ def _own_path(text: str) -> str:
 
 def _redirect(location: str) -> web.Response:
     return web.Response(status=303, headers={"Location": location, **page_headers()})
+
+
+def _device_of(name: str, device: str) -> str:
+    return f"sign-in-device:{device}:{name}"

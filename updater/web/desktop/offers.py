@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 import updater.web.desktop.schemas as schemas
+from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.artifacts.ranges import names_etag
 from updater.catalog.versions import Version
@@ -62,6 +63,7 @@ class Offers:
         Contract(
             "Latest version",
             Permission.FEED,
+            traffic=Traffic.CHECK,
             query=_PLATFORM_QUERY,
             parses_itself=True,
             answers={200: schemas.LatestAnswer(), 304: None},
@@ -85,6 +87,7 @@ class Offers:
         Contract(
             "Compatibility of a version",
             Permission.FEED,
+            traffic=Traffic.CHECK,
             path=_CURRENT,
             query=_PLATFORM_QUERY,
             parses_itself=True,

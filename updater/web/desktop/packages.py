@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 import updater.web.desktop.schemas as schemas
+from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.catalog.publishing import PublishRequest, ReceivedFile
 from updater.services import Services
@@ -42,6 +43,7 @@ class Packages:
         Contract(
             "Download a package",
             Permission.FEED,
+            traffic=Traffic.DOWNLOAD,
             path=schemas.PackagePath(),
             answers={200: None, 206: None, 302: None, 304: None},
             failures=(400, 404, 409, 412, 416, 503),

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from swagger_ui_bundle import swagger_ui_path
 
+from updater.access.limits import Traffic
 from updater.web.gate.metrics import CONTENT_TYPE, Metrics
 from updater.web.gate.routing import Contract, endpoint
 
@@ -65,7 +66,9 @@ class Pages:
     def _document(self) -> bytes:
         return orjson.dumps(self._describe(), option=orjson.OPT_INDENT_2)
 
-    @endpoint(Contract("Metrics for Prometheus", answers={200: None}, media_types=("text/plain",)))
+    @endpoint(
+        Contract("Metrics for Prometheus", traffic=Traffic.FREE, answers={200: None}, media_types=("text/plain",))
+    )
     async def get_metrics(self, request: web.Request) -> web.Response:
         """Return all figures in the text format of Prometheus.
 

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from updater.access.addresses import AddressReader
-from updater.access.limits import Allowance
+from updater.access.limits import Allowance, Traffic
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.audit.model import Actor
 from updater.errors import Failure
@@ -25,7 +25,7 @@ _LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remain
 
 
 class MatchedRoute(NamedTuple):
-    """Where a request went: the surface that answers, the level it asks for, and the path for figures.
+    """Where a request went: the surface that answers, the level it asks for, the path for figures, and its limits.
 
     `level` None: the route is public. `known` False: no handler of ours has this path and method.
     """
@@ -34,6 +34,7 @@ class MatchedRoute(NamedTuple):
     level: Permission | None
     path: str
     known: bool
+    traffic: Traffic = Traffic.GENERAL
 
 
 class RequestContext:
@@ -50,6 +51,8 @@ class RequestContext:
     failure: Failure | None = None
     # A public route was asked about a private application: no shared cache may keep the answer.
     private = False
+    # As whom a download was counted in; None for everything else.
+    downloads_as: str | None = None
     begun = False
     # Set while the process drains: the connection ends with this answer.
     closing = False
@@ -69,9 +72,10 @@ class RequestContext:
         """
         address = self._address
         if address is None:
-            address = request.remote or ""
-            if reader.believes(address):
-                address = reader.client_address(address, ",".join(request.headers.getall(_FORWARDED_FOR, ())))
+            peer = request.remote
+            address = peer or ""
+            if reader.believes(peer):
+                address = reader.client_address(peer, ",".join(request.headers.getall(_FORWARDED_FOR, ())))
             self._address = address
         return address
 

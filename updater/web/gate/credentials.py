@@ -27,7 +27,9 @@ def header_keys(access: AccessService) -> Authenticator:
 
     Its `authorize` raises Unauthenticated and Forbidden as `AccessService.authorize`.
     """
-    return Authenticator("desktop-key", api_key, _hold_to_level(access), identify=access.identify, guessable=True)
+    return Authenticator(
+        "desktop-key", api_key, _hold_to_level(access), identify=access.identify, guessable=True, header=API_KEY
+    )
 
 
 def api_key(request: web.Request) -> str | None:

@@ -2,6 +2,9 @@
 
 In the order the documents give: rate limit, credential, permission, existence, then the handler; afterwards the
 access log line and the metrics. It is one function because each further middleware costs the check path dearly.
+
+What a refused request costs is bounded: the router reads paths of few parts only, credentials are named from memory,
+and for an address that has used up its limit only a session that was good a short while ago is looked up.
 """
 
 from __future__ import annotations
@@ -17,14 +20,15 @@ import structlog
 from aiohttp import hdrs, web
 
 from updater.access.addresses import AddressReader
-from updater.access.limits import RateLimits, client_of
-from updater.access.principals import EVERYBODY, Permission
+from updater.access.limits import RateLimits
+from updater.access.principals import Permission
 from updater.catalog.model import APPLICATION_ID
-from updater.errors import Failure, Malformed, NotFound, RateLimited
+from updater.errors import Failure, Malformed, NotFound
 from updater.offers.snapshot import Snapshot
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
 from updater.web.gate.credentials import API_KEY
+from updater.web.gate.limiting import Limiter
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import require_own_authority
 from updater.web.gate.routing import Surface, contract_of
@@ -74,7 +78,9 @@ class Gate:
         self.draining = False
         self._id_prefix = f"req_{secrets.token_hex(4)}"
         self._count = 0
-        self._shares_limits = parts.limits is not None and parts.limits.shared is not None
+        limits = parts.limits
+        self._limiter = None if limits is None else Limiter(limits, parts.addresses, parts.metrics)
+        self._shares_limits = limits is not None and limits.shared is not None
 
     @web.middleware
     async def handle(self, request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
@@ -93,9 +99,11 @@ class Gate:
         context.closing = self.draining
         try:
             if not _identify(request, context):
-                await _look_up(context)
-            if self._shares_limits:
-                await self._prefetch_limits(request, context)
+                await self._look_up(request, context)
+            if self._limiter is not None:
+                if self._shares_limits:
+                    await self._limiter.prefetch(request, context)
+                self._limiter.admit(request, context)
             try:
                 self._admit(request, context)
             except NotFound:
@@ -130,11 +138,8 @@ class Gate:
         return response
 
     def _admit(self, request: web.Request, context: RequestContext) -> None:
-        """Refuse in the documents' order. Raises RateLimited, Malformed, Unauthenticated, Forbidden, NotFound."""
-        parts = self._parts
-        surface, level, _, known = context.matched
-        if parts.limits is not None:
-            self._limit(parts.limits, request, context)
+        """Refuse in the documents' order. Raises Malformed, Unauthenticated, Forbidden, NotFound."""
+        surface, level, _, known, _ = context.matched
         require_own_authority(request)
         if not known:
             return
@@ -174,31 +179,23 @@ class Gate:
             await catch_up()
         self.require_application(request, application_id or "")
 
-    async def _prefetch_limits(self, request: web.Request, context: RequestContext) -> None:
-        """Ask for what `_limit` is about to count, where processes count together."""
-        limits, principal = self._parts.limits, context.principal
-        if limits is None:
-            return
-        if principal is not None and principal is not EVERYBODY:
-            await limits.prefetch(principal_id=principal.id, client="", wrong=False)
-        else:
-            client = client_of(context.client_address(request, self._parts.addresses))
-            await limits.prefetch(principal_id=None, client=client, wrong=_is_wrong(context))
+    async def _look_up(self, request: web.Request, context: RequestContext) -> None:
+        """Name the principal of a credential that the database knows.
 
-    def _limit(self, limits: RateLimits, request: web.Request, context: RequestContext) -> None:
-        principal = context.principal
-        if principal is not None and principal is not EVERYBODY:
-            context.allowance = limits.authenticated(principal.id)
-        else:
-            client = client_of(context.client_address(request, self._parts.addresses))
-            context.allowance = limits.anonymous(client)
-            if context.allowance.allowed and _is_wrong(context):
-                attempt = limits.wrong_credential(client)
-                if not attempt.allowed:
-                    context.allowance = attempt
-        if not context.allowance.allowed:
-            self._parts.metrics.limited.inc()
-            raise RateLimited("Too many requests", retry_after_s=context.allowance.retry_after_s)
+        Public routes answer while the database does not: there, a failure leaves the request without a principal.
+        """
+        authenticator, presented = context.authenticator, context.presented
+        if authenticator is None or authenticator.find is None or presented is None:
+            return
+        limiter = self._limiter
+        if limiter is not None and not authenticator.recognises(presented) and limiter.is_used_up(request, context):
+            return
+        try:
+            context.principal = await authenticator.find(presented)
+        except Failure as error:
+            if context.matched.level is not None:
+                raise
+            context.failure = error
 
     def _match(self, request: web.Request) -> MatchedRoute:
         """Return where a request went; for a known route it is worked out once."""
@@ -217,14 +214,17 @@ class Gate:
     def describe(self, route: web.AbstractRoute, path: str) -> MatchedRoute:
         """Return the surface and the level of a route with this canonical path."""
         surface, contract = self._surface_of(path), contract_of(route.handler)
-        level = None if contract is None else contract.level or surface.level
-        return MatchedRoute(surface, level, path, contract is not None)
+        if contract is None:
+            return MatchedRoute(surface, None, path, known=False)
+        return MatchedRoute(surface, contract.level or surface.level, path, known=True, traffic=contract.traffic)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)
 
     def _record(self, request: web.Request, context: RequestContext, status: int, sent: int, started: float) -> None:
         """Count and log one request, however it ended."""
+        if context.downloads_as is not None and self._limiter is not None:
+            self._limiter.end(context, sent)
         duration_s = time.perf_counter() - started
         self._parts.metrics.observe(context.matched.path, _method_label(request.method), status, sent, duration_s)
         access_log = self._parts.access_log
@@ -258,36 +258,16 @@ def _identify(request: web.Request, context: RequestContext) -> bool:
 
     Where access control is off, requests without a key have a principal too, and no other credential is read.
     """
+    headers = request.headers
     for authenticator in context.matched.surface.authenticators:
-        presented = authenticator.read(request)
+        header = authenticator.header
+        presented = authenticator.read(request) if header is None or header in headers else None
         identify = authenticator.identify
         principal = None if identify is None else identify(presented)
         if presented is not None or principal is not None:
             context.authenticator, context.presented, context.principal = authenticator, presented, principal
             return identify is not None
     return True
-
-
-async def _look_up(context: RequestContext) -> None:
-    """Name the principal of a credential that the database knows.
-
-    Public routes answer while the database does not: there, a failure leaves the request without a principal.
-    """
-    authenticator, presented = context.authenticator, context.presented
-    if authenticator is None or authenticator.find is None or presented is None:
-        return
-    try:
-        context.principal = await authenticator.find(presented)
-    except Failure as error:
-        if context.matched.level is not None:
-            raise
-        context.failure = error
-
-
-def _is_wrong(context: RequestContext) -> bool:
-    """Tell whether a request is an attempt to guess a credential."""
-    authenticator = context.authenticator
-    return context.principal is None and authenticator is not None and authenticator.guessable
 
 
 def _answer(error: Exception, context: RequestContext, request: web.Request) -> Answer:

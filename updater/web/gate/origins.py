@@ -75,7 +75,7 @@ class Origins:
             return True
         # The last word is the nearest proxy's own, also where it added a line instead of a word.
         forwarded = ",".join(request.headers.getall("X-Forwarded-Proto", ()))
-        return forwarded.rpartition(",")[2].strip() == "https" and self._addresses.believes(request.remote or "")
+        return forwarded.rpartition(",")[2].strip() == "https" and self._addresses.believes(request.remote)
 
     def is_foreign(self, request: web.Request) -> bool:
         """Tell whether a browser says that another site's page sent this request.

@@ -9,7 +9,9 @@ from typing import Any, cast
 
 from aiohttp import web
 from marshmallow import Schema
+from multidict import istr
 
+from updater.access.limits import Traffic
 from updater.access.principals import Permission, Principal
 from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits
 from updater.web.messages.errors import Answer
@@ -20,7 +22,7 @@ Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Contract:
-    """What a handler takes and gives. `level` None means public."""
+    """What a handler takes and gives. `level` None means public; `traffic` is which limits count its requests."""
 
     summary: str
     level: Permission | None = None
@@ -39,6 +41,7 @@ class Contract:
     application_of: Callable[[Mapping[str, Any]], str] | None = None
     # Of answers that no schema describes.
     media_types: tuple[str, ...] = ("application/octet-stream",)
+    traffic: Traffic = Traffic.GENERAL
 
     @property
     def body_limits(self) -> BodyLimits:
@@ -95,7 +98,8 @@ class Authenticator:
     `read` returns None for a request without this credential. Exactly one of `identify` and `find` is set:
     `identify` answers from memory, also for None, since the check path must not pay for an await; `find` may ask the
     database, and is called with a credential only. Both return None for a credential that is wrong or over.
-    `authorize` raises Unauthenticated or Forbidden.
+    `authorize` raises Unauthenticated or Forbidden. `recognises` tells, from memory, whether `find` knew a credential a
+    short while ago: only such ones are looked up for an address that has used up its limit.
     """
 
     # The name of the security scheme in the OpenAPI document.
@@ -106,6 +110,9 @@ class Authenticator:
     find: Callable[[str], Awaitable[Principal | None]] | None = None
     # A wrong credential is an attempt to guess one. Sessions and tokens end in the ordinary course of things.
     guessable: bool = False
+    # The one header that `read` looks into: it is not called for requests without it. None: it looks elsewhere, too.
+    header: istr | None = None
+    recognises: Callable[[str], bool] = lambda _: False
 
 
 @dataclass(frozen=True)

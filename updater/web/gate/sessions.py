@@ -8,13 +8,13 @@ or no body at all) or hold the token of our own page.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import hdrs, web
 
 from updater.access.people import PeopleService
 from updater.access.principals import Permission, Principal
-from updater.access.sessions import Session
+from updater.access.sessions import Session, is_session_id
 from updater.clock import utc_now
 from updater.errors import Forbidden, Malformed, Unauthenticated
 from updater.web.gate.cookies import read_cookies
@@ -30,10 +30,10 @@ _ANYBODY = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"
 _FOREIGN = "This request does not come from a page of this site"
 ADMIN_REFUSAL, STAFF_REFUSAL = "Admin access required", "Staff access required"
 _REFUSALS = {Permission.ADMIN: ADMIN_REFUSAL}
-# How much of a Cookie header is read for `/api/v1`, where anyone may send one with each update check.
-_MOST_CHARACTERS = 4_096
-# A cookie that cannot be told from another: no session has this id.
-_AMBIGUOUS = ""
+# Other applications of the host may have set a cookie of this name: so many values are tried, in order.
+_MOST_VALUES = 4
+# Between the values of what a request presents; none of them has it.
+_BETWEEN = ";"
 
 
 class SessionAuthenticator:
@@ -46,32 +46,34 @@ class SessionAuthenticator:
     def alone(self, refusal: str) -> Authenticator:
         """Return the authenticator of a surface that sessions alone open.
 
-        Its `read` raises Malformed as `read` does, its `authorize` Forbidden, with `refusal` below the level.
+        Its `find` raises Malformed as `find` does, its `authorize` Forbidden, with `refusal` below the level.
         """
 
         def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
             self.require(request, principal, level, refusal)
 
-        return Authenticator("session", self.read, authorize, find=self.find)
+        return Authenticator(
+            "session",
+            self.present,
+            authorize,
+            find=self.find,
+            recognises=self.recognises,
+            header=hdrs.COOKIE,
+        )
 
     def beside_keys(self) -> Authenticator:
         """Return the authenticator of a surface that API keys open too.
 
         Staff stands with write keys, administrators with admin keys; other people are signed in without any right.
-        An ambiguous cookie counts as an unknown session, so public routes answer with it as without it. `authorize`
+        Two sessions in one request count as none, so public routes answer with them as without them. `authorize`
         raises Unauthenticated without a session, and Forbidden as `require`.
         """
 
-        def read(request: web.Request) -> str | None:
-            if hdrs.COOKIE not in request.headers:
-                return None
-            values = read_cookies(request, COOKIE, most_characters=_MOST_CHARACTERS)
-            if not values:
-                return None
-            return values[0] if len(values) == 1 == len(request.headers.getall("Cookie")) else _AMBIGUOUS
-
         async def find(presented: str) -> Principal | None:
-            principal = await self.find(presented)
+            try:
+                principal = await self.find(presented)
+            except Malformed:
+                return None
             if principal is None or principal.level >= Permission.WRITE:
                 return principal
             return dataclasses.replace(principal, level=Permission.NONE)
@@ -81,23 +83,44 @@ class SessionAuthenticator:
                 raise Unauthenticated("A valid session is required")
             self.require(request, principal, level, _REFUSALS.get(level, STAFF_REFUSAL))
 
-        return Authenticator("session", read, authorize, find=find)
+        return Authenticator(
+            "session", self.present, authorize, find=find, recognises=self.recognises, header=hdrs.COOKIE
+        )
 
-    def read(self, request: web.Request) -> str | None:
-        """Return the session id that a request holds.
+    def present(self, request: web.Request) -> str | None:
+        """Return the session ids that a request holds, as `find` takes them; None when it has none.
 
-        Raises:
-            Malformed: the cookie or the Cookie header is there twice; two readers could see two sessions.
+        A cookie of this name that is no session id by its form is another application's.
         """
         values = read_cookies(request, COOKIE)
-        if len(values) > 1 or len(request.headers.getall("Cookie", ())) > 1:
-            raise Malformed("The session cookie was given more than once")
-        return values[0] if values else None
+        return (_BETWEEN.join(_ids(values)) or None) if values else None
+
+    def recognises(self, presented: str) -> bool:
+        """Tell, from memory, whether one of these ids was a session's a short while ago."""
+        return any(self._people.recognises(each) for each in presented.split(_BETWEEN))
+
+    def read(self, request: web.Request) -> str | None:
+        """Return the session id that a request holds: of several values, the one that the gate knew as a session's."""
+        values = read_cookies(request, COOKIE)
+        if len(values) < 2:
+            return values[0] if values else None
+        ids = _ids(values)
+        return next((each for each in ids if self._people.recognises(each)), ids[0] if ids else values[0])
 
     async def find(self, presented: str) -> Principal | None:
-        """Return the person whose session has this id. Raises Failure when the database does not answer."""
-        session = await self._people.find_session(presented)
-        return None if session is None else session.user.principal()
+        """Return the person whose session has one of these ids.
+
+        Raises:
+            Malformed: two of them are sessions, and two readers could see two persons. Failure: the database does not
+            answer.
+        """
+        found = None
+        for each in presented.split(_BETWEEN):
+            session = await self._people.find_session(each)
+            if session is not None and found is not None:
+                raise Malformed("The session cookie was given more than once, and more than one is good")
+            found = session or found
+        return None if found is None else found.user.principal()
 
     def require(
         self, request: web.Request, principal: Principal | None, level: Permission, refusal: str, *, form: bool = False
@@ -129,15 +152,12 @@ class SessionAuthenticator:
             raise Forbidden(_FOREIGN)
 
     def is_csrf_token(self, request: web.Request, token: str) -> bool:
-        """Tell whether a token is the one of this request's session. Raises Malformed as `read`."""
+        """Tell whether a token is the one of this request's session."""
         presented = self.read(request)
         return presented is not None and self._people.fits_token(presented, token)
 
     def token(self, request: web.Request) -> str:
-        """Return the token for the forms of a page, 64 hex digits; without a session, one that fits no form.
-
-        Raises Malformed as `read`.
-        """
+        """Return the token for the forms of a page, 64 hex digits; without a session, one that fits no form."""
         return self._people.form_token(self.read(request) or "")
 
     async def read_form(self, request: web.Request) -> Mapping[str, str]:
@@ -172,3 +192,8 @@ class SessionAuthenticator:
     def clear_cookie(self, request: web.Request, response: web.StreamResponse) -> None:
         """Remove the cookie, with the attributes it was set with. Source: RFC 6265 section 3.1."""
         response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._origins.is_secure(request))
+
+
+def _ids(values: Sequence[str]) -> list[str]:
+    """Return the first few different values that could be a session's."""
+    return [each for each in dict.fromkeys(values) if is_session_id(each)][:_MOST_VALUES]

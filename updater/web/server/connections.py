@@ -136,11 +136,15 @@ class ConnectionLimiter:
 
 def _refusal() -> bytes:
     answer = Answer(503, "SERVICE_UNAVAILABLE", "There are too many connections at the moment")
+    return render_closing(answer, "Service Unavailable", f"Retry-After: {RETRY_AFTER_S}\r\n")
+
+
+def render_closing(answer: Answer, reason: str, headers: str = "") -> bytes:
+    """Render an answer for a connection that ends with it, outside of aiohttp. `headers` are lines ending in CRLF."""
     response: Any = write_api(answer, f"req_{secrets.token_hex(7)}")
     body: bytes = response.body
     head = (
-        "HTTP/1.1 503 Service Unavailable\r\nServer: updater\r\nConnection: close\r\n"
-        f"Retry-After: {RETRY_AFTER_S}\r\nContent-Type: {response.headers['Content-Type']}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {answer.status} {reason}\r\nServer: updater\r\nConnection: close\r\n{headers}"
+        f"Content-Type: {response.headers['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

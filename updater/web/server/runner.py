@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Coroutine, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -19,7 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from updater.web.messages.errors import Answer, answer_for, unexpected, write_api
 from updater.web.messages.pace import RECEIVE_BYTES, receive_at_most
-from updater.web.server.connections import ConnectionLimiter
+from updater.web.server.connections import ConnectionLimiter, render_closing
 from updater.web.server.internals import OwnRunner, OwnServer, find_server, is_idle
 from updater.web.server.stalled import StalledClientMonitor
 
@@ -27,13 +27,17 @@ _log = structlog.get_logger("updater.request")
 
 
 _POLL_S = 0.05
+# aiohttp bounds each header, and their number: together 4 MB, which take 5 ms to read. Nobody's come to so much.
+MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class _Connection(RequestHandler):
-    __slots__ = ()
+    # What came of a request whose head is not complete.
+    __slots__ = ("_head_bytes",)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, when the limiter admits it."""
+        self._head_bytes = 0
         if cast(_Server, find_server(self)).limiter.admit(self, cast(asyncio.Transport, transport)):
             receive_at_most(cast(asyncio.Transport, transport), RECEIVE_BYTES)
             super().connection_made(transport)
@@ -44,6 +48,19 @@ class _Connection(RequestHandler):
         if server is not None:
             cast(_Server, server).limiter.release(self)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on. A request whose head does not end within `MAX_HEAD_BYTES` is refused with 400, unread."""
+        super().data_received(data)
+        if not is_idle(self):
+            self._head_bytes = 0
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            transport = self.transport
+            if transport is not None:
+                transport.write(_head_too_large())
+            self.force_close()
 
     def handle_error(
         self,
@@ -157,6 +174,10 @@ def _unreadable(error: BaseException | None) -> Answer:
     if isinstance(error, ContentEncodingError):
         return Answer(415, "BAD_REQUEST", "Content-Encoding is not supported for request bodies")
     return Answer(400, "BAD_REQUEST", "A line is too long" if isinstance(error, LineTooLong) else "This is no HTTP")
+
+
+def _head_too_large() -> bytes:
+    return render_closing(Answer(400, "BAD_REQUEST", "The headers are too large"), "Bad Request")
 
 
 def _write(answer: Answer) -> web.Response:

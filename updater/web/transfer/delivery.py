@@ -83,7 +83,7 @@ class Delivery:
             signed = addresses.find(download) or await addresses.make(download)
             if signed.names_file or not _is_navigation(request):
                 return _redirect(request, download, signed.address, headers)
-        if self._offloads and self._proxies.believes(request.remote or "") and isinstance(download.place, Path):
+        if self._offloads and self._proxies.believes(request.remote) and isinstance(download.place, Path):
             offloaded = prepare_offload(
                 request, download, ACCEL_PREFIX + _inner_path(download.place), cache_control, headers or {}
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from updater.access.principals import Permission, Principal
 from updater.errors import Forbidden, Unauthenticated
@@ -39,7 +39,7 @@ def build(services: Services) -> Surface:
     def identify(presented: str | None) -> Principal | None:
         return None if presented is None else services.tokens.identify(presented)
 
-    tokens = Authenticator("token", bearer, _authorize, identify=identify)
+    tokens = Authenticator("token", bearer, _authorize, identify=identify, header=hdrs.AUTHORIZATION)
     return Surface("updates", PREFIX, routes, (tokens,), write_api_as_400)
 
 

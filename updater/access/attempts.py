@@ -1,0 +1,92 @@
+"""Attempts to sign in: how many may fail, and who is not locked out by the failures of others.
+
+Failures count, for the address and for the name. What fails at one place never uses up all that a name has, so no
+single place locks a person out everywhere. A person at a place, or with a browser, of an earlier sign-in does not
+depend on the name's window at all.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from updater.access.limits import RateLimits, Window, network_of
+from updater.access.people import PeopleService
+from updater.access.sessions import Session
+from updater.errors import RateLimited, Unauthenticated
+
+# No user has a longer name; the rest of a longer one is cut off, so that clients cannot fill the storage.
+MAX_NAME_CHARACTERS = 100
+_KEPT_PLACES = 4_096
+
+
+class SignInAttempts:
+    """Signs people in within the limits; `limits` None: any number of attempts.
+
+    Places of earlier sign-ins (name and address) are kept in memory, the last 4,096 of this process. Browsers hold
+    their own proof (`device`), which outlasts it.
+    """
+
+    def __init__(self, people: PeopleService, limits: RateLimits | None) -> None:
+        self._people = people
+        self._limits = limits
+        self._places: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    async def sign_in(self, name: str, password: str, *, client: str, device: str | None) -> tuple[str, Session]:
+        """Open a session with a name and a password.
+
+        Args:
+            client: the address, see `client_of`.
+            device: names a browser in which this person signed in before, as it proved; None for any other.
+
+        Returns: the session's id, which is stored nowhere, and the session.
+
+        Raises:
+            RateLimited: too many attempts failed. Unauthenticated: unknown name, wrong password or disabled user.
+            Unavailable: too many passwords are being checked, or the database does not answer.
+        """
+        name = name.strip().lower()[:MAX_NAME_CHARACTERS]
+        taken = await self._take(name, client, device)
+        try:
+            opened = await self._people.sign_in(name, password)
+        except Unauthenticated:
+            raise
+        except BaseException:
+            self._give_back(taken)
+            raise
+        self._give_back(taken)
+        self._places[name, client] = None
+        self._places.move_to_end((name, client))
+        if len(self._places) > _KEPT_PLACES:
+            self._places.popitem(last=False)
+        return opened
+
+    async def _take(self, name: str, client: str, device: str | None) -> Sequence[Window]:
+        """Count an attempt before its outcome is known: many at once must not pass together. Raises RateLimited."""
+        limits = self._limits
+        if limits is None:
+            return ()
+        if device is not None:
+            windows: list[Window] = [(limits.sign_in_device, f"{name} {device}")]
+        else:
+            windows = [(limits.sign_in_address, client)]
+            if (name, client) not in self._places:
+                # Each place before the name: a window that is used up hides those behind it.
+                windows += [(limits.sign_in_place, f"{name} {network_of(client)}"), (limits.sign_in_name, name)]
+        await limits.prefetch(windows)
+        taken: list[Window] = []
+        for limit, key in windows:
+            allowance = limit.hit(key)
+            if allowance.allowed:
+                taken.append((limit, key))
+                continue
+            if limit is limits.sign_in_place:
+                allowance = limits.sign_in_name.peek(name)
+                if allowance.allowed:
+                    break
+            raise RateLimited("Too many attempts to sign in", retry_after_s=max(1, allowance.retry_after_s))
+        return taken
+
+    def _give_back(self, taken: Sequence[Window]) -> None:
+        for limit, key in taken:
+            limit.give_back(key)
