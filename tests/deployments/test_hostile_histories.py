@@ -112,6 +112,13 @@ def _shallow(site: Site) -> None:
     site.push("two")
 
 
+def _partial(site: Site) -> None:
+    git(site.remote, "config", "uploadpack.allowFilter", "true")
+    subprocess.run(("rm", "-r", str(site.checkout)), check=True)
+    git(site.folder, "clone", "--quiet", "--filter=blob:none", f"file://{site.remote}", str(site.checkout))
+    site.push("two", **{".gitattributes": "*.txt text\n", "a.txt": "x\n"})
+
+
 def _worktree(site: Site) -> None:
     other = site.folder / "main checkout"
     site.checkout.rename(other)
@@ -156,7 +163,7 @@ def _configured(*settings: str) -> Callable[[Site], None]:
 
 
 SHAPES = [
-    _tag_like_the_branch, _branch_like_a_file, _tag_of_odd_name, _packed_refs, _shallow, _worktree,
+    _tag_like_the_branch, _branch_like_a_file, _tag_of_odd_name, _packed_refs, _shallow, _partial, _worktree,
     _grafted_and_replaced, _merge_of_histories, _names_of_any_bytes,
     _configured("log.showSignature=true", "log.date=relative", "log.decorate=full", "log.follow=true"),
     _configured("color.ui=always", "color.status=always", "color.branch=always", "column.ui=always"),
@@ -188,6 +195,8 @@ async def test_a_repository_of_any_shape_is_deployed(
     state = await finish(service, await service.apply(actor=TESTER))
     assert (state.outcome, site.head(), site.clean()) == (Outcome.SUCCEEDED, head, True), state.error
     assert git(site.checkout, "symbolic-ref", "HEAD") == "refs/heads/main"
+    said = [line.message for line in (await service.list_logs(limit=1000)).logs]
+    assert not [line for line in said if line.startswith("hint:")], "git's own advice is for who types its commands"
     await finish(service, await service.rollback(actor=TESTER))
     assert site.head() == found.current
     assert not list(site.folder.rglob("canary"))

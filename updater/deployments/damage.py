@@ -60,8 +60,8 @@ async def finish(folder: RunFolder, deployment: DeploymentSettings, store: Deplo
     Raises:
         Unavailable, StorageFull, OSError: finish it again.
     """
-    _log.error("deployment.closed", run=folder.run, reason=why)
     if await asyncio.to_thread(close, folder, why):
+        _log.error("deployment.closed", run=folder.run, reason=why)
         if folder.find_damage() is None:
             await import_finished(folder, store, git_of(deployment))
         else:

@@ -26,7 +26,8 @@ _QUIET = {
     "SSH_ASKPASS_REQUIRE": "never",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": os.devnull,
+    # A file that is there, empty or not, makes each git command print advice.
+    "GIT_GRAFT_FILE": f"{os.devnull}/none",
     "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
 }

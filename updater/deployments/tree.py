@@ -70,7 +70,9 @@ class CommitTree:
 
     async def differences(self) -> tuple[str, ...]:
         """Return the tracked files that are not as the commit has them. Raises Unavailable when git fails."""
-        await self._ask("update-index", "-q", "--really-refresh")
+        refreshed = await self._ask("update-index", "-q", "--really-refresh")
+        if refreshed.ended.timed_out:
+            good("git update-index failed", refreshed)
         modules = "untracked" if self._git.deployment.allow_submodules else "all"
         words = ("diff-files", "--name-only", "--no-renames", f"--ignore-submodules={modules}", "-z")
         # The result of the refresh is known by this.
