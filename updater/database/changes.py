@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -28,6 +29,7 @@ class ChangeWatcher:
     def __init__(self, database: Database, url: str) -> None:
         self._database = database
         self._url = url
+        self._server: Any = None
         self._heard = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._seen = 0
@@ -112,10 +114,16 @@ class ChangeWatcher:
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncio.Event]:
         """Listen on a connection of our own for the block; the event is set when it is lost."""
-        import asyncpg
+        from updater.database.postgres import Server  # the driver is an extra
 
-        connection = await asyncpg.connect(self._url, timeout=5)
+        if self._server is None:
+            self._server = Server(self._url)
         lost = asyncio.Event()
+        if await self._server.is_pooled():
+            # Behind a pooler a connection hears nothing; the revision is asked for all the same.
+            yield lost
+            return
+        connection = await self._server.connect()
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._heard.set())

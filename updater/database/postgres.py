@@ -5,20 +5,23 @@ A write is durable when its block ends, as long as the server keeps its default 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
+from updater.database.dsn import CONNECT_TIMEOUT_S, read_dsn
 from updater.database.engine import POOL_TIMEOUT_S, Database, state_of
 from updater.errors import ConfigurationError, Unavailable
 
 _CONNECTIONS = 8
-_CONNECT_TIMEOUT_S = 5
 _ANSWER_TIMEOUT_S = 10
 LOCK_TIMEOUT_MS = 5_000
 # Source: PostgreSQL appendix A: 22 and 42 what is asked is wrong or not allowed (42501: no right to make tables),
@@ -30,7 +33,7 @@ def postgres_database(url: str) -> Database:
     """Return the database at `postgresql://...`; connections open with their first use.
 
     Raises:
-        ConfigurationError: the extra is not installed.
+        ConfigurationError: the extra is not installed, or the address has a parameter that cannot be honoured.
     """
     engine, migrator = postgres_engine(url), postgres_engine(url, answer_timeout_s=None)
     # The two dialects' INSERT take the same conflict clauses; the stores use nothing else of them.
@@ -39,35 +42,100 @@ def postgres_database(url: str) -> Database:
 
 
 def postgres_engine(url: str, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S) -> AsyncEngine:
-    """Return the engine behind it. The driver reads the address itself, so what libpq knows, `sslmode` too, fits.
+    """Return the engine behind it, also through a pooler such as PgBouncer in transaction mode.
+
+    There each transaction may be on another connection of the server, so nothing is left behind on one: statements
+    have no name, and the limits that a connection otherwise begins with are set in each transaction.
 
     Raises:
-        ConfigurationError: the extra is not installed.
+        ConfigurationError: the extra is not installed, or the address has a parameter that cannot be honoured.
     """
-    try:
-        import asyncpg
-    except ModuleNotFoundError:
-        raise ConfigurationError(
-            "storage.database_url: PostgreSQL needs the package asyncpg; run ./scripts/setup extras"
-        ) from None
+    server = Server(url)
 
-    async def connect(*_: Any, **__: Any) -> Any:
-        return await asyncpg.connect(
-            url,
-            timeout=_CONNECT_TIMEOUT_S,
-            command_timeout=answer_timeout_s,
-            server_settings={"application_name": "updater", "lock_timeout": str(LOCK_TIMEOUT_MS)},
-        )
+    async def open_connection(*_: Any, **__: Any) -> Any:
+        return await server.connect(answer_timeout_s)
 
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        connect_args={"async_creator_fn": open_connection},
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         # After the server was restarted, a dead connection is replaced before anybody's request meets it.
         pool_pre_ping=True,
     )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def adapt(_: Any, __: Any, ___: Any, wanted: dict[str, Any]) -> None:
+        try:
+            pooled = await_only(server.is_pooled())
+        except Exception as error:
+            server.failed = error  # `connect` raises it, where SQLAlchemy expects the driver's errors
+            return
+        if pooled:
+            wanted |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def limit(connection: Any) -> None:
+        if server.pooled:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+
+    return engine
+
+
+class Server:
+    """Makes connections to one address, and knows whether a pooler stands before the server. Opens with first use.
+
+    Raises:
+        ConfigurationError: the extra is not installed, or the address has a parameter that cannot be honoured.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import asyncpg
+        except ModuleNotFoundError:
+            raise ConfigurationError(
+                "storage.database_url: PostgreSQL needs the package asyncpg; run ./scripts/setup extras"
+            ) from None
+        self.pooled: bool | None = None
+        self.failed: Exception | None = None
+        self._asyncpg = asyncpg
+        self._dsn = read_dsn(url)
+
+    async def is_pooled(self) -> bool:
+        """Tell whether a pooler answers: the process it names is not the one that serves. Raises as the driver does."""
+        if self.pooled is None:
+            connection = await self._open({}, None, statement_cache_size=0)
+            try:
+                serving = await connection.fetchval("SELECT pg_backend_pid()")
+                self.pooled = serving != connection.get_server_pid()
+            finally:
+                await connection.close(timeout=CONNECT_TIMEOUT_S)
+        return self.pooled
+
+    async def connect(self, answer_timeout_s: float | None = None) -> Any:
+        """Return a new connection of the driver. Raises as the driver does."""
+        failed, self.failed = self.failed, None
+        if failed is not None:
+            raise failed
+        if await self.is_pooled():
+            return await self._open({}, answer_timeout_s, statement_cache_size=0)
+        return await self._open({"lock_timeout": str(LOCK_TIMEOUT_MS)}, answer_timeout_s)
+
+    async def _open(self, settings: dict[str, str], answer_timeout_s: float | None, **more: Any) -> Any:
+        connection = await self._asyncpg.connect(
+            self._dsn.address,
+            timeout=self._dsn.connect_timeout_s,
+            command_timeout=answer_timeout_s,
+            server_settings={"application_name": self._dsn.application_name, **settings},
+            **more,
+        )
+        # The driver has no public way to its socket.
+        plain = connection._transport.get_extra_info("socket")
+        if plain is not None and plain.family != socket.AF_UNIX:
+            for option in self._dsn.socket_options:
+                plain.setsockopt(*option)
+        return connection
 
 
 @contextmanager
@@ -109,5 +177,5 @@ def _said(error: BaseException | None) -> str:
     if isinstance(error, DBAPIError):
         return str(error.orig).strip().splitlines()[0]
     if isinstance(error, TimeoutError):
-        return f"nothing within {_CONNECT_TIMEOUT_S} s"
+        return f"nothing within {CONNECT_TIMEOUT_S} s"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
