@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
     """Run all jobs for the block; at its end they are cancelled and awaited. Raises nothing of theirs."""
-    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs, fill_digests)
+    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs, fill_digests, roll_up_old)
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
         yield
@@ -91,6 +91,16 @@ async def fill_digests(services: Services) -> None:
         if time.monotonic() >= due_s:
             await quietly(services.artifacts.fill_digests)
             due_s = time.monotonic() + _DIGESTS_S
+
+
+async def roll_up_old(services: Services) -> None:
+    """Once after a start, under the lease `rollups`, count the reports that a version without roll-ups stored."""
+    async for _ in _while_leased(services, "rollups"):
+        with contextlib.suppress(Failure):  # the next renewal goes on where it stopped
+            counted = await services.telemetry.roll_up_old()
+            if counted:
+                _log.info("telemetry.old_reports_counted", reports=counted)
+            return
 
 
 async def watch_runs(services: Services) -> None:

@@ -144,6 +144,10 @@ class TelemetryService:
         series = await self._store.series(application_id, wanted, series_labels(totals))
         return wanted, assemble(wanted, totals, series)
 
+    async def roll_up_old(self) -> int:
+        """Count reports that a version without roll-ups stored; return how many there were. Raises Unavailable."""
+        return await self._store.roll_up_old()
+
     async def forget_reports(self, *, keep_days: int) -> int:
         """Delete reports older than `keep_days` days; return their number. Figures stay. Raises Unavailable."""
         return await self._store.forget_reports(self._clock() - timedelta(days=keep_days))

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import application, build, download_count, release, report, rollup
+from updater.telemetry.backfill_store import BackfillStore
 from updater.telemetry.figures import Series
 from updater.telemetry.model import Download, Event, Kept, Report
 from updater.telemetry.rollup_store import RollupStore
@@ -29,6 +30,7 @@ class TelemetryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rollups = RollupStore(database)
+        self.roll_up_old = BackfillStore(database).roll_up_old
 
     async def write(self, events: Sequence[Event]) -> None:
         """Write a batch and its counts in one transaction; it is durable when this returns.
