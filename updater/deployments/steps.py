@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from updater.deployments import leftovers
 from updater.deployments.leftovers import MARK, signal_group
+from updater.logs.texts import without_secrets
 
 # Variables that each command gets when they are set; settings may name more.
 BASE_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "TMPDIR")
@@ -29,7 +30,6 @@ _WATCH_S = 0.5
 # Waits for a line, then becomes the command. Without a line (the parent that should write it has ended) it ends.
 _WHEN_TOLD = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class OutputLines:
 
 def readable(text: str) -> str:
     """Replace characters that a terminal would obey, and credentials in addresses; trailing blanks go."""
-    text = _CREDENTIALS.sub("***@", _ANSI.sub("", text)).replace("\t", "    ").rstrip()
+    text = without_secrets(_ANSI.sub("", text)).replace("\t", "    ").rstrip()
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 

@@ -18,7 +18,11 @@ from typing import Any, BinaryIO, cast
 import orjson
 import structlog
 
+from updater.logs.texts import shown
 from updater.logs.writer import LogWriter
+
+# What a text of a line takes at most, escaped; and how many of a list are written.
+_FIELD_BYTES, _TRACE_BYTES, _MOST_ITEMS = 1_024, 12_288, 20
 
 _writers: dict[str, LogWriter] = {}
 
@@ -199,10 +203,36 @@ def _dumps(value: Any) -> bytes:
         return json.dumps(value, default=str).encode()
 
 
+def _clean(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Bound every field and hide secrets in it; a processor of structlog. The access log bounds its `lines` itself."""
+    for name, value in event.items():
+        if type(value) is str:
+            event[name] = shown(value, _TRACE_BYTES if name == "exception" else _FIELD_BYTES)
+        elif name != "lines" and not isinstance(value, _PLAIN):
+            event[name] = _cleaned(value)
+    return event
+
+
+_PLAIN = (int, float, bool, type(None), datetime)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return shown(str(value), _FIELD_BYTES)
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, list | tuple):
+        return [_cleaned(each) for each in value[:_MOST_ITEMS]]
+    if isinstance(value, dict):
+        return {shown(str(name), 100): _cleaned(each) for name, each in list(value.items())[:_MOST_ITEMS]}
+    return shown(repr(value), _FIELD_BYTES)
+
+
 PROCESSORS: tuple[Any, ...] = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
+    _clean,
     _render,
 )
 """The processors of a log call, in order; the last one returns bytes."""

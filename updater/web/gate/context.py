@@ -20,6 +20,7 @@ from updater.web.gate.routing import Authenticator, Surface
 
 # Set on every answer: an `istr` is folded once.
 _SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
+_NO_SNIFF = istr("X-Content-Type-Options")
 _FORWARDED_FOR = istr("X-Forwarded-For")
 _LIMIT, _REMAINING, _RESET = istr("X-RateLimit-Limit"), istr("X-RateLimit-Remaining"), istr("X-RateLimit-Reset")
 
@@ -94,10 +95,13 @@ class RequestContext:
         if self.closing:
             response.force_close()
             headers[hdrs.CONNECTION] = "close"
+        if response.status >= 400 and hdrs.CACHE_CONTROL not in headers:
+            headers[hdrs.CACHE_CONTROL] = "no-store"
         if self.private:
             headers[hdrs.CACHE_CONTROL] = _private(headers.get(hdrs.CACHE_CONTROL))
         headers[_SERVER] = "updater"
         headers[_REQUEST_ID] = self.id
+        headers[_NO_SNIFF] = "nosniff"
         allowance = self.allowance
         if allowance is not None:
             headers[_LIMIT] = str(allowance.limit)

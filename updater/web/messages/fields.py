@@ -176,7 +176,7 @@ def architecture(**kwargs: Any) -> OneOf:
 
 
 class HttpUrl(Text):
-    """An absolute http or https address."""
+    """An absolute http or https address that every client reads as one: no user information, no odd characters."""
 
     def __init__(self, *, optional: bool = False, **kwargs: Any) -> None:
         super().__init__(max_bytes=MAX_URL_CHARACTERS, empty=optional, **kwargs)
@@ -188,11 +188,18 @@ class HttpUrl(Text):
             return text
         try:
             parts = urlsplit(text)
-            fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            fits = (
+                parts.scheme in ("http", "https")
+                and bool(parts.hostname)
+                and parts.port != 0
+                and "@" not in parts.netloc
+            )
         except ValueError:
             fits = False
-        if not fits or " " in text or not text.isascii():
-            raise ValidationError("expected an absolute http or https URL")
+        # All before an @ looks like the host; browsers take a backslash for a slash; parsers skip tabs and line ends.
+        odd = "@" in parts.netloc if fits else True
+        if odd or " " in text or "\\" in text or not (text.isascii() and text.isprintable()):
+            raise ValidationError("expected an absolute http or https URL without user name, spaces and backslashes")
         return text
 
 

@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from updater.logs.texts import shown
+
 MAX_AGENT_CHARACTERS = 200
+_AGENT_BYTES = 300
 _KNOWN_AGENTS = 1_024
 
 
 class Agent(NamedTuple):
-    """The header, and the version and platform word it names: both, or neither."""
+    """The header as it is logged, and the version and platform word it names: both, or neither."""
 
     text: str
     version: str | None = None
@@ -42,4 +45,5 @@ class AgentReader:
 
     def _read(self, text: str) -> Agent:
         found = self._pattern.match(text)
-        return Agent(text) if found is None else Agent(text, found[1], found[2])
+        logged = shown(text, _AGENT_BYTES)
+        return Agent(logged) if found is None else Agent(logged, found[1], found[2])

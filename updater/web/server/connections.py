@@ -145,6 +145,7 @@ def render_closing(answer: Answer, reason: str, headers: str = "") -> bytes:
     body: bytes = response.body
     head = (
         f"HTTP/1.1 {answer.status} {reason}\r\nServer: updater\r\nConnection: close\r\n{headers}"
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
         f"Content-Type: {response.headers['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
