@@ -107,7 +107,8 @@ def test_an_application_from_creation_to_deletion(remote: Command) -> None:
     created = remote("app", "create", "life", "--description", "größer 🚀", "--platform", "linux", "--config", config)
     assert (created.status, created.out, created.err) == (0, "created  life\n", "")
     shown = remote("app", "show", "life", "--json").json
-    assert list(shown) == ["id", "name", "description", "platforms", "created_at", "updated_at", "config", "stats"]
+    keys = ["id", "name", "description", "platforms", "created_at", "updated_at", "config", "stats", "private"]
+    assert list(shown) == keys
     assert (shown["name"], shown["description"], shown["platforms"]) == ("life", "größer 🚀", ["linux"])
     assert shown["created_at"].endswith("Z")
     words = remote("app", "show", "life")
@@ -122,6 +123,13 @@ def test_an_application_from_creation_to_deletion(remote: Command) -> None:
         ["linux", "darwin"],
         "größer 🚀",
     )
+
+    for option, private in (("--private", True), ("--no-private", False)):
+        assert remote("app", "update", "life", option).status == 0
+        assert remote("app", "show", "life", "--json").json["private"] is private
+        assert ["private", "yes" if private else "no"] in [
+            line.split() for line in remote("app", "show", "life").out.splitlines()
+        ]
 
     kept = remote("app", "delete", "life", stdin="n\n")
     assert (kept.status, kept.out) == (1, "")
