@@ -201,7 +201,7 @@ async def test_services_share_and_say_so_in_their_metrics(start_service: StartSe
     statuses = []
     for _ in range(15):
         for service in (first, second):
-            response, _ = await service.exchange("GET", "/health")
+            response, _ = await service.exchange("GET", "/api/v1/openapi.json")
             statuses.append(response.status)
     assert statuses.count(200) == 20
     assert response.status == 429
@@ -213,15 +213,15 @@ async def test_services_share_and_say_so_in_their_metrics(start_service: StartSe
     await first.exchange("GET", "/api/v1/applications", key=KEYS["write"], status=200)
     _, text = await first.exchange("GET", "/metrics", key=key)
     assert b"updater_rate_limit_shared 0.0" in text
-    response, _ = await first.exchange("GET", "/health")
+    response, _ = await first.exchange("GET", "/api/v1/openapi.json")
     assert (response.status, response.headers["X-RateLimit-Remaining"]) == (200, "19")
 
 
 async def test_a_service_starts_without_its_redis(start_service: StartService, server: Redis) -> None:
     server.stop()
     service = await start_service(rate_limit={"enabled": True, "storage_url": server.url})
-    response, _ = await service.exchange("GET", "/health", status=200)
-    assert response.headers["X-RateLimit-Remaining"] == "299"
+    response, _ = await service.exchange("GET", "/api/v1/openapi.json", status=200)
+    assert response.headers["X-RateLimit-Remaining"] == "1199"
 
 
 @pytest.mark.parametrize("url", ["http://x", "redis://", "unix://host", "redis://h/0#x", ""])

@@ -23,7 +23,7 @@ class CountryHints:
         None when no geography is configured; empty when only a header is, and the request lacks it. The header
         `telemetry.country_header` comes before the address, in this order. Anybody else may write anything into it.
         """
-        if self._header is not None and self._addresses.believes(request.remote or ""):
+        if self._header is not None and self._addresses.believes(request.remote):
             given = request.headers.get(self._header)
             if given is not None:
                 return given

@@ -114,7 +114,8 @@ class Limiter:
 def find_client_id(request: web.Request) -> str | None:
     """Return what an installed client calls itself, at most 200 characters of it; None when it does not."""
     query = request.rel_url.raw_query_string
-    if query:
+    # Most queries name none, and a search for words costs a tenth of one for the pattern.
+    if "client_id=" in query or "stagingId=" in query:
         found = _ID_QUERY.search(query, 0, _MOST_QUERY_CHARACTERS)
         if found is not None:
             return found[1]
