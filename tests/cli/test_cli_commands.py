@@ -77,7 +77,9 @@ async def test_applications_and_releases(client, updater, build) -> None:
     assert registered.status == 0
     listed = await updater("release", "list", "--app", "my-app", "--platform", "windows", "--json")
     assert [r["version"] for r in listed.json["items"]] == ["2.0.0"]
-    assert "https://example.com/x.msi" in (await updater("release", "list", "--app", "my-app")).out
+    table = (await updater("release", "list", "--app", "my-app")).out
+    assert "1.1.0" in table
+    assert max(map(len, table.splitlines())) <= 80
 
     asked = await updater("release", "delete", *BUILD, stdin=b"n\n")
     assert (asked.status, (await client.list_releases("my-app")).total_count) == (1, 2)

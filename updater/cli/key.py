@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from updater.cli.operate import config_option, operate
-from updater.cli.output import print_json, print_table
+from updater.cli.output import in_minutes, print_json, print_table
 
 
 @click.group()
@@ -56,8 +58,27 @@ def list_keys(as_json: bool, config: Path | None) -> None:
     if as_json:
         print_json(found)
     else:
-        columns = ("id", "name", "level", "application", "created_at", "expires_at", "revoked_at", "last_used_at")
-        print_table(columns, [[each[column] for column in columns] for each in found])
+        rows = [
+            (
+                each["id"],
+                each["name"],
+                each["level"],
+                each["application"],
+                _state(each),
+                in_minutes(each["last_used_at"]),
+            )
+            for each in found
+        ]
+        print_table(("id", "name", "level", "application", "state", "last used"), rows)
+
+
+def _state(each: Mapping[str, Any]) -> str:
+    """Say whether a key opens anything, and the day that decides; --json has all times."""
+    if each["revoked_at"]:
+        return f"revoked {each['revoked_at'][:10]}"
+    if each["expires_at"]:
+        return f"until {each['expires_at'][:10]}"
+    return "unlimited"
 
 
 @key.command()

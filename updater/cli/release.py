@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from updater.cli.output import as_plain, print_table
+from updater.cli.output import as_plain, in_minutes, print_table
 from updater.cli.remote import JsonObject, Remote, remote_options, target_options
 from updater.client import (
     ARCHITECTURES,
@@ -36,7 +36,7 @@ def release() -> None:
 @click.option("--sort-order", type=click.Choice(("asc", "desc")), default="desc", show_default=True)
 @remote_options
 def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
-    """List releases. Needs a key that may read.
+    """List releases; --json has their addresses too. Needs a key that may read.
 
     \f
     Raises:
@@ -47,8 +47,11 @@ def list_releases(remote: Remote, app_id: str, **filters: Any) -> None:
     if remote.as_json:
         remote.show(page, [])
         return
-    rows = [(r.version, r.target, r.release_date, r.required, r.file_size_bytes, r.download_url) for r in page.items]
-    print_table(("version", "target", "released", "required", "bytes", "download"), rows)
+    rows = [
+        (each.version, each.target, in_minutes(as_plain(each.release_date)), each.required, each.file_size_bytes)
+        for each in page.items
+    ]
+    print_table(("version", "target", "released", "required", "bytes"), rows)
 
 
 @release.command("register")

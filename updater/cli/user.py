@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from updater.cli.operate import config_option, operate
-from updater.cli.output import print_json, print_table
+from updater.cli.output import in_minutes, print_json, print_table
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
+
+_TIMES = ("created_at", "disabled_at", "last_sign_in_at")
 
 
 @click.group()
@@ -52,8 +54,10 @@ def list_users(as_json: bool, config: Path | None) -> None:
     if as_json:
         print_json(found)
     else:
-        columns = ("id", "name", "role", "created_at", "disabled_at", "last_sign_in_at")
-        print_table(columns, [[each[column] for column in columns] for each in found])
+        rows = [
+            (each["id"], each["name"], each["role"], *(in_minutes(each[name]) for name in _TIMES)) for each in found
+        ]
+        print_table(("id", "name", "role", "created", "disabled", "last sign-in"), rows)
 
 
 @user.command()

@@ -22,8 +22,8 @@ def describe_failure(failure: Failure) -> Event:
 
 
 def in_seconds(moment: datetime | None) -> str | None:
-    """Return a moment in ISO 8601, to the second, with its offset from UTC; None when there is none."""
-    return None if moment is None else moment.isoformat(timespec="seconds")
+    """Return a moment in ISO 8601, in UTC with a `Z`, to the second; None when there is none."""
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def in_milliseconds(moment: datetime) -> str:

@@ -9,7 +9,7 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, ClientSession, CookieJar
+from aiohttp import ClientResponse, ClientSession, CookieJar, DummyCookieJar
 from yarl import URL
 
 from tests.actors import TESTER
@@ -123,6 +123,13 @@ async def test_only_our_own_pages_come_next(browser: Browser, wanted: str) -> No
 async def test_a_wanted_page_of_ours_comes_next(browser: Browser) -> None:
     response, _ = await browser.sign_in("staff", next="/admin/")
     assert response.headers["Location"] == "/admin/"
+
+
+async def test_a_browser_that_blocks_cookies_is_told_so(running: Service) -> None:
+    async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+        response, page = await Browser(running.url, session).sign_in("Staff")
+    assert response.status == 403
+    assert "it blocks the cookies of this site" in page
 
 
 async def test_forged_sign_ins(browser: Browser, running: Service) -> None:
