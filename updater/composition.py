@@ -14,7 +14,9 @@ from updater.access.opening import AccessServices, build_access
 from updater.access.service import AccessService
 from updater.access.tokens import TokenReader
 from updater.artifacts.blobs import BlobStore
+from updater.artifacts.local import LocalBlobStore
 from updater.artifacts.opening import open_blobs
+from updater.artifacts.reserve import Reserve
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
 from updater.audit.model import SYSTEM
@@ -75,10 +77,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             await core.catalog.ensure_application(
                 application_id, name=application_id, platforms=platforms, private=True, actor=SYSTEM
             )
-        telemetry_store = TelemetryStore(database)
-        recorder = Recorder(telemetry_store.write, queue_size=settings.telemetry.queue_size)
+        telemetry, recorder = _build_telemetry(database, settings)
         recorder.start()
-        telemetry = _build_telemetry(telemetry_store, recorder, settings)
         stack.push_async_callback(recorder.stop)
         stack.callback(telemetry.flush_downloads)
         stack.push_async_callback(quietly, telemetry.flush_checks)
@@ -123,20 +123,32 @@ class _Core(NamedTuple):
 def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Core:
     audit = AuditService(AuditStore(database), database)
     rows, releases, artifacts = CatalogStore(database), ReleaseStore(database), ArtifactStore(database)
+    reserve = None
+    if isinstance(blobs, LocalBlobStore):
+        reserve = Reserve(blobs.folders.incoming, settings.storage.reserve_bytes)
     return _Core(
         audit=audit,
         access=build_access(database, settings, audit),
-        artifacts=ArtifactService(blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes),
+        artifacts=ArtifactService(
+            blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes, reserve=reserve
+        ),
         catalog=CatalogService(rows, releases, audit, database),
         publishing=Publishing(rows, releases, artifacts, audit, database),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
     )
 
 
-def _build_telemetry(store: TelemetryStore, recorder: Recorder, settings: Settings) -> TelemetryService:
+def _build_telemetry(database: Database, settings: Settings) -> tuple[TelemetryService, Recorder]:
+    store = TelemetryStore(database)
+    recorder = Recorder(store.write, queue_size=settings.telemetry.queue_size)
+    # Reports lie with the database; on another machine it has a disk of its own.
+    room = None
+    if not database.shared:
+        room = Reserve(Path(settings.storage.root), settings.storage.reserve_bytes).require_for_report
     locate = open_locator(settings.telemetry.geoip_database)
     kept_bytes = settings.telemetry.report_bytes_per_day
-    return TelemetryService(store, recorder, locate=locate, report_bytes_per_day=kept_bytes)
+    service = TelemetryService(store, recorder, locate=locate, report_bytes_per_day=kept_bytes, require_room=room)
+    return service, recorder
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from updater.artifacts.blobs import BlobStore, Staged
+from updater.artifacts.reserve import Reserve
 from updater.artifacts.store import ArtifactStore, KnownBlob
 from updater.audit.model import Actor, Entry
 from updater.audit.service import AuditService
@@ -22,6 +23,8 @@ from updater.errors import NotFound, TooLarge
 # No reception pauses for so long: what was not touched since then was left by a process that has ended.
 _ABANDONED_AFTER = timedelta(hours=1)
 _COPIES_AT_ONCE = 4
+# How often the room left is looked at during an upload: others fill the same disk meanwhile.
+_LOOK_EVERY_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Totals:
 
 
 class ArtifactService:
-    """Receives, verifies and collects blobs. `max_bytes` bounds one upload."""
+    """Receives, verifies and collects blobs. `max_bytes` bounds one upload, `reserve` all of them."""
 
     def __init__(
         self,
@@ -64,10 +67,12 @@ class ArtifactService:
         audit: AuditService,
         *,
         max_bytes: int,
+        reserve: Reserve | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self.blobs = blobs
         self.max_bytes = max_bytes
+        self._reserve = reserve
         self.totals = Totals(0, 0)
         self._store = store
         self._database = database
@@ -80,13 +85,22 @@ class ArtifactService:
         """Stage the bytes; what is not placed when the block ends is discarded.
 
         Raises:
-            TooLarge: more than `max_bytes`. StorageFull, Unavailable: the store failed.
+            TooLarge: more than `max_bytes`. StorageFull: no room beside the reserve. Unavailable: the store failed.
         """
         staged = await self.blobs.receive(self._bounded(chunks))
         try:
             yield staged
         finally:
             await staged.discard()
+
+    async def require_room(self, size_bytes: int) -> None:
+        """Refuse an upload of this size that would touch the reserve. In an object store there is always room.
+
+        Raises:
+            StorageFull: it would.
+        """
+        if self._reserve is not None:
+            await self._reserve.require(size_bytes)
 
     async def refresh_totals(self) -> None:
         """Read `totals` again; between calls they keep their values. Raises Unavailable."""
@@ -212,8 +226,11 @@ class ArtifactService:
             return True
 
     async def _bounded(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        size = 0
+        size = looked_at = 0
         async for chunk in chunks:
+            if size >= looked_at:
+                await self.require_room(0)
+                looked_at = size + _LOOK_EVERY_BYTES
             size += len(chunk)
             if size > self.max_bytes:
                 raise TooLarge(f"The file is larger than {self.max_bytes} bytes", details={"max_bytes": self.max_bytes})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 from updater.clock import Clock, utc_now
@@ -28,7 +28,8 @@ _CLIENTS_AT_ONCE = 200
 class TelemetryService:
     """Reports and counts. Reports and gathered downloads go through one recorder, checks through one counter.
 
-    `locate` maps a country or an address to a country; by default addresses are `UNKNOWN`.
+    `locate` maps a country or an address to a country; by default addresses are `UNKNOWN`. `require_room` raises
+    Unavailable while the disk is too full for reports; counts go on.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class TelemetryService:
         *,
         locate: Locate | None = None,
         report_bytes_per_day: int = DEFAULT_REPORT_BYTES,
+        require_room: Callable[[], Awaitable[None]] | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self.checks = CheckCounter()
@@ -47,6 +49,7 @@ class TelemetryService:
         self._downloads = DownloadCounter(recorder.note, clock)
         self._locate = locate or open_locator(None)
         self._clock = clock
+        self._require_room = require_room
         self._flushing = asyncio.Lock()
         self._stored_bytes = StoredBytes(report_bytes_per_day)
 
@@ -69,9 +72,11 @@ class TelemetryService:
         """Count and store a report; it is on disk when this returns. Of one source that sends too much, less is stored.
 
         Raises:
-            Unavailable: the queue is full or the database does not answer. StorageFull: no room left. It was not
+            Unavailable: the queue or the disk is full, or the database does not answer. StorageFull. It was not
             stored.
         """
+        if self._require_room is not None:
+            await self._require_room()
         await self._recorder.record(self._stored_bytes.fit(own(report)))
 
     def count_download(

@@ -25,7 +25,7 @@ from updater.web.messages.links import Links
 from updater.web.messages.parsing import load_object, load_values
 from updater.web.messages.times import rfc3339
 from updater.web.transfer.downloads import send_build
-from updater.web.transfer.uploads import receive_body, receive_form, welcome
+from updater.web.transfer.uploads import receive_body, receive_form
 
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
 _FIELDS = schemas.UploadFields()
@@ -53,7 +53,6 @@ class Builds:
     )
     async def upload_form(self, request: web.Request) -> web.Response:
         """Take a multipart form with the file and its fields, in any order."""
-        await welcome(request)
         async with receive_form(request, self._artifacts, self.FORM_FIELDS, self._count_received) as form:
             fields = _load(form.fields)
             return await self._publish(request, fields, form.require_file(), form.file_name)
@@ -77,7 +76,6 @@ class Builds:
         }
         given |= {"version": in_path["version"], "platform": in_path["platform"], "architecture": in_path["arch"]}
         fields = _load(given)
-        await welcome(request)
         async with receive_body(request, self._artifacts, self._count_received) as staged:
             return await self._publish(request, fields, staged, request.query.get("file_name", ""))
 

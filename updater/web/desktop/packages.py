@@ -20,7 +20,7 @@ from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.parsing import load_values
 from updater.web.transfer.downloads import send_build
-from updater.web.transfer.uploads import receive_form, welcome
+from updater.web.transfer.uploads import receive_form
 
 # A shared cache may keep the bytes, but asks each time, with the client's key: what was deactivated or is not
 # for this client ends at once.
@@ -76,7 +76,6 @@ class Packages:
     )
     async def upload(self, request: web.Request) -> web.Response:
         """Take a package; a further platform of a version keeps changelog, critical flag and minimum of the first."""
-        await welcome(request)
         application, artifacts = self._names.application, self._services.artifacts
         async with receive_form(request, artifacts, self.FORM_FIELDS, self._count_received) as form:
             given = load_values(_FIELDS, form.fields)

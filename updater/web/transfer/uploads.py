@@ -64,7 +64,7 @@ class Form:
 
 
 async def delay_continue(request: web.Request) -> None:
-    """Answer `Expect: 100-continue` only once the gate has let the request in (see `welcome`).
+    """Answer `Expect: 100-continue` only once the gate has let the request in and its headers were looked at.
 
     Raises:
         HTTPExpectationFailed: it expects anything else; HTTP/1.0 cannot expect anything.
@@ -74,7 +74,7 @@ async def delay_continue(request: web.Request) -> None:
         raise web.HTTPExpectationFailed
 
 
-async def welcome(request: web.Request) -> None:
+async def _welcome(request: web.Request) -> None:
     """Tell a client that waits for it to send the body now; others, such as those of HTTP/1.0, are told nothing.
 
     Source: RFC 9110 sections 10.1.1 and 15.2.1.
@@ -101,7 +101,8 @@ async def receive_form(
     require_no_digest(request.headers)
     if request.content_type != "multipart/form-data":
         raise UnsupportedContent("Content-Type must be multipart/form-data")
-    _require_size(request, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
+    await _require_size(request, artifacts, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
+    await _welcome(request)
     async with AsyncExitStack() as stack:
         form, arrival = Form(), _arrival_of(request)
         with reading():
@@ -134,7 +135,8 @@ async def receive_body(
     """
     require_identity(request)
     require_file_kind(request.headers)
-    _require_size(request, artifacts.max_bytes)
+    await _require_size(request, artifacts, artifacts.max_bytes)
+    await _welcome(request)
     async with AsyncExitStack() as stack:
         with reading():
             chunks = _chunks(_arrival_of(request), request.content.readany, count)
@@ -212,6 +214,9 @@ async def _chunks(
         yield chunk
 
 
-def _require_size(request: web.Request, limit: int) -> None:
-    if request.content_length is not None and request.content_length > limit:
+async def _require_size(request: web.Request, artifacts: ArtifactService, limit: int) -> None:
+    """Refuse a body that is too large, or for which there is no room, by what its header announces."""
+    announced = request.content_length or 0
+    if announced > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes", details={"max_bytes": limit})
+    await artifacts.require_room(announced)
