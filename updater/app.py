@@ -86,7 +86,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=Router())
     application[GATE], application[METRICS] = gate, metrics
     application[REQUIRE_APPLICATION] = gate.require_application
-    application[DELIVERY] = Delivery(services.artifacts.blobs, settings)
+    application[DELIVERY] = Delivery(services.artifacts, settings)
     application[PENDING_BODIES] = PendingBodies()
     application[MIN_BYTES_PER_S] = settings.server.min_bytes_per_s
     dashboard.prepare(application)

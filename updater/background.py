@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 
-from updater.audit.model import RETENTION
+from updater.audit.model import RETENTION, SYSTEM
 from updater.errors import Failure
 from updater.operations.storage import collect, retain
 from updater.services import Services
@@ -34,7 +34,16 @@ _log = structlog.get_logger(__name__)
 @contextlib.asynccontextmanager
 async def background(services: Services) -> AsyncIterator[None]:
     """Run all jobs for the block; at its end they are cancelled and awaited. Raises nothing of theirs."""
-    jobs = (refresh_totals, watch_health, count_checks, apply_retention, watch_runs, fill_digests, roll_up_old)
+    jobs = (
+        refresh_totals,
+        watch_health,
+        count_checks,
+        apply_retention,
+        watch_runs,
+        fill_digests,
+        roll_up_old,
+        scrub_files,
+    )
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
         yield
@@ -101,6 +110,19 @@ async def roll_up_old(services: Services) -> None:
             if counted:
                 _log.info("telemetry.old_reports_counted", reports=counted)
             return
+
+
+async def scrub_files(services: Services) -> None:
+    """Each minute verify the stored files whose turn it is, so that each is hashed once in `storage.scrub_days`."""
+    days = services.settings.storage.scrub_days
+    if days is None:
+        return
+    scrub = functools.partial(services.artifacts.scrub, actor=SYSTEM, within_s=days * _DAY_S, elapsed_s=_HOUSEKEEPING_S)
+    due_s = time.monotonic() + _HOUSEKEEPING_S
+    async for _ in _while_leased(services, "scrub"):
+        if time.monotonic() >= due_s:
+            due_s = time.monotonic() + _HOUSEKEEPING_S
+            await quietly(scrub)
 
 
 async def watch_runs(services: Services) -> None:

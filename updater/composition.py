@@ -68,6 +68,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         if settings.storage.blob_url is None and not database.shared:
             await blobs.sweep(END_OF_TIME)
         core = _build_core(database, blobs, settings)
+        core.artifacts.inspector.start()
+        stack.push_async_callback(core.artifacts.inspector.close)
         stack.push_async_callback(core.offers.close)
         access = core.access.access
         stack.push_async_callback(access.close)

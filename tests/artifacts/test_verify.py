@@ -204,7 +204,7 @@ async def test_an_interrupted_verify_keeps_what_it_found(service: Service, publi
     run = operations.verify(service.services, TESTER)
     await anext(run)
     await run.aclose()  # type: ignore[attr-defined]
-    assert sorted([await download(service, each.version) for each in builds]) == [200, 200, 503]
+    assert service.services.artifacts.totals.damaged == 1
     await verify(service)
     assert [await download(service, each.version) for each in builds] == [503, 503, 503]
     assert await latest(service) is None

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
+import os
 import random
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from updater.artifacts.blobs import BlobStore, Staged
+from updater.artifacts.hashing import feed, is_whole
+from updater.artifacts.inspection import Inspector
 from updater.artifacts.reserve import Reserve
 from updater.artifacts.store import ArtifactStore, KnownBlob
-from updater.audit.model import Actor, Entry
+from updater.audit.model import SYSTEM, Actor, Entry
 from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
 from updater.database.engine import Database
@@ -50,10 +54,11 @@ class Migrated:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The contents of the store, for metrics."""
+    """The contents of the store, for metrics and health: `damaged` blobs are in quarantine."""
 
     blobs: int
     size_bytes: int
+    damaged: int = 0
 
 
 class ArtifactService:
@@ -79,6 +84,7 @@ class ArtifactService:
         self._audit = audit
         self._clock = clock
         self._removing = asyncio.Lock()
+        self.inspector = Inspector(self._check_again)
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Staged]:
@@ -120,9 +126,42 @@ class ArtifactService:
             count = min(len(known), max(1, round(len(known) * sample)))
             known = (chooser or random.SystemRandom()).sample(known, count)
         for number, each in enumerate(known, 1):
-            good = await _is_whole(self.blobs, each.digest)
-            changed = await self._note_verified(each, good, actor)
+            good, changed = await self._check(each, actor)
             yield Verified(each.digest, good or changed is None, bool(changed), number, len(known))
+
+    async def scrub(self, *, actor: Actor, within_s: float, elapsed_s: float) -> int:
+        """Verify the local files whose turn it is; return their number. Called every `elapsed_s` seconds.
+
+        A file's turn comes when half of `within_s` has passed since it was hashed last, and each call takes the share
+        of all files that gets everything done in the other half; so each file is hashed once in `within_s` seconds, and
+        files that came in together are spread. Object stores look after their bytes themselves, and charge for
+        reading. Raises Unavailable, StorageFull.
+        """
+        if self.blobs.locate("0" * 64) is None:
+            return 0
+        share = math.ceil(self.totals.blobs * elapsed_s * 2 / within_s)
+        due = await self._store.list_to_verify(before=self._clock() - timedelta(seconds=within_s / 2), limit=share)
+        for each in due:
+            await self._check(each, actor)
+        return len(due)
+
+    async def _check_again(self, digest: str) -> None:
+        """Verify one blob, in the name of the service. One that nothing uses any more is left alone."""
+        for each in await self._store.list_to_verify(digest=digest):
+            await self._check(each, SYSTEM)
+
+    async def _check(self, each: KnownBlob, actor: Actor) -> tuple[bool, bool | None]:
+        """Hash a blob and keep the outcome; return whether it is whole, and what `_note_verified` returns."""
+        path = self.blobs.locate(each.digest)
+        before = await asyncio.to_thread(_find_stat, path)
+        good = await is_whole(self.blobs, each.digest)
+        after = await asyncio.to_thread(_find_stat, path)
+        if before is not None and before == after:
+            self.inspector.remember(each.digest, after, is_whole=good)
+        changed = await self._note_verified(each, good, actor)
+        if changed:
+            await self.refresh_totals()
+        return good, changed
 
     async def _note_verified(self, each: KnownBlob, good: bool, actor: Actor) -> bool | None:
         """Keep what a check found; what is offered follows a change before this returns."""
@@ -138,18 +177,13 @@ class ArtifactService:
     async def fill_digests(self) -> int:
         """Compute the SHA-512 and SHA-1 of the blobs that lack them, newest first; return how many got them.
 
-        The bytes are hashed in a worker thread, which rests as long as it works. A blob that is damaged or gone is
-        left to `verify`. Raises Unavailable.
+        A blob that is damaged or gone is left to `verify`. Raises Unavailable.
         """
         filled = 0
         for digest in await self._store.list_without_digests():
             sha256, sha512, sha1 = hashlib.sha256(), hashlib.sha512(), hashlib.sha1(usedforsecurity=False)
             try:
-                async for piece in self.blobs.read(digest):
-                    began_s = time.monotonic()
-                    for hasher in (sha256, sha512, sha1):
-                        await asyncio.to_thread(hasher.update, piece)
-                    await asyncio.sleep(time.monotonic() - began_s)
+                await feed(self.blobs, digest, sha256, sha512, sha1)
             except NotFound:
                 continue
             if sha256.hexdigest() == digest:
@@ -200,7 +234,7 @@ class ArtifactService:
 
     async def _has_moved(self, digest: str, target: BlobStore) -> bool:
         """Tell whether a blob that the source lacks was published into the target meanwhile, or removed from both."""
-        return await _is_whole(target, digest) or not await self._store.known([digest])
+        return await is_whole(target, digest) or not await self._store.known([digest])
 
     async def _strays(self, before: datetime) -> AsyncIterator[str]:
         """Yield blobs without a row: an upload was killed between placing its bytes and its commit."""
@@ -237,15 +271,12 @@ class ArtifactService:
             yield chunk
 
 
-async def _is_whole(store: BlobStore, digest: str) -> bool:
-    """Hash a blob; one that is not there is not whole."""
-    hasher = hashlib.sha256()
+def _find_stat(path: Path | None) -> os.stat_result | None:
+    """Return what the file system says of a file; None when there is none."""
     try:
-        async for piece in store.read(digest):
-            hasher.update(piece)
-    except NotFound:
-        return False
-    return hasher.hexdigest() == digest
+        return path.stat(follow_symlinks=False) if path is not None else None
+    except OSError:
+        return None
 
 
 async def _copy(source: BlobStore, target: BlobStore, digest: str) -> bool:

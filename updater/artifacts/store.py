@@ -91,17 +91,25 @@ class ArtifactStore:
         async with self._database.read() as connection:
             return set(await connection.scalars(select(blob.c.digest).where(blob.c.digest.in_(list(digests)))))
 
-    async def list_to_verify(self) -> list[KnownBlob]:
+    async def list_to_verify(
+        self, *, digest: str | None = None, before: datetime | None = None, limit: int | None = None
+    ) -> list[KnownBlob]:
         """Return every blob that is used or in quarantine, longest unverified first.
 
-        The order is that of the last check, never verified ones first, then of the digests.
+        The order is that of the last check, never verified ones first, then of the digests. `digest` chooses one,
+        `before` (UTC) those whose last check is older, and `limit` the first ones.
         """
         used = exists().where(blob_use.c.digest == blob.c.digest)
         statement = (
             select(blob.c.digest, blob.c.size_bytes, blob.c.verified_at, blob.c.quarantined_at)
             .where(or_(used, blob.c.quarantined_at.is_not(None)))
             .order_by(blob.c.verified_at.nulls_first(), blob.c.digest)
+            .limit(limit)
         )
+        if digest is not None:
+            statement = statement.where(blob.c.digest == digest)
+        if before is not None:
+            statement = statement.where(or_(blob.c.verified_at.is_(None), blob.c.verified_at < before))
         async with self._database.read() as connection:
             return [KnownBlob(*row) for row in await connection.execute(statement)]
 
@@ -142,8 +150,9 @@ class ArtifactStore:
         async with self._database.write() as connection:
             await connection.execute(statement)
 
-    async def total(self) -> tuple[int, int]:
-        """Return the number of blobs and the sum of their sizes in bytes."""
+    async def total(self) -> tuple[int, int, int]:
+        """Return the number of blobs, the sum of their sizes in bytes, and how many are in quarantine."""
+        sums = func.count(), func.coalesce(func.sum(blob.c.size_bytes), 0), func.count(blob.c.quarantined_at)
         async with self._database.read() as connection:
-            row = (await connection.execute(select(func.count(), func.coalesce(func.sum(blob.c.size_bytes), 0)))).one()
-            return int(row[0]), int(row[1])
+            row = (await connection.execute(select(*sums).select_from(blob))).one()
+            return int(row[0]), int(row[1]), int(row[2])

@@ -59,6 +59,8 @@ class StorageSettings:
     max_upload_bytes: int = setting(checks.whole(1), 2_147_483_648)
     cdn_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None)
     collect_grace_s: int = setting(checks.whole(0), 86_400)
+    # Every stored file is hashed once in so many days; None: only when it is opened.
+    scrub_days: int | None = setting(checks.whole_or_none(1, 3650), 30)
     # Free space that uploads and reports leave; None: 5 % of the file system, at most 1 GiB.
     reserve_bytes: int | None = setting(checks.whole_or_none(0, 2**50), None)
 

@@ -26,6 +26,8 @@ from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.presigning import Signed
 from updater.artifacts.remote import RemoteBlobStore
+from updater.artifacts.service import ArtifactService
+from updater.errors import Unavailable
 from updater.settings import Settings
 from updater.web.gate.context import CONTEXT
 from updater.web.transfer.ranged import (
@@ -38,6 +40,7 @@ from updater.web.transfer.ranged import (
     prepare_offload,
     send_file,
 )
+from updater.web.transfer.wire import FileSource
 
 ACCEL_PREFIX: Final = "/_blobs/"
 """The internal location of nginx that serves the folder `blobs`; scripts/nginx.conf has it."""
@@ -45,6 +48,7 @@ ACCEL_PREFIX: Final = "/_blobs/"
 _CONDITIONS: Final = (hdrs.IF_NONE_MATCH, hdrs.IF_MATCH, hdrs.IF_RANGE)
 _PLAIN_RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 _KEPT_ADDRESSES: Final = 4096
+_LOOK_HOLDS_S: Final = 5.0
 _HANDED_OVER: Final = Sent(Ending.HANDED_OVER, 0, reached_end=True)
 
 Sign = Callable[[str, int, str], Awaitable[Signed]]
@@ -53,9 +57,11 @@ Sign = Callable[[str, int, str], Awaitable[Signed]]
 class Delivery:
     """Sends downloads in the way that the settings choose."""
 
-    def __init__(self, blobs: BlobStore, settings: Settings) -> None:
-        storage = settings.storage
+    def __init__(self, artifacts: ArtifactService, settings: Settings) -> None:
+        storage, blobs = settings.storage, artifacts.blobs
         self._blobs = blobs
+        self._inspector = artifacts.inspector
+        self._looked_at_s: dict[str, float] = {}
         self._addresses: SignedAddresses | None = None
         if isinstance(blobs, RemoteBlobStore) and storage.remote_downloads == "redirect":
             self._addresses = SignedAddresses(blobs.sign, storage.signed_url_s)
@@ -83,13 +89,39 @@ class Delivery:
             signed = addresses.find(download) or await addresses.make(download)
             if signed.names_file or not _is_navigation(request):
                 return _redirect(request, download, signed.address, headers)
+        try:
+            return await self._send_local(request, download, cache_control, headers)
+        except Unavailable:
+            self._inspector.suspect(download.digest)
+            raise
+
+    async def _send_local(
+        self, request: web.Request, download: Download, cache_control: str, headers: Mapping[str, str] | None
+    ) -> DownloadResponse:
+        """Send from this machine, through nginx or this process. Raises Unavailable."""
         if self._offloads and self._proxies.believes(request.remote) and isinstance(download.place, Path):
             offloaded = prepare_offload(
                 request, download, ACCEL_PREFIX + _inner_path(download.place), cache_control, headers or {}
             )
             if offloaded is not None:
+                await self._inspect(download, download.place)
                 return offloaded
-        return await send_file(request, download, cache_control=cache_control, headers=headers)
+        inspect = self._inspector.inspect
+        return await send_file(request, download, cache_control=cache_control, headers=headers, inspect=inspect)
+
+    async def _inspect(self, download: Download, path: Path) -> None:
+        """Look at a file that nginx will open; one look serves all downloads for `_LOOK_HOLDS_S` seconds.
+
+        Raises:
+            Unavailable: it is missing, damaged, or cannot be read.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_at_s.get(download.digest, -_LOOK_HOLDS_S) < _LOOK_HOLDS_S:
+            return
+        await (await FileSource.open(path, download.size_bytes, self._inspector.inspect)).close()
+        if len(self._looked_at_s) >= _KEPT_ADDRESSES:
+            self._looked_at_s.clear()
+        self._looked_at_s[download.digest] = now_s
 
 
 class SignedAddresses:

@@ -30,7 +30,7 @@ from updater.artifacts.blobs import BlobStore
 from updater.web.gate.context import begin
 from updater.web.messages.pace import MIN_BYTES_PER_S, Pace
 from updater.web.transfer.sources import Source, open_source
-from updater.web.transfer.wire import READ_BYTES, SourceBroken, Wire
+from updater.web.transfer.wire import READ_BYTES, Inspect, SourceBroken, Wire
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """The bytes behind a versioned URL never change (RFC 8246)."""
@@ -136,13 +136,14 @@ async def send_file(
     cache_control: str = IMMUTABLE,
     headers: Mapping[str, str] | None = None,
     stall_s: float = STALL_S,
+    inspect: Inspect | None = None,
 ) -> DownloadResponse:
     """Answer a GET or HEAD for `download`; return when the body has left, or never will.
 
     The handler returns the result as it is. `headers` go with 200 and 206; those set here win. A client that
     leaves, stalls or creeps raises nothing: see `DownloadResponse.sent`.
-    Raises Unavailable, before anything was sent, when the file is missing, no regular file, or of another
-    size.
+    Raises Unavailable, before anything was sent, when the file is missing, no regular file, of another size, or
+    refused by `inspect` (see `wire.FileSource.open`).
     """
     plan = ranges.plan(request.method, request.headers, download.etag, download.size_bytes, download.modified_at)
     response = DownloadResponse(status=plan.status)
@@ -155,7 +156,7 @@ async def send_file(
         await response.prepare(request)
         return response
     wanted = () if request.method == "HEAD" else plan.ranges
-    source = await open_source(download.place, download.digest, download.size_bytes, wanted)
+    source = await open_source(download.place, download.digest, download.size_bytes, wanted, inspect)
     try:
         response.sent = await _deliver(request, response, body, source, stall_s)
     finally:

@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.ranges import ByteRange
 from updater.errors import Failure, Unavailable
-from updater.web.transfer.wire import FileSource, SourceBroken, Wire
+from updater.web.transfer.wire import FileSource, Inspect, SourceBroken, Wire
 
 SILENCE_S: Final = 20.0
 """How long a store may send nothing; less than a client may accept nothing, or the client would get the blame."""
@@ -35,10 +35,15 @@ class Source(Protocol):
         """Let go of the file."""
 
 
-async def open_source(place: Path | BlobStore, digest: str, size_bytes: int, parts: Sequence[ByteRange]) -> Source:
-    """Open what `parts` will be asked of. Raises Unavailable when it is missing or cannot be read."""
+async def open_source(
+    place: Path | BlobStore, digest: str, size_bytes: int, parts: Sequence[ByteRange], inspect: Inspect | None = None
+) -> Source:
+    """Open what `parts` will be asked of; `inspect` looks at a local file before.
+
+    Raises Unavailable when it is missing, cannot be read, or must not be sent.
+    """
     if isinstance(place, Path):
-        return await FileSource.open(place, size_bytes)
+        return await FileSource.open(place, size_bytes, inspect)
     return await StoreSource.open(place, digest, parts)
 
 

@@ -15,7 +15,7 @@ import socket
 import stat
 import struct
 import termios
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -38,6 +38,10 @@ _BYTES_ACKED_OFFSET: Final = 120  # tcpi_bytes_acked in struct tcp_info, linux/t
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
+Inspect = Callable[[str, int, os.stat_result], None]
+"""Takes digest, descriptor and state of an open file."""
+
+
 class SourceBroken(Exception):
     """The file could not be read to the end that it had when it was opened."""
 
@@ -49,13 +53,14 @@ class FileSource:
         self._file = file
 
     @classmethod
-    async def open(cls, path: Path, size_bytes: int) -> FileSource:
+    async def open(cls, path: Path, size_bytes: int, inspect: Inspect | None = None) -> FileSource:
         """Open `path`, which must be a regular file of `size_bytes` bytes and no symbolic link.
 
+        `inspect` looks at the open file, in a worker thread, and raises OSError when it must not be sent.
         Raises Unavailable otherwise. The reason is logged, not told: it would name a path.
         """
         try:
-            file = await asyncio.get_running_loop().run_in_executor(None, _open_checked, path, size_bytes)
+            file = await asyncio.get_running_loop().run_in_executor(None, _open_checked, path, size_bytes, inspect)
         except OSError as error:
             _log.error("stored file %s cannot be sent: %s", path.name, error.strerror or error)
             raise Unavailable("The file is not available at the moment") from None
@@ -77,7 +82,7 @@ class FileSource:
         self._file.close()
 
 
-def _open_checked(path: Path, size_bytes: int) -> IO[bytes]:
+def _open_checked(path: Path, size_bytes: int, inspect: Inspect | None) -> IO[bytes]:
     # O_NONBLOCK: a planted FIFO must not hold the worker thread until it is written to.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -86,6 +91,8 @@ def _open_checked(path: Path, size_bytes: int) -> IO[bytes]:
             raise OSError("it is no regular file")
         if found.st_size != size_bytes:
             raise OSError(f"it has {found.st_size} bytes instead of {size_bytes}")
+        if inspect is not None:
+            inspect(path.name, descriptor, found)
         return os.fdopen(descriptor, "rb", buffering=0)
     except BaseException:
         os.close(descriptor)
