@@ -25,12 +25,12 @@ FLOORS = (
     ("services", "advice"),
     ("offers",),
     ("catalog", "access", "deployments", "backups", "health", "processes"),
-    ("telemetry", "artifacts", "audit", "tasks"),
+    ("telemetry", "artifacts", "audit", "tasks", "timekeeping"),
     ("database",),
     ("config",),
     ("settings", "clock", "errors", "logs", "permissions"),
 )
-CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit")}
+CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit"), ("timekeeping", "audit")}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.
 WINGS = (
     ("api", "desktop", "updates", "system", "dashboard"),
@@ -235,6 +235,7 @@ def test_no_import_circle() -> None:
 
 # What decides is pure: it takes values and gives values.
 PURE_ROOMS = (
+    "timekeeping.judgement",
     "advice",
     "offers.decision",
     "offers.snapshot",

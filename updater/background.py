@@ -54,13 +54,14 @@ async def background(services: Services) -> AsyncIterator[None]:
 
 
 async def refresh_totals(services: Services) -> None:
-    """Every 60 seconds refresh the totals of the blob store, then store when keys were used.
+    """Every 60 seconds refresh the totals of the blob store, store when keys were used, and look at the clock.
 
-    A failure of one skips neither the other nor the next time.
+    A failure of one skips neither the others nor the next time.
     """
     while True:
         await quietly(services.artifacts.refresh_totals)
         await quietly(services.access.flush_used)
+        await quietly(services.timekeeping.look)
         await asyncio.sleep(_HOUSEKEEPING_S)
 
 
@@ -81,11 +82,12 @@ async def count_checks(services: Services) -> None:
 async def apply_retention(services: Services) -> None:
     """Once a day, and a minute after each start, remove what the settings no longer keep, under the lease `bounds`.
 
-    Order: reports, deployments, releases; a failure of one does not skip the next.
+    Order: reports, deployments, releases; a failure of one does not skip the next. While the clock is not believed
+    nothing is removed; the day's work follows within a minute of its confirmation.
     """
     due_s = time.monotonic() + _HOUSEKEEPING_S
     async for _ in _while_leased(services, "bounds"):
-        if time.monotonic() >= due_s:
+        if time.monotonic() >= due_s and await _is_clock_believed(services):
             await quietly(functools.partial(_forget_reports, services))
             await quietly(functools.partial(_forget_runs, services))
             await quietly(functools.partial(_retire_releases, services))
@@ -153,6 +155,13 @@ async def _while_leased(services: Services, name: str) -> AsyncIterator[bool]:
         if held:
             yield not had
         await asyncio.sleep(RENEWAL_S)
+
+
+async def _is_clock_believed(services: Services) -> bool:
+    try:
+        return await services.timekeeping.look() is None
+    except Failure:
+        return False
 
 
 async def _forget_reports(services: Services) -> None:

@@ -47,6 +47,8 @@ from updater.telemetry.geo import open_locator
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
+from updater.timekeeping.service import TimekeepingService
+from updater.timekeeping.store import TimekeepingStore
 
 
 @asynccontextmanager
@@ -68,6 +70,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         if settings.storage.blob_url is None and not database.shared:
             await blobs.sweep(END_OF_TIME)
         core = _build_core(database, blobs, settings)
+        # Before anything is written: what this process writes has the time of its own clock.
+        await quietly(core.timekeeping.look)
         core.artifacts.inspector.start()
         stack.push_async_callback(core.artifacts.inspector.close)
         stack.push_async_callback(core.offers.close)
@@ -107,6 +111,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             telemetry=telemetry,
             health=health,
             catch_up=catch_up,
+            timekeeping=core.timekeeping,
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
         )
 
@@ -120,6 +125,7 @@ class _Core(NamedTuple):
     catalog: CatalogService
     publishing: Publishing
     offers: OfferService
+    timekeeping: TimekeepingService
 
 
 def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Core:
@@ -136,6 +142,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         ),
         catalog=CatalogService(rows, releases, audit, database),
         publishing=Publishing(rows, releases, artifacts, audit, database),
+        timekeeping=TimekeepingService(TimekeepingStore(database), database, audit),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
     )
 

@@ -19,6 +19,7 @@ from updater.offers.service import OfferService
 from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
+from updater.timekeeping.service import TimekeepingService
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Services(AccessServices):
     deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService
+    timekeeping: TimekeepingService
     leases: Leases
     # Reads at once what other processes changed, where there are others.
     catch_up: Callable[[], Awaitable[None]] | None = None

@@ -87,6 +87,7 @@ LANDED = {
     "0006_changes_and_leases": "d5677d466a125fc6",
     "0007_files_uses_and_audit": "674a2491ca536012",
     "0008_private_applications": "244b42dd84cbe2c4",
+    "0009_clock_mark": "960d7fe8c8e1b4da",
 }
 
 

@@ -40,17 +40,18 @@ def verify(sample: float, as_json: bool, config: Path | None) -> None:
 
 
 @click.command()
+@click.option("--confirm-clock", is_flag=True, help="The clock is right: go on by it from now on.")
 @click.option("--grace-s", type=click.FloatRange(min=0), help="Keep what was used within this many seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
-def collect(grace_s: float | None, as_json: bool, config: Path | None) -> None:
+def collect(grace_s: float | None, confirm_clock: bool, as_json: bool, config: Path | None) -> None:
     """Remove stored files that no build uses. Safe while the service runs.
 
     \f
     Raises:
-        SystemExit: with status 8 when the database or the store does not answer.
+        SystemExit: with status 6 when the clock is not believed, 8 when the database or the store does not answer.
     """
-    outcome = operate(config, "collect", grace_s=grace_s)
+    outcome = operate(config, "collect", grace_s=grace_s, confirm_clock=confirm_clock or None)
     if as_json:
         print_json(outcome)
     else:
@@ -58,10 +59,11 @@ def collect(grace_s: float | None, as_json: bool, config: Path | None) -> None:
 
 
 @click.command()
+@click.option("--confirm-clock", is_flag=True, help="The clock is right: go on by it from now on.")
 @click.option("--dry-run", is_flag=True, help="Name them, remove nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @config_option
-def retain(dry_run: bool, as_json: bool, config: Path | None) -> None:
+def retain(dry_run: bool, confirm_clock: bool, as_json: bool, config: Path | None) -> None:
     """Remove releases that the settings do not keep.
 
     The latest release of each platform and every stepping stone stay. The service does the same each day. Stored
@@ -69,9 +71,9 @@ def retain(dry_run: bool, as_json: bool, config: Path | None) -> None:
 
     \f
     Raises:
-        SystemExit: with status 8 when the database does not answer.
+        SystemExit: with status 6 when the clock is not believed, 8 when the database does not answer.
     """
-    outcome = operate(config, "retain", dry_run=dry_run)
+    outcome = operate(config, "retain", dry_run=dry_run, confirm_clock=confirm_clock or None)
     if as_json:
         print_json(outcome)
         return

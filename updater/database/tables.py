@@ -303,6 +303,15 @@ lease = Table(
     Column("expires_at", UtcTime, nullable=False),
 )
 
+# One row: the last time that was believed, and when an operator confirmed the clock (see `timekeeping`).
+clock_mark = Table(
+    "clock_mark",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("confirmed_at", UtcTime),
+)
+
 # Who changed what, in the order of the changes. Each row holds the hash of the row before (see `audit.chain`).
 audit = Table(
     "audit",

@@ -33,11 +33,18 @@ async def verify(services: Services, actor: Actor, *, sample: float = 1.0) -> As
     yield {"result": {"checked": checked, "bad": bad}}
 
 
-async def collect(services: Services, actor: Actor, *, grace_s: float | None = None) -> AsyncGenerator[Event]:
+async def collect(
+    services: Services, actor: Actor, *, grace_s: float | None = None, confirm_clock: bool = False
+) -> AsyncGenerator[Event]:
     """Remove blobs that nothing uses and nothing used within `grace_s` seconds.
 
-    `grace_s` None: the seconds of the settings. The result holds the digests of what was removed.
+    `grace_s` None: the seconds of the settings. `confirm_clock` confirms the clock first. The result holds the digests
+    of what was removed.
+
+    Raises:
+        Conflict: the clock is not believed.
     """
+    await _require_clock(services, actor, confirm_clock)
     grace = services.settings.storage.collect_grace_s if grace_s is None else grace_s
     removed = []
     async for digest in services.artifacts.collect(actor=actor, grace_s=grace):
@@ -46,11 +53,19 @@ async def collect(services: Services, actor: Actor, *, grace_s: float | None = N
     yield {"result": {"removed": removed}}
 
 
-async def retain(services: Services, actor: Actor, *, dry_run: bool = False) -> AsyncGenerator[Event]:
+async def retain(
+    services: Services, actor: Actor, *, dry_run: bool = False, confirm_clock: bool = False
+) -> AsyncGenerator[Event]:
     """Remove the releases that the settings do not keep, application by application.
 
-    The result tells whether any rule is set, and names each application and version in the order of removal.
+    `confirm_clock` confirms the clock first. The result tells whether any rule is set, and names each application and
+    version in the order of removal.
+
+    Raises:
+        Conflict: the clock is not believed, and it is no dry run.
     """
+    if confirm_clock or not dry_run:
+        await _require_clock(services, actor, confirm_clock)
     rules = services.settings.retention
     policy = RetentionPolicy(rules.keep_releases, rules.keep_days)
     removed = []
@@ -62,6 +77,12 @@ async def retain(services: Services, actor: Actor, *, dry_run: bool = False) -> 
         removed += [{"application": application_id, "version": version} for version in versions]
         yield {"done": number, "total": len(ids)}
     yield {"result": {"configured": bool(policy), "dry_run": dry_run, "removed": removed}}
+
+
+async def _require_clock(services: Services, actor: Actor, confirm: bool) -> None:
+    if confirm:
+        await services.timekeeping.confirm(actor=actor)
+    await services.timekeeping.require_believed()
 
 
 async def migrate_blobs(services: Services, actor: Actor, *, source: str, target: str) -> AsyncGenerator[Event]:

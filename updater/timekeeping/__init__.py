@@ -1,0 +1,1 @@
+"""Is the clock right? Asked before anything is removed for its age."""
