@@ -78,11 +78,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         access = core.access.access
         stack.push_async_callback(access.close)
         catch_up = await stack.enter_async_context(_watched(database, url, core.offers, access))
-        for application_id, family in _families(settings).items():
-            platforms = tuple(sorted({target.platform for target in family.targets}))
-            await core.catalog.ensure_application(
-                application_id, name=application_id, platforms=platforms, private=True, actor=SYSTEM
-            )
+        await _ensure_applications(core.catalog, settings)
         telemetry, recorder = _build_telemetry(database, settings)
         recorder.start()
         stack.push_async_callback(recorder.stop)
@@ -180,6 +176,15 @@ async def _watched(
         if watching is not None:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _ensure_applications(catalog: CatalogService, settings: Settings) -> None:
+    """Make the applications that the settings mount, where they are missing."""
+    for application_id, family in _families(settings).items():
+        platforms = tuple(sorted({target.platform for target in family.targets}))
+        await catalog.ensure_application(
+            application_id, name=application_id, platforms=platforms, private=True, actor=SYSTEM
+        )
 
 
 def _families(settings: Settings) -> dict[str, ReleaseFamily]:

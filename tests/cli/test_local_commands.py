@@ -200,7 +200,11 @@ def test_verify_names_damaged_files_and_ends_with_9(local: Command, filled: list
     assert (bad.status, bad.out) == (9, "2 checked, 1 damaged\n")
     assert bad.err.startswith(f"  {filled[0].name}: quarantined; publish the same file again")
     told = local("verify", "--json")
-    assert (told.status, told.json, told.err) == (9, {"checked": 2, "bad": [filled[0].name]}, "")
+    result = told.json
+    (named,) = result.pop("files")
+    assert (named["application"], named["platform"], named["digest"]) == ("my-app", "linux", filled[0].name)
+    assert f"    my-app {named['version']} linux/amd64 {named['name']}\n" in bad.err
+    assert (told.status, result, told.err) == (9, {"checked": 2, "bad": [filled[0].name]}, "")
 
 
 def test_collect_and_retain_remove_what_is_not_kept(local: Command, filled: list[Path]) -> None:
@@ -235,17 +239,22 @@ def test_a_backup_without_damaged_files_says_so_with_9(local: Command, filled: l
     filled[0].write_bytes(b"damaged")
     saved = local("backup", tmp_path / "saved")
     assert (saved.status, saved.out) == (9, "1 files, 1 of them copied now\n")
-    assert saved.err == f"  {filled[0].name}: damaged or gone, not in the backup\n"
+    first, second = saved.err.splitlines()
+    assert first == f"  {filled[0].name}: damaged or gone, not in the backup"
+    assert second.startswith("    my-app 1.")
     restored = local("restore", tmp_path / "saved", "--json", storage__root=str(tmp_path / "new"))
-    assert (restored.status, restored.json) == (9, {"blobs": 1, "missing": [filled[0].name]})
+    result = restored.json
+    assert result.pop("files")[0]["application"] == "my-app"
+    assert (restored.status, result) == (9, {"blobs": 1, "missing": [filled[0].name]})
     again = local("restore", tmp_path / "saved", storage__root=str(tmp_path / "newer"))
     assert (again.status, again.out) == (9, "1 files restored and verified\n")
-    assert "was damaged or gone when the backup was made" in again.err
+    assert "not in the backup, or damaged there; not restored" in again.err
     copied = next(path for path in (tmp_path / "saved").rglob(filled[1].name))
     copied.write_bytes(b"damaged too")
-    refused = local("restore", tmp_path / "saved", storage__root=str(tmp_path / "newest"))
-    assert (refused.status, refused.out) == (9, "")
-    assert (tmp_path / "newest" / "restoring").exists()
+    without = local("restore", tmp_path / "saved", storage__root=str(tmp_path / "newest"))
+    assert (without.status, without.out) == (9, "0 files restored and verified\n")
+    assert without.err.count("not restored") == 2
+    assert not (tmp_path / "newest" / "restoring").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import hashlib
 import math
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from updater.audit.model import SYSTEM, Actor, Entry
 from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
 from updater.database.engine import Database
+from updater.database.uses import FileUse
 from updater.errors import NotFound, TooLarge
 
 # No reception pauses for so long: what was not touched since then was left by a process that has ended.
@@ -128,6 +129,10 @@ class ArtifactService:
         for number, each in enumerate(known, 1):
             good, changed = await self._check(each, actor)
             yield Verified(each.digest, good or changed is None, bool(changed), number, len(known))
+
+    async def find_uses(self, digests: Collection[str]) -> list[FileUse]:
+        """Return the files of builds that have these bytes, by application, version and target. Raises Unavailable."""
+        return await self._store.find_uses(digests)
 
     async def scrub(self, *, actor: Actor, within_s: float, elapsed_s: float) -> int:
         """Verify the local files whose turn it is; return their number. Called every `elapsed_s` seconds.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import blob, blob_use, build, file, release
+from updater.database.uses import FileUse, find_uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,10 @@ class ArtifactStore:
         statement = update(blob).where(blob.c.digest == digest).values(sha512=sha512, sha1=sha1)
         async with self._database.write() as connection:
             await connection.execute(statement)
+
+    async def find_uses(self, digests: Collection[str]) -> list[FileUse]:
+        """Return the files of builds that have these bytes, by application, version and target."""
+        return await find_uses(self._database, digests)
 
     async def total(self) -> tuple[int, int, int]:
         """Return the number of blobs, the sum of their sizes in bytes, and how many are in quarantine."""

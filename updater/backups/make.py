@@ -15,9 +15,11 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.digests import is_digest
+from updater.artifacts.hashing import is_whole
 from updater.artifacts.local import LocalBlobStore, sync_folder
 from updater.backups.manifest import (
     DATABASE,
@@ -34,9 +36,12 @@ from updater.backups.manifest import (
     write_manifest,
 )
 from updater.clock import END_OF_TIME, Clock, utc_now
-from updater.database.copies import copy_database, read_revision, read_used_blobs
-from updater.errors import Conflict, Invalid, NotFound, Unavailable
+from updater.database.copies import copy_database, find_damage, read_revision, read_used_blobs
+from updater.errors import Conflict, DigestMismatch, Invalid, NotFound, Unavailable
 from updater.permissions import create_file, make_folder
+
+CHECKED_WITHIN_RUNS = 30
+"""Each run hashes so great a part of the blobs that are in the folder already, those longest unchecked first."""
 
 _OWN_NAMES = frozenset({MANIFEST, f"{MANIFEST}.new", SECRET, f"{SECRET}.new", "blobs", "incoming", "lost+found"})
 
@@ -45,12 +50,15 @@ _OWN_NAMES = frozenset({MANIFEST, f"{MANIFEST}.new", SECRET, f"{SECRET}.new", "b
 class Step:
     """The progress of a backup: blobs done, blobs in all, and how many had to be copied.
 
-    `missing` is set in the last step: digests of blobs that were damaged or gone.
+    `checked` blobs that were in the folder before were hashed again. The last step has the digests of those that were
+    wrong there and are `repaired`, and of those `missing`: damaged or gone in the service.
     """
 
     done: int
     total: int
     copied: int
+    checked: int = 0
+    repaired: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
 
@@ -61,8 +69,8 @@ async def make_backup(folder: Path, root: Path, blobs: BlobStore, *, clock: Cloc
 
     Raises:
         Invalid: the folder lies in the data folder, or holds it. Conflict: it holds something else, the backup
-        of another installation, or is in use. DigestMismatch: its manifest is damaged. StorageFull, Unavailable: it
-        cannot be written. A complete backup that was there before stays complete.
+        of another installation, or is in use. DigestMismatch: its manifest, or the database, is damaged.
+        StorageFull, Unavailable: it cannot be written. A complete backup that was there before stays complete.
     """
     try:
         with ExitStack() as stack:
@@ -72,8 +80,10 @@ async def make_backup(folder: Path, root: Path, blobs: BlobStore, *, clock: Cloc
             stack.callback(store.close)
             async for step in _fill(folder, root, blobs, store, clock):
                 yield step
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         raise Unavailable("The database cannot be copied") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged_database(str(error)) from error
     except OSError as error:
         raise failure_of(error, "The backup cannot be written") from error
 
@@ -85,14 +95,17 @@ async def _fill(folder: Path, root: Path, blobs: BlobStore, store: LocalBlobStor
     secret_digest = await asyncio.to_thread(_keep_secret, folder, root)
     copy = await asyncio.to_thread(_keep_database, folder, root)
     used, held = await asyncio.to_thread(lambda: (read_used_blobs(copy), _held(folder)))
-    wanted = [digest for digest, size in used.items() if held.get(digest) != size]
+    kept = [digest for digest, size in used.items() if digest in held and held[digest].size_bytes == size]
+    due = sorted(kept, key=lambda digest: held[digest].checked_ns)[: -(-len(kept) // CHECKED_WITHIN_RUNS)]
+    rotten = {digest for digest in due if not await _is_still_whole(digest, store)}
+    wanted = sorted((used.keys() - kept) | rotten)
     missing: list[str] = []
     done = len(used) - len(wanted)
-    yield Step(done, len(used), 0)
+    yield Step(done, len(used), 0, len(due))
     for number, digest in enumerate(wanted, 1):
         if not await _copy_blob(digest, blobs, store):
             missing.append(digest)
-        yield Step(done + number, len(used), number - len(missing))
+        yield Step(done + number, len(used), number - len(missing), len(due))
     manifest = Manifest(
         created_at=created_at,
         revision=await asyncio.to_thread(read_revision, copy),
@@ -103,7 +116,8 @@ async def _fill(folder: Path, root: Path, blobs: BlobStore, store: LocalBlobStor
     )
     await asyncio.to_thread(write_manifest, folder, manifest)
     await asyncio.to_thread(_prune, folder, manifest, held)
-    yield Step(len(used), len(used), len(wanted) - len(missing), tuple(missing))
+    repaired = tuple(sorted(rotten.difference(missing)))
+    yield Step(len(used), len(used), len(wanted) - len(missing), len(due), repaired, tuple(missing))
 
 
 def _prepare(folder: Path, root: Path) -> None:
@@ -133,24 +147,48 @@ def _keep_secret(folder: Path, root: Path) -> str:
 
 
 def _keep_database(folder: Path, root: Path) -> Path:
-    """Copy the database and name the copy by its digest."""
+    """Copy the database and name the copy by its digest. A damaged one never replaces the copy that is there."""
     temporary = folder / "incoming" / uuid.uuid4().hex
     os.close(create_file(temporary))
     copy_database(root / DATABASE, temporary)
+    damage = find_damage(temporary)
+    if damage is not None:
+        temporary.unlink()
+        raise _damaged_database(damage)
     kept = folder / copy_name(file_digest(temporary))
     temporary.replace(kept)
     sync_folder(folder)
     return kept
 
 
-def _held(folder: Path) -> dict[str, int]:
-    """Return digest and size in bytes of every blob in the folder. A file gets its name only when it is complete."""
-    found: dict[str, int] = {}
+def _damaged_database(damage: str) -> DigestMismatch:
+    return DigestMismatch(
+        {DATABASE: damage}, "The database is damaged; the last backup stays as it is. Restore it, or ask for help"
+    )
+
+
+async def _is_still_whole(digest: str, store: LocalBlobStore) -> bool:
+    """Hash a blob of the backup again. The time of a good one's file says when that was."""
+    if not await is_whole(store, digest):
+        return False
+    await store.run(os.utime, store.locate(digest))
+    return True
+
+
+class _Held(NamedTuple):
+    size_bytes: int
+    checked_ns: int
+
+
+def _held(folder: Path) -> dict[str, _Held]:
+    """Return every blob in the folder by its digest. A file gets its name only when it is complete."""
+    found: dict[str, _Held] = {}
     for first in os.scandir(folder / "blobs"):
         for second in os.scandir(first) if first.is_dir() else ():
             for entry in os.scandir(second) if second.is_dir() else ():
                 if is_digest(entry.name):
-                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
+                    there = entry.stat(follow_symlinks=False)
+                    found[entry.name] = _Held(there.st_size, there.st_mtime_ns)
     return found
 
 

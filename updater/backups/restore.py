@@ -1,5 +1,7 @@
 """Restore a backup into an empty data folder, verifying every digest.
 
+What is whole is restored, and what is not is named: one bad file must not cost all others.
+
 A marker lies in the folder from the first byte to the last: while it is there the service refuses to start,
 and the restore can be run again.
 """
@@ -7,16 +9,17 @@ and the restore can be run again.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import aiofiles
 
 from updater.artifacts.blobs import BlobStore
+from updater.artifacts.hashing import is_whole
 from updater.artifacts.local import sync_folder
 from updater.backups.manifest import (
     DATABASE,
@@ -31,22 +34,30 @@ from updater.backups.manifest import (
 from updater.backups.marker import RESTORING
 from updater.database.copies import read_revision
 from updater.database.revisions import head_revision
-from updater.errors import Conflict, DigestMismatch, NotFound
+from updater.errors import Conflict, DigestMismatch
 
 # Files that an empty data folder may hold.
 _FURNITURE = frozenset({"lock", ".gitignore", "control.sock", "workers.lock", "lost+found"})
 _BATCH_BYTES = 1 << 20
 
 
-async def restore_backup(folder: Path, root: Path, target: BlobStore) -> AsyncIterator[tuple[int, int]]:
-    """Restore the backup in `folder` into `root`, its blobs into `target`; yield blobs done and all, in this order.
+class RestoreStep(NamedTuple):
+    """Blobs done and in all, and the digests of those that are damaged or gone in the backup."""
+
+    done: int
+    total: int
+    damaged: tuple[str, ...]
+
+
+async def restore_backup(folder: Path, root: Path, target: BlobStore) -> AsyncIterator[RestoreStep]:
+    """Restore the backup in `folder` into `root`, its blobs into `target`; yield the progress, at the end all done.
 
     The caller holds `root`.
 
     Raises:
         NotFound: no complete backup in `folder`. Conflict: `root` or `target` is not empty, or the backup is in use or
-        of a newer version. DigestMismatch: the backup is damaged. StorageFull, Unavailable: it cannot be read or
-        written. After a failure the service refuses `root` until a restore has succeeded.
+        of a newer version. DigestMismatch: its manifest, database or secret is damaged. StorageFull, Unavailable: it
+        cannot be read or written. After a failure the service refuses `root` until a restore has succeeded.
     """
     try:
         with ExitStack() as stack:
@@ -55,11 +66,14 @@ async def restore_backup(folder: Path, root: Path, target: BlobStore) -> AsyncIt
             if not await asyncio.to_thread((root / RESTORING).exists):
                 await _require_empty(root, target)
             await asyncio.to_thread(_begin, folder, root, manifest)
+            total = len(manifest.blobs)
+            damaged: list[str] = []
             for number, digest in enumerate(manifest.blobs):
-                yield number, len(manifest.blobs)
-                await _restore_blob(digest, folder, target)
+                yield RestoreStep(number, total, tuple(damaged))
+                if not await _restore_blob(digest, folder, target):
+                    damaged.append(digest)
             await asyncio.to_thread(_restore_files, folder, root, manifest)
-            yield len(manifest.blobs), len(manifest.blobs)
+            yield RestoreStep(total, total, tuple(damaged))
     except OSError as error:
         raise failure_of(error, "The backup cannot be restored") from error
 
@@ -96,25 +110,33 @@ def _is_empty(root: Path) -> bool:
     return True
 
 
-async def _restore_blob(digest: str, folder: Path, target: BlobStore) -> None:
-    if await _holds(target, digest):
-        return  # placed by a restore that was interrupted
+async def _restore_blob(digest: str, folder: Path, target: BlobStore) -> bool:
+    """Copy one blob; return False when the backup does not have it whole."""
+    if await is_whole(target, digest):
+        return True  # placed by a restore that was interrupted
     try:
         staged = await target.receive(_read(folder / "blobs" / digest[:2] / digest[2:4] / digest))
-    except FileNotFoundError:
-        raise _damaged(digest) from None
+    except _Unreadable:
+        return False
     try:
-        if staged.digest != digest:
-            raise _damaged(digest)
-        await staged.place()
+        if staged.digest == digest:
+            await staged.place()
+        return staged.digest == digest
     finally:
         await staged.discard()
 
 
+class _Unreadable(Exception):
+    """A file of the backup cannot be read to its end."""
+
+
 async def _read(path: Path) -> AsyncIterator[bytes]:
-    async with aiofiles.open(path, "rb") as file:
-        while piece := await file.read(_BATCH_BYTES):
-            yield piece
+    try:
+        async with aiofiles.open(path, "rb") as file:
+            while piece := await file.read(_BATCH_BYTES):
+                yield piece
+    except OSError as error:
+        raise _Unreadable from error
 
 
 def _restore_files(folder: Path, root: Path, manifest: Manifest) -> None:
@@ -137,16 +159,6 @@ def _copy(source: Path, target: Path) -> None:
             written.write(piece)
         written.flush()
         os.fsync(written.fileno())
-
-
-async def _holds(target: BlobStore, digest: str) -> bool:
-    hasher = hashlib.sha256()
-    try:
-        async for piece in target.read(digest):
-            await asyncio.to_thread(hasher.update, piece)
-    except NotFound:
-        return False
-    return hasher.hexdigest() == digest
 
 
 def _damaged(name: str) -> DigestMismatch:

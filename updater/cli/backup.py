@@ -12,7 +12,7 @@ import click
 from updater.cli.exits import Exit
 from updater.cli.operate import config_option, fail, load_settings, operate
 from updater.cli.output import print_json
-from updater.cli.storage import counting_bar
+from updater.cli.storage import counting_bar, name_damage
 
 
 @click.command()
@@ -22,8 +22,9 @@ from updater.cli.storage import counting_bar
 def backup(folder: Path, as_json: bool, config: Path | None) -> None:
     """Back everything up into a folder.
 
-    Works while the service runs, and writes as its user. Only files that FOLDER does not hold yet are copied. Ends
-    with status 9 when stored files are damaged or gone; all others are backed up then.
+    Works while the service runs, and writes as its user. Only files that FOLDER does not hold yet are copied; of
+    the others a thirtieth is hashed again. Ends with status 9 when stored files are damaged or gone, and all others are
+    backed up, or when the database is damaged, and the last backup stays.
 
     \f
     Raises:
@@ -36,8 +37,9 @@ def backup(folder: Path, as_json: bool, config: Path | None) -> None:
         print_json(outcome)
     else:
         click.echo(f"{outcome['blobs'] - len(outcome['missing'])} files, {outcome['copied']} of them copied now")
-        for digest in outcome["missing"]:
-            click.echo(f"  {digest}: damaged or gone, not in the backup", err=True)
+        for digest in outcome.get("repaired", ()):
+            click.echo(f"  {digest}: was damaged in the backup, copied again", err=True)
+        name_damage(outcome["missing"], outcome.get("files", ()), "damaged or gone, not in the backup")
     if outcome["missing"]:
         raise SystemExit(Exit.DIGEST_MISMATCH)
 
@@ -49,47 +51,52 @@ def backup(folder: Path, as_json: bool, config: Path | None) -> None:
 def restore(folder: Path, as_json: bool, config: Path | None) -> None:
     """Restore a backup into an empty data folder.
 
-    Everything is verified on the way. After an interruption run it again; the service refuses to start in between.
+    Everything is verified on the way. What is damaged in the backup is named, and all else restored. After an
+    interruption run it again; the service refuses to start in between.
 
     \f
     Raises:
         ClickException: settings or data folder cannot be used.
         SystemExit: with status 9 when the backup lacks files, or that of the failure.
     """
-    from updater.backups.manifest import get_manifest
     from updater.errors import ConfigurationError, Failure
     from updater.operations.events import describe_failure
 
     try:
         with counting_bar("restoring") as on_progress:
-            files = asyncio.run(_restore(folder.absolute(), config, on_progress))
-        missing = get_manifest(folder).missing
+            outcome = asyncio.run(_restore(folder.absolute(), config, on_progress))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
     except Failure as failure:
         fail(describe_failure(failure))
     if as_json:
-        print_json({"blobs": files, "missing": list(missing)})
+        print_json(outcome)
     else:
-        click.echo(f"{files} files restored and verified")
-        for digest in missing:
-            click.echo(f"  {digest}: was damaged or gone when the backup was made", err=True)
-    if missing:
+        click.echo(f"{outcome['blobs']} files restored and verified")
+        name_damage(outcome["missing"], outcome.get("files", ()), "not in the backup, or damaged there; not restored")
+    if outcome["missing"]:
         raise SystemExit(Exit.DIGEST_MISMATCH)
 
 
-async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dict[str, Any]], None]) -> int:
+async def _restore(folder: Path, config: Path | None, on_progress: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     from updater.artifacts.opening import open_blobs, require_usable
+    from updater.backups.manifest import get_manifest
     from updater.backups.restore import restore_backup
+    from updater.database.uses import read_uses
     from updater.errors import Conflict
+    from updater.operations.events import describe_uses
     from updater.processes.folder import hold_folder
 
     storage = load_settings(config).storage
-    root, files = Path(storage.root), 0
+    root, step = Path(storage.root), None
     if storage.database_url is not None:
         raise Conflict("A backup is restored into the embedded database only; storage.database_url is set")
     with hold_folder(root), open_blobs(storage.blob_url, root, group_reads=storage.group_reads) as target:
         await require_usable(target)
-        async for done, files in restore_backup(folder, root, target):
-            on_progress({"done": done, "total": files})
-    return files
+        async for step in restore_backup(folder, root, target):
+            on_progress({"done": step.done, "total": step.total})
+    assert step is not None  # noqa: S101 - the last step is always told
+    manifest = get_manifest(folder)
+    missing = sorted({*manifest.missing, *step.damaged})
+    result = {"blobs": step.total - len(step.damaged), "missing": missing}
+    return {**result, **describe_uses(read_uses(folder / manifest.database, missing))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ def verify(sample: float, as_json: bool, config: Path | None) -> None:
         print_json(outcome)
     else:
         click.echo(f"{outcome['checked']} checked, {len(outcome['bad'])} damaged")
-        for digest in outcome["bad"]:
-            click.echo(f"  {digest}: quarantined; publish the same file again, or restore it and verify", err=True)
+        remedy = "quarantined; publish the same file again, or restore it and verify"
+        name_damage(outcome["bad"], outcome.get("files", ()), remedy)
     if outcome["bad"]:
         raise SystemExit(Exit.DIGEST_MISMATCH)
 
@@ -130,6 +130,18 @@ def _resolve(where: str, config: Path | None) -> str:
         return named if named == LOCAL else complete(named)
     except ValueError:
         return named  # the operation says what is wrong
+
+
+def name_damage(digests: Iterable[str], files: Iterable[dict[str, str]], said: str) -> None:
+    """Print what is wrong with stored files on stderr: each by its digest and by the builds that have it."""
+    names: dict[str, list[str]] = {}
+    for each in files:
+        text = "{application} {version} {platform}/{architecture} {name}".format_map(each)
+        names.setdefault(each["digest"], []).append(text)
+    for digest in digests:
+        click.echo(f"  {digest}: {said}", err=True)
+        for name in names.get(digest, ["no build has this file"]):
+            click.echo(f"    {name}", err=True)
 
 
 @contextmanager

@@ -8,17 +8,20 @@ from pathlib import Path
 from updater.audit.model import Actor
 from updater.backups.make import make_backup
 from updater.errors import Conflict, Invalid
-from updater.operations.events import Event
+from updater.operations.events import Event, describe_uses
 from updater.services import Services
 
 
 async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGenerator[Event]:
     """Back everything up into a folder of this machine, named by its absolute path.
 
-    The result holds the number of blobs, how many were copied now, and the digests of those damaged or gone.
+    The result holds the number of blobs, how many were copied now, and the digests of those damaged or gone. Where
+    there are any, it also has `repaired`, digests of what was damaged in the folder, and `files`, which names the
+    builds that have what is missing.
 
     Raises:
-        Invalid: the path is not absolute. Conflict: the database is not the embedded one.
+        Invalid: the path is not absolute. Conflict: the database is not the embedded one. DigestMismatch: the database
+        is damaged.
     """
     if not Path(folder).is_absolute():
         raise Invalid({"folder": "expected an absolute path"})
@@ -32,4 +35,7 @@ async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGener
         async for step in make_backup(Path(folder), root, services.artifacts.blobs):
             yield {"done": step.done, "total": step.total}
     assert step is not None  # noqa: S101 - the last step is always told
-    yield {"result": {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}}
+    result: Event = {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}
+    if step.repaired:
+        result["repaired"] = list(step.repaired)
+    yield {"result": {**result, **describe_uses(await services.artifacts.find_uses(step.missing))}}

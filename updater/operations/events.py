@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from updater.database.uses import FileUse
 from updater.errors import Failure, Invalid
 
 Event = dict[str, Any]
@@ -19,6 +21,11 @@ def describe_failure(failure: Failure) -> Event:
     """
     fields = failure.fields if isinstance(failure, Invalid) else {}
     return {"failure": type(failure).__name__, "message": failure.message, "fields": fields}
+
+
+def describe_uses(uses: Sequence[FileUse]) -> Event:
+    """Return what a result says of damaged files: `files`, each with the fields of `FileUse`; nothing without any."""
+    return {"files": [use._asdict() for use in uses]} if uses else {}
 
 
 def in_seconds(moment: datetime | None) -> str | None:

@@ -10,14 +10,15 @@ from updater.artifacts.opening import open_blobs, require_usable
 from updater.audit.model import Actor
 from updater.catalog.retention import RetentionPolicy
 from updater.errors import ConfigurationError, Invalid
-from updater.operations.events import Event
+from updater.operations.events import Event, describe_uses
 from updater.services import Services
 
 
 async def verify(services: Services, actor: Actor, *, sample: float = 1.0) -> AsyncGenerator[Event]:
     """Hash stored blobs again and quarantine those whose bytes are wrong or gone.
 
-    `sample` is the share of blobs to check. The result holds the digests of the bad ones.
+    `sample` is the share of blobs to check. The result holds the digests of the bad ones and `files`, which
+    names the builds that have them.
 
     Raises:
         Invalid: `sample` is not above 0 and up to 1.
@@ -30,7 +31,8 @@ async def verify(services: Services, actor: Actor, *, sample: float = 1.0) -> As
         if not each.good:
             bad.append(each.digest)
         yield {"done": each.done, "total": each.total}
-    yield {"result": {"checked": checked, "bad": bad}}
+    files = describe_uses(await services.artifacts.find_uses(bad))
+    yield {"result": {"checked": checked, "bad": bad, **files}}
 
 
 async def collect(

@@ -71,8 +71,9 @@ def hold_folder(root: Path, lock_file: str = LOCK_FILE) -> Iterator[None]:
 def _make_durable(root: Path) -> None:
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
     if missing:
-        root.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
+            if root.parent in missing:
+                root.parent.mkdir(parents=True, exist_ok=True)
             make_folder(root)
     for folder in missing:
         # Imported here: commands find the folder there, and need nothing else of the store.
