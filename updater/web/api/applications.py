@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from updater.errors import Forbidden
 from updater.services import Services
 from updater.web.api.rendering import application_item, page_keys, stats_keys
 from updater.web.gate.context import CONTEXT
+from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.times import rfc3339
@@ -35,12 +37,15 @@ class Applications:
             failures=(422,),
         )
     )
-    async def list_applications(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+    async def list_applications(self, request: web.Request, query: dict[str, Any]) -> web.StreamResponse:
         """Return one page of applications; a key bound to one application sees that one."""
         page = Page(query["limit"], query["offset"])
-        found, total = await self._catalog.list_applications(page, only=_bound_to(request))
-        items = [application_item(each) for each in found]
-        return json_answer({"applications": items, **page_keys(page, len(items), total)})
+
+        async def read(page: Page) -> tuple[list[dict[str, Any]], int]:
+            found, total = await self._catalog.list_applications(page, only=_bound_to(request))
+            return [application_item(each) for each in found], total
+
+        return await list_answer(request, "applications", page, read, partial(page_keys, page))
 
     @endpoint(
         Contract(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -14,8 +15,8 @@ from updater.audit.model import AuditRow
 from updater.audit.service import AuditService
 from updater.catalog.model import Page
 from updater.web.api.rendering import page_keys
+from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
-from updater.web.messages.answers import json_answer
 from updater.web.messages.times import rfc3339
 
 
@@ -34,13 +35,17 @@ class History:
             failures=(404, 422),
         )
     )
-    async def list_history(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+    async def list_history(self, request: web.Request, query: dict[str, Any]) -> web.StreamResponse:
         """Return one page of changes to releases and builds, newest first."""
         page = Page(query["limit"], query["offset"])
-        rows, total = await self._audit.list_history(
-            request.match_info["app_id"], version=query.get("version"), limit=page.limit, offset=page.offset
-        )
-        return json_answer({"entries": [_entry(row) for row in rows], **page_keys(page, len(rows), total)})
+
+        async def read(page: Page) -> tuple[list[dict[str, Any]], int]:
+            rows, total = await self._audit.list_history(
+                request.match_info["app_id"], version=query.get("version"), limit=page.limit, offset=page.offset
+            )
+            return [_entry(row) for row in rows], total
+
+        return await list_answer(request, "entries", page, read, partial(page_keys, page))
 
 
 def _entry(row: AuditRow) -> dict[str, Any]:

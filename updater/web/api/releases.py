@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +19,7 @@ from updater.services import Services
 from updater.web.api.rendering import build_id, page_keys, release_item
 from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
+from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
@@ -41,7 +44,7 @@ class Releases:
             failures=(404, 422),
         )
     )
-    async def list_releases(self, request: web.Request, query: dict[str, Any]) -> web.Response:
+    async def list_releases(self, request: web.Request, query: dict[str, Any]) -> web.StreamResponse:
         """Return one page of releases."""
         application = self._offers.get_application(request.match_info["app_id"])
         wanted = BuildQuery(
@@ -53,10 +56,13 @@ class Releases:
             descending=query["sort_order"] == "desc",
             page=Page(query["limit"], query["offset"]),
         )
-        builds, total = await self._catalog.list_builds(application, wanted)
         origin = self._links.download_origin(request)
-        items = [release_item(build, self._links.download_url(build, origin)) for build in builds]
-        return json_answer({"releases": items, **page_keys(wanted.page, len(items), total)})
+
+        async def read(page: Page) -> tuple[list[dict[str, Any]], int]:
+            builds, total = await self._catalog.list_builds(application, dataclasses.replace(wanted, page=page))
+            return [release_item(build, self._links.download_url(build, origin)) for build in builds], total
+
+        return await list_answer(request, "releases", wanted.page, read, partial(page_keys, wanted.page))
 
     @endpoint(
         Contract(
