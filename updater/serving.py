@@ -134,6 +134,8 @@ async def serve(
         await runner.listen(sockets, at_once=1 if slot is not None else AT_ONCE)
         if settings.storage.database_url is None:  # else commands open the shared database themselves
             await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
+        # Not before: a start that fails on the way would leave a key that nobody was shown.
+        await _first_key(services, announce)
         if slot is None:
             announce_addresses(sockets, settings.server, announce)
         else:
