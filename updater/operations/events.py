@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from updater.database.uses import FileUse
 from updater.errors import Failure, Invalid
+
+if TYPE_CHECKING:  # SQLAlchemy, which commands that only list do without
+    from updater.database.uses import FileUse
 
 Event = dict[str, Any]
 
