@@ -138,5 +138,22 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
     for name in ("database", "storage"):
         healthy = functools.partial(services.health.is_healthy, name)
         metrics.add_gauge(f"updater_{name}_healthy", f"1 while health finds nothing wrong with the {name}", healthy)
+    offers = services.offers
+    metrics.add_labelled(
+        "updater_rollout_percent",
+        "Share of clients that a release under rollout is for, in percent",
+        ("application", "version"),
+        lambda: (((each.application_id, each.version), each.hundredths / 100) for each in offers.open_rollouts()),
+    )
+    metrics.add_labelled(
+        "updater_rollout_halted",
+        "1 while a release under rollout is halted on a platform",
+        ("application", "version", "platform"),
+        lambda: (
+            ((each.application_id, each.version, arm.platform), float(arm.halt is not None))
+            for each in offers.open_rollouts()
+            for arm in each.platforms
+        ),
+    )
     metrics.add_gauge("updater_blobs", "Blobs in the store", lambda: services.artifacts.totals.blobs)
     metrics.add_gauge("updater_blob_bytes", "Bytes in the store", lambda: services.artifacts.totals.size_bytes)

@@ -26,6 +26,8 @@ _DAY_S = 86_400.0
 _DIGESTS_S = 300.0
 # How soon a process takes over the watching of a run that a command started, or whose watcher has ended.
 _LOOKING_S = 5.0
+# How often stages are looked at, and how soon another process looks when this one is gone.
+_STAGES_S, _STAGES_LEASE_S = 2.0, 8.0
 # A lease outlives two missed renewals; then another process takes over.
 LEASE_S, RENEWAL_S = 60.0, 20.0
 _log = structlog.get_logger(__name__)
@@ -43,6 +45,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         fill_digests,
         roll_up_old,
         scrub_files,
+        advance_rollouts,
     )
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
@@ -127,6 +130,12 @@ async def scrub_files(services: Services) -> None:
             await quietly(scrub)
 
 
+async def advance_rollouts(services: Services) -> None:
+    """Every two seconds move the rollouts whose time has come, under the lease `rollouts`."""
+    async for _ in _while_leased(services, "rollouts", lease_s=_STAGES_LEASE_S, every_s=_STAGES_S):
+        await quietly(services.rollouts.advance)
+
+
 async def watch_runs(services: Services) -> None:
     """Every 5 seconds watch the runs of deployments, and finish those whose process was killed.
 
@@ -144,17 +153,19 @@ async def quietly(work: Callable[[], object]) -> None:
         await work()  # type: ignore[misc]
 
 
-async def _while_leased(services: Services, name: str) -> AsyncIterator[bool]:
-    """Yield every `RENEWAL_S` seconds while this process holds a lease; True for the first time since it got it."""
+async def _while_leased(
+    services: Services, name: str, *, lease_s: float = LEASE_S, every_s: float = RENEWAL_S
+) -> AsyncIterator[bool]:
+    """Yield every `every_s` seconds while this process holds a lease; True for the first time since it got it."""
     held = False
     while True:
         try:
-            had, held = held, await services.leases.take(name, for_s=LEASE_S)
+            had, held = held, await services.leases.take(name, for_s=lease_s)
         except Failure:
             had, held = False, False
         if held:
             yield not had
-        await asyncio.sleep(RENEWAL_S)
+        await asyncio.sleep(every_s)
 
 
 async def _is_clock_believed(services: Services) -> bool:

@@ -39,6 +39,12 @@ from updater.deployments.store import DeploymentStore
 from updater.health import HealthService
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
+from updater.rollouts.changes import RolloutChanges
+from updater.rollouts.counting import ArmCounter
+from updater.rollouts.counting_store import CountingStore
+from updater.rollouts.releases import ReleaseMoves
+from updater.rollouts.service import RolloutService
+from updater.rollouts.store import RolloutStore
 from updater.services import Services
 from updater.settings import Settings
 from updater.tasks.service import TaskService
@@ -79,11 +85,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(access.close)
         catch_up = await stack.enter_async_context(_watched(database, url, core.offers, access))
         await _ensure_applications(core.catalog, settings)
-        telemetry, recorder = _build_telemetry(database, settings)
-        recorder.start()
-        stack.push_async_callback(recorder.stop)
-        stack.callback(telemetry.flush_downloads)
-        stack.push_async_callback(quietly, telemetry.flush_checks)
+        telemetry = _start_telemetry(stack, TelemetryStore(database, core.arms.count), database, settings)
         stack.push_async_callback(quietly, access.flush_used)
         deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, core.audit))
         stack.push_async_callback(deployments.runs.stop)
@@ -102,6 +104,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             audit=core.audit,
             catalog=core.catalog,
             publishing=core.publishing,
+            rollouts=core.rollouts,
+            releases=core.releases,
             offers=core.offers,
             deployments=deployments,
             telemetry=telemetry,
@@ -120,6 +124,9 @@ class _Core(NamedTuple):
     artifacts: ArtifactService
     catalog: CatalogService
     publishing: Publishing
+    rollouts: RolloutService
+    releases: ReleaseMoves
+    arms: ArmCounter
     offers: OfferService
     timekeeping: TimekeepingService
 
@@ -130,21 +137,29 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
     reserve = None
     if isinstance(blobs, LocalBlobStore):
         reserve = Reserve(blobs.folders.incoming, settings.storage.reserve_bytes)
+    access = build_access(database, settings, audit)
+    rollouts, counting = RolloutStore(database), CountingStore(database)
+    changes = RolloutChanges(rollouts, counting, rows, releases, audit, database)
     return _Core(
         audit=audit,
-        access=build_access(database, settings, audit),
+        access=access,
         artifacts=ArtifactService(
             blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes, reserve=reserve
         ),
         catalog=CatalogService(rows, releases, audit, database),
-        publishing=Publishing(rows, releases, artifacts, audit, database),
+        publishing=Publishing(rows, releases, artifacts, audit, database, changes.open_rollout),
         timekeeping=TimekeepingService(TimekeepingStore(database), database, audit),
+        rollouts=RolloutService(rollouts, rows, changes, database),
+        releases=ReleaseMoves(changes, releases, audit),
+        arms=ArmCounter(rollouts, counting, audit, database, access.access.hash_source),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
     )
 
 
-def _build_telemetry(database: Database, settings: Settings) -> tuple[TelemetryService, Recorder]:
-    store = TelemetryStore(database)
+def _start_telemetry(
+    stack: AsyncExitStack, store: TelemetryStore, database: Database, settings: Settings
+) -> TelemetryService:
+    """Start what writes reports and counts; the stack stops it, and writes what waits."""
     recorder = Recorder(store.write, queue_size=settings.telemetry.queue_size)
     # Reports lie with the database; on another machine it has a disk of its own.
     room = None
@@ -152,8 +167,12 @@ def _build_telemetry(database: Database, settings: Settings) -> tuple[TelemetryS
         room = Reserve(Path(settings.storage.root), settings.storage.reserve_bytes).require_for_report
     locate = open_locator(settings.telemetry.geoip_database)
     kept_bytes = settings.telemetry.report_bytes_per_day
-    service = TelemetryService(store, recorder, locate=locate, report_bytes_per_day=kept_bytes, require_room=room)
-    return service, recorder
+    telemetry = TelemetryService(store, recorder, locate=locate, report_bytes_per_day=kept_bytes, require_room=room)
+    recorder.start()
+    stack.push_async_callback(recorder.stop)
+    stack.callback(telemetry.flush_downloads)
+    stack.push_async_callback(quietly, telemetry.flush_checks)
+    return telemetry
 
 
 @asynccontextmanager

@@ -16,6 +16,8 @@ from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.health import HealthService
 from updater.offers.service import OfferService
+from updater.rollouts.releases import ReleaseMoves
+from updater.rollouts.service import RolloutService
 from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
@@ -34,6 +36,8 @@ class Services(AccessServices):
     audit: AuditService
     catalog: CatalogService
     publishing: Publishing
+    rollouts: RolloutService
+    releases: ReleaseMoves
     offers: OfferService
     deployments: DeploymentService
     telemetry: TelemetryService

@@ -195,7 +195,7 @@ async def test_unknown_applications_are_not_found(started: Any) -> None:
         change(started, "nope", name="x"),
         catalog.delete_application("nope", actor=TESTER),
         catalog.delete_build("nope", "1.0.0", LINUX, actor=TESTER),
-        catalog.withdraw_release("nope", "1.0.0", actor=TESTER),
+        started.services.releases.withdraw("nope", "1.0.0", actor=TESTER),
     ):
         assert (await unchanged(started, work, NotFound)).kind == "application"
 
@@ -266,7 +266,7 @@ async def test_counts_over_builds(started: Any) -> None:
         await register(publishing, "2.0.0-rc.1"),
     ]
     assert await catalog.stats("my-app") == ApplicationStats(4, "1.10.0", made[1].created_at, 2, 2)
-    await catalog.withdraw_release("my-app", "1.10.0", actor=TESTER)
+    await started.services.releases.withdraw("my-app", "1.10.0", actor=TESTER)
     assert await catalog.stats("my-app") == ApplicationStats(4, "1.9.0", made[2].created_at, 2, 2)
     for version in ("1.0.0", "1.9.0"):
         await catalog.delete_build("my-app", version, LINUX, actor=TESTER)

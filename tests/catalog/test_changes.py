@@ -194,13 +194,13 @@ def test_no_secret_is_ever_in_a_row_and_no_change_is_lost(before: Application, a
     assert told | set(hidden) == differs
 
 
-def test_a_release_is_for_everybody_on_the_one_channel() -> None:
-    assert describe_release() == {"channel": "stable", "percent": 100.0}
+def test_a_release_is_told_with_its_channel_and_its_share() -> None:
+    assert describe_release("beta", 12.5) == {"channel": "beta", "percent": 12.5}
 
 
 @pytest.mark.parametrize("status", ReleaseStatus)
 def test_a_release_that_goes_is_told_with_its_last_status(status: ReleaseStatus) -> None:
-    assert describe_deleted_release(status) == {"channel": "stable", "status": status.value}
+    assert describe_deleted_release("beta", status) == {"channel": "beta", "status": status.value}
 
 
 def test_a_build_is_told_by_its_target_and_its_checksum() -> None:
@@ -222,5 +222,7 @@ def test_a_build_is_told_by_its_target_and_its_checksum() -> None:
         status=ReleaseStatus.ACTIVE,
         complete=True,
         quarantined=False,
+        channel="stable",
+        channel_position=0,
     )
     assert describe_build(each) == {"platform": "linux", "architecture": "amd64", "checksum": "abc"}

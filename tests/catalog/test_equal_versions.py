@@ -78,7 +78,7 @@ async def test_every_look_up_takes_either_spelling(service: Any, scheme: Scheme,
         "GET", f"/api/v1/updates/{application}/download/{second.replace('+', '%2B')}/linux/amd64", status=200
     )
     await services.catalog.delete_build(application, second, WINDOWS, actor=TESTER)
-    await services.catalog.withdraw_release(application, second, actor=TESTER)
+    await services.releases.withdraw(application, second, actor=TESTER)
     assert isinstance(await refused(service, PublishRequest(application, second, WINDOWS), ONE), Conflict)
 
 
@@ -128,7 +128,7 @@ async def test_equal_releases_of_an_older_server_stay_as_they_are(service: Any) 
     assert beside.release_id != made.release_id
     assert (await services.offers.get_build("pep440", "1.0.0", LINUX)).id == made.id, "the only one for this target"
     assert isinstance(await refused(service, PublishRequest("pep440", "1.0", WINDOWS), FILE), Conflict)
-    await services.catalog.withdraw_release("pep440", "1.0", actor=TESTER)
+    await services.releases.withdraw("pep440", "1.0", actor=TESTER)
     assert (await services.offers.get_build("pep440", "1.0.0", WINDOWS)).id == beside.id
 
 

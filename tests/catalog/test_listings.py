@@ -45,7 +45,7 @@ async def shelf(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         for application_id in ("my-app", "other") if number < 4 else ("my-app",):
             request = PublishRequest(application_id, version, target, f"Notes {number}", required)
             await services.publishing.publish(request, FILE, TESTER)
-    await services.catalog.withdraw_release("my-app", "1.9.0", actor=TESTER)
+    await services.releases.withdraw("my-app", "1.9.0", actor=TESTER)
     return service
 
 
@@ -130,7 +130,7 @@ async def test_a_listing_tells_the_state_of_each_build(service: Any) -> None:
     good = await publish_bytes(services.publishing, services.artifacts, b"good", "1.0.0")
     bad = await publish_bytes(services.publishing, services.artifacts, b"bad", "1.1.0")
     gone = await publish_bytes(services.publishing, services.artifacts, b"good", "1.2.0")
-    await services.catalog.withdraw_release("my-app", "1.2.0", actor=TESTER)
+    await services.releases.withdraw("my-app", "1.2.0", actor=TESTER)
     await damage(service, bad)
     found, _ = await list_builds(service)
     states = {each.id: (each.status, each.quarantined) for each in found}

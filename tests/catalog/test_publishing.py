@@ -66,7 +66,7 @@ async def shop(service: Any) -> Any:
     services = service.services
     await publish_bytes(services.publishing, services.artifacts, ONE, "1.0.0")
     await publish_bytes(services.publishing, services.artifacts, b"old bytes", "0.9.0")
-    await services.catalog.withdraw_release("my-app", "0.9.0", actor=TESTER)
+    await services.releases.withdraw("my-app", "0.9.0", actor=TESTER)
     await register(services.publishing, "2.0.0")
     return service
 

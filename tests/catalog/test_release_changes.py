@@ -38,7 +38,7 @@ async def delete(service: Any, version: str, target: Target = LINUX) -> Build:
 
 
 async def withdraw(service: Any, version: str) -> None:
-    await service.services.catalog.withdraw_release("my-app", version, actor=TESTER)
+    await service.services.releases.withdraw("my-app", version, actor=TESTER)
 
 
 async def retire(service: Any, policy: RetentionPolicy = KEEP_ONE, **more: Any) -> list[str]:
@@ -109,7 +109,7 @@ async def test_a_version_of_another_spelling_is_found(service: Any) -> None:
     services = service.services
     for version in ("1.0.post1", "1.1rc1"):
         await register(services.publishing, version, application_id="py-app")
-    await services.catalog.withdraw_release("py-app", "v1.1-RC.1", actor=TESTER)
+    await services.releases.withdraw("py-app", "v1.1-RC.1", actor=TESTER)
     made = await services.catalog.delete_build("py-app", "1.0-1", LINUX, actor=TESTER)
     assert made.version.text == "1.0.post1"
     *_, withdrawn, _, _ = await rows_since(service, 0)

@@ -19,10 +19,10 @@ from tests.conftest import OwnServer, Service
 from tests.servers.postgres import Postgres
 from updater.app import build_app, make_runner
 from updater.composition import open_services
+from updater.database.all_tables import metadata
 from updater.database.engine import Database
 from updater.database.moving import move_rows
 from updater.database.opening import open_database
-from updater.database.tables import metadata
 from updater.errors import Conflict
 from updater.processes.folder import claim_folder
 from updater.settings import Settings

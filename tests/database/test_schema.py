@@ -12,9 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, text
 
+from updater.database.all_tables import metadata
 from updater.database.opening import open_database
 from updater.database.revisions import MIGRATIONS, head_revision
-from updater.database.tables import metadata
 from updater.errors import ConfigurationError, Unavailable
 
 
@@ -88,6 +88,7 @@ LANDED = {
     "0007_files_uses_and_audit": "674a2491ca536012",
     "0008_private_applications": "244b42dd84cbe2c4",
     "0009_clock_mark": "960d7fe8c8e1b4da",
+    "0010_channels_and_rollouts": "ce344d86295cbbaa",
 }
 
 

@@ -20,7 +20,7 @@ from tests.builds import LINUX, register
 from tests.stored import settle
 from updater.offers.answers import MAX_BYTES, AnswerCache, AnswerShelf
 
-ENTRY_BYTES = 1_000  # what an entry is counted with beside its texts
+ENTRY_BYTES = 1_400  # what an entry is counted with beside its texts
 
 
 def fill(shelf: AnswerShelf, count: int, text_bytes: int = 0) -> None:
@@ -90,10 +90,10 @@ def test_a_flood_empties_its_own_shelf_and_no_smaller_one() -> None:
         assert cache.size_bytes <= cache.max_bytes
 
 
-@pytest.mark.parametrize(("text_bytes", "kept"), [(9_000, True), (9_001, False), (10**9, False)])
+@pytest.mark.parametrize(("text_bytes", "kept"), [(12_600, True), (12_601, False), (10**9, False)])
 def test_an_answer_over_a_sixteenth_of_the_bound_is_not_kept(text_bytes: int, kept: bool) -> None:
     """It would push out too many others."""
-    cache = AnswerCache(max_bytes=160_000)
+    cache = AnswerCache(max_bytes=160 * ENTRY_BYTES)
     shelf, other = cache.open_shelf(), cache.open_shelf()
     fill(other, 160)
     shelf.keep("a", "x", text_bytes)

@@ -17,6 +17,7 @@ import pytest
 from tests.actors import TESTER, audit_of
 from tests.builds import LINUX, register
 from tests.databases import place_database
+from tests.rollouts_of import changes_of, moves_of
 from updater.artifacts.store import ArtifactStore
 from updater.catalog.publishing import Publishing
 from updater.catalog.release_store import ReleaseStore
@@ -30,6 +31,7 @@ from updater.errors import NotFound, Unavailable
 from updater.offers.decision import Offer, UpdateQuery
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
+from updater.rollouts.releases import ReleaseMoves
 
 
 class Rooms(NamedTuple):
@@ -39,6 +41,7 @@ class Rooms(NamedTuple):
     catalog: CatalogService
     publishing: Publishing
     offers: OfferService
+    releases: ReleaseMoves
 
 
 def rooms_of(database: Database) -> Rooms:
@@ -46,8 +49,9 @@ def rooms_of(database: Database) -> Rooms:
     return Rooms(
         database,
         CatalogService(store, releases, audit, database),
-        Publishing(store, releases, ArtifactStore(database), audit, database),
+        Publishing(store, releases, ArtifactStore(database), audit, database, changes_of(database).open_rollout),
         OfferService(OfferStore(database), store, database),
+        moves_of(database),
     )
 
 
@@ -93,7 +97,7 @@ async def test_a_change_is_offered_when_its_write_returns(rooms: Rooms) -> None:
     await rooms.catalog.update_application("my-app", {"config": {"max_version": "1.0.5"}}, actor=TESTER)
     assert check(rooms.offers) == "1.0.0"
     await rooms.catalog.update_application("my-app", {"config": {"max_version": ""}}, actor=TESTER)
-    await rooms.catalog.withdraw_release("my-app", "1.1.0", actor=TESTER)
+    await rooms.releases.withdraw("my-app", "1.1.0", actor=TESTER)
     assert check(rooms.offers) == "1.0.0"
     await rooms.catalog.delete_build("my-app", "1.0.0", LINUX, actor=TESTER)
     assert check(rooms.offers) is None
@@ -195,7 +199,6 @@ async def test_a_deletion_that_cannot_be_read_again_is_never_offered_after_its_a
             lambda: rooms.offers.get_newest_release("my-app"),
             lambda: rooms.offers.assess("my-app", parse_version("1.0.0")),
             lambda: rooms.offers.parse("my-app", "1.0.0", "version"),
-            lambda: rooms.offers.requires_updates("my-app"),
         )
         for ask in questions:
             with pytest.raises(Unavailable):

@@ -38,6 +38,9 @@ VERSIONS = [
     "3.0.0",
 ]
 TEXTS = st.sampled_from(VERSIONS)
+CHANNELS = ("stable", "beta", "nightly")
+# Where versions are; those that are not named are on the first channel.
+PLACES = st.dictionaries(TEXTS, st.integers(0, len(CHANNELS) - 1), max_size=6)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,14 @@ class Published:
     state: str  # kept, deleted, withdrawn, quarantined
 
 
+def published(version: str, target: Target, minimum: str | None, required: bool, state: str) -> Published:
+    """Return a build; a minimum above its own version would be refused."""
+    fits = minimum is not None and parse_version(minimum).sort_key <= parse_version(version).sort_key
+    return Published(version, target, minimum if fits else None, required, state)
+
+
 PUBLISHED = st.builds(
-    Published,
+    published,
     TEXTS,
     st.sampled_from([LINUX, LINUX, LINUX, WINDOWS]),
     st.none() | TEXTS,
@@ -64,7 +73,9 @@ def key(text: str) -> str:
     return parse_version(text).sort_key
 
 
-def naive(builds: list[Published], config: dict[str, Any], question: UpdateQuery) -> tuple[str, bool] | None:
+def naive(
+    builds: list[Published], config: dict[str, Any], places: dict[str, int], question: UpdateQuery
+) -> tuple[str, bool] | None:
     """Decide over all builds, by the words of the contract."""
     withdrawn = {each.version for each in builds if each.state == "withdrawn"}
     ceiling = config["max_version"]
@@ -74,7 +85,8 @@ def naive(builds: list[Published], config: dict[str, Any], question: UpdateQuery
         if each.state == "kept"
         and each.version not in withdrawn
         and each.target == question.target
-        and (question.allow_prerelease or "-" not in each.version)
+        and places.get(each.version, 0) <= question.channel
+        and (question.allow_prerelease or question.channel or "-" not in each.version)
         and (not ceiling or key(each.version) <= key(ceiling))
     ]
     newer = [each for each in fitting if key(each.version) > question.current.sort_key]
@@ -89,17 +101,23 @@ def naive(builds: list[Published], config: dict[str, Any], question: UpdateQuery
 
 
 async def fill(
-    service: Any, name: str, builds: list[Published], config: dict[str, Any], limited: set[str]
+    service: Any, name: str, builds: list[Published], config: dict[str, Any], limited: set[str], places: dict[str, int]
 ) -> dict[str, int]:
     """Make an application with these builds; return its releases' ids by version."""
     services = service.services
     catalog = services.catalog
-    extra = {"config": config}
+    extra = {"config": config, "channels": CHANNELS}
     await catalog.create_application(name, name=name, platforms=("linux", "windows"), extra=extra, actor=TESTER)
     made = {}
     for number, each in enumerate(builds):
         made[number] = await register(
-            services.publishing, each.version, each.target, name, required=each.required, minimum_version=each.minimum
+            services.publishing,
+            each.version,
+            each.target,
+            name,
+            required=each.required,
+            minimum_version=each.minimum,
+            channel=CHANNELS[places.get(each.version, 0)],
         )
     async with catalog._database.write() as connection:
         for number, each in enumerate(builds):
@@ -128,7 +146,7 @@ CURRENT = (*VERSIONS, "0.0.1", "9.0.0")
 
 @pytest.mark.timeout(300)
 async def test_the_ladder_answers_as_all_builds_would(service: Any) -> None:
-    """Minimum versions, required, pre-releases, floor and ceiling, deleted, withdrawn and quarantined builds.
+    """Channels, minimum versions, required, pre-releases, floor, ceiling, deleted, withdrawn and quarantined builds.
 
     And releases that are not for all clients: each client sees some of them, and gets what it would get if the others
     did not exist. What it gets, retention keeps.
@@ -148,23 +166,29 @@ async def test_the_ladder_answers_as_all_builds_would(service: Any) -> None:
         return removed
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-    @given(CATALOGS, st.just("") | TEXTS, st.just("") | TEXTS, st.booleans(), st.sets(TEXTS), st.sets(TEXTS))
+    @given(CATALOGS, st.just("") | TEXTS, st.just("") | TEXTS, st.booleans(), st.sets(TEXTS), st.sets(TEXTS), PLACES)
     def compare(
-        builds: list[Published], floor: str, ceiling: str, forced: bool, limited: set[str], seen: set[str]
+        builds: list[Published],
+        floor: str,
+        ceiling: str,
+        forced: bool,
+        limited: set[str],
+        seen: set[str],
+        places: dict[str, int],
     ) -> None:
         name = f"app-{next(count)}"
         config = {"min_version": floor, "max_version": ceiling, "required_update": forced}
-        ids = run(fill(service, name, builds, config, limited))
+        ids = run(fill(service, name, builds, config, limited, places))
         cohort = frozenset(ids[version] for version in seen & limited if version in ids)
         visible = [each for each in builds if each.version not in limited or each.version in seen]
         gone = run(removable(name))
         for current in CURRENT:
-            for allow in (False, True):
-                query = UpdateQuery(parse_version(current), LINUX, allow)
+            for channel, allow in ((0, False), (0, True), (1, False), (2, False)):
+                query = UpdateQuery(parse_version(current), LINUX, allow, channel)
                 decided = offers.check(name, query, cohort)
                 ours = None if isinstance(decided, NoUpdate) else (decided.build.version.text, decided.required)
                 assert isinstance(decided, Offer | NoUpdate)
-                assert ours == naive(visible, config, query), (current, allow)
+                assert ours == naive(visible, config, places, query), (current, allow, channel)
                 assert ours is None or ours[0] not in gone
 
     await asyncio.to_thread(compare)

@@ -32,7 +32,6 @@ async def test_unknown_applications_are_not_found(service: Any) -> None:
         lambda: offers.assess("nope", version),
         lambda: offers.get_newest_release("nope"),
         lambda: offers.get_application("nope"),
-        lambda: offers.requires_updates("nope"),
         lambda: offers.parse("nope", "nonsense", "version"),
     )
     for ask in questions:
@@ -70,14 +69,8 @@ async def test_there_is_no_update_for_a_reason(service: Any) -> None:
         Reason.CURRENT,
     ]
     assert (reason("1.0.0", allow_prerelease=True), reason("1.1.0", allow_prerelease=True)) == (None, Reason.CURRENT)
-    assert offers.get_latest("my-app", LINUX).version.text == "1.0.0"
-    assert offers.get_latest("my-app", LINUX, allow_prerelease=True).version.text == "1.1.0-rc.1"
-
-
-async def test_an_application_may_require_all_its_updates(service: Any) -> None:
-    assert not service.services.offers.requires_updates("my-app")
-    await service.services.catalog.update_application("my-app", {"config": {"required_update": True}}, actor=TESTER)
-    assert service.services.offers.requires_updates("my-app")
+    assert offers.get_latest("my-app", LINUX)[0].version.text == "1.0.0"
+    assert offers.get_latest("my-app", LINUX, allow_prerelease=True)[0].version.text == "1.1.0-rc.1"
 
 
 async def test_a_download_is_held_to_what_its_client_may_install(service: Any) -> None:
@@ -120,7 +113,7 @@ async def test_builds_that_are_not_active_are_not_found(service: Any) -> None:
     offers = service.services.offers
     builds = {version: await hosted(service, version) for version in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}
     for version in ("1.0.0", "1.3.0"):
-        await service.services.catalog.withdraw_release("my-app", version, actor=TESTER)
+        await service.services.releases.withdraw("my-app", version, actor=TESTER)
     await set_release(service, builds["1.2.0"], status="draft")
     for version in ("1.0.0", "1.2.0", "1.3.0", "1.4.0"):
         with pytest.raises(NotFound) as caught:
@@ -138,7 +131,7 @@ async def test_damaged_builds_are_unavailable_and_withdrawn_ones_not_found_all_t
         with pytest.raises(Unavailable) as caught:
             await offers.get_build("my-app", version, LINUX)
         assert caught.value.retry_after_s == 600
-    await service.services.catalog.withdraw_release("my-app", "1.1.0", actor=TESTER)
+    await service.services.releases.withdraw("my-app", "1.1.0", actor=TESTER)
     with pytest.raises(NotFound):
         await offers.get_build("my-app", "1.1.0", LINUX)
 
@@ -150,4 +143,4 @@ async def test_what_is_still_offered_is_seen_as_the_transaction_sees_it(service:
         assert await offers.still_offered(connection, "my-app") == {new.release_id}
         await ReleaseStore(database_of(service)).delete_build(connection, new)
         assert await offers.still_offered(connection, "my-app") == {old.release_id}
-    assert offers.get_latest("my-app", LINUX) == new, "nothing was announced"
+    assert offers.get_latest("my-app", LINUX)[0] == new, "nothing was announced"

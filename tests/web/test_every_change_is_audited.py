@@ -88,9 +88,10 @@ def of_the_catalog() -> list[Change]:
             new,
             "write key",
             f"{updates}/upload",
-            {**write, "data": form(**{**BUILD, "version": "2.0.0"})},
+            {**write, "data": form(**{**BUILD, "version": "2.0.0"}, channel="beta")},
         ),
         Change(f"POST {route}/register", new, "write key", f"{updates}/register", {**write, "json": external}),
+        *of_rollouts(),
         Change(
             f"DELETE {route}/releases/{build}",
             ("build.deleted", "release.deleted"),
@@ -121,6 +122,27 @@ def of_the_catalog() -> list[Change]:
             f"{API}/applications/my-app",
             admin,
         ),
+    ]
+
+
+def of_rollouts() -> list[Change]:
+    """Move 2.0.0, which was published before; each leaves it as the next one needs it."""
+    write, admin = bearer("write"), bearer("admin")
+    route, path = f"{API}/updates/{{app_id}}/releases/{{version}}", f"{API}/updates/my-app/releases/2.0.0"
+
+    def move(verb: str, action: str, key: str = "write", **body: Any) -> Change:
+        sent = {**(write if key == "write" else admin), "json": body}
+        return Change(f"POST {route}/{verb}", (action,), f"{key} key", f"{path}/{verb}", sent)
+
+    plan = {**write, "json": {"percent": 5}}
+    return [
+        Change(f"PUT {route}/rollout", ("rollout.set",), "write key", f"{path}/rollout", plan),
+        move("rollout/pause", "rollout.paused"),
+        move("rollout/resume", "rollout.resumed"),
+        move("rollout/complete", "rollout.completed"),
+        move("withdraw", "release.withdrawn"),
+        move("restore", "release.restored", "admin"),
+        move("promote", "release.promoted", channel="stable"),
     ]
 
 
@@ -183,7 +205,7 @@ async def make(service: Service, change: Change) -> list[tuple[str, str]]:
 
 async def test_changes_of_the_catalog_and_of_tasks(start_service: Any) -> None:
     service = await start_service(desktop=[{"prefix": DESKTOP}], access={"jwt": {"secret": SECRET}})
-    await service.application()
+    await service.application(channels=["stable", "beta"])
     for change in (*of_the_catalog(), *of_tasks()):
         assert await make(service, change) == [(row, change.actor) for row in change.rows], change.route
     assert (await service.services.audit.verify())[1] is None

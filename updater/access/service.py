@@ -102,6 +102,10 @@ class AccessService:
 
     # -- managing keys
 
+    def hash_source(self, text: str) -> str:
+        """Return the keyed hash of what somebody is known by, such as an address: 64 hex digits, never to be undone."""
+        return key_digest(self._secret, f"source:{text}")
+
     async def create_key(
         self,
         name: str,

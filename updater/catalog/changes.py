@@ -10,8 +10,6 @@ from updater.audit.chain import as_text
 from updater.catalog.model import Application, Build, ReleaseStatus
 from updater.catalog.platforms import Target
 
-# The one channel there is, and the share of clients that a release without a rollout is for.
-CHANNEL, EVERYBODY_PERCENT = "stable", 100.0
 _ADDRESSES = ("update_check_url", "notification_url")
 
 
@@ -47,14 +45,14 @@ def describe_changes(before: Application, after: Application) -> tuple[dict[str,
     return {key: old[key] for key in changed}, {**shown, "changed": sorted(hidden)} if hidden else shown
 
 
-def describe_release() -> dict[str, Any]:
-    """Return a release as it is published: for everybody, on the one channel."""
-    return {"channel": CHANNEL, "percent": EVERYBODY_PERCENT}
+def describe_release(channel: str, percent: float) -> dict[str, Any]:
+    """Return a release as it is published: its channel, and the share of clients that may get it at once."""
+    return {"channel": channel, "percent": percent}
 
 
-def describe_deleted_release(status: ReleaseStatus) -> dict[str, Any]:
+def describe_deleted_release(channel: str, status: ReleaseStatus) -> dict[str, Any]:
     """Return a release as it was when it went."""
-    return {"channel": CHANNEL, "status": status.value}
+    return {"channel": channel, "status": status.value}
 
 
 def describe_build(each: Build) -> dict[str, Any]:

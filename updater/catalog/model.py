@@ -28,6 +28,7 @@ CONFIG_DEFAULTS: dict[str, Any] = {
 }
 
 APPLICATION_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+DEFAULT_CHANNELS = ("stable",)
 CHECKSUM_KINDS = ("sha256", "sha512", "sha1", "md5")
 
 
@@ -35,7 +36,9 @@ CHECKSUM_KINDS = ("sha256", "sha512", "sha1", "md5")
 class Application:
     """A product. `config` holds the fields of `CONFIG_DEFAULTS`, all of them.
 
-    Of a private one, installed clients too need a key.
+    `channels` are in order, the most stable first. `default_rollout` is the plan, as a canonical JSON object, of new
+    releases that are published without one; None: they are for everybody. Of a private application, installed clients
+    too need a key.
     """
 
     id: str
@@ -47,6 +50,8 @@ class Application:
     created_at: datetime
     updated_at: datetime
     private: bool = False
+    channels: tuple[str, ...] = DEFAULT_CHANNELS
+    default_rollout: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,8 @@ class Build:
 
     A hosted build has its primary file in `file`; an external one has None there, and its address in `url`.
     Notes, required flag and minimum belong to the build: the REST document gives each platform its own.
-    `complete` says that its release is for all clients; of others, some clients get the release before.
+    `complete` says that its release is for all clients; of others, some clients get the release before. `channel` is
+    that of its release, at `channel_position` in the application's list.
     """
 
     id: int
@@ -123,6 +129,8 @@ class Build:
     status: ReleaseStatus
     complete: bool
     quarantined: bool
+    channel: str
+    channel_position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +211,7 @@ class BuildQuery:
     architecture: str | None = None
     version: str | None = None
     required: bool | None = None
+    channel: str | None = None
     sort_by: str = "release_date"
     descending: bool = True
     page: Page = Page()

@@ -7,10 +7,10 @@ Killed anywhere, readers see the state before or after; a placed file without a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from updater.artifacts.blobs import Staged
 from updater.artifacts.digests import find_digest
@@ -21,7 +21,7 @@ from updater.catalog.changes import describe_build, describe_release, named
 from updater.catalog.files import primary_name
 from updater.catalog.model import Application, Build, BuildDetails, ExternalFile, ReleaseStatus
 from updater.catalog.platforms import Target
-from updater.catalog.release_store import ReleaseStore
+from updater.catalog.release_store import KnownRelease, ReleaseStore
 from updater.catalog.rows_store import external_values
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import parse_field
@@ -46,6 +46,10 @@ class PublishRequest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     # Notes, required flag and minimum are those of the version's first build, when there is one already.
     follows_first: bool = False
+    # None: where the release is; the first channel for a new one.
+    channel: str | None = None
+    # The plan of the release, as a canonical JSON object; None: what it has, or the application's default.
+    rollout: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,20 @@ class ReceivedFile:
     staged: Staged
     uploaded_name: str = ""
     checksum: str | None = None
+
+
+class OpenedRollout(NamedTuple):
+    """What a new release is published with: the percent of now, and the plan if it has one."""
+
+    percent: float
+    plan: Mapping[str, Any] | None
+
+
+OpenRollout = Callable[..., Awaitable[OpenedRollout]]
+"""Begins the rollout of a new release, or holds a further build to it.
+
+Source: `rollouts.changes.RolloutChanges.open_rollout`, which stands above the catalog.
+"""
 
 
 class Publishing:
@@ -67,12 +85,14 @@ class Publishing:
         artifacts: ArtifactStore,
         audit: AuditService,
         database: Database,
+        open_rollout: OpenRollout,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._store = store
         self._releases = releases
         self._artifacts = artifacts
+        self._open_rollout = open_rollout
         self._audit = audit
         self._database = database
         self._clock = clock
@@ -93,42 +113,65 @@ class Publishing:
         """
         now = self._clock()
         async with self._database.write() as connection:
-            known = await self._store.hold_application(connection, request.application_id)
-            if known is None:
-                raise NotFound("application", "Application not found")
-            details = _checked(known, request, file)
-            release_id, details, is_new = await self._open_release(connection, request, details, now)
+            application = await self._hold(connection, request.application_id)
+            details = _checked(application, request, file)
+            release, details, is_new = await self._open_release(connection, application, request, details, now)
             published = await self._store.find_build_in(
                 connection, request.application_id, details.version, details.target
             )
             if published is not None:
                 return await self._repair(connection, published, file, actor, now)
             if request.follows_first:
-                details = await self._following_first(connection, release_id, details)
-            topics = await self._insert(connection, known, release_id, details, file, actor, now)
+                details = await self._following_first(connection, release.id, details)
+            opened = await self._open_rollout(
+                connection, application, release, details.target.platform, request.rollout, is_new=is_new
+            )
+            topics = await self._insert(connection, application, release.id, details, file, actor, now)
             made = await self._store.get_build_in(connection, request.application_id, details.version, details.target)
-            await self._record(connection, actor, made, is_new=is_new)
+            await self._record(connection, actor, made, release if is_new else None, opened)
             for topic in topics:
                 await self._database.announce(connection, topic)
         return made
 
+    async def _hold(self, connection: Connection, application_id: str) -> Application:
+        known = await self._store.hold_application(connection, application_id)
+        if known is None:
+            raise NotFound("application", "Application not found")
+        return known
+
     async def _open_release(
-        self, connection: Connection, request: PublishRequest, details: BuildDetails, now: datetime
-    ) -> tuple[int, BuildDetails, bool]:
-        """Return the id of the release that takes a further build, and whether it is new. Raises Conflict.
+        self,
+        connection: Connection,
+        application: Application,
+        request: PublishRequest,
+        details: BuildDetails,
+        now: datetime,
+    ) -> tuple[KnownRelease, BuildDetails, bool]:
+        """Return the release that takes a further build, and whether it is new.
 
         The details come back with the version as the release spells it.
+
+        Raises:
+            Invalid: no such channel.
+            Conflict: the release is not active, or on another channel, or known in another spelling.
         """
-        wanted = details.version
-        release_id, version, status, is_new = await self._releases.ensure_release(
-            connection, request.application_id, wanted, now
+        channels, channel, wanted = application.channels, request.channel, details.version
+        if channel is not None and channel not in channels:
+            raise Invalid({"channel": f"must be one of: {', '.join(channels)}"})
+        first = channel or channels[0]
+        release, is_new = await self._releases.ensure_release(
+            connection, application.id, wanted, (first, channels.index(first)), now
         )
-        if status is not ReleaseStatus.ACTIVE:
-            raise Conflict(f"Version {version.text} was deactivated; publish a new version")
-        if request.follows_first and version.text != wanted.text:
+        if release.status is not ReleaseStatus.ACTIVE:
+            raise Conflict(f"Version {release.version} was deactivated; publish a new version")
+        if channel not in (None, release.channel):
+            raise Conflict(
+                f"Version {release.version} is on channel {release.channel}", details={"channel": release.channel}
+            )
+        if request.follows_first and release.version != wanted.text:
             # Clients that know one spelling alone would never see a build below the other one.
-            raise Conflict(f"Version {wanted.text} is there already, as {version.text}; publish a new version")
-        return release_id, replace(details, version=version), is_new
+            raise Conflict(f"Version {wanted.text} is there already, as {release.version}; publish a new version")
+        return release, replace(details, version=replace(wanted, text=release.version)), is_new
 
     async def _insert(
         self,
@@ -216,11 +259,18 @@ class Publishing:
             return details
         return replace(details, notes=first.notes, required=first.required, minimum=first.minimum)
 
-    async def _record(self, connection: Connection, actor: Actor, made: Build, *, is_new: bool) -> None:
+    async def _record(
+        self, connection: Connection, actor: Actor, made: Build, new: KnownRelease | None, opened: OpenedRollout
+    ) -> None:
+        """Record a build, and its release when that is new."""
         application_id, version = made.application_id, made.version.text
         entries = [Entry("build.published", named(application_id, version, made.target), None, describe_build(made))]
-        if is_new:
-            entries.insert(0, Entry("release.published", named(application_id, version), None, describe_release()))
+        if new is not None:
+            subject = named(application_id, version)
+            if opened.plan is not None:
+                entries.insert(0, Entry("rollout.set", subject, None, opened.plan))
+            after = describe_release(new.channel, opened.percent)
+            entries.insert(0, Entry("release.published", subject, None, after))
         for each in entries:
             entry = replace(each, application_id=application_id, version=version)
             await self._audit.record(connection, actor, entry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,21 @@ from updater.database.engine import Database
 from updater.database.tables import build, file, pinned_digest, release
 
 _DELETED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRelease:
+    """A release as it stands in its row. `channel_position` is 0 for the most stable channel."""
+
+    id: int
+    version: str
+    sort_key: str
+    prerelease: bool
+    status: ReleaseStatus
+    complete: bool
+    channel: str
+    channel_position: int
+    created_at: datetime
 
 
 class ReleaseStore:
@@ -39,42 +54,68 @@ class ReleaseStore:
 
     async def find_release(
         self, connection: AsyncConnection, application_id: str, version: Version
-    ) -> tuple[str, ReleaseStatus] | None:
-        """Return the text and the status of the release of an equal version; None when there is no such release."""
+    ) -> KnownRelease | None:
+        """Return the release of an equal version, whatever its status."""
         row = (await connection.execute(_equal_release(application_id, version))).first()
-        return None if row is None else (row.version, ReleaseStatus(row.status))
+        return None if row is None else _known_release(row)
 
-    async def set_status(
-        self, connection: AsyncConnection, application_id: str, version: str, status: ReleaseStatus
-    ) -> None:
+    async def list_builds_of(self, connection: AsyncConnection, release_id: int) -> list[Build]:
+        """Return the builds of a release in the order in which they were published."""
+        wanted = BUILD.where(release.c.id == release_id).order_by(build.c.id)
+        return [build_of(row._mapping) for row in await connection.execute(wanted)]
+
+    async def set_status(self, connection: AsyncConnection, release_id: int, status: ReleaseStatus) -> None:
         """Change the status of a release."""
-        mine = (release.c.application_id == application_id, release.c.version == version)
-        await connection.execute(update(release).where(*mine).values(status=status.value))
+        await connection.execute(update(release).where(release.c.id == release_id).values(status=status.value))
+
+    async def set_channel(self, connection: AsyncConnection, release_id: int, channel: str, position: int) -> None:
+        """Put a release on another channel, which stands at `position` in the application's list."""
+        values = {"channel": channel, "channel_position": position}
+        await connection.execute(update(release).where(release.c.id == release_id).values(values))
+
+    async def list_channels_in_use(self, connection: AsyncConnection, application_id: str) -> set[str]:
+        """Return the channels that releases of an application are on, whatever their status."""
+        wanted = select(release.c.channel).where(release.c.application_id == application_id).distinct()
+        return set(await connection.scalars(wanted))
+
+    async def number_channels(self, connection: AsyncConnection, application_id: str, channels: Sequence[str]) -> None:
+        """Note where the channels of releases stand in an application's new list."""
+        for position, channel in enumerate(channels):
+            mine = (release.c.application_id == application_id, release.c.channel == channel)
+            other = release.c.channel_position != position
+            await connection.execute(update(release).where(*mine, other).values(channel_position=position))
 
     async def ensure_release(
-        self, connection: AsyncConnection, application_id: str, version: Version, now: datetime
-    ) -> tuple[int, Version, ReleaseStatus, bool]:
-        """Return id, version and status of a release, made active when it is new, and whether it is.
+        self,
+        connection: AsyncConnection,
+        application_id: str,
+        version: Version,
+        channel: tuple[str, int],
+        now: datetime,
+    ) -> tuple[KnownRelease, bool]:
+        """Return a release, made active on a channel when it is new, and whether it is.
 
-        The version is spelt as that of the first build was: an equal one of another spelling is the same release.
+        `channel` is a name and its position in the application's list. The version is spelt as that of the first build
+        was: an equal one of another spelling is the same release.
         """
         known = _equal_release(application_id, version)
         row = (await connection.execute(known)).first()
-        made = row is None
-        if row is None:
-            values = {
-                "application_id": application_id,
-                "version": version.text,
-                "sort_key": version.sort_key,
-                "prerelease": version.prerelease,
-                "numbers": version.numbers,
-                "status": ReleaseStatus.ACTIVE.value,
-                "complete": True,
-                "created_at": now,
-            }
-            await connection.execute(insert(release).values(values))
-            row = (await connection.execute(known)).one()
-        return int(row.id), replace(version, text=row.version), ReleaseStatus(row.status), made
+        if row is not None:
+            return _known_release(row), False
+        values = {
+            "application_id": application_id,
+            "version": version.text,
+            "sort_key": version.sort_key,
+            "prerelease": version.prerelease,
+            "numbers": version.numbers,
+            "status": ReleaseStatus.ACTIVE.value,
+            "complete": True,
+            "channel": channel[0],
+            "channel_position": channel[1],
+            "created_at": now,
+        }
+        await connection.execute(insert(release).values(values))
+        return _known_release((await connection.execute(known)).one()), True
 
     async def insert_build(
         self, connection: AsyncConnection, release_id: int, details: BuildDetails, now: datetime, **external: Any
@@ -136,6 +177,8 @@ class ReleaseStore:
                 version=Version(row.version, row.sort_key, row.prerelease),
                 status=ReleaseStatus(row.status),
                 complete=row.complete,
+                channel=row.channel,
+                channel_position=row.channel_position,
                 created_at=row.created_at,
                 minimum_keys=tuple(minimum_keys),
             )
@@ -188,7 +231,7 @@ class ReleaseStore:
 def _equal_release(application_id: str, version: Version) -> Select[Any]:
     """Select the release of an equal version; where an older server made several, that of the same text first."""
     return (
-        select(release.c.id, release.c.version, release.c.status)
+        select(release)
         .where(release.c.application_id == application_id, release.c.sort_key == version.sort_key)
         .order_by(case((release.c.version == version.text, 0), else_=1), release.c.id)
         .limit(1)
@@ -200,3 +243,17 @@ def _is_equal(text: str, version: Version, scheme: Scheme) -> bool:
         return text == version.text or parse_version(text, scheme).sort_key == version.sort_key
     except ValueError:  # bound while an application of this id had another scheme
         return False
+
+
+def _known_release(row: Any) -> KnownRelease:
+    return KnownRelease(
+        row.id,
+        row.version,
+        row.sort_key,
+        row.prerelease,
+        ReleaseStatus(row.status),
+        row.complete,
+        row.channel,
+        row.channel_position,
+        row.created_at,
+    )

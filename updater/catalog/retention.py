@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from updater.catalog.model import ReleaseStatus
+from updater.catalog.model import DEFAULT_CHANNELS, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version
 
@@ -41,6 +41,8 @@ class Candidate:
     complete: bool
     created_at: datetime
     minimum_keys: tuple[tuple[Target, str], ...]
+    channel: str = DEFAULT_CHANNELS[0]
+    channel_position: int = 0
 
 
 def select_removable(
@@ -72,10 +74,12 @@ def stepping_stones(candidates: Sequence[Candidate]) -> set[int]:
     offered = [each for each in candidates if each.status is ReleaseStatus.ACTIVE]
     found = {each.release_id for each in offered if not each.complete}
     active = sorted((each for each in offered if each.complete), key=lambda each: each.version.sort_key, reverse=True)
-    for prereleases in (False, True):
+    positions = sorted({0, *(each.channel_position for each in active)})
+    # Who asks: a client of the first channel without pre-releases, then one of each channel with them.
+    for position, prereleases in ((0, False), *((each, True) for each in positions)):
         taken_from: dict[Target, str] = {}
         for each in active:
-            if each.version.prerelease and not prereleases:
+            if each.channel_position > position or (each.version.prerelease and not prereleases):
                 continue
             for target, minimum_key in each.minimum_keys:
                 if target not in taken_from or minimum_key < taken_from[target]:

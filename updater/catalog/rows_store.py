@@ -32,6 +32,8 @@ BUILD = (
         release.c.prerelease,
         release.c.status,
         release.c.complete,
+        release.c.channel,
+        release.c.channel_position,
         file.c.id.label("file_id"),
         file.c.name.label("file_name"),
         file.c.kind.label("file_kind"),
@@ -65,6 +67,8 @@ def application_values(each: Application) -> dict[str, Any]:
         "name": each.name,
         "description": each.description,
         "platforms": list(each.platforms),
+        "channels": list(each.channels),
+        "default_rollout": None if each.default_rollout is None else dict(each.default_rollout),
         "config": dict(each.config),
         "scheme": each.scheme.value,
         "private": each.private,
@@ -86,6 +90,8 @@ def application_of(row: Mapping[Any, Any]) -> Application:
         private=row["private"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        channels=tuple(row["channels"]),
+        default_rollout=row["default_rollout"],
     )
 
 
@@ -122,6 +128,8 @@ def build_of(row: Mapping[Any, Any]) -> Build:
         status=ReleaseStatus(row["status"]),
         complete=row["complete"],
         quarantined=row["quarantined_at"] is not None,
+        channel=row["channel"],
+        channel_position=row["channel_position"],
     )
 
 

@@ -20,8 +20,10 @@ from updater.catalog.changes import (
     describe_deleted_release,
     named,
 )
+from updater.catalog.channels import require_channel_moves
 from updater.catalog.model import (
     CONFIG_DEFAULTS,
+    DEFAULT_CHANNELS,
     Application,
     ApplicationStats,
     Build,
@@ -29,7 +31,6 @@ from updater.catalog.model import (
     Page,
     Release,
     ReleaseFamily,
-    ReleaseStatus,
 )
 from updater.catalog.platforms import Target
 from updater.catalog.release_store import ReleaseStore
@@ -75,7 +76,9 @@ class CatalogService:
     async def create_application(
         self, application_id: str, *, name: str, platforms: tuple[str, ...], extra: Mapping[str, Any], actor: Actor
     ) -> Application:
-        """Add an application; `extra` may hold `description`, `config`, `scheme` and `private`.
+        """Add an application.
+
+        `extra` may hold `description`, `config`, `scheme`, `private`, `channels` and `default_rollout`.
 
         Raises:
             Conflict: the id is taken. Invalid: a version in `config` does not parse.
@@ -91,6 +94,8 @@ class CatalogService:
             private=extra.get("private", False),
             created_at=now,
             updated_at=now,
+            channels=tuple(extra.get("channels") or DEFAULT_CHANNELS),
+            default_rollout=extra.get("default_rollout"),
         )
         _require_config(made)
         async with self._changing(application_id) as (connection, known):
@@ -116,21 +121,36 @@ class CatalogService:
         return True
 
     async def update_application(self, application_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Application:
-        """Change the given fields (`name`, `description`, `platforms`, `config`, `private`); `config` is merged.
+        """Change the given fields; `config` is merged, all others are replaced.
+
+        The fields are `name`, `description`, `platforms`, `config`, `private`, `channels`, and `default_rollout`, a
+        canonical plan or None.
 
         Raises:
             NotFound: no such application. Invalid: a version in `config` does not parse.
+            Conflict: the channels would lose or reorder releases.
         """
         async with self._changing(application_id) as (connection, known):
             known = _present(known)
-            given = {key: changes[key] for key in ("name", "description", "private") if key in changes}
+            plain = ("name", "description", "private", "default_rollout")
+            given = {key: changes[key] for key in plain if key in changes}
+            if "channels" in changes:
+                given["channels"] = tuple(changes["channels"])
             if "platforms" in changes:
                 given["platforms"] = tuple(dict.fromkeys(changes["platforms"]))
             if "config" in changes:
                 given["config"] = {**known.config, **changes["config"]}
             changed = dataclasses.replace(known, **given, updated_at=self._clock())
             _require_config(changed)
+            if changed.channels != known.channels:
+                used = await self._releases.list_channels_in_use(connection, application_id)
+                require_channel_moves(known.channels, changed.channels, used)
+                await self._releases.number_channels(connection, application_id, changed.channels)
             await self._store.update_application(connection, changed)
+            for name in ("channels", "default_rollout"):
+                was, now = ({name: getattr(each, name)} for each in (known, changed))
+                if was != now:
+                    await self._record(connection, actor, f"{name}.set", application_id, before=was, after=now)
             before, after = describe_changes(known, changed)
             if after:
                 await self._record(connection, actor, "application.updated", application_id, before=before, after=after)
@@ -176,29 +196,9 @@ class CatalogService:
                 connection, actor, "build.deleted", application_id, text, target, before=describe_build(found)
             )
             if with_release:
-                before = describe_deleted_release(found.status)
+                before = describe_deleted_release(found.channel, found.status)
                 await self._record(connection, actor, "release.deleted", application_id, text, before=before)
         return found
-
-    async def withdraw_release(self, application_id: str, version: str, *, actor: Actor) -> None:
-        """Take a release back: from now on it is neither offered nor downloaded; its bytes stay.
-
-        One that is withdrawn already stays as it is.
-
-        Raises:
-            NotFound: no such application or release. Invalid: not a version.
-        """
-        async with self._changing(application_id) as (connection, known):
-            wanted = parse_field(version, _present(known).scheme, "version")
-            found = await self._releases.find_release(connection, application_id, wanted)
-            if found is None:
-                raise NotFound("release", f"Release not found: {wanted.text}")
-            text, status = found
-            if status is ReleaseStatus.WITHDRAWN:
-                return
-            await self._releases.set_status(connection, application_id, text, ReleaseStatus.WITHDRAWN)
-            before, after = {"status": status.value}, {"status": ReleaseStatus.WITHDRAWN.value}
-            await self._record(connection, actor, "release.withdrawn", application_id, text, before=before, after=after)
 
     async def retire(
         self,
@@ -225,7 +225,7 @@ class CatalogService:
                 gone = await self._select_removable(connection, application_id, policy, still_offered)
                 await self._releases.delete_releases(connection, [each.release_id for each in gone])
                 for each in gone:
-                    before = describe_deleted_release(each.status)
+                    before = describe_deleted_release(each.channel, each.status)
                     await self._record(
                         connection, actor, "release.deleted", application_id, each.version.text, before=before
                     )

@@ -77,8 +77,12 @@ class CatalogStore:
     async def find_application(self, application_id: str) -> Application | None:
         """Return one application."""
         async with self._database.read() as connection:
-            row = (await connection.execute(select(application).where(application.c.id == application_id))).first()
-            return None if row is None else application_of(row._mapping)
+            return await self.find_application_in(connection, application_id)
+
+    async def find_application_in(self, connection: AsyncConnection, application_id: str) -> Application | None:
+        """Return one application, as the caller's transaction sees it."""
+        row = (await connection.execute(select(application).where(application.c.id == application_id))).first()
+        return None if row is None else application_of(row._mapping)
 
     async def list_applications(self, page: Page, only: str | None = None) -> tuple[list[Application], int]:
         """Return one page by id, and how many there are in all; `only` leaves just that one."""
@@ -123,6 +127,7 @@ class CatalogStore:
             build.c.architecture: query.architecture,
             release.c.sort_key: version_key,
             build.c.required: query.required,
+            release.c.channel: query.channel,
         }
         for column, value in filters.items():
             if value is not None:
@@ -131,6 +136,16 @@ class CatalogStore:
         # The id settles ties, so that pages never overlap.
         order = (column.desc(), build.c.id.desc()) if query.descending else (column, build.c.id)
         return await self._page(wanted.order_by(*order), query.page, build_of)
+
+    async def list_newest_builds(self, application_id: str, target: Target, limit: int) -> list[Build]:
+        """Return the builds for a target, whatever their status, highest version first."""
+        wanted = BUILD.where(
+            release.c.application_id == application_id,
+            build.c.platform == target.platform,
+            build.c.architecture == target.architecture,
+        ).order_by(release.c.sort_key.desc(), build.c.id.desc())
+        async with self._database.read() as connection:
+            return [build_of(row._mapping) for row in await connection.execute(wanted.limit(limit))]
 
     async def find_build(self, application_id: str, version: Version, target: Target) -> Build | None:
         """Return one build, whatever its state."""

@@ -7,9 +7,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Table, func, insert, select
 
+from updater.database.all_tables import metadata
 from updater.database.columns import RowId
 from updater.database.engine import Connection, Database
-from updater.database.tables import change, lease, metadata, revision
+from updater.database.tables import change, lease, revision
 from updater.errors import Conflict
 
 # What belongs to running processes, not to what they keep.

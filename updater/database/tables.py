@@ -33,6 +33,10 @@ application = Table(
     Column("name", String(100), nullable=False),
     Column("description", Text, nullable=False),
     Column("platforms", JSON, nullable=False),
+    # The names of its channels, the most stable first.
+    Column("channels", JSON, nullable=False, default=["stable"]),
+    # The plan of releases that are published without one; None: they are for everybody.
+    Column("default_rollout", JSON(none_as_null=True)),
     Column("config", JSON, nullable=False),
     Column("scheme", String(10), nullable=False),
     # Whether installed clients need a key too.
@@ -57,6 +61,9 @@ release = Table(
     Column("status", String(10), nullable=False),
     # Whether it is for all clients; else some of them may get the release before.
     Column("complete", Boolean, nullable=False),
+    # Its channel, and where that stands in the application's list: 0 is the most stable.
+    Column("channel", String(40), nullable=False, default="stable"),
+    Column("channel_position", Integer, nullable=False, default=0),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("application_id", "version"),
     Index(None, "application_id", "sort_key"),
@@ -164,6 +171,8 @@ report = Table(
     Column("error_message", Text),
     Column("install_time_seconds", Integer),
     Column("key_hash", String(64)),
+    # The channel that the client says it is on.
+    Column("channel", String(40)),
     Column("received_at", UtcTime, nullable=False),
     UniqueConstraint("application_id", "report_id"),
     Index(None, "application_id", "received_at"),
@@ -236,47 +245,6 @@ task = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Index(None, "user_id"),
-)
-
-deployment_update = Table(
-    "deployment_update",
-    metadata,
-    Column("id", RowId, primary_key=True),
-    Column("deployment", String(64), nullable=False),
-    Column("version", String(100), nullable=False),
-    Column("title", String(200), nullable=False),
-    Column("description", Text, nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("rollback_possible", Boolean, nullable=False),
-    # What to apply, as announced; neither ref nor commit: the head of the branch.
-    Column("ref", String(200)),
-    Column("commit_hash", String(64)),
-    Column("previous_commit", String(64)),
-    # The run that brought it in, or that is at it.
-    Column("run", String(40)),
-    Column("created_at", UtcTime, nullable=False),
-    Column("updated_at", UtcTime, nullable=False),
-    Column("applied_at", UtcTime),
-    Index(None, "deployment", "status"),
-    Index(None, "run"),
-)
-
-deployment_log = Table(
-    "deployment_log",
-    metadata,
-    Column("id", RowId, primary_key=True),
-    Column("deployment", String(64), nullable=False),
-    # None until the run knows which commit it is about, and where it found nothing to bring in.
-    Column("update_id", ForeignKey("deployment_update.id", ondelete="CASCADE")),
-    Column("run", String(40), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("at", UtcTime, nullable=False),
-    Column("level", String(10), nullable=False),
-    Column("component", String(40)),
-    Column("message", Text, nullable=False),
-    UniqueConstraint("run", "number"),
-    Index(None, "update_id", "id"),
-    Index(None, "deployment", "id"),
 )
 
 # One row: how many announced changes were committed. See `Database.announce`.

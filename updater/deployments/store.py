@@ -10,8 +10,8 @@ from sqlalchemy import Column, ColumnElement, Row, Select, delete, exists, func,
 
 from updater.audit.model import RETENTION, Actor, Entry
 from updater.audit.service import AuditService
+from updater.database.deployment_tables import deployment_log, deployment_update
 from updater.database.engine import Database
-from updater.database.tables import deployment_log, deployment_update
 from updater.deployments.model import (
     Event,
     Forgotten,

@@ -32,11 +32,12 @@ NO_COHORT: Cohort = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class UpdateQuery:
-    """What a client asks: its version, what it runs on, and whether it takes pre-releases."""
+    """What a client asks: its version, what it runs on, whether it takes pre-releases, and its channel's position."""
 
     current: Version
     target: Target
     allow_prerelease: bool = False
+    channel: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class NoUpdate:
 
 def decide(snapshot: Snapshot, query: UpdateQuery, cohort: Cohort = NO_COHORT) -> Offer | NoUpdate:
     """Choose the build for a client."""
-    ladder = snapshot.ladder(query.target, allow_prerelease=query.allow_prerelease)
+    ladder = snapshot.ladder(query.target, allow_prerelease=query.allow_prerelease, channel=query.channel)
     current_key = query.current.sort_key
     newest_key: str | None = None
     for rung in ladder:
@@ -84,11 +85,42 @@ def decide(snapshot: Snapshot, query: UpdateQuery, cohort: Cohort = NO_COHORT) -
     return NoUpdate(Reason.BELOW_MINIMUM if newest_key > current_key else Reason.CURRENT)
 
 
+class RequiredBecause(StrEnum):
+    """Why an offer is required: the first that applies."""
+
+    BUILD = "build"
+    SKIPPED = "skipped"
+    APPLICATION = "application"
+    MIN_VERSION = "min_version"
+
+
+def why_required(snapshot: Snapshot, query: UpdateQuery, offer: Offer) -> RequiredBecause | None:
+    """Tell why a client must take an offer; None when it need not."""
+    if not offer.required:
+        return None
+    if offer.build.required:
+        return RequiredBecause.BUILD
+    if not _application_requires(snapshot, query.current):
+        return RequiredBecause.SKIPPED
+    ladder = snapshot.ladder(query.target, allow_prerelease=query.allow_prerelease, channel=query.channel)
+    key = next((rung.required_key for rung in ladder if rung.build is offer.build), None)
+    if key is not None and key > query.current.sort_key:
+        return RequiredBecause.SKIPPED
+    if snapshot.application.config["required_update"]:
+        return RequiredBecause.APPLICATION
+    return RequiredBecause.MIN_VERSION
+
+
 def latest(
-    snapshot: Snapshot, target: Target, *, allow_prerelease: bool = False, cohort: Cohort = NO_COHORT
+    snapshot: Snapshot,
+    target: Target,
+    *,
+    allow_prerelease: bool = False,
+    channel: int = 0,
+    cohort: Cohort = NO_COHORT,
 ) -> Build | None:
     """Return the highest active build for a target, whatever its minimum; None when there is none."""
-    ladder = snapshot.ladder(target, allow_prerelease=allow_prerelease)
+    ladder = snapshot.ladder(target, allow_prerelease=allow_prerelease, channel=channel)
     return next((rung.build for rung in ladder if _is_visible(rung.build, cohort)), None)
 
 

@@ -17,9 +17,20 @@ from updater.database.engine import Connection, Database
 from updater.database.mirror import EVERYTHING, Mirror
 from updater.errors import Conflict, NotFound, Unavailable
 from updater.offers.answers import AnswerCache, AnswerShelf
-from updater.offers.decision import NO_COHORT, Cohort, Compatibility, NoUpdate, Offer, UpdateQuery
+from updater.offers.cohorts import chances_of_check, chances_of_latest, cohort_of
+from updater.offers.decision import (
+    NO_COHORT,
+    Cohort,
+    Compatibility,
+    NoUpdate,
+    Offer,
+    RequiredBecause,
+    UpdateQuery,
+)
+from updater.offers.explain import MAX_CANDIDATES, Candidate, trace
 from updater.offers.snapshot import Snapshot
 from updater.offers.store import OfferStore
+from updater.rollouts.model import Rollout
 
 
 class Present(NamedTuple):
@@ -27,6 +38,14 @@ class Present(NamedTuple):
 
     snapshot: Snapshot
     answers: AnswerShelf
+
+
+class Explanation(NamedTuple):
+    """What was looked at, what was decided, and why an offer is required."""
+
+    candidates: list[Candidate]
+    decided: Offer | NoUpdate
+    required_because: RequiredBecause | None
 
 
 class OfferService:
@@ -66,6 +85,10 @@ class OfferService:
         """Return the present snapshot of an application. Raises NotFound, Unavailable as `present`."""
         return self.present(application_id).snapshot
 
+    def open_rollouts(self) -> list[Rollout]:
+        """Return the rollouts of active releases that are not complete, of all applications."""
+        return [each for present in self._present.values() for each in present.snapshot.rollouts.values()]
+
     def application_ids(self) -> list[str]:
         """Return the ids of all applications in their order."""
         return sorted(self._present)
@@ -92,19 +115,48 @@ class OfferService:
         """Decide which build a client gets. Raises NotFound for an unknown application."""
         return decision.decide(self.snapshot_of(application_id), query, cohort)
 
-    def get_latest(self, application_id: str, target: Target, *, allow_prerelease: bool = False) -> Build:
-        """Return the highest active build for a target. Raises NotFound when there is none."""
-        found = decision.latest(self.snapshot_of(application_id), target, allow_prerelease=allow_prerelease)
+    def get_latest(
+        self,
+        application_id: str,
+        target: Target,
+        *,
+        allow_prerelease: bool = False,
+        channel: int = 0,
+        identity: str | None = None,
+    ) -> tuple[Build, bool]:
+        """Return the highest active build for a target, and whether somebody else could have got another one.
+
+        Args:
+            application_id: the application.
+            target: the platform and architecture.
+            allow_prerelease: whether pre-releases count; on any channel but the first they do.
+            channel: the position of the client's channel.
+            identity: the id that a client gave; without one it sees complete releases only.
+
+        Raises:
+            NotFound: no such application, or no build.
+        """
+        snapshot = self.snapshot_of(application_id)
+        chances = chances_of_latest(snapshot, target, allow_prerelease=allow_prerelease, channel=channel)
+        cohort = NO_COHORT if identity is None else cohort_of(chances, identity)
+        found = decision.latest(snapshot, target, allow_prerelease=allow_prerelease, channel=channel, cohort=cohort)
         if found is None:
             raise NotFound("release", f"No release for {target.platform}/{target.architecture}")
-        return found
+        return found, bool(chances)
 
-    def assess(self, application_id: str, current: Version, target: Target | None = None) -> Compatibility:
+    def assess(
+        self, application_id: str, current: Version, target: Target | None = None, cohort: Cohort = NO_COHORT
+    ) -> Compatibility:
         """Tell which release a client of a family belongs on. Raises NotFound for an unknown application."""
-        return decision.assess(self.snapshot_of(application_id), current, target)
+        return decision.assess(self.snapshot_of(application_id), current, target, cohort)
 
     def get_newest_release(
-        self, application_id: str, target: Target | None = None, *, current: Version | None = None
+        self,
+        application_id: str,
+        target: Target | None = None,
+        *,
+        current: Version | None = None,
+        cohort: Cohort = NO_COHORT,
     ) -> Release:
         """Return the highest active release, or the highest that a client on `current` may move to or stay on.
 
@@ -113,9 +165,9 @@ class OfferService:
         """
         snapshot = self.snapshot_of(application_id)
         if current is None:
-            found = decision.newest_release(snapshot, target)
+            found = decision.newest_release(snapshot, target, cohort)
         else:
-            found = decision.assess(snapshot, current, target).release
+            found = decision.assess(snapshot, current, target, cohort).release
         if found is None:
             raise NotFound("release", f"No release{f' for a client on {current.text}' if current else ''}")
         return found
@@ -134,9 +186,19 @@ class OfferService:
             },
         )
 
-    def requires_updates(self, application_id: str) -> bool:
-        """Tell whether an application forces all its updates. Raises NotFound."""
-        return bool(self.get_application(application_id).config["required_update"])
+    async def explain(self, application_id: str, query: UpdateQuery, identity: str, *, manual: bool) -> Explanation:
+        """Decide as `check` does, and say why.
+
+        Raises:
+            NotFound: no such application. Unavailable.
+        """
+        snapshot = self.snapshot_of(application_id)
+        builds = await self._catalog.list_newest_builds(application_id, query.target, MAX_CANDIDATES)
+        candidates = trace(snapshot, query, builds, identity, manual=manual)
+        cohort = cohort_of(chances_of_check(snapshot, query), identity, manual=manual)
+        decided = decision.decide(snapshot, query, cohort)
+        because = decision.why_required(snapshot, query, decided) if isinstance(decided, Offer) else None
+        return Explanation(candidates, decided, because)
 
     async def get_build(self, application_id: str, version: str, target: Target) -> Build:
         """Return one build that clients may download: from the snapshot when it is there, else from the database.

@@ -1,6 +1,7 @@
 """One application as clients see it: immutable, in memory, swapped whole after each change. PURE.
 
-Per target there are two ladders, one with and one without pre-releases. A ladder holds the builds that some client
+Per target there is a ladder without pre-releases for clients of the first channel, and one with them for each channel.
+A client sees the releases of its channel and of all more stable ones. A ladder holds the builds that some client
 could be offered: a build is left out when a newer one, of a complete release, takes every client that it could take.
 Releases that are not for all clients take nothing from those below them, so whatever they are hidden from still finds
 its build here. A ladder thus grows with the distinct minimums of an application and with its releases under rollout,
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 
 from updater.catalog.model import Application, Build, Release
 from updater.catalog.platforms import Target
+from updater.rollouts.model import Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +39,55 @@ Ladder = tuple[Rung, ...]
 class Snapshot:
     """One application: its settings, its ladders, and the builds on them by version and target.
 
-    `releases` are those of the application's family that some client of the family could be offered, newest first;
-    empty for an application that no family is read for.
+    `any` has the ladders with pre-releases, by the position of the client's channel. `rollouts` are those of active
+    releases that are not complete, by release id. `releases` are those of the application's family that some client of
+    the family could be offered, newest first; empty for an application that no family is read for.
     """
 
     application: Application
     stable: Mapping[Target, Ladder]
-    any: Mapping[Target, Ladder]
+    any: tuple[Mapping[Target, Ladder], ...]
     builds: Mapping[tuple[str, Target], Build] = field(repr=False)
     releases: tuple[Release, ...] = ()
+    rollouts: Mapping[int, Rollout] = field(default_factory=dict)
 
-    def ladder(self, target: Target, *, allow_prerelease: bool) -> Ladder:
-        """Return the rungs for a target, newest first; empty when there are none."""
-        return (self.any if allow_prerelease else self.stable).get(target, ())
+    def ladder(self, target: Target, *, allow_prerelease: bool, channel: int = 0) -> Ladder:
+        """Return the rungs for a target, newest first; empty when there are none.
+
+        `channel` is the position of the client's channel; on any but the first, clients get pre-releases always.
+        """
+        ladders = self.any[channel] if allow_prerelease or channel else self.stable
+        return ladders.get(target, ())
 
 
 def build_snapshot(
     application: Application,
     stable: Iterable[Rung],
-    with_prereleases: Iterable[Rung],
+    with_prereleases: Mapping[int, Iterable[Rung]],
     releases: Iterable[Release] = (),
+    rollouts: Iterable[Rollout] = (),
 ) -> Snapshot:
-    """Assemble a snapshot from rungs and releases in any order."""
-    stable_ladders, any_ladders = _ladders(stable), _ladders(with_prereleases)
+    """Assemble a snapshot from rungs and releases in any order.
+
+    `with_prereleases` has rungs by the position of the client's channel. A channel without any sees what the one before
+    it sees.
+    """
+    stable_ladders = _ladders(stable)
+    any_ladders: list[dict[Target, Ladder]] = []
+    for position in range(len(application.channels)):
+        if position in with_prereleases or not any_ladders:
+            any_ladders.append(_ladders(with_prereleases.get(position, ())))
+        else:
+            any_ladders.append(any_ladders[-1])
     builds = {
         (rung.build.version.text, target): rung.build
-        for ladders in (any_ladders, stable_ladders)
+        for ladders in (*any_ladders, stable_ladders)
         for target, ladder in ladders.items()
         for rung in ladder
     }
     newest_first = tuple(sorted(releases, key=lambda each: each.version.sort_key, reverse=True))
-    return Snapshot(application, stable_ladders, any_ladders, builds, newest_first)
+    open_rollouts = {each.release_id: each for each in rollouts}
+    return Snapshot(application, stable_ladders, tuple(any_ladders), builds, newest_first, open_rollouts)
 
 
 def _ladders(rungs: Iterable[Rung]) -> dict[Target, Ladder]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
@@ -13,6 +13,9 @@ from updater.catalog.rows_store import BUILD, application_of, build_of, in_famil
 from updater.database.engine import Database
 from updater.database.tables import application, blob, build, file, release
 from updater.offers.snapshot import Rung, Snapshot, build_snapshot
+from updater.rollouts.store import RolloutStore
+
+_ACTIVE = release.c.status == ReleaseStatus.ACTIVE.value
 
 Ids = Collection[str] | None
 """Ids of applications; None: all of them."""
@@ -31,6 +34,7 @@ class OfferStore:
     def __init__(self, database: Database, families: Mapping[str, ReleaseFamily] | None = None) -> None:
         self._database = database
         self._families = dict(families or {})
+        self._rollouts = RolloutStore(database)
 
     async def load(self, ids: Ids = None) -> dict[str, Snapshot]:
         """Build the snapshots of the given applications, or of all; one that is gone is left out.
@@ -43,12 +47,18 @@ class OfferStore:
             applications = applications.where(application.c.id.in_(list(ids)))
         async with self._database.read() as connection:
             found = [application_of(row._mapping) for row in await connection.execute(applications)]
-            stable = await self._rungs(connection, ids, prereleases=False)
-            with_prereleases = await self._rungs(connection, ids, prereleases=True)
+            stable = await self._rungs(connection, ids, (0,), prereleases=False)
+            positions = await self._positions(connection, ids)
+            with_prereleases = await self._rungs(connection, ids, positions, prereleases=True)
             releases = await self._offered_releases(connection, ids)
+            rollouts = await self._rollouts.list_open(connection, ids)
         return {
             each.id: build_snapshot(
-                each, stable.get(each.id, ()), with_prereleases.get(each.id, ()), releases.get(each.id, ())
+                each,
+                stable.get(each.id, {}).get(0, ()),
+                with_prereleases.get(each.id, {}),
+                releases.get(each.id, ()),
+                [rollout for rollout in rollouts if rollout.application_id == each.id],
             )
             for each in found
         }
@@ -56,18 +66,37 @@ class OfferStore:
     async def list_offered_releases(self, connection: AsyncConnection, application_id: str) -> set[int]:
         """Return the releases, by id, with a build that some client is offered, in the caller's transaction."""
         found: set[int] = set()
-        for prereleases in (False, True):
-            rungs = await self._rungs(connection, (application_id,), prereleases=prereleases)
-            found |= {rung.build.release_id for rung in rungs.get(application_id, ())}
-        releases = await self._offered_releases(connection, (application_id,))
+        ids = (application_id,)
+        positions = await self._positions(connection, ids)
+        for prereleases, asked in ((False, (0,)), (True, positions)):
+            rungs = await self._rungs(connection, ids, asked, prereleases=prereleases)
+            ladders = rungs.get(application_id, {}).values()
+            found |= {rung.build.release_id for ladder in ladders for rung in ladder}
+        releases = await self._offered_releases(connection, ids)
         return found | {each.id for each in releases.get(application_id, ())}
 
-    async def _rungs(self, connection: AsyncConnection, ids: Ids, *, prereleases: bool) -> dict[str, list[Rung]]:
-        ladder = _ladder(ids, prereleases=prereleases)
-        wanted = BUILD.add_columns(ladder.c.required_key).join(ladder, ladder.c.id == build.c.id).where(_kept(ladder))
-        rungs: dict[str, list[Rung]] = {}
+    async def _positions(self, connection: AsyncConnection, ids: Ids) -> tuple[int, ...]:
+        """Return the positions of channels that hold active releases: 0, and further ones where there are any."""
+        wanted = select(release.c.channel_position).where(release.c.channel_position > 0, _ACTIVE).distinct()
+        if ids is not None:
+            wanted = wanted.where(release.c.application_id.in_(list(ids)))
+        return (0, *sorted(await connection.scalars(wanted)))
+
+    async def _rungs(
+        self, connection: AsyncConnection, ids: Ids, positions: Sequence[int], *, prereleases: bool
+    ) -> dict[str, dict[int, list[Rung]]]:
+        """Return the rungs by application and by the position of the client's channel."""
+        ladder = _ladder(ids, positions, prereleases=prereleases)
+        facts = [ladder.c[_label(name, each)] for each in positions for name in ("kept", "required")]
+        kept = or_(*(ladder.c[_label("kept", each)] for each in positions))
+        wanted = BUILD.add_columns(*facts).join(ladder, ladder.c.id == build.c.id).where(kept)
+        rungs: dict[str, dict[int, list[Rung]]] = {}
         for row in await connection.execute(wanted):
-            rungs.setdefault(row.application_id, []).append(Rung(build_of(row._mapping), row.required_key))
+            made, mapping = build_of(row._mapping), row._mapping
+            mine = rungs.setdefault(row.application_id, {})
+            for each in positions:
+                if mapping[_label("kept", each)]:
+                    mine.setdefault(each, []).append(Rung(made, mapping[_label("required", each)]))
         return rungs
 
     async def _offered_releases(self, connection: AsyncConnection, ids: Ids) -> dict[str, list[Release]]:
@@ -81,11 +110,16 @@ class OfferStore:
             wanted = BUILD.where(
                 build.c.release_id.in_(select(offered.c.release_id).where(_kept(offered))),
                 in_family(family),
+                release.c.channel_position == 0,
                 ~_QUARANTINED,
             )
             for row in await connection.execute(wanted):
                 builds.setdefault(row.application_id, []).append(build_of(row._mapping))
         return {id_: gather_releases(each) for id_, each in builds.items()}
+
+
+def _label(name: str, position: int) -> str:
+    return f"{name}_{position}"
 
 
 def _kept(ladder: Any) -> ColumnElement[bool]:
@@ -96,30 +130,37 @@ def _kept(ladder: Any) -> ColumnElement[bool]:
     return or_(ladder.c.newer_minimum.is_(None), ladder.c.newer_minimum > ladder.c.own_minimum)
 
 
-def _ladder(ids: Ids, *, prereleases: bool) -> Any:
-    """For each offerable build: the lowest minimum among newer complete ones, and the highest required key up to it."""
+def _ladder(ids: Ids, positions: Sequence[int], *, prereleases: bool) -> Any:
+    """For each offerable build, and each position of a client's channel: is it a rung there?
+
+    It is when no newer complete release that such a client sees takes all that this one takes; those that are not for
+    all clients always are. With it the highest required key among complete releases up to this one.
+    """
     slot = (release.c.application_id, build.c.platform, build.c.architecture)
     own_minimum = func.coalesce(build.c.minimum_key, literal(""))
-    complete_minimum = case((release.c.complete, own_minimum))
-    required_key = case((and_(build.c.required, release.c.complete), release.c.sort_key))
-    newer_minimum = func.min(complete_minimum).over(
-        partition_by=slot, order_by=(release.c.sort_key.desc(), build.c.id.desc()), rows=(None, -1)
-    )
-    ladder = (
-        select(
-            build.c.id,
-            own_minimum.label("own_minimum"),
-            case((release.c.complete, newer_minimum)).label("newer_minimum"),
-            func.max(required_key)
-            .over(partition_by=slot, order_by=(release.c.sort_key, build.c.id), rows=(None, 0))
-            .label("required_key"),
+    columns: list[ColumnElement[Any]] = [build.c.id]
+    for position in positions:
+        seen = release.c.channel_position <= position
+        newer_minimum = func.min(case((and_(release.c.complete, seen), own_minimum))).over(
+            partition_by=slot, order_by=(release.c.sort_key.desc(), build.c.id.desc()), rows=(None, -1)
         )
+        required_key = case((and_(build.c.required, release.c.complete, seen), release.c.sort_key))
+        highest = func.max(required_key).over(
+            partition_by=slot, order_by=(release.c.sort_key, build.c.id), rows=(None, 0)
+        )
+        is_open = or_(release.c.complete.is_(False), newer_minimum.is_(None), newer_minimum > own_minimum)
+        columns += [
+            and_(seen, is_open).label(_label("kept", position)),
+            highest.label(_label("required", position)),
+        ]
+    ladder = (
+        select(*columns)
         .join(release, release.c.id == build.c.release_id)
         .join(application, application.c.id == release.c.application_id)
         .where(*_offerable(ids))
     )
     if not prereleases:
-        ladder = ladder.where(release.c.prerelease.is_(False))
+        ladder = ladder.where(release.c.prerelease.is_(False), release.c.channel_position == 0)
     return ladder.subquery("ladder")
 
 
@@ -142,7 +183,7 @@ def _offered(ids: Collection[str], family: ReleaseFamily) -> Any:
         )
         .join(release, release.c.id == build.c.release_id)
         .join(application, application.c.id == release.c.application_id)
-        .where(*_offerable(ids), in_family(family))
+        .where(*_offerable(ids), in_family(family), release.c.channel_position == 0)
         .subquery("each")
     )
     newer_minimum = func.min(case((each.c.complete, each.c.own_minimum))).over(
@@ -158,7 +199,7 @@ def _offered(ids: Collection[str], family: ReleaseFamily) -> Any:
 def _offerable(ids: Ids) -> list[ColumnElement[bool]]:
     """What holds for every build that is offered."""
     conditions = [
-        release.c.status == ReleaseStatus.ACTIVE.value,
+        _ACTIVE,
         ~_QUARANTINED,
         or_(application.c.ceiling_key.is_(None), release.c.sort_key <= application.c.ceiling_key),
     ]

@@ -36,7 +36,9 @@ class Report:
     report_id: str | None = None
     # The keyed hash of the API key it was sent with; never the key.
     key_hash: str | None = None
-    # Who sent it: whose its id is, and whose bytes these are. Never stored.
+    # The channel that the client says it is on.
+    channel: str | None = None
+    # Who sent it: whose its id is, whose bytes these are, and who counts once in a rollout. Never stored in clear.
     client_id: str | None = None
     address: str = ""
     kept: Kept = Kept.ALL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,13 +24,18 @@ _REPORTS_A_TRANSACTION = 5_000
 _NEVER_STORED = frozenset({"client_id", "address", "kept"})
 
 
+CountReports = Callable[[AsyncConnection, Sequence[Report]], Awaitable[None]]
+"""Counts reports elsewhere, in the transaction that stored them, in the order of arrival."""
+
+
 class TelemetryStore:
     """Writes events and their counts; reads sums. Every method raises Unavailable when the database does not answer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, count_in_rollouts: CountReports | None = None) -> None:
         self._database = database
         self._rollups = RollupStore(database)
         self.roll_up_old = BackfillStore(database).roll_up_old
+        self._count_in_rollouts = count_in_rollouts
 
     async def write(self, events: Sequence[Event]) -> None:
         """Write a batch and its counts in one transaction; it is durable when this returns.
@@ -45,12 +50,13 @@ class TelemetryStore:
         downloads = [each for each in events if isinstance(each, Download)]
         tally = Tally()
         async with self._database.write() as connection:
-            if reports:
-                await self._write_reports(connection, reports, tally)
+            fresh = await self._write_reports(connection, reports, tally) if reports else []
             if downloads:
                 await self._write_downloads(connection, downloads, tally)
             counts = tally.counts()
             await self._rollups.add(connection, counts)
+            if fresh and self._count_in_rollouts is not None:
+                await self._count_in_rollouts(connection, fresh)
         await self._rollups.bound(counts)
 
     async def add_counts(self, tally: Tally) -> None:
@@ -164,7 +170,10 @@ class TelemetryStore:
                 gone += deleted
         return gone
 
-    async def _write_reports(self, connection: AsyncConnection, reports: Sequence[Report], tally: Tally) -> None:
+    async def _write_reports(
+        self, connection: AsyncConnection, reports: Sequence[Report], tally: Tally
+    ) -> list[Report]:
+        """Write reports and tally those that are new; return these, in the order of arrival."""
         # An application may have been deleted since its report was queued; that must not fail the batch.
         there = await self._hold(connection, {each.application_id for each in reports})
         mine = [each for each in reports if each.application_id in there]
@@ -181,8 +190,11 @@ class TelemetryStore:
             rows = [row_of(named[key]) for key in sorted(named)]
             written = await connection.execute(insert.returning(report.c.application_id, report.c.report_id), rows)
             fresh = [named[row.application_id, row.report_id] for row in written]
-        for each in (*anonymous, *fresh, *await self._new_among(connection, unkept)):
+        counted = {id(each) for each in (*anonymous, *fresh, *await self._new_among(connection, unkept))}
+        new = [each for each in mine if id(each) in counted]
+        for each in new:
             tally.add_report(each)
+        return new
 
     async def _new_among(self, connection: AsyncConnection, unkept: Sequence[Report]) -> list[Report]:
         """Leave out those that are repeated and have a row."""

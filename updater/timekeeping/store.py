@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
+from updater.database.deployment_tables import deployment_log
 from updater.database.engine import Connection, Database
-from updater.database.tables import api_key, audit, clock_mark, deployment_log, release, report, rollup
+from updater.database.tables import api_key, audit, clock_mark, release, report, rollup
 
 _TIMES = (
     report.c.received_at,

@@ -12,6 +12,7 @@ import pytest
 
 from tests.actors import TESTER
 from tests.database.races.interleaving import Interleaving, pauses
+from tests.rollouts_of import changes_of
 from tests.servers.postgres import Postgres
 from updater.access.people import PeopleService
 from updater.access.store import AccessStore, PeopleStore
@@ -84,7 +85,8 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             audit = AuditService(AuditStore(database), database, clock=lambda: NOW)
             rows, releases = CatalogStore(database), ReleaseStore(database)
             catalog = CatalogService(rows, releases, audit, database, clock=lambda: NOW)
-            publishing = Publishing(rows, releases, store, audit, database, clock=lambda: NOW)
+            changes = changes_of(database, lambda: NOW)
+            publishing = Publishing(rows, releases, store, audit, database, changes.open_rollout, clock=lambda: NOW)
             offers = OfferService(OfferStore(database), rows, database)
             stack.push_async_callback(offers.close)
             artifacts = ArtifactService(blobs, store, database, audit, max_bytes=1000)

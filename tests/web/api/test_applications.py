@@ -34,7 +34,7 @@ async def test_created(start_service: Any) -> None:
 
 
 async def test_shown_with_exactly_the_documented_keys(service: Any) -> None:
-    """Decision 24: without releases, latest is null and counts are 0. `version_scheme` is our addition."""
+    """Decision 24: without releases, latest is null and counts are 0. What follows the stats are our additions."""
     shown = await service.call("GET", ONE, key="read", status=200)
     assert shown.pop("created_at") == shown.pop("updated_at")
     assert shown == {
@@ -51,6 +51,9 @@ async def test_shown_with_exactly_the_documented_keys(service: Any) -> None:
             "required_releases": 0,
         },
         "version_scheme": "semver",
+        "private": False,
+        "channels": ["stable"],
+        "default_rollout": None,
     }
 
 

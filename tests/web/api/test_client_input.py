@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -70,6 +71,9 @@ async def test_error_messages_of_any_length_and_any_characters(service: Service,
     for given, kept, what in MESSAGES:
         before = await mended(service)
         sent = {**body, "error_message": given}
+        if not desktop and len(json.dumps(sent)) > 65_536:
+            await service.call("POST", path, json=sent, status=413)  # of anybody, only so much is read
+            continue
         await service.call("POST", path, headers={"X-API-Key": KEYS["read"]}, json=sent, status=200)
         assert (await reports(service))[-1].error_message == kept
         after = await mended(service)

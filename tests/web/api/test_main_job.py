@@ -38,7 +38,7 @@ async def test_publish_check_download_report(service: Any) -> None:
     response, body = await service.exchange("GET", path, status=200)
     assert body == content
     assert response.headers["ETag"] == f'"{digest}"'
-    assert 'filename="my-app-1.2.0-linux-amd64.AppImage"' in response.headers["Content-Disposition"]
+    assert 'filename="My App.AppImage"' in response.headers["Content-Disposition"]
     part, body = await service.exchange("GET", path, headers={"Range": "bytes=1000-1999"}, status=206)
     assert body == content[1000:2000]
     assert part.headers["Content-Range"] == f"bytes 1000-1999/{len(content)}"

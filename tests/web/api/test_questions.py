@@ -24,11 +24,11 @@ import updater.web.api.schemas as schemas
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.catalog.versions import MAX_VERSION_CHARACTERS
 from updater.errors import Invalid
-from updater.web.api.questions import CheckQuestion, read_question
+from updater.web.api.questions import CheckQuestion, read_check, read_question
 from updater.web.messages.parsing import parse_query
 
 SCHEMA = schemas.CheckQuery()
-NAMES = tuple(SCHEMA.fields)
+NAMES = tuple(field.data_key or name for name, field in SCHEMA.fields.items())
 REQUIRED = [name for name, field in SCHEMA.fields.items() if field.required]
 TARGET = "platform=linux&architecture=amd64"
 REQUEST = make_mocked_request("GET", "/check")
@@ -41,25 +41,41 @@ def runner() -> Iterator[asyncio.Runner]:
         yield opened
 
 
-def by_schema(runner: asyncio.Runner, raw_query: str) -> CheckQuestion | None:
+# The question, then what the client says of itself: channel, by hand, client_id, stagingId.
+Reading = tuple[CheckQuestion, str | None, bool, str | None, str | None]
+
+
+def by_schema(runner: asyncio.Runner, raw_query: str) -> Reading | None:
     """Read a query as the schema does; None when it refuses."""
     # As aiohttp's parser makes it: what came is neither quoted nor checked.
     url = URL.build(path="/check", query_string=raw_query, encoded=True)
     request = REQUEST.clone(rel_url=url)
     assert request.rel_url.raw_query_string == raw_query
     try:
-        return CheckQuestion.from_fields(runner.run(parse_query(SCHEMA, request)))
+        fields = runner.run(parse_query(SCHEMA, request))
     except Invalid:
         return None
+    ids = fields["client_id"] or None, fields["staging_id"]
+    return CheckQuestion.from_fields(fields), fields["channel"], fields["manual"], *ids
+
+
+def quickly(raw_query: str) -> Reading | None:
+    """Read a query without the schema; None when it has to look."""
+    read = read_check(raw_query)
+    if read is None:
+        return None
+    asked, ids = read
+    return *asked, ids.client_id or None, ids.staging_id
 
 
 def require_alike(runner: asyncio.Runner, raw_query: str) -> CheckQuestion | None:
-    """Hold what was read to the schema; return it."""
-    read = read_question(raw_query)
-    if read is not None:
-        assert read == by_schema(runner, raw_query)
-        assert [type(each) for each in read] == [str, str, str, bool, bool]
-    return read
+    """Hold what was read to the schema; return the question."""
+    read = quickly(raw_query)
+    if read is None:
+        return None
+    assert read == by_schema(runner, raw_query)
+    assert [type(each) for each in read[0]] == [str, str, str, bool, bool]
+    return read[0]
 
 
 # -- queries from sensible to broken
@@ -75,6 +91,10 @@ FIT = {
     "architecture": ARCHITECTURES,
     "allow_prerelease": FLAGS,
     "include_metadata": FLAGS,
+    "manual": FLAGS,
+    "client_id": ("c-1", "", "a b", "\u00e4" * 200, "x" * 200, "%41", "a&b=c;d"),
+    "channel": ("beta", "", "\x00", "x" * 60, "be ta"),
+    "stagingId": ("1", "", "\x00", "\u00e4"),
 }
 UNFIT = {
     "current_version": (
@@ -85,6 +105,10 @@ UNFIT = {
     "architecture": ("", "AMD64", "x86_64", "386.0", "\u0663\u0668\u0666", "+386"),
     "allow_prerelease": NO_FLAGS,
     "include_metadata": NO_FLAGS,
+    "manual": NO_FLAGS,
+    "client_id": ("x" * 201, "\x00", "a\n", "\u200b"),
+    "channel": ("stable",),
+    "stagingId": ("x",),
 }
 UNKNOWN = ("utm", "Platform", "platform ", "platform[]", "", "_", "\u00e4", "current_version\x00", "app_id")
 # What no encoder writes, and what a client may send all the same.
@@ -242,13 +266,13 @@ REFUSED = {
 
 @pytest.mark.parametrize("raw_query", LEFT.values(), ids=LEFT)
 def test_what_is_left_to_the_schema_and_fits(runner: asyncio.Runner, raw_query: str) -> None:
-    assert read_question(raw_query) is None
+    assert quickly(raw_query) is None
     assert by_schema(runner, raw_query) is not None
 
 
 @pytest.mark.parametrize("raw_query", REFUSED.values(), ids=REFUSED)
 def test_what_does_not_fit_is_left_to_the_schema_to_refuse(runner: asyncio.Runner, raw_query: str) -> None:
-    assert read_question(raw_query) is None
+    assert quickly(raw_query) is None
     assert by_schema(runner, raw_query) is None
 
 

@@ -44,6 +44,9 @@ async def test_a_listed_release_has_exactly_the_documented_keys(service: Any) ->
         "release_notes": "",
         "required": True,
         "minimum_version": "0.9.0",
+        "channel": "stable",
+        "status": "active",
+        "percent": 100.0,
     }
 
 

@@ -8,14 +8,17 @@ from updater.services import Services
 from updater.web.api.applications import Applications
 from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
+from updater.web.api.explain import Explain
 from updater.web.api.feed_keys import FeedKeys
 from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
 from updater.web.api.history import History
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
+from updater.web.api.rollouts import ReleaseMoving, Rollouts
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.credentials import bearer_keys
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import SessionAuthenticator
@@ -24,21 +27,29 @@ from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
 
 PREFIX = "/api/v1"
+# DELETE below a release's rollout is 405, not the deletion of a build.
+_PLATFORM = "{platform:(?!rollout/)[^/]+}"
 
 
 def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
-    checks = Checks(services.offers, links, services.telemetry.checks, CountryHints(services.settings))
+    identities = IdentityReader(services.settings)
+    places = CountryHints(services.settings)
+    checks = Checks(services.offers, links, services.telemetry.checks, places, identities)
     releases = Releases(services, links)
     builds = Builds(services, links, metrics)
-    reports = Reports(services)
+    reports = Reports(services, identities)
     applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
     feed_keys = FeedKeys(services.access)
     history = History(services.audit)
+    explain = Explain(services, links, identities)
+    rollouts, moving = Rollouts(services), ReleaseMoving(services)
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
-    release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{{platform}}/{{arch}}"
+    release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{_PLATFORM}/{{arch}}"
+    one_release = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}"
+    rollout_path = f"{one_release}/rollout"
     # Paths are tried in this order: what installed applications ask comes first.
     routes = (
         web.get(f"{PREFIX}/updates/{{app_id}}/check", checks.check_for_update),
@@ -53,6 +64,17 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.put(build_path, builds.upload_body, expect_handler=delay_continue),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
         web.get(f"{PREFIX}/updates/{{app_id}}/history", history.list_history),
+        web.get(f"{PREFIX}/updates/{{app_id}}/rollouts", rollouts.list_rollouts),
+        web.get(f"{PREFIX}/updates/{{app_id}}/explain", explain.explain),
+        web.get(one_release, moving.get_release),
+        web.post(f"{one_release}/promote", moving.promote),
+        web.post(f"{one_release}/withdraw", moving.withdraw),
+        web.post(f"{one_release}/restore", moving.restore),
+        web.get(rollout_path, rollouts.get_rollout),
+        web.put(rollout_path, rollouts.set_plan),
+        web.post(f"{rollout_path}/pause", rollouts.pause),
+        web.post(f"{rollout_path}/resume", rollouts.resume),
+        web.post(f"{rollout_path}/complete", rollouts.complete),
         web.get(f"{PREFIX}/applications", applications.list_applications),
         web.post(f"{PREFIX}/applications", applications.create_application),
         web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),

@@ -56,6 +56,9 @@ class ReleaseItem(BuildAnswer):
     platform = fields.String(required=True)
     architecture = fields.String(required=True)
     minimum_version = fields.String(required=True)
+    channel = fields.String(required=True)
+    status = fields.String(required=True)
+    percent = fields.Float(required=True)
 
 
 class PageAnswer(Schema):
@@ -276,6 +279,8 @@ class ApplicationAnswer(ApplicationItem):
     stats = fields.Nested(StatsAnswer, required=True)
     version_scheme = fields.String(required=True)
     private = fields.Boolean(required=True)
+    channels = fields.List(fields.String(), required=True)
+    default_rollout = fields.Dict(required=True, allow_none=True)
 
 
 class ComponentAnswer(Schema):

@@ -27,6 +27,7 @@ class Applications:
     def __init__(self, services: Services) -> None:
         self._catalog = services.catalog
         self._offers = services.offers
+        self._rollouts = services.rollouts
 
     @endpoint(
         Contract(
@@ -60,7 +61,11 @@ class Applications:
         """Create an application. Raises Forbidden when the key is bound to another one."""
         if _bound_to(request) not in (None, body["id"]):
             raise Forbidden("This key is for another application")
-        extra = {key: body[key] for key in ("description", "config", "private")} | {"scheme": body["version_scheme"]}
+        extra = {key: body[key] for key in ("description", "config", "private", "channels")}
+        extra |= {
+            "scheme": body["version_scheme"],
+            "default_rollout": self._rollouts.read_plan(body["default_rollout"], "default_rollout"),
+        }
         made = await self._catalog.create_application(
             body["id"],
             name=body["name"],
@@ -87,6 +92,8 @@ class Applications:
             "stats": stats_keys(await self._catalog.stats(found.id)),
             "version_scheme": found.scheme.value,
             "private": found.private,
+            "channels": list(found.channels),
+            "default_rollout": found.default_rollout,
         }
         return json_answer(answer)
 
@@ -96,11 +103,13 @@ class Applications:
             Permission.ADMIN,
             body=schemas.ApplicationChanges(),
             answers={200: answers.Changed()},
-            failures=(400, 404, 413, 415, 422),
+            failures=(400, 404, 409, 413, 415, 422),
         )
     )
     async def update_application(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Change what is given; `config` is merged."""
+        if "default_rollout" in body:
+            body["default_rollout"] = self._rollouts.read_plan(body["default_rollout"], "default_rollout")
         changed = await self._catalog.update_application(
             request.match_info["app_id"], body, actor=request[CONTEXT].actor
         )

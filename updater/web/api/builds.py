@@ -96,7 +96,7 @@ class Builds:
         return await send_build(request, self._services, build)
 
     async def _publish(self, request: web.Request, fields: dict[str, Any], staged: Staged, name: str) -> web.Response:
-        wanted = request_of(request.match_info["app_id"], fields)
+        wanted = request_of(request.match_info["app_id"], fields, self._services.rollouts)
         file = ReceivedFile(staged, name, fields["checksum"])
         build = await self._services.publishing.publish(wanted, file, request[CONTEXT].actor)
         answer = {

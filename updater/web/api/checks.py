@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -13,14 +13,19 @@ from multidict import CIMultiDict
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.limits import Traffic
+from updater.catalog.channels import channel_asked
 from updater.catalog.platforms import Target
-from updater.offers.decision import NoUpdate, UpdateQuery
+from updater.catalog.versions import parse_field
+from updater.offers.cohorts import Chance, chances_of_check, cohort_of
+from updater.offers.decision import NO_COHORT, Cohort, UpdateQuery, decide
 from updater.offers.service import OfferService
+from updater.offers.snapshot import Snapshot
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import ClientFacts
-from updater.web.api.questions import CheckQuestion, read_question
-from updater.web.api.rendering import offer_keys
+from updater.web.api.questions import Asked, CheckQuestion, Ids, read_check
+from updater.web.api.rendering import check_answer, offer_keys
 from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import JSON, json_answer
 from updater.web.messages.links import Links
@@ -28,6 +33,19 @@ from updater.web.messages.parsing import parse_query
 
 _CHECK_QUERY = schemas.CheckQuery()
 _JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
+
+# What another client could have got otherwise must not be kept by anybody on the way.
+NO_STORE = "private, no-store"
+_DICE_HEADERS = CIMultiDict({"Content-Type": JSON, "Cache-Control": NO_STORE})
+
+
+class Known(NamedTuple):
+    """What is kept of a question: its answer; or, with chances, what the answer of each client depends on."""
+
+    body: bytes
+    facts: ClientFacts
+    chances: tuple[Chance, ...]
+    headers: CIMultiDict[str]
 
 
 def _application_in_query(query: Mapping[str, Any]) -> str:
@@ -38,11 +56,19 @@ def _application_in_query(query: Mapping[str, Any]) -> str:
 class Checks:
     """The public endpoints that installed clients ask."""
 
-    def __init__(self, offers: OfferService, links: Links, counter: CheckCounter, places: CountryHints) -> None:
+    def __init__(
+        self,
+        offers: OfferService,
+        links: Links,
+        counter: CheckCounter,
+        places: CountryHints,
+        identities: IdentityReader,
+    ) -> None:
         self._offers = offers
         self._links = links
         self._counter = counter
         self._places = places
+        self._identities = identities
 
     @endpoint(
         Contract(
@@ -57,10 +83,11 @@ class Checks:
     async def check_for_update(self, request: web.Request) -> web.Response:
         """Answer a check; the same question gets the same bytes until the application changes."""
         application_id = request.match_info["app_id"]
-        question = read_question(request.rel_url.raw_query_string)
-        if question is None:
-            question = CheckQuestion.from_fields(await parse_query(_CHECK_QUERY, request))
-        return self._answer(request, application_id, question)
+        read = read_check(request.rel_url.raw_query_string)
+        if read is None:
+            fields = await parse_query(_CHECK_QUERY, request)
+            read = _asked(fields), Ids(fields["client_id"], fields["staging_id"])
+        return self._answer(request, application_id, *read)
 
     @endpoint(
         Contract(
@@ -74,7 +101,7 @@ class Checks:
     )
     async def check_for_update_by_body(self, request: web.Request, body: dict[str, Any]) -> web.Response:
         """Answer a check whose question is a JSON object."""
-        return self._answer(request, body["application_id"], CheckQuestion.from_fields(body))
+        return self._answer(request, body["application_id"], _asked(body), Ids(body["client_id"]))
 
     @endpoint(
         Contract(
@@ -103,49 +130,70 @@ class Checks:
         """Return the latest version of the application in the query."""
         return self._latest(request, _application_in_query(query), query)
 
-    def _answer(self, request: web.Request, application_id: str, question: CheckQuestion) -> web.Response:
-        answers = self._offers.present(application_id).answers
+    def _answer(self, request: web.Request, application_id: str, asked: Asked, ids: Ids) -> web.Response:
+        snapshot, answers = self._offers.present(application_id)
+        question, channel, manual = asked
+        position = 0 if channel is None else channel_asked(snapshot.application.channels, channel)
         origin = self._links.download_origin(request)
-        key = ("check", origin, question)
+        key = ("check", origin, question, position)
         known = answers.get(key)
         if known is None:
-            body = self._render(application_id, question, origin)
-            facts = ClientFacts(
-                application_id, question.current_version, f"{question.platform}/{question.architecture}"
-            )
-            known = body, facts
-            answers.keep(key, known, len(body) + len(origin) + len(question.current_version))
-        body, facts = known
-        self._counter.count(facts, self._places.of(request))
-        return web.Response(body=body, headers=_JSON_HEADERS)
+            known = self._look_into(snapshot, question, position, origin)
+            answers.keep(key, known, len(known.body) + len(origin) + len(question.current_version))
+        if known.chances:
+            identity = "" if manual else self._identities.of(request, *ids).value
+            cohort = cohort_of(known.chances, identity, manual=manual)
+            own_key = (*key, cohort)
+            found = answers.get(own_key)
+            if found is None:
+                body = self._render(snapshot, question, position, origin, cohort)
+                found = Known(body, known.facts, known.chances, _DICE_HEADERS)
+                answers.keep(own_key, found, len(body) + len(origin) + len(question.current_version))
+            known = found
+        self._counter.count(known.facts, self._places.of(request))
+        return web.Response(body=known.body, headers=known.headers)
 
-    def _render(self, application_id: str, question: CheckQuestion, origin: str) -> bytes:
-        current = self._offers.parse(application_id, question.current_version, "current_version")
+    def _look_into(self, snapshot: Snapshot, question: CheckQuestion, position: int, origin: str) -> Known:
+        """Return the answer, or the chances that it depends on for each client."""
+        query = self._query(snapshot, question, position)
+        target = f"{question.platform}/{question.architecture}"
+        facts = ClientFacts(snapshot.application.id, question.current_version, target)
+        chances = chances_of_check(snapshot, query)
+        body = b"" if chances else self._render(snapshot, question, position, origin, NO_COHORT)
+        return Known(body, facts, chances, _JSON_HEADERS)
+
+    def _query(self, snapshot: Snapshot, question: CheckQuestion, position: int) -> UpdateQuery:
+        current = parse_field(question.current_version, snapshot.application.scheme, "current_version")
         target = Target(question.platform, question.architecture)
-        decided = self._offers.check(application_id, UpdateQuery(current, target, question.allow_prerelease))
-        if isinstance(decided, NoUpdate):
-            none = {"update_available": False, "current_version": question.current_version, "required": False}
-            return orjson.dumps(none)
-        build = decided.build
-        answer = {
-            "update_available": True,
-            "latest_version": build.version.text,
-            "current_version": question.current_version,
-            **offer_keys(build, self._links.download_url(build, origin)),
-            "required": decided.required,
-            "minimum_version": build.minimum.text if build.minimum else "",
-        }
-        if question.include_metadata:
-            answer["metadata"] = build.metadata
-        return orjson.dumps(answer)
+        return UpdateQuery(current, target, question.allow_prerelease, position)
+
+    def _render(self, snapshot: Snapshot, question: CheckQuestion, position: int, origin: str, cohort: Cohort) -> bytes:
+        decided = decide(snapshot, self._query(snapshot, question, position), cohort)
+        return orjson.dumps(check_answer(decided, question, self._links, origin))
 
     def _latest(self, request: web.Request, application_id: str, query: dict[str, Any]) -> web.Response:
+        snapshot = self._offers.snapshot_of(application_id)
         target = Target(query["platform"], query["architecture"])
-        build = self._offers.get_latest(application_id, target, allow_prerelease=query["allow_prerelease"])
+        position = channel_asked(snapshot.application.channels, query["channel"])
+        stated = self._identities.stated(request, query["client_id"], query["staging_id"])
+        build, has_chances = self._offers.get_latest(
+            application_id,
+            target,
+            allow_prerelease=query["allow_prerelease"],
+            channel=position,
+            identity=stated.value if stated else None,
+        )
         answer = {
             "version": build.version.text,
             **offer_keys(build, self._links.download_url(build, self._links.download_origin(request))),
-            "required": build.required or self._offers.requires_updates(application_id),
+            "required": build.required or bool(snapshot.application.config["required_update"]),
             "metadata": build.metadata if query["include_metadata"] else {},
         }
-        return json_answer(answer)
+        response = json_answer(answer)
+        if has_chances:
+            response.headers["Cache-Control"] = NO_STORE
+        return response
+
+
+def _asked(fields: dict[str, Any]) -> Asked:
+    return Asked(CheckQuestion.from_fields(fields), fields["channel"], fields["manual"])

@@ -15,6 +15,7 @@ from updater.catalog.model import BuildQuery, Checksum, ExternalFile, Page
 from updater.catalog.platforms import Target
 from updater.catalog.publishing import PublishRequest
 from updater.errors import Invalid
+from updater.rollouts.service import RolloutService
 from updater.services import Services
 from updater.web.api.rendering import build_id, page_keys, release_item
 from updater.web.api.targets import target_in_path
@@ -33,6 +34,7 @@ class Releases:
         self._catalog = services.catalog
         self._publishing = services.publishing
         self._offers = services.offers
+        self._rollouts = services.rollouts
         self._links = links
 
     @endpoint(
@@ -52,6 +54,7 @@ class Releases:
             architecture=query.get("architecture"),
             version=query.get("version"),
             required=query.get("required"),
+            channel=query.get("channel"),
             sort_by=query["sort_by"],
             descending=query["sort_order"] == "desc",
             page=Page(query["limit"], query["offset"]),
@@ -60,7 +63,12 @@ class Releases:
 
         async def read(page: Page) -> tuple[list[dict[str, Any]], int]:
             builds, total = await self._catalog.list_builds(application, dataclasses.replace(wanted, page=page))
-            return [release_item(build, self._links.download_url(build, origin)) for build in builds], total
+            limited = {build.release_id for build in builds if not build.complete}
+            shares = await self._rollouts.list_shares(limited) if limited else {}
+            return [
+                release_item(build, self._links.download_url(build, origin), shares.get(build.release_id, 100.0))
+                for build in builds
+            ], total
 
         return await list_answer(request, "releases", wanted.page, read, partial(page_keys, wanted.page))
 
@@ -85,7 +93,7 @@ class Releases:
         file = ExternalFile(
             body["download_url"], Checksum(body["checksum_type"], body["checksum"]), body.get("file_size")
         )
-        wanted = request_of(application_id, body)
+        wanted = request_of(application_id, body, self._rollouts)
         build = await self._publishing.publish(wanted, file, request[CONTEXT].actor)
         answer = {
             "id": build_id(build),
@@ -104,8 +112,8 @@ class Releases:
         return json_answer({"id": build_id(build), "message": "Release deleted successfully"})
 
 
-def request_of(application_id: str, given: dict[str, Any]) -> PublishRequest:
-    """Say what checked fields ask to publish."""
+def request_of(application_id: str, given: dict[str, Any], rollouts: RolloutService) -> PublishRequest:
+    """Say what checked fields ask to publish. Raises Invalid for a plan that contradicts itself."""
     return PublishRequest(
         application_id=application_id,
         version=given["version"],
@@ -114,4 +122,6 @@ def request_of(application_id: str, given: dict[str, Any]) -> PublishRequest:
         required=given["required"],
         minimum_version=given["minimum_version"],
         metadata=given["metadata"],
+        channel=given["channel"],
+        rollout=rollouts.read_plan(given["rollout"], "rollout"),
     )

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from updater.catalog.model import Application, ApplicationStats, Build, Page
+from updater.offers.decision import NoUpdate, Offer
+from updater.rollouts.releases import ReleaseDetails
+from updater.web.api.questions import CheckQuestion
+from updater.web.messages.links import Links
 from updater.web.messages.times import rfc3339
 
 
@@ -26,8 +30,26 @@ def offer_keys(build: Build, download_url: str) -> dict[str, Any]:
     }
 
 
-def release_item(build: Build, download_url: str) -> dict[str, Any]:
-    """Render a build in a listing."""
+def check_answer(decided: Offer | NoUpdate, question: CheckQuestion, links: Links, origin: str) -> dict[str, Any]:
+    """Render what a check answers."""
+    if isinstance(decided, NoUpdate):
+        return {"update_available": False, "current_version": question.current_version, "required": False}
+    build = decided.build
+    answer = {
+        "update_available": True,
+        "latest_version": build.version.text,
+        "current_version": question.current_version,
+        **offer_keys(build, links.download_url(build, origin)),
+        "required": decided.required,
+        "minimum_version": build.minimum.text if build.minimum else "",
+    }
+    if question.include_metadata:
+        answer["metadata"] = build.metadata
+    return answer
+
+
+def release_item(build: Build, download_url: str, percent: float) -> dict[str, Any]:
+    """Render a build in a listing; `percent` is the share of clients that its release is for."""
     return {
         "id": build_id(build),
         "version": build.version.text,
@@ -35,6 +57,35 @@ def release_item(build: Build, download_url: str) -> dict[str, Any]:
         "architecture": build.target.architecture,
         **offer_keys(build, download_url),
         "minimum_version": build.minimum.text if build.minimum else "",
+        "channel": build.channel,
+        "status": build.status.value,
+        "percent": percent,
+    }
+
+
+def release_details(details: ReleaseDetails) -> dict[str, Any]:
+    """Render a release with its builds and its rollout."""
+    release = details.release
+    return {
+        "application_id": details.application_id,
+        "version": release.version,
+        "channel": release.channel,
+        "status": release.status.value,
+        "prerelease": release.prerelease,
+        "created_at": rfc3339(release.created_at),
+        "rollout": details.rollout,
+        "builds": [
+            {
+                "id": build_id(each),
+                "platform": each.target.platform,
+                "architecture": each.target.architecture,
+                "checksum": each.checksum.value,
+                "checksum_type": each.checksum.kind,
+                "file_size": each.size_bytes or 0,
+                "quarantined": each.quarantined,
+            }
+            for each in details.builds
+        ],
     }
 
 

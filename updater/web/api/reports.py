@@ -11,18 +11,18 @@ import updater.web.api.schemas as schemas
 from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
-from updater.web.gate.senders import Senders
 from updater.web.messages.answers import json_answer
 
 
 class Reports:
     """Takes reports of installed clients."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, identities: IdentityReader) -> None:
         self._offers = services.offers
         self._telemetry = services.telemetry
-        self._senders = Senders(services.settings)
+        self._identities = identities
 
     @endpoint(
         Contract(
@@ -37,6 +37,7 @@ class Reports:
         application_id = request.match_info["app_id"]
         for field in ("current_version", "target_version"):
             self._offers.parse(application_id, body[field], field)
+        stated = self._identities.stated(request, body["client_id"])
         await self._telemetry.report(
             Report(
                 application_id=application_id,
@@ -49,7 +50,9 @@ class Reports:
                 error_message=body.get("error_message"),
                 install_time_seconds=body.get("install_time_seconds"),
                 report_id=body.get("report_id"),
-                address=self._senders.address(request),
+                channel=body["channel"],
+                client_id=stated.value if stated else None,
+                address=self._identities.address(request),
             )
         )
         return json_answer({"recorded": True, "message": "Update status recorded successfully"})

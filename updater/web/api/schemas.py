@@ -8,11 +8,12 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
-from updater.catalog.model import CHECKSUM_KINDS
+from updater.catalog.model import CHECKSUM_KINDS, DEFAULT_CHANNELS
 from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
+from updater.web.api.rollout_schemas import DefaultPlanBody, PlanValue, channel_list
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
 
 
@@ -20,7 +21,21 @@ def _notes(**kwargs: Any) -> own.Text:
     return own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
 
 
-class CheckQuery(Lenient):
+class Asking(Lenient):
+    """What a client says of itself beside its question."""
+
+    client_id = client.ClientId(load_default=None, allow_none=True)
+    channel = client.AskedChannel(load_default=None, allow_none=True)
+    manual = own.QueryBoolean(load_default=False)
+
+
+class StagingQuery(Asking):
+    """The same in a query, where Velopack gives its own id."""
+
+    staging_id = fields.String(data_key="stagingId", load_default=None)
+
+
+class CheckQuery(StagingQuery):
     """The query of an update check."""
 
     current_version = client.Version(required=True, in_query=True)
@@ -30,7 +45,14 @@ class CheckQuery(Lenient):
     include_metadata = own.QueryBoolean(load_default=False)
 
 
-class CheckBody(Lenient):
+class ExplainQuery(CheckQuery):
+    """The query of a check, and for whom it is explained."""
+
+    address = fields.String(load_default=None)
+    at = fields.String(load_default=None)
+
+
+class CheckBody(Asking):
     """The body of an update check."""
 
     application_id = own.ApplicationId(required=True)
@@ -41,7 +63,7 @@ class CheckBody(Lenient):
     include_metadata = own.StrictBoolean(load_default=False)
 
 
-class LatestQuery(Lenient):
+class LatestQuery(StagingQuery):
     """The query for the latest version."""
 
     platform = client.platform(required=True)
@@ -77,6 +99,7 @@ class ReleasesQuery(PageQuery):
     architecture = own.architecture()
     version = own.VersionText()
     required = own.QueryBoolean()
+    channel = fields.String()
     sort_by = own.OneOf(
         "sort field",
         ("version", "release_date", "platform", "architecture", "created_at"),
@@ -106,6 +129,8 @@ class RegisterBody(Strict):
     required = own.StrictBoolean(load_default=False)
     minimum_version = own.VersionText(allow_none=True, load_default=None)
     metadata = own.Metadata(load_default=dict)
+    channel = fields.String(load_default=None)
+    rollout = PlanValue(load_default=None)
 
 
 class UploadDetails(Strict):
@@ -116,6 +141,8 @@ class UploadDetails(Strict):
     minimum_version = own.VersionText(load_default=None)
     metadata = own.Metadata(load_default=dict, as_text=True)
     checksum = own.Sha256(load_default=None)
+    channel = fields.String(load_default=None)
+    rollout = PlanValue(as_text=True, load_default=None)
 
 
 class UploadQuery(UploadDetails):
@@ -149,6 +176,8 @@ class ReportBody(FromInstaller):
     error_message = client.ErrorMessage()
     install_time_seconds = client.Seconds()
     report_id = own.Name(allow_none=True)
+    client_id = client.ClientId(load_default=None, allow_none=True)
+    channel = client.AskedChannel(load_default=None, allow_none=True)
 
 
 class FiguresQuery(Lenient):
@@ -186,6 +215,8 @@ class ApplicationBody(Strict):
     description = _notes(load_default="")
     platforms = _platforms(required=True)
     config = fields.Nested(ConfigBody, load_default=dict)
+    channels = channel_list(load_default=list(DEFAULT_CHANNELS))
+    default_rollout = PlanValue(DefaultPlanBody, allow_none=True, load_default=None)
     version_scheme = own.OneOf("version scheme", tuple(each.value for each in Scheme), load_default="semver")
     private = own.StrictBoolean(load_default=False)
 
@@ -198,6 +229,8 @@ class ApplicationChanges(Strict):
     platforms = _platforms()
     config = fields.Nested(ConfigBody)
     private = own.StrictBoolean()
+    channels = channel_list()
+    default_rollout = PlanValue(DefaultPlanBody, allow_none=True)
 
 
 class FeedKeyBody(Strict):

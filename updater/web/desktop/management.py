@@ -22,6 +22,7 @@ class Management:
 
     def __init__(self, services: Services, application: str) -> None:
         self._catalog = services.catalog
+        self._moves = services.releases
         self._telemetry = services.telemetry
         self._application = application
 
@@ -58,6 +59,6 @@ class Management:
     async def deactivate_update(self, request: web.Request, path: dict[str, Any]) -> web.Response:
         """Take a version back, at once and for every client; its bytes stay. Doing it again changes nothing."""
         text: str = path["version"]
-        await self._catalog.withdraw_release(self._application, text, actor=request[CONTEXT].actor)
+        await self._moves.withdraw(self._application, text, actor=request[CONTEXT].actor)
         request[CONTEXT].outcome = "deactivated"
         return json_answer({"message": f"Update version {text} deactivated successfully"})

@@ -1,7 +1,8 @@
 """The latest version and compatibility: answered from memory, without any await on the way.
 
-Answers are rendered once per snapshot. They depend on the question, on the origin of links and, for the latest
-version, on the version that a client states in its User-Agent; never on an identity. What is kept with an answer
+Answers are rendered once per snapshot. They depend on the question, on the origin of links, on the releases under
+rollout that the client sees and, for the latest version, on the version that a client states in its User-Agent; never
+on an identity. What is kept with an answer
 for the figures also depends on the platform that a client states.
 """
 
@@ -21,8 +22,10 @@ from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.artifacts.ranges import names_etag
 from updater.catalog.versions import Version
-from updater.offers.decision import ClientStanding, Compatibility
+from updater.offers.cohorts import chances_of_family, cohort_of
+from updater.offers.decision import NO_COHORT, ClientStanding, Cohort, Compatibility
 from updater.offers.service import OfferService
+from updater.offers.snapshot import Snapshot
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.model import UNKNOWN, ClientFacts
 from updater.web.desktop.agents import agent_of
@@ -30,6 +33,7 @@ from updater.web.desktop.rendering import Names, in_word_order
 from updater.web.desktop.words import TARGETS, is_version
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.country_hints import CountryHints
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.parsing import load_values
 from updater.web.messages.user_agents import Agent
@@ -38,6 +42,7 @@ from updater.web.messages.user_agents import Agent
 CACHE_CONTROL = "private, no-cache"
 _PLATFORM_QUERY = schemas.PlatformQuery()
 _CURRENT = schemas.CurrentVersionPath()
+_PLATFORMS = tuple(sorted({target.platform for target in TARGETS.values()}))
 _OUTCOMES = {ClientStanding.BEHIND: "offered", ClientStanding.CURRENT: "current", ClientStanding.AHEAD: "ahead"}
 
 
@@ -53,11 +58,19 @@ class Rendered(NamedTuple):
 class Offers:
     """The two endpoints that installed clients ask most."""
 
-    def __init__(self, offers: OfferService, names: Names, counter: CheckCounter, places: CountryHints) -> None:
+    def __init__(
+        self,
+        offers: OfferService,
+        names: Names,
+        counter: CheckCounter,
+        places: CountryHints,
+        identities: IdentityReader,
+    ) -> None:
         self._offers = offers
         self._names = names
         self._counter = counter
         self._places = places
+        self._identities = identities
 
     @endpoint(
         Contract(
@@ -75,11 +88,12 @@ class Offers:
         agent = agent_of(request)
         origin = self._names.links.download_origin(request)
         word = _read_platform(request.rel_url.raw_query_string)
-        key = ("desktop.latest", origin, self._names.prefix, word, agent.version, agent.platform)
-        answers = self._offers.present(self._names.application).answers
+        snapshot, answers = self._offers.present(self._names.application)
+        cohort = self._cohort(request, snapshot, word or agent.platform, agent.version)
+        key = ("desktop.latest", origin, self._names.prefix, word, agent.version, agent.platform, cohort)
         found = answers.get(key)
         if found is None:
-            found = self._render_latest(origin, word, agent)
+            found = self._render_latest(origin, word, agent, cohort)
             answers.keep(key, found, len(found.body) + len(origin) + len(self._names.prefix))
         return self._answer(request, found)
 
@@ -102,13 +116,23 @@ class Offers:
         if not is_version(given):
             given = load_values(_CURRENT, {"current_version": given})["current_version"]  # or says what is wrong
         word = _read_platform(request.rel_url.raw_query_string)
-        key = ("desktop.compatibility", given, word, agent.platform)
-        answers = self._offers.present(self._names.application).answers
+        snapshot, answers = self._offers.present(self._names.application)
+        cohort = self._cohort(request, snapshot, word or agent.platform, given)
+        key = ("desktop.compatibility", given, word, agent.platform, cohort)
         found = answers.get(key)
         if found is None:
-            found = self._render_compatibility(given, word, agent)
+            found = self._render_compatibility(given, word, agent, cohort)
             answers.keep(key, found, len(found.body) + len(given))
         return self._answer(request, found)
+
+    def _cohort(self, request: web.Request, snapshot: Snapshot, word: str | None, current: str | None) -> Cohort:
+        """Return the releases under rollout that this client sees."""
+        if not snapshot.rollouts:
+            return NO_COHORT
+        target = TARGETS.get(word) if word else None
+        version = self._parse(current) if current else None
+        chances, own = chances_of_family(snapshot, target, _PLATFORMS, version)
+        return own | cohort_of(chances, self._identities.of(request).value) if chances else own
 
     def _answer(self, request: web.Request, found: Rendered) -> web.Response:
         self._counter.count(found.asked, self._places.of(request))
@@ -123,17 +147,17 @@ class Offers:
         context.outcome = found.outcome
         return web.Response(body=found.body, headers=found.headers)
 
-    def _render_latest(self, origin: str, word: str | None, agent: Agent) -> Rendered:
+    def _render_latest(self, origin: str, word: str | None, agent: Agent, cohort: Cohort) -> Rendered:
         target = TARGETS[word] if word else None
         current = self._parse(agent.version) if agent.version else None
-        release = self._offers.get_newest_release(self._names.application, target, current=current)
+        release = self._offers.get_newest_release(self._names.application, target, current=current, cohort=cohort)
         builds = [build for build in in_word_order(release) if target in (None, build.target)]
         facts = self._facts(agent.version, word or agent.platform)
         return _rendered(self._names.latest(release, builds, origin), "offered", facts, vary="User-Agent")
 
-    def _render_compatibility(self, given: str, word: str | None, agent: Agent) -> Rendered:
+    def _render_compatibility(self, given: str, word: str | None, agent: Agent, cohort: Cohort) -> Rendered:
         target = TARGETS[word] if word else None
-        found = self._offers.assess(self._names.application, self._parse(given), target)
+        found = self._offers.assess(self._names.application, self._parse(given), target, cohort)
         facts = self._facts(given, word or agent.platform)
         return _rendered(_compatibility(given, found), _OUTCOMES.get(found.standing, "none"), facts)
 

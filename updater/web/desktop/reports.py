@@ -13,18 +13,18 @@ from updater.services import Services
 from updater.telemetry.model import Report
 from updater.web.desktop.words import TARGETS
 from updater.web.gate.context import CONTEXT
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
-from updater.web.gate.senders import Senders
 from updater.web.messages.answers import json_answer
 
 
 class Reports:
     """Takes reports of installed clients."""
 
-    def __init__(self, services: Services, application: str) -> None:
+    def __init__(self, services: Services, application: str, identities: IdentityReader) -> None:
         self._telemetry = services.telemetry
         self._application = application
-        self._senders = Senders(services.settings)
+        self._identities = identities
 
     @endpoint(
         Contract(
@@ -39,6 +39,7 @@ class Reports:
         """Keep a report, with the hash of the key it came with; the answer means that it is on disk."""
         context = request[CONTEXT]
         target = TARGETS[body["platform"]]
+        stated = self._identities.stated(request, None)
         await self._telemetry.report(
             Report(
                 application_id=self._application,
@@ -51,7 +52,8 @@ class Reports:
                 error_message=body["error_message"],
                 install_time_seconds=body["install_time_seconds"],
                 key_hash=context.principal.key_hash if context.principal else None,
-                address=self._senders.address(request),
+                client_id=stated.value if stated else None,
+                address=self._identities.address(request),
             )
         )
         context.outcome = "recorded"

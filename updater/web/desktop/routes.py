@@ -15,6 +15,7 @@ from updater.web.desktop.rendering import Names
 from updater.web.desktop.reports import Reports
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.credentials import header_keys
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Surface
 from updater.web.messages.errors import Answer, write_api_as_400
@@ -28,9 +29,11 @@ _VERSION = "{version:(?!(?:latest|status|upload)$)[^/]+}"
 def build(services: Services, links: Links, metrics: Metrics, settings: DesktopSettings) -> Surface:
     """Assemble the surface for one entry of the settings."""
     names = Names(settings, links)
-    offers = Offers(services.offers, names, services.telemetry.checks, CountryHints(services.settings))
+    identities = IdentityReader(services.settings)
+    places = CountryHints(services.settings)
+    offers = Offers(services.offers, names, services.telemetry.checks, places, identities)
     packages = Packages(services, names, metrics)
-    reports = Reports(services, names.application)
+    reports = Reports(services, names.application, identities)
     management = Management(services, names.application)
     prefix = settings.prefix
     routes = (

@@ -55,6 +55,12 @@ class Metrics:
         """
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def add_labelled(
+        self, name: str, text: str, labels: Sequence[str], read: Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+    ) -> None:
+        """Add a figure with labels; `read` gives their values and the figure of each, at each scrape."""
+        self.registry.register(_Labelled(name, text, labels, read))
+
     def render(self) -> bytes:
         """Return everything of this process in the text format of Prometheus."""
         return generate_latest(self.registry)
@@ -75,6 +81,22 @@ class Metrics:
             Family(each.name, each.documentation, each.type, [sample[:3] for sample in each.samples])
             for each in self.registry.collect()
         ]
+
+
+class _Labelled:
+    """A figure whose labels come and go."""
+
+    def __init__(
+        self, name: str, text: str, labels: Sequence[str], read: Callable[[], Iterable[tuple[tuple[str, ...], float]]]
+    ) -> None:
+        self._name, self._text, self._labels, self._read = name, text, labels, read
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the figure with its present labels."""
+        family = GaugeMetricFamily(self._name, self._text, labels=self._labels)
+        for values, amount in self._read():
+            family.add_metric(values, amount)
+        yield family
 
 
 class _Merged:

@@ -29,6 +29,8 @@ class Contract:
     path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None
+    # No body at all counts as an empty object.
+    body_optional: bool = False
     # Of small bodies; None: as the level says. A surface with a level of its own states them.
     limits: BodyLimits | None = None
     answers: Mapping[int, Schema | None] = field(default_factory=dict)
@@ -73,7 +75,10 @@ def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
             if contract.query is not None:
                 arguments.append(await parse_query(contract.query, request))
             if contract.body is not None:
-                arguments.append(await parse_json(contract.body, request, contract.body_limits))
+                if contract.body_optional and not request.can_read_body:
+                    arguments.append(load_values(contract.body, {}))
+                else:
+                    arguments.append(await parse_json(contract.body, request, contract.body_limits))
             if contract.application_of is not None:
                 request.app[REQUIRE_APPLICATION](request, contract.application_of(arguments[-1]))
             return await handler(self, request, *arguments)

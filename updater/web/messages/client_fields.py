@@ -12,11 +12,13 @@ from collections import Counter
 from enum import StrEnum
 from typing import Any, Final
 
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 
 import updater.web.messages.fields as own
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 
+MAX_IDENTITY_CHARACTERS: Final = 200
+MAX_CHANNEL_CHARACTERS: Final = 40
 KEPT_CHARACTERS: Final = 4_000
 """How much of an error message is kept."""
 
@@ -137,3 +139,25 @@ def _cleaned(text: str) -> str:
     if len(kept) < len(plain) or len(shown) < len(text):
         MENDED[Mend.LENGTH] += 1
     return kept
+
+
+class ClientId(fields.String):
+    """What a client is known by: 1 to 200 printable characters; empty counts as not given."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if text and not is_identity(text):
+            raise ValidationError("expected 1 to 200 printable characters")
+        return text
+
+
+class AskedChannel(fields.Raw):
+    """The channel that a client says it is on; what is no channel counts as the first one, and is no error."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
+        return value[:MAX_CHANNEL_CHARACTERS] if isinstance(value, str) and value else None
+
+
+def is_identity(text: str) -> bool:
+    """Tell whether a text can name a client: 1 to 200 printable characters."""
+    return 0 < len(text) <= MAX_IDENTITY_CHARACTERS and text.isprintable()

@@ -1,0 +1,34 @@
+"""The rooms of rollouts over an open database, for tests that build their services themselves."""
+
+from __future__ import annotations
+
+from updater.audit.service import AuditService
+from updater.audit.store import AuditStore
+from updater.catalog.release_store import ReleaseStore
+from updater.catalog.store import CatalogStore
+from updater.clock import Clock, utc_now
+from updater.database.engine import Database
+from updater.rollouts.changes import RolloutChanges
+from updater.rollouts.counting_store import CountingStore
+from updater.rollouts.releases import ReleaseMoves
+from updater.rollouts.store import RolloutStore
+
+
+def changes_of(database: Database, clock: Clock = utc_now) -> RolloutChanges:
+    """Return what changes rollouts; its `open_rollout` is what publishing wants."""
+    audit = AuditService(AuditStore(database), database, clock=clock)
+    return RolloutChanges(
+        RolloutStore(database),
+        CountingStore(database),
+        CatalogStore(database),
+        ReleaseStore(database),
+        audit,
+        database,
+        clock=clock,
+    )
+
+
+def moves_of(database: Database, clock: Clock = utc_now) -> ReleaseMoves:
+    """Return what promotes, withdraws and restores releases."""
+    audit = AuditService(AuditStore(database), database, clock=clock)
+    return ReleaseMoves(changes_of(database, clock), ReleaseStore(database), audit, clock=clock)

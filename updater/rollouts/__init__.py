@@ -1,0 +1,1 @@
+"""Releases for a share of clients: their plans, their stages, what reports say of them, and when they stop."""

@@ -1,0 +1,215 @@
+"""Reports counted in the arms of rollouts, in the transaction that stores them.
+
+So what was acknowledged is counted, once, in the order of arrival; and a platform is halted by the very report that
+gives enough evidence. Addresses and client ids are kept as keyed hashes only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import structlog
+
+import updater.rollouts.evidence as evidence
+from updater.audit.model import SYSTEM, Entry
+from updater.audit.service import AuditService
+from updater.catalog.changes import named
+from updater.catalog.versions import parse_version
+from updater.clock import Clock, utc_now
+from updater.database.engine import Connection, Database
+from updater.rollouts.counting_store import CountingStore
+from updater.rollouts.describe import ABOVE_MAX_FAILURE_RATE, WORSE_THAN_CONTROL, describe_arms, describe_halt
+from updater.rollouts.evidence import Series
+from updater.rollouts.model import Halt, PlatformArm, Rollout
+from updater.rollouts.store import RolloutStore
+from updater.telemetry.model import Report
+
+_COUNTED = ("completed", "failed")
+_log = structlog.get_logger(__name__)
+
+SourceKey = tuple[int, str, str, str]
+"""Release, platform, arm, source."""
+
+
+class ArmCounter:
+    """Counts reports. `hash_source` gives a keyed hash of a text, at most 64 characters."""
+
+    def __init__(
+        self,
+        store: RolloutStore,
+        counting: CountingStore,
+        audit: AuditService,
+        database: Database,
+        hash_source: Callable[[str], str],
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._store = store
+        self._counting = counting
+        self._audit = audit
+        self._database = database
+        self._hash = hash_source
+        self._clock = clock
+
+    async def count(self, connection: Connection, reports: Sequence[Report]) -> None:
+        """Count stored reports, in the order of arrival; the last thing but announcements in their transaction.
+
+        Each application of `reports` exists, and is held against deletion.
+        """
+        reports = [each for each in reports if each.status in _COUNTED]
+        if not reports:
+            return
+        found = await self._store.lock_counting(connection, {each.application_id for each in reports})
+        if not found:
+            return
+        batch = _Batch(found, self._clock())
+        reports = [each for each in reports if each.application_id in batch.rollouts]
+        keys = {each: _sort_key(each, batch) for each in reports}
+        for application_id in batch.rollouts:
+            wanted = {keys[each] for each in reports if each.application_id == application_id} - {None}
+            batch.complete[application_id] = await self._counting.find_complete(
+                connection, application_id, {each for each in wanted if each is not None}
+            )
+        sources = {each: self._sources_of(each) for each in reports}
+        everywhere = [source for pair in sources.values() for source in pair if source is not None]
+        batch.sources = await self._counting.read_sources(connection, [each.release_id for each in found], everywhere)
+        for each in reports:
+            batch.add(each, keys[each], *sources[each])
+        await self._write(connection, batch)
+
+    async def _write(self, connection: Connection, batch: _Batch) -> None:
+        for release_id, platform in sorted(batch.changed):
+            await self._store.save_platform(connection, release_id, batch.arms[release_id, platform])
+        await self._counting.save_sources(connection, {key: batch.sources[key] for key in batch.changed_sources})
+        await self._store.add_stage_reports(connection, batch.stage_reports)
+        if batch.halted:
+            await self._store.touch(connection, {rollout.release_id for rollout, _ in batch.halted}, batch.now)
+        for rollout, arm in batch.halted:
+            halt = describe_halt(arm)
+            after = {"platform": arm.platform, "state": "halted", **(halt or {})}
+            entry = Entry(
+                "rollout.halted",
+                named(rollout.application_id, rollout.version),
+                {"platform": arm.platform, "state": "open"},
+                after,
+                rollout.application_id,
+                rollout.version,
+            )
+            await self._audit.record(connection, SYSTEM, entry)
+        for application_id in sorted({rollout.application_id for rollout, _ in batch.halted}):
+            await self._database.announce(connection, application_id)
+        for rollout, arm in batch.halted:
+            _log_halt(rollout, arm)
+
+    def _sources_of(self, each: Report) -> tuple[str, str | None]:
+        """Return the keyed hashes of a report's address and client id."""
+        client = None if each.client_id is None else self._hash(f"client:{each.client_id}")
+        return self._hash(f"address:{each.address}"), client
+
+
+@dataclass
+class _Batch:
+    """What one transaction counts."""
+
+    found: Sequence[Rollout]
+    now: datetime
+    rollouts: dict[str, list[Rollout]] = field(default_factory=lambda: defaultdict(list))
+    arms: dict[tuple[int, str], PlatformArm] = field(default_factory=dict)
+    complete: dict[str, Collection[str]] = field(default_factory=dict)
+    sources: dict[SourceKey, tuple[int, bool]] = field(default_factory=dict)
+    changed: set[tuple[int, str]] = field(default_factory=set)
+    changed_sources: set[SourceKey] = field(default_factory=set)
+    stage_reports: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    halted: list[tuple[Rollout, PlatformArm]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for each in self.found:
+            self.rollouts[each.application_id].append(each)
+            for arm in each.platforms:
+                self.arms[each.release_id, arm.platform] = arm
+
+    def add(self, report: Report, key: str | None, address: str, client: str | None) -> None:
+        """Count one report in every rollout that it says something about."""
+        for rollout in self.rollouts[report.application_id]:
+            place = rollout.release_id, report.platform
+            if place not in self.arms or key is None:
+                continue
+            if key == rollout.sort_key:
+                self._count(rollout, report, "rollout", address, client)
+            elif key in self.complete[report.application_id] and _is_control(rollout, report):
+                self._count(rollout, report, "control", address, client)
+
+    def _count(self, rollout: Rollout, report: Report, name: str, address: str, client: str | None) -> None:
+        place = rollout.release_id, report.platform
+        arm, rules = self.arms[place], rollout.plan.halt
+        failed, control = report.status == "failed", name == "control"
+        at_address: SourceKey = (*place, name, address)
+        at_client: SourceKey | None = None if client is None else (*place, name, client)
+        counted, has_failed = self.sources.get(at_address, (0, False))
+        self.changed.add(place)
+        if counted >= rules.per_address or (at_client is not None and at_client in self.sources):
+            self.arms[place] = replace(arm, series=_ignored(arm.series, control=control))
+            return
+        self._remember(at_address, counted + 1, failed or has_failed)
+        if at_client is not None:
+            self._remember(at_client, 1, failed)
+        rate = evidence.baseline_rate(arm.series.baseline, rules.max_failure_rate)
+        series = evidence.count(arm.series, failed=failed, control=control, margin=rules.margin, rate=rate)
+        if not control:
+            if failed and not has_failed:
+                series = replace(series, failed_addresses=series.failed_addresses + 1)
+            self.stage_reports[rollout.release_id] += bool(rollout.progress.number)
+        self.arms[place] = self._judge(rollout, replace(arm, series=series))
+
+    def _judge(self, rollout: Rollout, arm: PlatformArm) -> PlatformArm:
+        """Halt a platform whose evidence is enough; it keeps the numbers of this moment."""
+        rules = rollout.plan.halt
+        if arm.halt is not None or not rules.enabled or arm.series.failed_addresses < rules.min_addresses:
+            return arm
+        control = evidence.against_control(arm.series)
+        ceiling = evidence.above_ceiling(arm.series, rules.max_failure_rate)
+        if max(control, ceiling) < rules.limit:
+            return arm
+        reason = WORSE_THAN_CONTROL if control >= ceiling else ABOVE_MAX_FAILURE_RATE
+        halted = replace(arm, halt=Halt(self.now, {"reason": reason, **describe_arms(arm, rollout.plan)}))
+        self.halted.append((rollout, halted))
+        return halted
+
+    def _remember(self, key: SourceKey, reports: int, failed: bool) -> None:
+        self.sources[key] = reports, failed
+        self.changed_sources.add(key)
+
+
+def _sort_key(report: Report, batch: _Batch) -> str | None:
+    """Return the sort key of the version that a report is about; None for what is no version."""
+    try:
+        return parse_version(report.target_version, batch.rollouts[report.application_id][0].scheme).sort_key
+    except ValueError:
+        return None
+
+
+def _is_control(rollout: Rollout, report: Report) -> bool:
+    """Tell whether a client could have got the release: who is on none of its channels is no control for it."""
+    channels = rollout.channels_of_control
+    return not channels or report.channel in channels
+
+
+def _ignored(series: Series, *, control: bool) -> Series:
+    arm = series.control if control else series.rollout
+    more = replace(arm, ignored=arm.ignored + 1)
+    return replace(series, control=more) if control else replace(series, rollout=more)
+
+
+def _log_halt(rollout: Rollout, arm: PlatformArm) -> None:
+    facts: Mapping[str, object] = {} if arm.halt is None else arm.halt.facts
+    _log.warning(
+        "rollout.halted",
+        application=rollout.application_id,
+        version=rollout.version,
+        platform=arm.platform,
+        reason=facts.get("reason"),
+        evidence=facts.get("evidence"),
+    )

@@ -1,0 +1,236 @@
+"""The SQL of rollouts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from updater.catalog.model import ReleaseStatus
+from updater.catalog.versions import Scheme
+from updater.database.engine import Database
+from updater.database.rollout_tables import rollout, rollout_platform
+from updater.database.tables import application, build, release
+from updater.rollouts.evidence import Arm, Series
+from updater.rollouts.model import Halt, PlatformArm, Progress, Rollout, RolloutState
+from updater.rollouts.plan import canonical, plan_of
+
+_WITH_RELEASE = (
+    select(
+        rollout,
+        release.c.version,
+        release.c.sort_key,
+        release.c.channel,
+        release.c.status,
+        application.c.channels,
+        application.c.scheme,
+    )
+    .join(release, release.c.id == rollout.c.release_id)
+    .join(application, application.c.id == rollout.c.application_id)
+)
+_OPEN = rollout.c.state != RolloutState.COMPLETE.value
+_ACTIVE = release.c.status == ReleaseStatus.ACTIVE.value
+
+
+class RolloutStore:
+    """Reads and writes rollouts. Methods that take a connection run in the caller's transaction.
+
+    Those that change a rollout rely on it that its row is locked (`lock`), after the application is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # -- reading
+
+    async def find(self, connection: AsyncConnection, release_id: int) -> Rollout | None:
+        """Return the rollout of a release, with its platforms."""
+        found = await self._list(connection, _WITH_RELEASE.where(rollout.c.release_id == release_id))
+        return found[0] if found else None
+
+    async def lock(self, connection: AsyncConnection, release_id: int) -> Rollout | None:
+        """Return the rollout of a release, locked against counting and stages until the transaction ends."""
+        wanted = _WITH_RELEASE.where(rollout.c.release_id == release_id).with_for_update(of=rollout)
+        found = await self._list(connection, wanted)
+        return found[0] if found else None
+
+    async def lock_counting(self, connection: AsyncConnection, application_ids: Collection[str]) -> list[Rollout]:
+        """Return, locked, the rollouts of active releases that reports of these applications may count in."""
+        wanted = (
+            _WITH_RELEASE.where(
+                rollout.c.application_id.in_(list(application_ids)),
+                rollout.c.state.in_((RolloutState.ACTIVE.value, RolloutState.PAUSED.value)),
+                _ACTIVE,
+            )
+            .order_by(rollout.c.release_id)
+            .with_for_update(of=rollout)
+        )
+        return await self._list(connection, wanted)
+
+    async def list_open(self, connection: AsyncConnection, application_ids: Collection[str] | None) -> list[Rollout]:
+        """Return the rollouts of active releases that are not complete, highest version first; None: of all."""
+        wanted = _WITH_RELEASE.where(_OPEN, _ACTIVE).order_by(rollout.c.application_id, release.c.sort_key.desc())
+        if application_ids is not None:
+            wanted = wanted.where(rollout.c.application_id.in_(list(application_ids)))
+        return await self._list(connection, wanted)
+
+    async def list_moving(self, connection: AsyncConnection) -> list[Rollout]:
+        """Return all rollouts that the clock may move."""
+        moving = (RolloutState.SCHEDULED.value, RolloutState.ACTIVE.value)
+        return await self._list(connection, _WITH_RELEASE.where(rollout.c.state.in_(moving), _ACTIVE))
+
+    async def count_open(self, connection: AsyncConnection, application_id: str) -> int:
+        """Return how many active releases of an application are under a rollout that is not complete."""
+        wanted = (
+            select(func.count())
+            .select_from(rollout.join(release, release.c.id == rollout.c.release_id))
+            .where(rollout.c.application_id == application_id, _OPEN, _ACTIVE)
+        )
+        return int(await connection.scalar(wanted) or 0)
+
+    async def list_shares(self, connection: AsyncConnection, release_ids: Collection[int]) -> dict[int, float]:
+        """Return the percent of now of the releases that have a rollout, by release."""
+        found = await self._list(connection, _WITH_RELEASE.where(rollout.c.release_id.in_(list(release_ids))))
+        return {each.release_id: each.hundredths / 100 for each in found}
+
+    async def list_platforms(self, connection: AsyncConnection, release_id: int) -> list[str]:
+        """Return the platforms that a release has builds for."""
+        wanted = select(build.c.platform).where(build.c.release_id == release_id).distinct()
+        return sorted(await connection.scalars(wanted))
+
+    # -- writing
+
+    async def insert(self, connection: AsyncConnection, each: Rollout) -> None:
+        """Add a rollout with its platforms."""
+        values = {
+            "release_id": each.release_id,
+            "application_id": each.application_id,
+            "salt": each.salt,
+            "created_at": each.created_at,
+            **_values(each),
+        }
+        await connection.execute(insert(rollout).values(values))
+        await self._set_complete(connection, each)
+        for arm in each.platforms:
+            await self.save_platform(connection, each.release_id, arm)
+
+    async def save(self, connection: AsyncConnection, each: Rollout) -> None:
+        """Replace the plan and the progress of a rollout, and whether its release is for everybody."""
+        mine = rollout.c.release_id == each.release_id
+        await connection.execute(update(rollout).where(mine).values(_values(each)))
+        await self._set_complete(connection, each)
+
+    async def save_platform(self, connection: AsyncConnection, release_id: int, arm: PlatformArm) -> None:
+        """Write one platform of a rollout, new or known."""
+        values = {
+            "release_id": release_id,
+            "platform": arm.platform,
+            "series": arm.number,
+            "since": arm.since,
+            "numbers": dataclasses.asdict(arm.series),
+            "halted_at": arm.halt.at if arm.halt else None,
+            "halt": dict(arm.halt.facts) if arm.halt else None,
+        }
+        statement = self._database.upsert(rollout_platform).values(values)
+        fresh = {name: statement.excluded[name] for name in values if name not in ("release_id", "platform")}
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[rollout_platform.c.release_id, rollout_platform.c.platform], set_=fresh
+            )
+        )
+
+    async def touch(self, connection: AsyncConnection, release_ids: Collection[int], now: datetime) -> None:
+        """Note that rollouts changed."""
+        mine = rollout.c.release_id.in_(list(release_ids))
+        await connection.execute(update(rollout).where(mine).values(updated_at=now))
+
+    async def add_stage_reports(self, connection: AsyncConnection, amounts: Mapping[int, int]) -> None:
+        """Add to the counted reports of present stages, by release."""
+        for release_id in sorted(amounts):
+            added = rollout.c.stage_reports + amounts[release_id]
+            mine = rollout.c.release_id == release_id
+            await connection.execute(update(rollout).where(mine).values(stage_reports=added))
+
+    # -- rows
+
+    async def _set_complete(self, connection: AsyncConnection, each: Rollout) -> None:
+        is_complete = each.progress.state is RolloutState.COMPLETE
+        mine = release.c.id == each.release_id
+        await connection.execute(update(release).where(mine).values(complete=is_complete))
+
+    async def _list(self, connection: AsyncConnection, wanted: Select[Any]) -> list[Rollout]:
+        rows = (await connection.execute(wanted)).all()
+        if not rows:
+            return []
+        ids = [row.release_id for row in rows]
+        there = select(build.c.id).where(
+            build.c.release_id == rollout_platform.c.release_id, build.c.platform == rollout_platform.c.platform
+        )
+        platforms = select(rollout_platform).where(rollout_platform.c.release_id.in_(ids), there.exists())
+        arms: dict[int, list[PlatformArm]] = defaultdict(list)
+        for each in await connection.execute(platforms.order_by(rollout_platform.c.platform)):
+            arms[each.release_id].append(_platform_of(each))
+        return [_rollout_of(row, arms[row.release_id]) for row in rows]
+
+
+def _values(each: Rollout) -> dict[str, Any]:
+    progress = each.progress
+    return {
+        "plan": canonical(each.plan),
+        "state": progress.state.value,
+        "stage": progress.number,
+        "stage_started_at": progress.started_at,
+        "stage_ends_at": progress.ends_at,
+        "stage_left_s": progress.left_s,
+        "stage_reports": progress.reports,
+        "updated_at": each.updated_at,
+        "completed_at": each.completed_at,
+    }
+
+
+def _rollout_of(row: Any, platforms: Sequence[PlatformArm]) -> Rollout:
+    progress = Progress(
+        RolloutState(row.state),
+        row.stage,
+        row.stage_started_at,
+        row.stage_ends_at,
+        row.stage_left_s,
+        row.stage_reports,
+    )
+    return Rollout(
+        release_id=row.release_id,
+        application_id=row.application_id,
+        version=row.version,
+        sort_key=row.sort_key,
+        channel=row.channel,
+        channels=tuple(row.channels),
+        scheme=Scheme(row.scheme),
+        salt=row.salt,
+        plan=plan_of(row.plan),
+        progress=progress,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        completed_at=row.completed_at,
+        withdrawn=row.status != ReleaseStatus.ACTIVE.value,
+        platforms=tuple(platforms),
+    )
+
+
+def _platform_of(row: Any) -> PlatformArm:
+    numbers = dict(row.numbers)
+    arms = {name: Arm(**numbers.pop(name)) for name in ("rollout", "control", "baseline")}
+    logs = numbers.pop("log_bets")
+    series = Series(
+        rollout=arms["rollout"],
+        control=arms["control"],
+        baseline=arms["baseline"],
+        log_bets=(logs[0], logs[1], logs[2]),
+        **numbers,
+    )
+    halt = None if row.halted_at is None else Halt(row.halted_at, row.halt)
+    return PlatformArm(row.platform, row.series, row.since, series, halt)
