@@ -72,9 +72,10 @@ class ReleaseMoves:
             release, channels = held.release, held.application.channels
             if channel not in channels:
                 raise Invalid({"channel": f"must be one of: {', '.join(channels)}"})
+            wanted = self._plan(plan)
             require_active(held)
             if channel == release.channel:
-                if plan is not None:
+                if wanted is not None:
                     raise Conflict(f"Version {release.version} is on {channel} already; set its rollout instead")
                 return await self._details(held)
             if channels.index(channel) > release.channel_position:
@@ -89,7 +90,7 @@ class ReleaseMoves:
             await self._record(
                 held, "release.promoted", actor, reason, {"channel": release.channel}, {"channel": channel}
             )
-            await self._set_plan(held, self._plan(plan), actor, reason)
+            await self._set_plan(held, wanted, actor, reason)
             return await self._details(held)
 
     async def withdraw(
@@ -126,11 +127,11 @@ class ReleaseMoves:
             Conflict: active already and a plan is given, or too many others are under rollouts.
         """
         async with self._changes.holding(application_id, version) as held:
+            wanted = self._plan(plan)
             if held.release.status is ReleaseStatus.ACTIVE:
-                if plan is not None:
+                if wanted is not None:
                     raise Conflict(f"Version {held.release.version} is active; set its rollout instead")
                 return await self._details(held)
-            wanted = self._plan(plan)
             if wanted is None or not wanted.completes_at(1):
                 await self._changes.require_room(held)
             held = await self._set_status(held, ReleaseStatus.ACTIVE, "release.restored", actor, reason)

@@ -83,8 +83,9 @@ class RolloutService:
             Conflict: the release is withdrawn, too many others are under rollouts, or a halted one would be complete.
         """
         async with self._changes.holding(application_id, version) as held:
+            plan = make_plan(asked, self._clock())
             require_active(held)
-            await self._changes.put_plan(held, make_plan(asked, self._clock()), actor, reason)
+            await self._changes.put_plan(held, plan, actor, reason)
             return await self._changes.answer(held)
 
     async def pause(
@@ -147,13 +148,9 @@ class RolloutService:
         """
         async with self._changes.holding(application_id, version) as held:
             rollout = _movable(held)
-            lifted = rollout.halted if accept and rollout.state is not RolloutState.COMPLETE else ()
-            opened = without_halts(rollout, lifted)
+            opened = without_halts(rollout, rollout.halted if accept else ())
             progress = moves.complete(opened)
-            extra = _lifted_facts(rollout, lifted)
-            await self._changes.move(
-                replace(held, rollout=opened), progress, "rollout.completed", actor, reason, extra=extra, before=rollout
-            )
+            await self._changes.move(replace(held, rollout=opened), progress, "rollout.completed", actor, reason)
             return await self._changes.answer(held)
 
     # -- the clock

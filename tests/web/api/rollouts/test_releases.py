@@ -155,3 +155,14 @@ async def test_reasons_and_bodies(staged: Any, verb: str) -> None:
     await staged.call("POST", path, key="write", data=b"[]", headers={"Content-Type": "application/json"}, status=400)
     await move(staged, "1.0.0", verb, {"reason": "x" * 500})
     assert (await history(staged))[-1]["reason"] == "x" * 500
+
+
+async def test_a_body_that_does_not_fit_comes_before_the_state(staged: Any) -> None:
+    await release(staged, "1.0.0")
+    wrong = {"percent": 5, "start_at": "2999-01-01T00:00:00Z"}
+    answer = await move(staged, "1.0.0", "promote", {"channel": "stable", "rollout": wrong}, status=422)
+    assert list(answer["errors"]) == ["rollout.start_at"]
+    answer = await move(staged, "1.0.0", "restore", {"rollout": wrong}, key="admin", status=422)
+    assert list(answer["errors"]) == ["rollout.start_at"]
+    await move(staged, "1.0.0", "withdraw")
+    assert list((await put(staged, "1.0.0", wrong, status=422))["errors"]) == ["start_at"]
