@@ -135,9 +135,11 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
     metrics.add_gauge("updater_log_lines_dropped", "Log lines that nobody read in time", count_dropped)
     metrics.add_gauge("updater_reports_shortened", "Reports counted, not kept in full", lambda: telemetry.shortened)
     metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
-    for name in ("database", "storage"):
+    failures = services.jobs.failures
+    metrics.add_counts("updater_job_failures", "Failures of jobs in the background", "job", lambda: failures)
+    for name in ("database", "storage", "background"):
         healthy = functools.partial(services.health.is_healthy, name)
-        metrics.add_gauge(f"updater_{name}_healthy", f"1 while health finds nothing wrong with the {name}", healthy)
+        metrics.add_gauge(f"updater_{name}_healthy", f"1 while health finds nothing wrong: {name}", healthy)
     offers = services.offers
     metrics.add_labelled(
         "updater_rollout_percent",

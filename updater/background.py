@@ -1,6 +1,7 @@
 """The jobs that a running service does beside answering requests.
 
-Where several processes share a database, a job that must run once runs in the process that holds its lease.
+Where several processes share a database, a job that must run once runs in the process that holds its lease. What a
+failure means is decided by `processes.jobs`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 
 from updater.audit.model import RETENTION, SYSTEM
-from updater.errors import Failure
 from updater.operations.storage import collect, retain
+from updater.processes.jobs import Work
 from updater.services import Services
 
 _HOUSEKEEPING_S = 60.0
@@ -46,6 +47,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         roll_up_old,
         scrub_files,
         advance_rollouts,
+        renew_countries,
     )
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
@@ -61,59 +63,71 @@ async def refresh_totals(services: Services) -> None:
 
     A failure of one skips neither the others nor the next time.
     """
-    while True:
-        await quietly(services.artifacts.refresh_totals)
-        await quietly(services.access.flush_used)
-        await quietly(services.timekeeping.look)
-        await asyncio.sleep(_HOUSEKEEPING_S)
+    jobs = services.jobs
+    await asyncio.gather(
+        jobs.repeat("totals", services.artifacts.refresh_totals, every_s=_HOUSEKEEPING_S),
+        jobs.repeat("key_use", services.access.flush_used, every_s=_HOUSEKEEPING_S),
+        jobs.repeat("clock", services.timekeeping.look, every_s=_HOUSEKEEPING_S),
+    )
 
 
 async def watch_health(services: Services) -> None:
     """Probe the components every 10 seconds, so that log and metrics show an outage before a request meets it."""
-    while True:
-        await services.health.check()
-        await asyncio.sleep(_WATCHING_S)
+    await services.jobs.repeat("health", services.health.check, every_s=_WATCHING_S)
 
 
 async def count_checks(services: Services) -> None:
     """Write the counts of update checks every 5 seconds: a crash loses no more than that."""
-    while True:
-        await asyncio.sleep(_COUNTING_S)
-        await quietly(services.telemetry.flush_checks)
+    flush = services.telemetry.flush_checks
+    await services.jobs.repeat("check_counts", flush, every_s=_COUNTING_S, first_s=_COUNTING_S)
+
+
+async def renew_countries(services: Services) -> None:
+    """Every minute take up a renewed database of countries, where there is one."""
+    await services.jobs.repeat("countries", services.telemetry.renew_countries, every_s=_HOUSEKEEPING_S)
 
 
 async def apply_retention(services: Services) -> None:
     """Once a day, and a minute after each start, remove what the settings no longer keep, under the lease `bounds`.
 
-    Order: reports, deployments, releases; a failure of one does not skip the next. While the clock is not believed
-    nothing is removed; the day's work follows within a minute of its confirmation.
+    Order: reports, deployments, releases, audit; a failure of one does not skip the next, and it is tried again soon.
+    While the clock is not believed nothing is removed; the day's work follows within a minute of its confirmation.
     """
-    due_s = time.monotonic() + _HOUSEKEEPING_S
+    works: tuple[tuple[str, Work], ...] = (
+        ("retention_reports", functools.partial(_forget_reports, services)),
+        ("retention_runs", functools.partial(_forget_runs, services)),
+        ("retention_releases", functools.partial(_retire_releases, services)),
+        ("retention_audit", functools.partial(_cut_audit, services)),
+    )
+    turns = _Turns(services, works, every_s=_DAY_S, first_s=_HOUSEKEEPING_S)
     async for _ in _while_leased(services, "bounds"):
-        if time.monotonic() >= due_s and await _is_clock_believed(services):
-            await quietly(functools.partial(_forget_reports, services))
-            await quietly(functools.partial(_forget_runs, services))
-            await quietly(functools.partial(_retire_releases, services))
-            await quietly(functools.partial(_cut_audit, services))
-            due_s = time.monotonic() + _DAY_S
+        if await _is_clock_believed(services):
+            await turns.take()
 
 
 async def fill_digests(services: Services) -> None:
     """Compute the further digests of stored files that lack them, one file at a time."""
-    due_s = time.monotonic() + _DIGESTS_S
+    works = (("digests", services.artifacts.fill_digests),)
+    turns = _Turns(services, works, every_s=_DIGESTS_S, first_s=_DIGESTS_S)
     async for _ in _while_leased(services, "digests"):
-        if time.monotonic() >= due_s:
-            await quietly(services.artifacts.fill_digests)
-            due_s = time.monotonic() + _DIGESTS_S
+        await turns.take()
 
 
 async def roll_up_old(services: Services) -> None:
     """Once after a start, under the lease `rollups`, count the reports that a version without roll-ups stored."""
+    over = False
+
+    async def roll_up() -> None:
+        nonlocal over
+        counted = await services.telemetry.roll_up_old()
+        over = True
+        if counted:
+            _log.info("telemetry.old_reports_counted", reports=counted)
+
+    turns = _Turns(services, (("rollups", roll_up),), every_s=RENEWAL_S)
     async for _ in _while_leased(services, "rollups"):
-        with contextlib.suppress(Failure):  # the next renewal goes on where it stopped
-            counted = await services.telemetry.roll_up_old()
-            if counted:
-                _log.info("telemetry.old_reports_counted", reports=counted)
+        await turns.take()  # after a failure the next one goes on where it stopped
+        if over:
             return
 
 
@@ -123,17 +137,16 @@ async def scrub_files(services: Services) -> None:
     if days is None:
         return
     scrub = functools.partial(services.artifacts.scrub, actor=SYSTEM, within_s=days * _DAY_S, elapsed_s=_HOUSEKEEPING_S)
-    due_s = time.monotonic() + _HOUSEKEEPING_S
+    turns = _Turns(services, (("scrub", scrub),), every_s=_HOUSEKEEPING_S, first_s=_HOUSEKEEPING_S)
     async for _ in _while_leased(services, "scrub"):
-        if time.monotonic() >= due_s:
-            due_s = time.monotonic() + _HOUSEKEEPING_S
-            await quietly(scrub)
+        await turns.take()
 
 
 async def advance_rollouts(services: Services) -> None:
     """Every two seconds move the rollouts whose time has come, under the lease `rollouts`."""
+    turns = _Turns(services, (("rollouts", services.rollouts.advance),), every_s=_STAGES_S)
     async for _ in _while_leased(services, "rollouts", lease_s=_STAGES_LEASE_S, every_s=_STAGES_S):
-        await quietly(services.rollouts.advance)
+        await turns.take()
 
 
 async def watch_runs(services: Services) -> None:
@@ -141,16 +154,31 @@ async def watch_runs(services: Services) -> None:
 
     It starts only when the service answers: such a run may restart this very service and probe its health.
     """
+    runs = services.deployments.runs
+    turns = _Turns(services, (("runs_watch", runs.start), ("runs_recover", runs.recover)), every_s=_LOOKING_S)
     while True:
-        await quietly(services.deployments.runs.start)
-        await quietly(services.deployments.runs.recover)
+        await turns.take()
         await asyncio.sleep(_LOOKING_S)
 
 
-async def quietly(work: Callable[[], object]) -> None:
-    """Await `work()` and drop a `Failure`: housekeeping must not stop the service. Raises other errors."""
-    with contextlib.suppress(Failure):
-        await work()  # type: ignore[misc]
+class _Turns:
+    """Works that are done in a fixed order, each when it is due: one that fails neither stops nor hurries others."""
+
+    def __init__(
+        self, services: Services, works: Sequence[tuple[str, Work]], *, every_s: float, first_s: float = 0.0
+    ) -> None:
+        self._jobs = services.jobs
+        self._works = works
+        self._every_s = every_s
+        self._due_s = dict.fromkeys((job for job, _ in works), time.monotonic() + first_s)
+
+    async def take(self) -> None:
+        """Attempt what is due. Raises nothing."""
+        for job, work in self._works:
+            if time.monotonic() >= self._due_s[job]:
+                pause_s = await self._jobs.attempt(job, work, every_s=self._every_s)
+                # A little sooner, so that a work that is due with each turn misses none.
+                self._due_s[job] = time.monotonic() + 0.9 * pause_s
 
 
 async def _while_leased(
@@ -158,21 +186,28 @@ async def _while_leased(
 ) -> AsyncIterator[bool]:
     """Yield every `every_s` seconds while this process holds a lease; True for the first time since it got it."""
     held = False
+
+    async def take() -> None:
+        nonlocal held
+        held = await services.leases.take(name, for_s=lease_s)
+
     while True:
-        try:
-            had, held = held, await services.leases.take(name, for_s=lease_s)
-        except Failure:
-            had, held = False, False
+        had, held = held, False
+        await services.jobs.attempt(f"lease_{name}", take, every_s=every_s)
         if held:
             yield not had
         await asyncio.sleep(every_s)
 
 
 async def _is_clock_believed(services: Services) -> bool:
-    try:
-        return await services.timekeeping.look() is None
-    except Failure:
-        return False
+    believed = False
+
+    async def look() -> None:
+        nonlocal believed
+        believed = await services.timekeeping.look() is None
+
+    await services.jobs.attempt("clock", look, every_s=_HOUSEKEEPING_S)
+    return believed
 
 
 async def _forget_reports(services: Services) -> None:

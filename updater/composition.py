@@ -22,7 +22,6 @@ from updater.artifacts.store import ArtifactStore
 from updater.audit.model import SYSTEM
 from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
-from updater.background import quietly
 from updater.backups.marker import require_whole
 from updater.catalog.model import ReleaseFamily
 from updater.catalog.publishing import Publishing
@@ -39,6 +38,7 @@ from updater.deployments.store import DeploymentStore
 from updater.health import HealthService
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
+from updater.processes.jobs import Jobs, quietly
 from updater.rollouts.changes import RolloutChanges
 from updater.rollouts.counting import ArmCounter
 from updater.rollouts.counting_store import CountingStore
@@ -83,15 +83,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(core.offers.close)
         access = core.access.access
         stack.push_async_callback(access.close)
-        catch_up = await stack.enter_async_context(_watched(database, url, core.offers, access))
+        jobs = Jobs()
+        catch_up = await stack.enter_async_context(_watched(database, url, core.offers, access, jobs))
         await _ensure_applications(core.catalog, settings)
         telemetry = _start_telemetry(stack, TelemetryStore(database, core.arms.count), database, settings)
         stack.push_async_callback(quietly, access.flush_used)
         deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, core.audit))
         stack.push_async_callback(deployments.runs.stop)
         if not database.shared:  # else the process that holds the lease does
-            await deployments.runs.start()
-        health = HealthService(database, core.artifacts, elsewhere=settings.storage.blob_url is not None)
+            await jobs.attempt("runs_watch", deployments.runs.start, every_s=0)
+        health = HealthService(database, core.artifacts, jobs, elsewhere=settings.storage.blob_url is not None)
         stack.push_async_callback(health.close)
         yield Services(
             settings=settings,
@@ -113,6 +114,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catch_up=catch_up,
             timekeeping=core.timekeeping,
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
+            jobs=jobs,
         )
 
 
@@ -177,7 +179,7 @@ def _start_telemetry(
 
 @asynccontextmanager
 async def _watched(
-    database: Database, url: str | None, offers: OfferService, access: AccessService
+    database: Database, url: str | None, offers: OfferService, access: AccessService, jobs: Jobs
 ) -> AsyncIterator[Callable[[], Awaitable[None]] | None]:
     """Fill snapshots and key ring, and have other processes' changes told to them, for the block.
 
@@ -188,7 +190,9 @@ async def _watched(
         await watcher.start()
     await offers.load()
     await access.load()
-    watching = asyncio.create_task(watcher.run()) if watcher is not None else None
+    watching = None
+    if watcher is not None:  # it ends with a failure only, and is then started again
+        watching = asyncio.create_task(jobs.repeat("changes", watcher.run, every_s=0))
     try:
         yield watcher.catch_up if watcher is not None else None
     finally:

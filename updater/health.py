@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,9 +12,12 @@ import structlog
 from updater.artifacts.service import ArtifactService
 from updater.database.engine import Database
 from updater.errors import Failure
+from updater.processes.jobs import Jobs
 
 LOW_SPACE_BYTES = 256 * 1024 * 1024
 HEALTHY, DEGRADED, UNHEALTHY = "healthy", "degraded", "unhealthy"
+KEPT_S = 1.0
+"""How long an answer is kept: a flood of questions costs no more than one a second."""
 ANSWER_S = 2.0
 """How long a component may take to answer: load balancers ask with limits of a few seconds."""
 
@@ -49,24 +53,30 @@ class HealthService:
     `elsewhere` says that the files are in an object store. A process without its own disk cannot work: unhealthy.
     """
 
-    def __init__(self, database: Database, artifacts: ArtifactService, *, elsewhere: bool) -> None:
+    def __init__(self, database: Database, artifacts: ArtifactService, jobs: Jobs, *, elsewhere: bool) -> None:
         self._database = database
         self._artifacts = artifacts
+        self._jobs = jobs
         no_storage = Component(DEGRADED if elsewhere else UNHEALTHY, "Storage backend does not respond")
         no_database = Component(DEGRADED, "The database does not answer; nothing can be written")
         self._parts = {
             "storage": _Part(self._ask_storage, no_storage),
             "database": _Part(self._ask_database, no_database),
+            "background": _Part(self._ask_jobs, Component(DEGRADED, "Background jobs are not known")),
         }
         self._last: dict[str, Component] = {}
+        self._report: HealthReport | None = None
+        self._probed_s = 0.0
 
     async def check(self) -> HealthReport:
-        """Probe all components now and log what changed.
+        """Probe all components and log what changed; an answer is kept for `KEPT_S` seconds.
 
         A component silent for `ANSWER_S` seconds counts as not answering.
 
         Raises nothing: an unexpected error is logged, and its component counts as not answering.
         """
+        if self._report is not None and time.monotonic() - self._probed_s < KEPT_S:
+            return self._report
         answers = await asyncio.gather(*(part.answer() for part in self._parts.values()))
         report = HealthReport(dict(zip(self._parts, answers, strict=True)))
         for name, component in report.components.items():
@@ -75,6 +85,7 @@ class HealthService:
             if component.status != before.status:
                 say = _log.info if component.status == HEALTHY else _log.error
                 say("health.changed", component=name, status=component.status, message=component.message)
+        self._report, self._probed_s = report, time.monotonic()
         return report
 
     def is_healthy(self, name: str) -> bool:
@@ -89,6 +100,12 @@ class HealthService:
     async def _ask_database(self) -> Component:
         await self._database.ping()
         return Component(HEALTHY, "Database responding")
+
+    async def _ask_jobs(self) -> Component:
+        failing = self._jobs.failing
+        if failing:
+            return Component(DEGRADED, f"Background jobs fail, the log says why: {', '.join(failing)}")
+        return Component(HEALTHY, "Background jobs at work")
 
     async def _ask_storage(self) -> Component:
         free = await self._artifacts.blobs.probe()

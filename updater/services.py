@@ -16,6 +16,7 @@ from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.health import HealthService
 from updater.offers.service import OfferService
+from updater.processes.jobs import Jobs
 from updater.rollouts.releases import ReleaseMoves
 from updater.rollouts.service import RolloutService
 from updater.settings import Settings
@@ -44,5 +45,6 @@ class Services(AccessServices):
     health: HealthService
     timekeeping: TimekeepingService
     leases: Leases
+    jobs: Jobs
     # Reads at once what other processes changed, where there are others.
     catch_up: Callable[[], Awaitable[None]] | None = None

@@ -228,7 +228,10 @@ async def _reread_on(
         while True:
             await rereading.wait()
             rereading.clear()
-            await _reread(services, limits, reload)
+            try:
+                await _reread(services, limits, reload)
+            except Exception as error:  # the next SIGHUP is obeyed all the same
+                _log.error("server.reload_failed", exc_info=error)
 
     task = asyncio.create_task(reread())
     try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from updater.errors import ConfigurationError
+from updater.errors import ConfigurationError, Unavailable
 from updater.telemetry.geo import open_locator
 from updater.telemetry.model import UNKNOWN
 
@@ -71,7 +73,7 @@ def test_a_database_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
         open_locator(str(tmp_path / "missing.mmdb"))
     wrong = tmp_path / "wrong.mmdb"
     wrong.write_bytes(b"not a database" * 100)
-    with pytest.raises(ConfigurationError, match="no MaxMind-format database"):
+    with pytest.raises(ConfigurationError, match="is no whole MaxMind-format database"):
         open_locator(str(wrong))
 
 
@@ -79,3 +81,41 @@ def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "maxminddb", None)
     with pytest.raises(ConfigurationError, match=r"maxminddb; run \./scripts/setup extras"):
         open_locator(str(tmp_path / "geo.mmdb"))
+
+
+def test_a_file_that_is_cut_or_renewed_in_place_ends_no_process(tmp_path: Path) -> None:
+    path = write_database(tmp_path / "geo.mmdb", {"country": "SE"})
+    program = (
+        "import os, sys; from updater.telemetry.geo import open_locator; locate = open_locator(sys.argv[1])\n"
+        "os.truncate(sys.argv[1], 0); print(locate('192.0.2.1'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "SE\n"), ran.stderr
+
+
+def test_a_renewed_database_is_taken_up_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    path = write_database(tmp_path / "geo.mmdb", {"country": "SE"})
+    locate = open_locator(str(path))
+    whole = path.read_bytes()
+    for broken in (b"", whole[:40], b"not a database" * 100):
+        path.write_bytes(broken)
+        with pytest.raises(Unavailable, match="the one before stays in use"):
+            locate.renew()
+        assert locate("192.0.2.1") == "SE"
+    path.unlink()
+    with pytest.raises(Unavailable, match="No such file"):
+        locate.renew()
+    write_database(path, {"country": "NO"})
+    locate.renew()
+    assert locate("192.0.2.1") == "NO"
+
+
+def test_what_a_damaged_database_leads_to_is_an_unknown_country(tmp_path: Path) -> None:
+    path = write_database(tmp_path / "geo.mmdb", {"country": "SE"})
+    whole = path.read_bytes()
+    locate = open_locator(str(path))
+    for broken in (whole.replace(b"\x42SE", b"\xff\xff\xff"), whole.replace(b"\xe1", b"\x2f", 1)):
+        path.write_bytes(broken)
+        with contextlib.suppress(Unavailable):
+            locate.renew()
+        assert locate("192.0.2.1") in ("SE", UNKNOWN)

@@ -190,8 +190,14 @@ class WorkerPool:
                 if self._present[number] is worker:
                     try:
                         self._present[number] = await self._spawn(number)
-                    except Unavailable as error:
-                        _log.error("worker.not_replaced", worker=number, reason=error.message)
+                    except Exception as error:  # no process, no open file: tried again, after a longer pause
+                        expected = isinstance(error, Unavailable)
+                        _log.error(
+                            "worker.not_replaced",
+                            worker=number,
+                            reason=str(error),
+                            exc_info=None if expected else error,
+                        )
 
 
 async def supervise(settings: Settings, *, announce: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from updater.clock import Clock, utc_now
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.downloads import DownloadCounter, PartialDownloads
 from updater.telemetry.figures import Figures, assemble, series_labels
-from updater.telemetry.geo import Locate, open_locator
+from updater.telemetry.geo import Locator, open_locator
 from updater.telemetry.model import Report
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.rollups import Tally, rate_of
@@ -37,7 +37,7 @@ class TelemetryService:
         store: TelemetryStore,
         recorder: Recorder,
         *,
-        locate: Locate | None = None,
+        locate: Locator | None = None,
         report_bytes_per_day: int = DEFAULT_REPORT_BYTES,
         require_room: Callable[[], Awaitable[None]] | None = None,
         clock: Clock = utc_now,
@@ -106,6 +106,13 @@ class TelemetryService:
         """
         await self._settle()
         return await self._store.download_counts(build_id)
+
+    async def renew_countries(self) -> None:
+        """Take up the database of countries when its file was renewed.
+
+        Raises Unavailable: the new file cannot be used; the last good one stays.
+        """
+        await asyncio.to_thread(self._locate.renew)
 
     def flush_downloads(self) -> None:
         """Hand the downloads counted in memory to the recorder. Call it before the recorder stops, in this order."""

@@ -61,6 +61,14 @@ class Metrics:
         """Add a figure with labels; `read` gives their values and the figure of each, at each scrape."""
         self.registry.register(_Labelled(name, text, labels, read))
 
+    def add_counts(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+        """Add counts that `read` returns at each scrape, one for each value of the label.
+
+        Raises:
+            ValueError: there is a figure of this name.
+        """
+        self.registry.register(_Counts(name, text, label, read))
+
     def render(self) -> bytes:
         """Return everything of this process in the text format of Prometheus."""
         return generate_latest(self.registry)
@@ -97,6 +105,22 @@ class _Labelled:
         for values, amount in self._read():
             family.add_metric(values, amount)
         yield family
+
+
+class _Counts:
+    """Counts that somebody else keeps, by the values of one label."""
+
+    def __init__(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+        self._about = (name, text, label)
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them in the order of the values. Source: the custom collector interface of prometheus-client."""
+        name, text, label = self._about
+        counts = CounterMetricFamily(name, text, labels=(label,))
+        for value, amount in sorted(self._read().items()):
+            counts.add_metric((value,), amount)
+        return (counts,)
 
 
 class _Merged:
