@@ -22,6 +22,13 @@ def place_database(root: Path) -> None:
         shutil.copy(_migrated() / FILE_NAME, root / FILE_NAME)
 
 
+def place_folder(root: Path) -> Path:
+    """Make a data folder as a first start leaves it that was ended before it made a key; return it."""
+    root.mkdir(parents=True)
+    place_database(root)
+    return root
+
+
 @functools.cache
 def _migrated() -> Path:
     """Return a folder with a migrated database; it goes with the process."""

@@ -157,5 +157,6 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
             for arm in each.platforms
         ),
     )
+    metrics.add_gauge("updater_damaged_blobs", "Damaged files in quarantine", lambda: services.artifacts.totals.damaged)
     metrics.add_gauge("updater_blobs", "Blobs in the store", lambda: services.artifacts.totals.blobs)
     metrics.add_gauge("updater_blob_bytes", "Bytes in the store", lambda: services.artifacts.totals.size_bytes)

@@ -182,10 +182,13 @@ class _Turns:
 
 
 async def _while_leased(
-    services: Services, name: str, *, lease_s: float = LEASE_S, every_s: float = RENEWAL_S
+    services: Services, name: str, *, lease_s: float | None = None, every_s: float | None = None
 ) -> AsyncIterator[bool]:
-    """Yield every `every_s` seconds while this process holds a lease; True for the first time since it got it."""
-    held = False
+    """Yield every `every_s` seconds while this process holds a lease; True for the first time since it got it.
+
+    None: a lease of `LEASE_S`, every `RENEWAL_S`.
+    """
+    lease_s, every_s, held = lease_s or LEASE_S, every_s or RENEWAL_S, False
 
     async def take() -> None:
         nonlocal held

@@ -29,6 +29,7 @@ from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.clock import END_OF_TIME, utc_now
+from updater.database.belonging import require_blobs
 from updater.database.changes import ChangeWatcher
 from updater.database.engine import Database
 from updater.database.leases import Leases
@@ -68,13 +69,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     require_whole(root)
     async with AsyncExitStack() as stack:
         url = settings.storage.database_url
-        database = await stack.enter_async_context(open_database(url, root))
-        blobs = stack.enter_context(
-            open_blobs(settings.storage.blob_url, root, group_reads=settings.storage.group_reads)
-        )
-        # This process alone uses the folder and receives nothing yet. After a power cut the clock may have gone back.
-        if settings.storage.blob_url is None and not database.shared:
-            await blobs.sweep(END_OF_TIME)
+        database = await stack.enter_async_context(open_database(url, root, belonging=True))
+        blobs = await stack.enter_async_context(_open_store(database, settings))
         core = _build_core(database, blobs, settings)
         # Before anything is written: what this process writes has the time of its own clock.
         await quietly(core.timekeeping.look)
@@ -116,6 +112,20 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
             jobs=jobs,
         )
+
+
+@asynccontextmanager
+async def _open_store(database: Database, settings: Settings) -> AsyncIterator[BlobStore]:
+    """Open the store that the settings name, for the block. Raises as `open_services`."""
+    storage = settings.storage
+    root, local = Path(storage.root), storage.blob_url is None
+    if local:
+        await require_blobs(database, root)
+    with open_blobs(storage.blob_url, root, group_reads=storage.group_reads) as blobs:
+        # This process alone uses the folder and receives nothing yet. After a power cut the clock may have gone back.
+        if local and not database.shared:
+            await blobs.sweep(END_OF_TIME)
+        yield blobs
 
 
 class _Core(NamedTuple):

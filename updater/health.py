@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from updater.artifacts.blobs import StoreReadOnly
 from updater.artifacts.service import ArtifactService
 from updater.database.engine import Database
-from updater.errors import Failure
+from updater.errors import Failure, StorageFull
 from updater.processes.jobs import Jobs
 
 LOW_SPACE_BYTES = 256 * 1024 * 1024
@@ -98,7 +99,10 @@ class HealthService:
             await part.close()
 
     async def _ask_database(self) -> Component:
-        await self._database.ping()
+        try:
+            await self._database.ping()
+        except StorageFull:
+            return Component(DEGRADED, "No room left; nothing can be written")
         return Component(HEALTHY, "Database responding")
 
     async def _ask_jobs(self) -> Component:
@@ -108,7 +112,13 @@ class HealthService:
         return Component(HEALTHY, "Background jobs at work")
 
     async def _ask_storage(self) -> Component:
-        free = await self._artifacts.blobs.probe()
+        try:
+            free = await self._artifacts.blobs.probe()
+        except StoreReadOnly as failure:
+            return Component(DEGRADED, failure.message)
+        damaged = self._artifacts.totals.damaged
+        if damaged:
+            return Component(DEGRADED, f"{damaged} stored files are damaged; see `updater verify`")
         if free is not None and free < LOW_SPACE_BYTES:
             return Component(DEGRADED, "Little free space left")
         return Component(HEALTHY, "Storage backend responding")
@@ -139,8 +149,8 @@ class _Part:
     async def _question(self) -> Component:
         try:
             return await self._ask()
-        except Failure:
-            return self._silent
+        except Failure as failure:
+            return Component(self._silent.status, failure.message)
         except Exception as error:
             _log.error("health.failed", exc_info=error)
             return self._silent

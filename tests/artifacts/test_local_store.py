@@ -98,9 +98,11 @@ async def test_a_folder_removed_meanwhile_is_made_again(store: LocalBlobStore, t
 
 
 async def test_a_vanished_store_is_unavailable(store: LocalBlobStore, tmp_path: Path) -> None:
-    (tmp_path / "incoming").rmdir()
+    (tmp_path / "blobs").rmdir()
     with pytest.raises(Unavailable):
         await store.probe()
+    (tmp_path / "incoming").rmdir()
+    tmp_path.rename(tmp_path.with_name("elsewhere"))
     with pytest.raises(Unavailable):
         await store.receive(once(b"bytes"))
 

@@ -112,6 +112,7 @@ def _write_nginx(folder: Path, upstream: str, port: int, plain_port: int) -> Non
     """Write the shipped configuration with this run's addresses, and without TLS: curl's share would hide the rest."""
     site = _SITE.read_text().replace("server 127.0.0.1:8080;", f"server {upstream};")
     site = site.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    site = site.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
     site = site.replace("/srv/updater/storage/blobs/", f"{folder}/storage/blobs/")
     (folder / "site.conf").write_text("\n".join(line for line in site.splitlines() if "ssl_" not in line))
     user = "user root;" if os.geteuid() == 0 else ""

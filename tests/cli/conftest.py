@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.conftest import Running
+from tests.databases import place_folder
 from tests.threaded import running_service, threaded
 from updater.cli import main
 
@@ -79,6 +80,12 @@ def remote(shared: Running) -> Command:
         return invoke(*words, environment=environment, stdin=stdin)
 
     return run
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """Return the data folder of `local`, as a first start leaves it that was ended before it made a key."""
+    return place_folder(tmp_path / "data")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Ran, invoke
+from tests.databases import place_folder
 
 
 def run(root: Path, *words: object) -> Ran:
@@ -21,7 +22,7 @@ def run(root: Path, *words: object) -> Ran:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a data folder in which a key was made and revoked."""
-    folder = tmp_path / "data"
+    folder = place_folder(tmp_path / "data")
     for name in ("ci", "laptop"):
         assert run(folder, "key", "create", name, "--level", "write").status == 0
     assert run(folder, "key", "revoke", "1").status == 0

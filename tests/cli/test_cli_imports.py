@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import settings_tree
+from tests.databases import place_folder
 from tests.deployments.site import git
 
 # The last line on stdout names what was imported, whatever the command printed before it.
@@ -61,6 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder / "work", "commit", "--quiet", "--allow-empty", "-m", "one")
     git(folder / "work", "push", "--quiet", "origin", "HEAD:main")
     git(folder, "clone", "--quiet", "remote.git", "checkout")
+    place_folder(folder / "data")
     assert imported(folder, "key", "list")[0] == 0
     return folder
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.actors import TESTER
 from tests.conftest import settings_tree
+from tests.databases import place_folder
 from updater.operations import OPERATIONS
 
 
@@ -22,7 +23,7 @@ def run(root: Path, *words: str, **sections: Any) -> tuple[int, str, str]:
 
 
 def test_nothing_goes_without_a_rule(tmp_path: Path) -> None:
-    status, out, err = run(tmp_path / "storage", "retain")
+    status, out, err = run(place_folder(tmp_path / "storage"), "retain")
     assert (status, out) == (0, "0 removed\n")
     assert "everything is kept" in err
 

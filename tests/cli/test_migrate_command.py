@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import place_folder
 from tests.faults import FaultProxy, Throttle
 from tests.servers.ceph import Ceph
 from tests.workers.processes import Started, serving, wait_until
@@ -90,7 +91,7 @@ def kill_on_the_way(tmp_path: Path, ceph: Ceph, victim: str, target: tuple[str, 
 
 def test_warnings_stand_beside_the_answer(tmp_path: Path) -> None:
     """No service is there, so the command works by itself, and what it would log is no part of its answer."""
-    environment = {**os.environ, "UPDATER_STORAGE__ROOT": str(tmp_path / "data")}
+    environment = {**os.environ, "UPDATER_STORAGE__ROOT": str(place_folder(tmp_path / "data"))}
     url = "s3://bucket?region=r&access_key_id=a&secret_access_key=sesame&endpoint=http://127.0.0.1:1"
     command = [sys.executable, "-m", "updater", "migrate-blobs", "local", url, "--json"]
     began_s = time.monotonic()

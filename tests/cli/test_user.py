@@ -10,13 +10,20 @@ from typing import Any
 
 import pytest
 
+from tests.databases import place_database
+from updater.access.keys import load_secret
+
 PASSWORD = b"correct horse battery\n"
 
 
 @pytest.fixture
 def environment(tmp_path: Path, database_url: str | None) -> dict[str, str]:
     storage = {"UPDATER_STORAGE__ROOT": str(tmp_path / "storage")}
-    if database_url is not None:
+    (tmp_path / "storage").mkdir()
+    if database_url is None:
+        place_database(tmp_path / "storage")
+    else:
+        load_secret(tmp_path / "storage" / "secret")
         storage["UPDATER_STORAGE__DATABASE_URL"] = database_url
     return {**storage, "PATH": "", "PYTHONPATH": ":".join(sys.path)}
 

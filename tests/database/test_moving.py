@@ -145,7 +145,7 @@ async def test_what_does_not_fit_is_said(serve: Serve, postgres: Postgres, tmp_p
     assert (status != 0, "storage.database_url is not set" in err) == (True, True)
     url = postgres.create_database()
     status, _, err = await migrate(root, url)
-    assert (status != 0, "no embedded database" in err) == (True, True)
+    assert (status != 0, "there is no data folder at" in err) == (True, True)
     async with serve(None):
         status, _, err = await migrate(root, url)
         assert (status != 0, "in use by another process" in err) == (True, True)

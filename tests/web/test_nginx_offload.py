@@ -26,7 +26,7 @@ DATA = random.Random(13).randbytes(300_007)
 ETAG = f'"{hashlib.sha256(DATA).hexdigest()}"'
 PATH = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
 # nginx says these in its own words, or for itself.
-_OWN = {"date", "server", "connection", "x-request-id", "keep-alive"}
+_OWN = {"strict-transport-security", "date", "server", "connection", "x-request-id", "keep-alive"}
 _MAIN = """
 {user}
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -47,6 +47,7 @@ class Front:
     service: Service
     url: str
     trust: ssl.SSLContext
+    folder: Path
 
     async def ask(self, origin: str, method: str = "GET", **headers: str) -> tuple[Any, bytes]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -76,7 +77,10 @@ async def front(start_service: StartService, tmp_path: Path) -> AsyncIterator[Fr
         try:
             wait_for(port)
             yield Front(
-                service, f"https://localhost:{port}", ssl.create_default_context(cafile=str(folder / "cert.pem"))
+                service,
+                f"https://localhost:{port}",
+                ssl.create_default_context(cafile=str(folder / "cert.pem")),
+                folder,
             )
         finally:
             process.terminate()
@@ -93,6 +97,7 @@ def _write_configuration(folder: Path, storage: Path, port: int, upstream: str) 
     for shipped, ours in {
         "server 127.0.0.1:8080;": f"server {upstream};",
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "listen 80;": f"listen 127.0.0.1:{free_port()};",
         "server_name updates.example.com;": "server_name localhost;",
         "/etc/ssl/updates.example.com.pem": f"{folder}/cert.pem",
         "/etc/ssl/updates.example.com.key": f"{folder}/key.pem",
@@ -176,6 +181,26 @@ def _parts(answer: Any, body: bytes) -> list[bytes]:
     assert boundary is not None
     assert body.startswith(b"\r\n--") or not body  # zsync 0.6.2
     return [part.strip(b"\r\n") for part in body.split(b"--" + boundary[1].encode())]
+
+
+async def test_browsers_are_led_to_https_and_told_to_stay(front: Front) -> None:
+    for path in (PATH, "/health", "/nothing/here"):
+        async with aiohttp.ClientSession() as session, session.get(front.url + path, ssl=front.trust) as answer:
+            assert answer.headers.getall("Strict-Transport-Security") == ["max-age=31536000"], path
+    site = (front.folder / "site.conf").read_text()
+    plain = re.search(r"listen (127\.0\.0\.1:\d+);", site)
+    assert plain is not None
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{plain[1]}{PATH}?a=b", allow_redirects=False) as answer,
+    ):
+        assert (answer.status, answer.headers["Location"]) == (308, f"https://localhost{PATH}?a=b")
+
+
+async def test_one_address_has_so_many_requests_at_once(front: Front) -> None:
+    site = (front.folder / "site.conf").read_text()
+    assert "limit_conn updater_address 256;" in site
+    assert "limit_conn updater_all 8000;" in site
 
 
 async def test_the_files_cannot_be_asked_for_directly(front: Front) -> None:

@@ -82,20 +82,23 @@ def load_secret(path: Path) -> bytes:
 
 
 def _make_secret(path: Path) -> None:
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Of several processes that start at once, one makes it. The folder itself is locked by who holds it.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if path.exists():
+            temporary.unlink(missing_ok=True)
+            return
+        os.fchmod(descriptor, 0o600)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, secrets.token_bytes(_SECRET_BYTES))
+        os.fsync(descriptor)
+        temporary.replace(path)
+    finally:
+        os.close(descriptor)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # Of several processes that start at once, one makes it.
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        if path.exists():
-            return
-        temporary = path.with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
         os.fsync(folder)
     finally:
         os.close(folder)

@@ -84,7 +84,7 @@ async def open_access(settings: Settings) -> AsyncIterator[AccessServices]:
     from updater.database.opening import open_database
 
     storage = settings.storage
-    async with open_database(storage.database_url, Path(storage.root)) as database:
+    async with open_database(storage.database_url, Path(storage.root), belonging=True) as database:
         services = build_access(database, settings, AuditService(AuditStore(database), database))
         try:
             yield services

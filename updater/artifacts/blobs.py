@@ -11,8 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from updater.errors import Unavailable
+
 # Bytes given to a thread or a connection at a time: small enough for the cache, large enough to hide the hand-over.
 BATCH_BYTES = 1 << 20
+
+
+class StoreReadOnly(Unavailable):
+    """The store can be read, but takes no writes."""
 
 
 class Staged(Protocol):

@@ -36,10 +36,30 @@ class BlobFolders:
         for folder in (self.blobs, root / "incoming"):
             with suppress(FileExistsError):
                 make_folder(folder)
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
         sync_folder(root)
         self.incoming = self._staging(root / "incoming")
         self.staging = {root / "incoming", self.incoming}
         self._open_to_group(group_reads)
+        found = self.blobs.stat()
+        self._opened = found.st_dev, found.st_ino
+
+    def make_incoming(self) -> None:
+        """Make the folder to stage in again, durably, when somebody removed it."""
+        with suppress(FileExistsError):
+            make_folder(self.incoming)
+            sync_folder(self.incoming.parent)
+
+    def require(self) -> None:
+        """See that `blobs` is still the folder that was opened, or at least one with files in it.
+
+        Raises:
+            FileNotFoundError: it was moved away, or an empty one is in its place.
+        """
+        found = self.blobs.stat()
+        if (found.st_dev, found.st_ino) != self._opened and not any(self.blobs.glob("??/??/*")):
+            raise FileNotFoundError(errno.ENOENT, "another, empty folder is in its place", str(self.blobs))
 
     def ensure(self, folder: Path) -> None:
         """Make a folder whose entry is durable.

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +23,15 @@ from typing import TypeVar
 
 import aiofiles
 
-from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
+from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, StoreReadOnly, batched
 from updater.artifacts.digests import is_digest
 from updater.artifacts.folders import BlobFolders
 from updater.artifacts.folders import sync_folder as sync_folder
+from updater.database.place import find_refusal
 from updater.errors import NotFound, StorageFull, Unavailable
 from updater.permissions import create_file
 
+_PROBE_S = 5.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
@@ -45,6 +48,8 @@ class LocalBlobStore:
         self.folders = BlobFolders(root, group_reads=group_reads)
         self._blobs = self.folders.blobs
         self._incoming = self.folders.incoming
+        self._probed_s = -_PROBE_S
+        self._refusal: str | None = None
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="blobs")
 
     def close(self) -> None:
@@ -119,11 +124,29 @@ class LocalBlobStore:
                 yield info
 
     async def probe(self) -> int:
-        """Return the free bytes of the disk. Raises Unavailable when the folder is gone or the disk failed."""
+        """Return the free bytes of the disk, after a small write to it, which is tried every 5 seconds at most.
+
+        Raises:
+            StoreReadOnly: the write failed. Unavailable: the folder of files is gone, or the disk failed.
+        """
+        return await self.run(self._probe)
+
+    def _probe(self) -> int:
         try:
-            return await self.run(lambda: shutil.disk_usage(self._incoming).free)
-        except FileNotFoundError as error:
-            raise Unavailable("The store's folder is gone") from error
+            self.folders.require()
+            self.folders.make_incoming()
+            free_bytes = shutil.disk_usage(self._blobs).free
+            if time.monotonic() - self._probed_s >= _PROBE_S:
+                self._refusal, self._probed_s = find_refusal(self._incoming), time.monotonic()
+        except StorageFull:
+            return 0
+        except OSError as error:
+            if error.errno == errno.EROFS:
+                raise StoreReadOnly("The store takes no writes: " + os.strerror(errno.EROFS)) from error
+            raise Unavailable("The folder of stored files is gone") from error
+        if self._refusal is not None:
+            raise StoreReadOnly(f"The store takes no writes: {self._refusal}")
+        return free_bytes
 
     async def sweep(self, before: datetime) -> int:
         """Remove files that receptions left, untouched since a time (UTC); return their number. Raises Unavailable."""
@@ -184,7 +207,11 @@ class StagedFile:
 
     def create(self) -> None:
         """Create the file, in a worker thread. Raises OSError."""
-        self._descriptor = create_file(self._path, self._store.folders.file_mode)
+        try:
+            self._descriptor = create_file(self._path, self._store.folders.file_mode)
+        except FileNotFoundError:
+            self._store.folders.make_incoming()
+            self._descriptor = create_file(self._path, self._store.folders.file_mode)
         self._there = True
 
     def write(self, batch: bytes) -> None:
@@ -251,7 +278,7 @@ def _unlink(path: Path) -> None:
 
 def _empty(folder: Path, before_s: float) -> int:
     count = 0
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.exists() else ():
         # Uploads go on meanwhile: what is listed may be placed or discarded before it is looked at.
         with suppress(FileNotFoundError):
             if not path.is_dir() and path.lstat().st_mtime < before_s:
@@ -274,7 +301,8 @@ def _translated() -> Iterator[None]:
 def _takes_files(folder: Path) -> bool:
     """Tell whether a file can be made there. A full disk counts as working."""
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        # Somebody may have removed the folder, which the next upload makes again.
+        with tempfile.TemporaryFile(dir=folder if folder.exists() else folder.parent):
             return True
     except OSError as error:
         return error.errno in _NO_ROOM

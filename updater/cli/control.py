@@ -47,12 +47,13 @@ def ask_service(root: Path, operation: str, arguments: dict[str, Any]) -> Iterat
             response = connection.getresponse()
         except (OSError, http.client.HTTPException):
             raise click.ClickException(
-                f"{root} is in use, but its process does not answer on {CONTROL_SOCKET}; is it starting or stopping?"
+                f"{root.absolute()} is in use, but its process does not answer on {CONTROL_SOCKET}; "
+                "is it starting or stopping?"
             ) from None
         with response:
             if response.status != 200:
                 raise click.ClickException(
-                    f"the service that holds {root} does not know {operation}; restart it with this version"
+                    f"the service that holds {root.absolute()} does not know {operation}; restart it with this version"
                 )
             yield from _events(response)
 

@@ -40,10 +40,9 @@ def migrate_database(as_json: bool, config: Path | None) -> None:
 
 
 async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
-    from updater.database.embedded import FILE_NAME
     from updater.database.moving import move_rows
     from updater.database.opening import open_database
-    from updater.errors import ConfigurationError, NotFound
+    from updater.errors import ConfigurationError
     from updater.operations.events import describe_failure
     from updater.processes.folder import hold_folder
 
@@ -52,11 +51,9 @@ async def _move(config: Path | None) -> AsyncGenerator[dict[str, Any]]:
         root = Path(storage.root)
         if storage.database_url is None:
             raise ConfigurationError("storage.database_url is not set: there is nowhere to copy to")
-        if not (root / FILE_NAME).is_file():
-            raise NotFound("database", f"There is no embedded database in {root}")
         async with AsyncExitStack() as stack:
-            stack.enter_context(hold_folder(root))
-            source = await stack.enter_async_context(open_database(None, root))
+            stack.enter_context(hold_folder(root, make=False))
+            source = await stack.enter_async_context(open_database(None, root, belonging=True))
             target = await stack.enter_async_context(open_database(storage.database_url, root))
             rows: dict[str, int] = {}
             async for each in move_rows(source, target):

@@ -69,7 +69,7 @@ def operate(config: Path | None, operation: str, *, on_progress: OnProgress | No
     try:
         settings = load_settings(config)
         try:
-            with claim_folder(settings.storage):
+            with claim_folder(settings.storage, make=False):
                 return run_events(_run_here(settings, operation, given), tell)
         except FolderInUse:
             from updater.cli.control import ask_service

@@ -67,7 +67,7 @@ def restart(config: Path | None) -> None:
         settings = load_settings(config)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from None
-    events = _ask(Path(settings.storage.root))
+    events = _ask(Path(settings.storage.root).absolute())
     result = run_events(events, lambda event: click.echo(f"worker {event['worker']}: now process {event['pid']}"))
     click.echo(f"{result['replaced']} workers exchanged")
     wanted = settings.server.workers
@@ -96,8 +96,9 @@ async def _ask(root: Path) -> AsyncGenerator[Event]:
             reader, writer = await asyncio.open_unix_connection(path)
     except OSError:
         raise click.ClickException(
-            f"no workers are at work in {root}, or not all yet; restart a service of one process where it was started "
-            "(systemctl restart updater; with updater.socket no request is refused)"
+            f"no workers are at work in {root}, or not all yet (for another folder name --config FILE); restart a "
+            "service of one process where it was started (systemctl restart updater; with updater.socket no request is "
+            "refused)"
         ) from None
     try:
         writer.write(b"restart\n")

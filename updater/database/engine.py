@@ -11,14 +11,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Table, func, select, text, update
+from sqlalchemy import Table, exists, func, select, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from updater.database.place import DatabasePlace
 from updater.database.schema import bring_up_to_date
-from updater.database.tables import change, revision
+from updater.database.tables import change, metadata, revision
 from updater.errors import Conflict, StorageFull, Unavailable
 
 # How long a request waits for a connection: while another process holds the lock, those behind the first one
@@ -56,12 +57,14 @@ class Database:
         insert: Callable[[Table], sqlite.Insert],
         shared: bool,
         migrator: AsyncEngine | None = None,
+        place: DatabasePlace | None = None,
     ) -> None:
         self.shared = shared
         self._reader = reader
         self._writer = writer
         self._migrator = migrator or writer
         self._insert = insert
+        self._place = place
         self._listeners: list[Listener] = []
 
     def subscribe(self, listener: Listener) -> None:
@@ -102,13 +105,27 @@ class Database:
             async with self._writer.begin() as connection:
                 connection.info[_ANNOUNCED] = announced
                 yield connection
+                if self._place is not None:  # before the commit: into a file that is gone, it would be lost
+                    self._place.require(connection.info)
         if announced:
             await self.tell(announced)
 
     async def ping(self) -> None:
-        """Ask the database for a sign of life. Raises Unavailable."""
+        """Read from the tables, on SQLite from the disk and not from a cache, and see whether writes are possible.
+
+        Raises:
+            Unavailable: it cannot be read or written, or its file was replaced. StorageFull: no room left.
+        """
+        if self._place is not None:
+            await asyncio.to_thread(self._place.probe)
         async with self.read() as connection:
-            await connection.execute(text("SELECT 1"))
+            if self.shared:
+                await connection.execute(select(revision.c.value))
+                if await connection.scalar(select(func.current_setting("transaction_read_only"))) == "on":
+                    raise Unavailable("The database takes no writes")
+                return
+            await connection.execute(text("PRAGMA shrink_memory"))
+            await connection.execute(select(*(exists().select_from(each) for each in metadata.tables.values())))
 
     def upsert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that takes `on_conflict_do_nothing` and `on_conflict_do_update`."""
@@ -130,15 +147,15 @@ class Database:
         await connection.execute(row.on_conflict_do_update(index_elements=[change.c.topic], set_=newer))
         await connection.execute(select(func.pg_notify(CHANNEL, topic)))
 
-    async def migrate(self) -> None:
-        """Bring the schema up to date.
+    async def migrate(self, before_new: Callable[[], None] = lambda: None) -> None:
+        """Bring the schema up to date; `before_new` is called before a database without one gets it, and may raise.
 
         Raises:
             ConfigurationError: it was written by a newer version of this program. StorageFull, Unavailable.
         """
         with translated():
             try:
-                await bring_up_to_date(self._migrator)
+                await bring_up_to_date(self._migrator, before_new)
             finally:
                 if self._migrator is not self._writer:
                     await self._migrator.dispose()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
+from updater.database.belonging import require_belonging, require_nothing_old
 from updater.database.embedded import FILE_NAME
 from updater.database.engine import Database
 from updater.database.sqlite import sqlite_database
@@ -20,16 +22,26 @@ def _make_private(path: Path) -> None:
         os.close(create_file(path))
 
 
+def _nothing() -> None:
+    return None
+
+
 @asynccontextmanager
-async def open_database(url: str | None, root: Path) -> AsyncIterator[Database]:
+async def open_database(url: str | None, root: Path, *, belonging: bool = False) -> AsyncIterator[Database]:
     """Open PostgreSQL at `url`, or without one the SQLite file in `root`, migrated to the present schema.
 
+    With `belonging` it must be that of the secret and the files in `root`, as a service's is.
+
     Raises:
-        ConfigurationError: it was written by a newer version of this program, refuses us, or the extra is missing.
+        ConfigurationError: it was written by a newer version of this program, refuses us, or the extra is missing; or
+        it does not belong to what is in `root`.
         StorageFull, Unavailable: it cannot be opened or migrated now.
     """
     explaining: AbstractContextManager[None] = nullcontext()
+    before_new = functools.partial(require_nothing_old, root, shared=url is not None) if belonging else _nothing
     if url is None:
+        if not (root / FILE_NAME).exists():
+            before_new()
         _make_private(root / FILE_NAME)
         database = sqlite_database(root / FILE_NAME)
     else:
@@ -39,7 +51,9 @@ async def open_database(url: str | None, root: Path) -> AsyncIterator[Database]:
         database, explaining = postgres_database(url), explained(url)
     try:
         with explaining:
-            await database.migrate()
+            await database.migrate(before_new)
+        if belonging:
+            await require_belonging(database, root)
         yield database
     finally:
         await database.close()

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from updater.database.engine import POOL_TIMEOUT_S, Database
+from updater.database.place import DatabasePlace
 
 BUSY_TIMEOUT_MS = 5_000
 _READERS = 4
@@ -24,12 +25,13 @@ _READERS = 4
 def sqlite_database(path: Path) -> Database:
     """Return the database in the file, which is made when missing; connections open with their first use."""
     writer, reader, migrator = (_engine(path, connections=count) for count in (1, _READERS, 1))
-    _prepare(writer, "BEGIN IMMEDIATE")
-    _prepare(reader, "BEGIN")
+    place = DatabasePlace(path)
+    _prepare(writer, "BEGIN IMMEDIATE", place)
+    _prepare(reader, "BEGIN", place)
     # A migration that builds a table anew drops the old one, which would cascade into all that refers to it.
     # Source: sqlite.org, "Making Other Kinds Of Table Schema Changes".
-    _prepare(migrator, "BEGIN IMMEDIATE", foreign_keys=False)
-    return Database(reader, writer, insert=sqlite.insert, shared=False, migrator=migrator)
+    _prepare(migrator, "BEGIN IMMEDIATE", place, foreign_keys=False)
+    return Database(reader, writer, insert=sqlite.insert, shared=False, migrator=migrator, place=place)
 
 
 class _Connection(sqlite3.Connection):
@@ -58,7 +60,8 @@ class _Connection(sqlite3.Connection):
 
 def _engine(path: Path, *, connections: int) -> AsyncEngine:
     return create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
+        # Not a URL's text: the name of a folder may hold `?`, `%` or `#`.
+        URL.create("sqlite+aiosqlite", database=str(path.absolute())),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
@@ -66,11 +69,11 @@ def _engine(path: Path, *, connections: int) -> AsyncEngine:
     )
 
 
-def _prepare(engine: AsyncEngine, begin: str, *, foreign_keys: bool = True) -> None:
+def _prepare(engine: AsyncEngine, begin: str, place: DatabasePlace, *, foreign_keys: bool = True) -> None:
     """Set the pragmas on each connection, and begin transactions ourselves instead of the driver."""
 
     @event.listens_for(engine.sync_engine, "connect")
-    def on_connect(connection: Any, _record: Any) -> None:
+    def on_connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
@@ -81,7 +84,9 @@ def _prepare(engine: AsyncEngine, begin: str, *, foreign_keys: bool = True) -> N
             "cache_size=-4096",
         ):
             cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute("PRAGMA user_version")  # a read: from here on the write-ahead log is open
         cursor.close()
+        place.opened(record.info)
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:

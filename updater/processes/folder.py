@@ -5,10 +5,11 @@ Separate from the composition, so that a command that only asks the running serv
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from updater.errors import ConfigurationError
@@ -21,22 +22,42 @@ _PRIVATE = (
     *("updater.db", "updater.db-wal", "updater.db-shm", "secret", "restoring", "incoming", "deployments"),
     *(LOCK_FILE, "workers.lock"),
 )
+# What tells a folder that a service has used, or a restore.
+_SIGNS = ("updater.db", "secret", "restoring")
 _SOCKET_PATH_BYTES = 108
+_NO_FOLDER_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP)
 
 
 class FolderInUse(ConfigurationError):
     """Another process holds the data folder."""
 
 
-def claim_folder(settings: StorageSettings) -> AbstractContextManager[None]:
+class NoFolder(ConfigurationError):
+    """There is no data folder at this place. `root` is made absolute."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(
+            f"storage.root: there is no data folder at {root.absolute()}; name the settings of the service with "
+            "--config FILE, or its folder with UPDATER_STORAGE__ROOT. `updater serve` makes a new one"
+        )
+
+
+def claim_folder(settings: StorageSettings, *, make: bool = True) -> AbstractContextManager[None]:
     """Hold the data folder for the block, unless a shared database lets several processes use it.
 
+    Only with `make` a missing folder is made; else it must be one that a service has used.
+
     Raises:
-        FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
+        NoFolder: without `make`, there is none. FolderInUse: another process holds it. ConfigurationError: it cannot
+        be made or written.
     """
     root = Path(settings.root)
     if settings.database_url is None:
-        return hold_folder(root)
+        return hold_folder(root, make=make)
+    if not make:
+        if not (root / "secret").exists():
+            raise NoFolder(root)
+        return nullcontext()
     try:
         _make_durable(root)
     except OSError as error:
@@ -45,27 +66,47 @@ def claim_folder(settings: StorageSettings) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def hold_folder(root: Path, lock_file: str = LOCK_FILE) -> Iterator[None]:
+def hold_folder(root: Path, lock_file: str = LOCK_FILE, *, make: bool = True) -> Iterator[None]:
     """Make the data folder and lock it for the block: the embedded database and store belong to one process.
 
+    Locked are the folder itself, since anybody can remove a file in it, and the file, which older versions know.
+    Without `make` the folder must be one that a service has used; nothing is made in any other folder.
+
     Raises:
-        FolderInUse: another process holds it. ConfigurationError: it cannot be made or written.
+        NoFolder: without `make`, there is none. FolderInUse: another process holds it. ConfigurationError: it cannot
+        be made or written.
     """
-    try:
-        _make_durable(root)
-        descriptor = os.open(root / lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ConfigurationError(f"storage.root: {error.filename or root} cannot be used: {error.strerror}") from None
-    try:
+    if not make and not root.is_dir():
+        raise NoFolder(root)
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if make:
+                _make_durable(root)
+            _lock(stack, root, os.O_RDONLY | os.O_DIRECTORY)
+            used = make or any((root / name).exists() for name in _SIGNS)
+            if used or (root / lock_file).exists():
+                _lock(stack, root / lock_file, os.O_RDWR | os.O_CREAT)
+            if not used:
+                raise NoFolder(root)
         except BlockingIOError:
             raise FolderInUse(f"storage.root: {root} is in use by another process") from None
         except OSError as error:
-            raise ConfigurationError(f"storage.root: {root} cannot be locked: {error.strerror}") from None
+            place = error.filename or root
+            raise ConfigurationError(f"storage.root: {place} cannot be used: {error.strerror}") from None
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _lock(stack: ExitStack, path: Path, flags: int) -> None:
+    """Lock a file or folder until the stack ends. Raises BlockingIOError: it is locked already. OSError."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    stack.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # File systems on a network lock no folder; there the file alone is left.
+        if error.errno not in _NO_FOLDER_LOCKS or not flags & os.O_DIRECTORY:
+            error.filename = path
+            raise
 
 
 def _make_durable(root: Path) -> None:
