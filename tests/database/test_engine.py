@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sqlite3
 import threading
 import time
@@ -18,8 +19,10 @@ from sqlalchemy import text
 import updater.database.postgres as postgres
 import updater.database.sqlite as sqlite
 from tests.conftest import Service, StartService
+from updater.database.copies import copy_database, find_damage
 from updater.database.engine import Database
 from updater.database.opening import open_database
+from updater.database.uses import read_uses
 from updater.errors import StorageFull, Unavailable
 
 REPORT = {
@@ -248,3 +251,18 @@ async def test_a_locked_database_answers_503_not_500(impatient_service: Service,
         await service.call("GET", f"{path}/releases", key="read", status=200)
     await service.publish(b"x", "2.0.0")
     await service.call("POST", f"{path}/status", json={**REPORT, "report_id": "after"}, status=200)
+
+
+@pytest.mark.parametrize("name", ["a?b", "100%", "a%41b", "~x", "a#b", "ü", "with space", b"lat\xe9"])
+async def test_a_folder_of_any_name_holds_the_whole_database(tmp_path: Path, name: str | bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    folder.mkdir()
+    async with notes(None, folder) as opened:
+        async with opened.write() as connection:
+            await connection.execute(text("INSERT INTO note VALUES (7)"))
+        await asyncio.to_thread(copy_database, folder / "updater.db", tmp_path / "copy")
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([folder.name, "copy"])
+    assert find_damage(tmp_path / "copy") is None
+    assert read_uses(folder / "updater.db", ["0" * 64]) == []
+    with closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        assert copy.execute("SELECT number FROM note").fetchall() == [(7,)]

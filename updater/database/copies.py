@@ -9,7 +9,6 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -55,4 +54,4 @@ def read_used_blobs(path: Path) -> dict[str, int]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)

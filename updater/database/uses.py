@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from sqlalchemy import Select, select
 from sqlalchemy.dialects import sqlite
@@ -42,7 +41,7 @@ async def find_uses(database: Database, digests: Collection[str]) -> list[FileUs
 def read_uses(path: Path, digests: Collection[str]) -> list[FileUse]:
     """Return the same from a copy of an embedded database; nothing when its schema is older than files. Blocks."""
     found: list[FileUse] = []
-    with closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)) as copy:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as copy:
         for some in _slices(digests):
             text = str(_statement(some).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
             try:
