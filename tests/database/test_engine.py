@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import asyncpg
@@ -266,3 +266,11 @@ async def test_a_folder_of_any_name_holds_the_whole_database(tmp_path: Path, nam
     assert read_uses(folder / "updater.db", ["0" * 64]) == []
     with closing(sqlite3.connect(tmp_path / "copy")) as copy:
         assert copy.execute("SELECT number FROM note").fetchall() == [(7,)]
+
+
+async def test_memory_that_follows_waits_behind_no_request(database: Database) -> None:
+    async with AsyncExitStack() as held:
+        for _ in range(postgres._CONNECTIONS if database.shared else sqlite._READERS):
+            await (await held.enter_async_context(database.read())).execute(text("SELECT 1"))
+        async with asyncio.timeout(2), database.read_to_follow() as connection:
+            assert await connection.scalar(text("SELECT 1")) == 1

@@ -104,13 +104,44 @@ async def test_a_slow_reading_that_succeeds_refuses_nothing(monkeypatch: pytest.
     async def slow(_: set[str]) -> None:
         await done.wait()
 
-    mirror = Mirror("test", slow)
+    mirror = Mirror("test", slow, slow_s=60)
     following = asyncio.create_task(mirror.follow({"my-app"}))
     await asyncio.sleep(0.1)
     mirror.require_current("my-app")
     assert not following.done()
     done.set()
     await following
+    await mirror.close()
+
+
+async def test_a_reading_that_hangs_refuses_what_it_was_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing failed yet: a revoked key would be good until the driver gives up."""
+
+    async def never(_: set[str]) -> None:
+        await asyncio.Event().wait()
+
+    mirror = Mirror("test", never, slow_s=0.05)
+    following = asyncio.create_task(mirror.follow({"keys"}))
+    await asyncio.sleep(0.1)
+    with pytest.raises(Unavailable):
+        mirror.require_current("keys")
+    mirror.require_current("other")
+    await mirror.close()
+    following.cancel()
+
+
+async def test_changes_without_end_that_are_read_refuse_nothing() -> None:
+    async def quick(_: set[str]) -> None:
+        await asyncio.sleep(0.02)
+
+    mirror = Mirror("test", quick, slow_s=0.3)
+    ends_s = time.monotonic() + 1
+    following = set()
+    while time.monotonic() < ends_s:
+        following.add(asyncio.create_task(mirror.follow({"my-app"})))
+        await asyncio.sleep(0.005)
+        mirror.require_current("my-app")
+    await asyncio.gather(*following)
     await mirror.close()
 
 

@@ -28,7 +28,7 @@ class AccessStore:
 
     async def list_keys(self) -> list[ApiKey]:
         """Return all keys, revoked ones too, oldest first; the order is that of their ids."""
-        async with self._database.read() as connection:
+        async with self._database.read_to_follow() as connection:
             rows = await connection.execute(select(api_key).order_by(api_key.c.id))
             return [
                 ApiKey(

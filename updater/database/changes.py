@@ -86,7 +86,7 @@ class ChangeWatcher:
         return True
 
     async def _changes(self, since: int | None) -> tuple[int, set[str]]:
-        async with self._database.read() as connection:
+        async with self._database.read_to_follow() as connection:
             value = int(await connection.scalar(select(revision.c.value)) or 0)
             if since is None or value == since:
                 return value, set()

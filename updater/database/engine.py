@@ -46,7 +46,8 @@ class Database:
     """A pool to read with and one to write with. Build with `updater.database.opening.open_database`.
 
     `insert` is the dialect's INSERT. `shared` tells that other processes write to this database too. `migrator` is for
-    statements that take as long as they take, where `writer` gives up before.
+    statements that take as long as they take, where `writer` gives up before; `follower` is for
+    memory that follows changes.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Database:
         insert: Callable[[Table], sqlite.Insert],
         shared: bool,
         migrator: AsyncEngine | None = None,
+        follower: AsyncEngine | None = None,
         place: DatabasePlace | None = None,
     ) -> None:
         self.shared = shared
         self._reader = reader
         self._writer = writer
         self._migrator = migrator or writer
+        self._follower = follower or reader
         self._insert = insert
         self._place = place
         self._listeners: list[Listener] = []
@@ -87,6 +90,17 @@ class Database:
         """
         with translated():
             async with self._reader.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read_to_follow(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection as `read` does, but one that waits behind no request: for memory that follows changes.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with translated():
+            async with self._follower.begin() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -162,8 +176,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._reader.dispose()
-        await self._writer.dispose()
+        for engine in {self._reader, self._follower, self._writer}:
+            await engine.dispose()
 
 
 class translated:

@@ -17,6 +17,8 @@ from updater.errors import Unavailable
 EVERYTHING = "*"
 """The topic of a change to all applications; no application id holds an asterisk."""
 STALE_S = 1.0
+LARGE_S = 10.0
+"""How long reading many rows again may take: so long the database's driver waits for an answer, too."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _log = structlog.get_logger(__name__)
 
@@ -24,12 +26,14 @@ _log = structlog.get_logger(__name__)
 class Mirror:
     """Follows the changes of some topics for one holder of memory, named `name` in the log.
 
-    `reread` reads topics again and puts them in place; it may raise anything, and is then asked again.
+    `reread` reads topics again and puts them in place; it may raise anything, and is then asked again. A reading that
+    goes on for more than `slow_s` seconds counts as one that fails.
     """
 
-    def __init__(self, name: str, reread: Callable[[set[str]], Awaitable[None]]) -> None:
+    def __init__(self, name: str, reread: Callable[[set[str]], Awaitable[None]], *, slow_s: float = STALE_S) -> None:
         self._name = name
         self._reread = reread
+        self._slow_s = slow_s
         # Topics whose memory is old, each with the monotonic time in seconds of the first change that was not read.
         self._old: dict[str, float] = {}
         self._wanted: set[str] = set()
@@ -58,12 +62,13 @@ class Mirror:
         """Refuse to serve from memory that is known to be old and cannot be read again.
 
         Raises:
-            Unavailable: the topic changed more than `STALE_S` ago, and reading it again has failed since.
+            Unavailable: the topic changed more than `STALE_S` ago, and reading it again has failed since; or it changed
+                so long ago that reading it counts as failing.
         """
-        if not self._fails:
+        if not self._old:
             return
         since_s = min(self._old.get(each, float("inf")) for each in (topic, EVERYTHING))
-        if time.monotonic() - since_s > STALE_S:
+        if time.monotonic() - since_s > (STALE_S if self._fails else self._slow_s):
             raise Unavailable("A change cannot be read from the database at the moment")
 
     async def close(self) -> None:
@@ -81,6 +86,7 @@ class Mirror:
             while self._wanted:
                 topics, self._wanted = self._wanted, set()
                 count = len(self._waiting)
+                began_s = time.monotonic()
                 try:
                     await self._reread(topics)
                 except Exception as error:
@@ -91,7 +97,7 @@ class Mirror:
                     continue
                 pause_s = _FIRST_PAUSE_S
                 waiting, self._waiting = self._waiting[:count], self._waiting[count:]
-                self._note_success(topics, waiting)
+                self._note_success(topics, waiting, began_s)
         finally:
             self._reading = None
 
@@ -101,12 +107,15 @@ class Mirror:
             _log.error("memory.not_current", memory=self._name, exc_info=None if expected else error)
         self._fails = True
 
-    def _note_success(self, topics: set[str], waiting: list[asyncio.Future[None]]) -> None:
+    def _note_success(self, topics: set[str], waiting: list[asyncio.Future[None]], began_s: float) -> None:
         if self._fails:
             _log.info("memory.current", memory=self._name)
         self._fails = False
-        for topic in topics - self._wanted:
-            self._old.pop(topic, None)
+        for topic in topics:
+            if topic in self._wanted:  # it changed again meanwhile: after this reading had begun
+                self._old[topic] = max(self._old[topic], began_s)
+            else:
+                self._old.pop(topic, None)
         for each in waiting:
             if not each.done():
                 each.set_result(None)

@@ -22,6 +22,8 @@ from updater.database.engine import POOL_TIMEOUT_S, Database, state_of
 from updater.errors import ConfigurationError, Unavailable
 
 _CONNECTIONS = 8
+# One for each memory that follows changes, and one that asks for changes.
+_FOLLOWERS = 3
 _ANSWER_TIMEOUT_S = 10
 LOCK_TIMEOUT_MS = 5_000
 # Source: PostgreSQL appendix A: 22 and 42 what is asked is wrong or not allowed (42501: no right to make tables),
@@ -36,12 +38,15 @@ def postgres_database(url: str) -> Database:
         ConfigurationError: the extra is not installed, or the address has a parameter that cannot be honoured.
     """
     engine, migrator = postgres_engine(url), postgres_engine(url, answer_timeout_s=None)
+    follower = postgres_engine(url, connections=_FOLLOWERS)
     # The two dialects' INSERT take the same conflict clauses; the stores use nothing else of them.
     insert = cast("type[sqlite.Insert]", postgresql.insert)
-    return Database(engine, engine, insert=insert, shared=True, migrator=migrator)
+    return Database(engine, engine, insert=insert, shared=True, migrator=migrator, follower=follower)
 
 
-def postgres_engine(url: str, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S) -> AsyncEngine:
+def postgres_engine(
+    url: str, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S, *, connections: int = _CONNECTIONS
+) -> AsyncEngine:
     """Return the engine behind it, also through a pooler such as PgBouncer in transaction mode.
 
     There each transaction may be on another connection of the server, so nothing is left behind on one: statements
@@ -58,7 +63,7 @@ def postgres_engine(url: str, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S
     engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={"async_creator_fn": open_connection},
-        pool_size=_CONNECTIONS,
+        pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         # After the server was restarted, a dead connection is replaced before anybody's request meets it.

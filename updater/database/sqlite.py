@@ -20,18 +20,24 @@ from updater.database.place import DatabasePlace
 
 BUSY_TIMEOUT_MS = 5_000
 _READERS = 4
+# One for each memory that follows changes.
+_FOLLOWERS = 2
 
 
 def sqlite_database(path: Path) -> Database:
     """Return the database in the file, which is made when missing; connections open with their first use."""
-    writer, reader, migrator = (_engine(path, connections=count) for count in (1, _READERS, 1))
+    sizes = (1, _READERS, _FOLLOWERS, 1)
+    writer, reader, follower, migrator = (_engine(path, connections=count) for count in sizes)
     place = DatabasePlace(path)
     _prepare(writer, "BEGIN IMMEDIATE", place)
     _prepare(reader, "BEGIN", place)
+    _prepare(follower, "BEGIN", place)
     # A migration that builds a table anew drops the old one, which would cascade into all that refers to it.
     # Source: sqlite.org, "Making Other Kinds Of Table Schema Changes".
     _prepare(migrator, "BEGIN IMMEDIATE", place, foreign_keys=False)
-    return Database(reader, writer, insert=sqlite.insert, shared=False, migrator=migrator, place=place)
+    return Database(
+        reader, writer, insert=sqlite.insert, shared=False, migrator=migrator, follower=follower, place=place
+    )
 
 
 class _Connection(sqlite3.Connection):

@@ -14,7 +14,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Version, parse_field
 from updater.database.engine import Connection, Database
-from updater.database.mirror import EVERYTHING, Mirror
+from updater.database.mirror import EVERYTHING, LARGE_S, Mirror
 from updater.errors import Conflict, NotFound, Unavailable
 from updater.offers.answers import AnswerCache, AnswerShelf
 from updater.offers.cohorts import chances_of_check, chances_of_latest, cohort_of
@@ -56,7 +56,7 @@ class OfferService:
         self._store = store
         self._catalog = catalog
         self._present: Mapping[str, Present] = {}
-        self._mirror = Mirror("snapshots", self._reread)
+        self._mirror = Mirror("snapshots", self._reread, slow_s=LARGE_S)
         database.subscribe(self._follow)
 
     async def load(self) -> None:

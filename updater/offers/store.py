@@ -45,7 +45,7 @@ class OfferStore:
         applications = select(application)
         if ids is not None:
             applications = applications.where(application.c.id.in_(list(ids)))
-        async with self._database.read() as connection:
+        async with self._database.read_to_follow() as connection:
             found = [application_of(row._mapping) for row in await connection.execute(applications)]
             stable = await self._rungs(connection, ids, (0,), prereleases=False)
             positions = await self._positions(connection, ids)
