@@ -87,3 +87,5 @@ class Filter:
     actor: str | None = None
     actions: tuple[str, ...] = ()
     after_id: int = 0
+    # Any of these spellings of a version.
+    spellings: tuple[str, ...] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from updater.audit.chain import Break, ChainWalk
@@ -40,15 +41,20 @@ class AuditService:
         return await self._store.list_rows(wanted, limit=limit, offset=offset)
 
     async def list_history(
-        self, application_id: str, *, version: str | None = None, limit: int = 50, offset: int = 0
+        self, application_id: str, *, spellings: Collection[str] | None = None, limit: int = 50, offset: int = 0
     ) -> tuple[list[AuditRow], int]:
         """Return one page of an application's history, newest first, and how many entries it has in all.
 
-        It begins anew when the application was deleted and created again.
+        `spellings` limits it to one version. It begins anew when the application was deleted and created again.
         """
         begins_after = await self._store.find_last(application_id, APPLICATION_DELETED)
-        wanted = Filter(application_id=application_id, version=version, actions=_HISTORY, after_id=begins_after)
+        texts = None if spellings is None else tuple(spellings)
+        wanted = Filter(application_id, actions=_HISTORY, after_id=begins_after, spellings=texts)
         return await self._store.list_rows(wanted, limit=limit, offset=offset)
+
+    async def list_versions(self, application_id: str, texts: Collection[str], pattern: str) -> list[str]:
+        """Return the versions that rows of an application name: those among `texts`, or LIKE `pattern`."""
+        return await self._store.list_versions(application_id, texts, pattern)
 
     async def verify(self) -> tuple[int, Break | None]:
         """Follow the whole chain; return how many rows hold, and the first break if there is one.

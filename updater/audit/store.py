@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 
 from sqlalchemy import Row, Select, Update, delete, func, insert, or_, select, update
@@ -77,6 +77,13 @@ class AuditStore:
         async with self._database.read() as connection:
             return int(await connection.scalar(wanted) or 0)
 
+    async def list_versions(self, application_id: str, texts: Collection[str], pattern: str) -> list[str]:
+        """Return the versions that rows of an application name: those among `texts`, or LIKE `pattern`."""
+        fits = or_(audit.c.version.in_(list(texts)), audit.c.version.like(pattern))
+        wanted = select(audit.c.version).where(audit.c.application_id == application_id, fits).distinct()
+        async with self._database.read() as connection:
+            return list(await connection.scalars(wanted))
+
     async def read_head(self) -> Head:
         """Return where the chain ends and where it begins."""
         async with self._database.read() as connection:
@@ -138,6 +145,8 @@ def _matching(wanted: Filter) -> Select[tuple[object, ...]]:
     ):
         if value is not None:
             statement = statement.where(column == value)
+    if wanted.spellings is not None:
+        statement = statement.where(audit.c.version.in_(wanted.spellings))
     if wanted.actions:
         statement = statement.where(
             or_(

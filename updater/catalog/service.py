@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from updater.audit.model import Actor, Entry
+from updater.audit.model import Actor, AuditRow, Entry
 from updater.audit.service import APPLICATION_DELETED, AuditService
 from updater.catalog.changes import (
     describe_application,
@@ -36,7 +36,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import Scheme, parse_field, parse_version
+from updater.catalog.versions import Scheme, parse_field, parse_version, spelling_patterns
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Invalid, NotFound
@@ -176,6 +176,24 @@ class CatalogService:
         version = query.version
         key = None if version is None else parse_field(version, application.scheme, "version").sort_key
         return await self._store.list_builds(application.id, query, key)
+
+    async def list_history(self, application_id: str, version: str | None, page: Page) -> tuple[list[AuditRow], int]:
+        """Return one page of an application's history, newest first, and how many entries fit in all.
+
+        A version may be spelt in any way, and may be gone.
+
+        Raises:
+            NotFound: no such application. Invalid: `version` is no version of its scheme.
+        """
+        application = _present(await self._store.find_application(application_id))
+        spellings = None
+        if version is not None:
+            wanted = parse_field(version, application.scheme, "version")
+            exact, pattern = spelling_patterns(wanted, application.scheme)
+            found = await self._audit.list_versions(application_id, (wanted.text, exact), pattern)
+            keys = {each: parse_version(each, application.scheme).sort_key for each in found}
+            spellings = [each for each in found if keys[each] == wanted.sort_key]
+        return await self._audit.list_history(application_id, spellings=spellings, limit=page.limit, offset=page.offset)
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
         """Return one page of a family's releases, whatever their status, highest first; and how many in all."""

@@ -23,7 +23,7 @@ from enum import StrEnum
 from updater.catalog.model import Build, Release
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
-from updater.offers.snapshot import Ladder, Snapshot
+from updater.offers.snapshot import Ladder, Rung, Snapshot
 
 Cohort = frozenset[int]
 """The releases, by id, that are not for all clients and that this client sees all the same."""
@@ -77,8 +77,7 @@ def decide(snapshot: Snapshot, query: UpdateQuery, cohort: Cohort = NO_COHORT) -
             break
         if build.minimum is not None and build.minimum.sort_key > current_key:
             continue
-        required = rung.required_key is not None and rung.required_key > current_key
-        required = required or _skips_required(ladder, build, current_key, cohort)
+        required = _is_skipping(ladder, rung, current_key, cohort)
         return Offer(build, required or _application_requires(snapshot, query.current))
     if newest_key is None:
         return NoUpdate(Reason.NO_BUILDS)
@@ -94,17 +93,17 @@ class RequiredBecause(StrEnum):
     MIN_VERSION = "min_version"
 
 
-def why_required(snapshot: Snapshot, query: UpdateQuery, offer: Offer) -> RequiredBecause | None:
+def why_required(
+    snapshot: Snapshot, query: UpdateQuery, offer: Offer, cohort: Cohort = NO_COHORT
+) -> RequiredBecause | None:
     """Tell why a client must take an offer; None when it need not."""
     if not offer.required:
         return None
     if offer.build.required:
         return RequiredBecause.BUILD
-    if not _application_requires(snapshot, query.current):
-        return RequiredBecause.SKIPPED
     ladder = snapshot.ladder(query.target, allow_prerelease=query.allow_prerelease, channel=query.channel)
-    key = next((rung.required_key for rung in ladder if rung.build is offer.build), None)
-    if key is not None and key > query.current.sort_key:
+    rung = next(each for each in ladder if each.build is offer.build)
+    if _is_skipping(ladder, rung, query.current.sort_key, cohort):
         return RequiredBecause.SKIPPED
     if snapshot.application.config["required_update"]:
         return RequiredBecause.APPLICATION
@@ -192,14 +191,16 @@ def _releases(snapshot: Snapshot, target: Target | None, cohort: Cohort) -> Iter
     return (each for each in visible if target is None or target in each.builds)
 
 
-def _skips_required(ladder: Ladder, offered: Build, current_key: str, cohort: Cohort) -> bool:
-    """Tell whether a release of the client's cohort, up to the offered one, is required and above the client."""
+def _is_skipping(ladder: Ladder, offered: Rung, current_key: str, cohort: Cohort) -> bool:
+    """Tell whether a release that the client sees, up to the offered one, is required and above the client."""
+    if offered.required_key is not None and offered.required_key > current_key:
+        return True
     if not cohort:
         return False
     return any(
         each.build.required
         and each.build.release_id in cohort
-        and current_key < each.build.version.sort_key <= offered.version.sort_key
+        and current_key < each.build.version.sort_key <= offered.build.version.sort_key
         for each in ladder
     )
 

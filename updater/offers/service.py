@@ -197,7 +197,7 @@ class OfferService:
         candidates = trace(snapshot, query, builds, identity, manual=manual)
         cohort = cohort_of(chances_of_check(snapshot, query), identity, manual=manual)
         decided = decision.decide(snapshot, query, cohort)
-        because = decision.why_required(snapshot, query, decided) if isinstance(decided, Offer) else None
+        because = decision.why_required(snapshot, query, decided, cohort) if isinstance(decided, Offer) else None
         return Explanation(candidates, decided, because)
 
     async def get_build(self, application_id: str, version: str, target: Target) -> Build:

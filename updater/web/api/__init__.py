@@ -42,7 +42,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
     feed_keys = FeedKeys(services.access)
-    history = History(services.audit)
+    history = History(services.catalog)
     explain = Explain(services, links, identities)
     rollouts, moving = Rollouts(services), ReleaseMoving(services)
     health = Health(services)

@@ -82,15 +82,22 @@ class Explain:
 
     def _identity(self, request: web.Request, query: dict[str, Any]) -> Identity:
         """Return for whom to explain. Raises Invalid for an address that is none, or when nobody is named."""
+        address = _client_at(query["address"]) if query["address"] else self._identities.address(request)
         stated = self._identities.stated(request, query["client_id"], query["staging_id"])
         if stated is not None:
             return stated
-        address = query["address"] or self._identities.address(request)
-        try:
-            ipaddress.ip_address(address.partition("/")[0] if query["address"] is None else address)
-        except ValueError:
-            raise Invalid({"address": "expected an IP address"}) from None
-        return Identity("address", client_of(address))
+        if not address:
+            raise Invalid({"address": "is needed: neither an id nor an address is known"})
+        return Identity("address", address)
+
+
+def _client_at(address: str) -> str:
+    """Return what counts as one client at an address. Raises Invalid for what is no address."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise Invalid({"address": "expected an IP address"}) from None
+    return client_of(address)
 
 
 def _channel(channels: tuple[str, ...], asked: str | None) -> dict[str, str | None]:

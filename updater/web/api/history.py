@@ -12,8 +12,8 @@ import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.audit.model import AuditRow
-from updater.audit.service import AuditService
 from updater.catalog.model import Page
+from updater.catalog.service import CatalogService
 from updater.web.api.rendering import page_keys
 from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
@@ -23,8 +23,8 @@ from updater.web.messages.times import rfc3339
 class History:
     """What the audit tells of one application."""
 
-    def __init__(self, audit: AuditService) -> None:
-        self._audit = audit
+    def __init__(self, catalog: CatalogService) -> None:
+        self._catalog = catalog
 
     @endpoint(
         Contract(
@@ -40,9 +40,7 @@ class History:
         page = Page(query["limit"], query["offset"])
 
         async def read(page: Page) -> tuple[list[dict[str, Any]], int]:
-            rows, total = await self._audit.list_history(
-                request.match_info["app_id"], version=query.get("version"), limit=page.limit, offset=page.offset
-            )
+            rows, total = await self._catalog.list_history(request.match_info["app_id"], query.get("version"), page)
             return [_entry(row) for row in rows], total
 
         return await list_answer(request, "entries", page, read, partial(page_keys, page))
