@@ -17,6 +17,7 @@ from updater.catalog.retention import Candidate
 from updater.catalog.rows_store import BUILD, build_of
 from updater.catalog.versions import Scheme, Version, parse_version, spelling_patterns
 from updater.database.engine import Database
+from updater.database.rollout_tables import rollout
 from updater.database.tables import build, file, pinned_digest, release
 
 _DELETED_AT_ONCE = 500
@@ -155,6 +156,10 @@ class ReleaseStore:
     async def delete_build(self, connection: AsyncConnection, each: Build) -> bool:
         """Remove a build, and its release when that was the last one; return whether the release went too."""
         await connection.execute(delete(build).where(build.c.id == each.id))
+        # After the build and before the release, as reports do that are being counted: else both wait for each other.
+        await connection.execute(
+            select(rollout.c.release_id).where(rollout.c.release_id == each.release_id).with_for_update()
+        )
         left = select(build.c.id).where(build.c.release_id == each.release_id).exists()
         gone = await connection.execute(delete(release).where(release.c.id == each.release_id, ~left))
         return gone.rowcount > 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.actors import TESTER
 from tests.database.races.interleaving import Interleaving, pauses
-from tests.rollouts_of import changes_of
+from tests.rollouts_of import arms_of, changes_of, moves_of, rollouts_of
 from tests.servers.postgres import Postgres
 from updater.access.people import PeopleService
 from updater.access.store import AccessStore, PeopleStore
@@ -31,6 +31,8 @@ from updater.database.opening import open_database
 from updater.deployments.store import DeploymentStore
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
+from updater.rollouts.releases import ReleaseMoves
+from updater.rollouts.service import RolloutService
 from updater.settings import AccessSettings
 from updater.telemetry.model import Report
 from updater.telemetry.store import TelemetryStore
@@ -56,6 +58,8 @@ class Process:
     deployments: DeploymentStore
     keys: AccessStore
     people: PeopleService
+    rollouts: RolloutService
+    moves: ReleaseMoves
 
 
 Processes = tuple[Process, Process]
@@ -93,10 +97,24 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             people = PeopleService(
                 PeopleStore(database), AccessSettings(), database, audit, secret=SECRET, clock=lambda: NOW
             )
-            telemetry, deployments = TelemetryStore(database), DeploymentStore(database, audit)
+            telemetry = TelemetryStore(database, arms_of(database, lambda: NOW).count)
+            deployments = DeploymentStore(database, audit)
             keys = AccessStore(database)
             both.append(
-                Process(database, catalog, publishing, offers, audit, artifacts, telemetry, deployments, keys, people)
+                Process(
+                    database,
+                    catalog,
+                    publishing,
+                    offers,
+                    audit,
+                    artifacts,
+                    telemetry,
+                    deployments,
+                    keys,
+                    people,
+                    rollouts_of(database, lambda: NOW),
+                    moves_of(database, lambda: NOW),
+                )
             )
         await both[0].catalog.create_application(
             "my-app", name="", platforms=("linux", "windows"), extra={}, actor=TESTER
@@ -113,4 +131,7 @@ def meet(url: str) -> Iterator[Interleaving]:
 
 
 def report(target_version: str = "2.0.0", **more: object) -> Report:
-    return Report("my-app", "1.0.0", target_version, "linux", "amd64", "completed", NOW, **more)  # type: ignore[arg-type]
+    given = {"status": "completed", "received_at": NOW, "application_id": "my-app", **more}
+    return Report(  # type: ignore[arg-type]
+        current_version="1.0.0", target_version=target_version, platform="linux", architecture="amd64", **given
+    )
