@@ -86,6 +86,28 @@ async def test_files_in_the_backup_are_hashed_in_turn(
     assert "repaired" not in await back_up(service, folder)
 
 
+async def test_an_index_that_lost_a_row_leaves_the_last_backup(service: Any, folder: Path, tmp_path: Path) -> None:
+    """Its pages hold together. What the index does not lead to would be missing in the backup, without a word."""
+    path = tmp_path / "storage" / "updater.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        found = "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'file' ORDER BY name LIMIT 1"
+        (page,) = database.execute(found).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with path.open("rb") as file:
+        file.seek((page - 1) * size)
+        old = file.read(size)
+    await service.publish(b"one more", "7.0.0")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(old)
+    with pytest.raises(DigestMismatch, match="last backup stays"):
+        await back_up(service, folder)
+    hold_together(folder)
+
+
 async def test_what_is_damaged_in_both_places_is_named(service: Any, folder: Path) -> None:
     digest = digest_of(service, 1)
     rot(blob_path(folder, digest))

@@ -75,6 +75,34 @@ async def test_ten_years_ahead_is_doubted_and_stays_so(service: Service) -> None
     assert await right.look() is None
 
 
+async def test_a_clock_that_was_wrong_at_the_start_and_set_right_is_believed(service: Service) -> None:
+    """A machine without a battery begins in 1970, or where it was switched off, until it has asked a server of time."""
+    times = Times(datetime(1970, 1, 1, 0, 5, tzinfo=UTC))
+    there = timekeeping(service.services, times)
+    assert "before the newest time" in (await there.look() or "")
+    times.passes(timedelta(minutes=1))
+    assert await there.look() is not None
+    times.now = datetime.now(UTC)
+    times.counted_s += 60
+    assert await there.look() is None
+    times.passes(timedelta(hours=2))
+    assert await there.look() is None
+    times.now += 30 * DAY
+    assert await there.look() is not None, "from then on it is watched as ever"
+
+
+async def test_a_month_ahead_for_a_minute_leaves_no_doubt_behind(service: Service) -> None:
+    times = Times(datetime.now(UTC))
+    there = timekeeping(service.services, times)
+    assert await there.look() is None
+    times.now += 30 * DAY
+    for _ in range(3):
+        assert await there.look() is not None
+        times.passes(timedelta(seconds=20))
+    times.now -= 30 * DAY
+    assert await there.look() is None
+
+
 async def test_a_database_without_a_mark_takes_its_newest_time(service: Service) -> None:
     await service.publish()
     async with database_of(service).write() as connection:

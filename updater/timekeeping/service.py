@@ -54,6 +54,10 @@ class TimekeepingService:
         self._clock = clock
         self._counted_s = counted_s
         self._confirmed_at: datetime | None = None
+        self._began_at: datetime
+        self._began_s: float
+        self._began_well: bool
+        self._looked: bool
         self._begin()
 
     async def look(self) -> str | None:
@@ -67,8 +71,13 @@ class TimekeepingService:
             self._begin()
         seen_at = mark.at if mark is not None else await self._store.find_newest()
         now = self._clock()
+        if not self._began_well and seen_at is not None and find_doubt(now, seen_at, timedelta(0)) is None:
+            # A machine without a clock of its own began at some time, and was told the right one later.
+            self._begin()
         drift = now - self._began_at - timedelta(seconds=self._counted_s() - self._began_s)
         doubt = find_doubt(now, seen_at, drift)
+        self._began_well = self._began_well and (doubt is None or self._looked)
+        self._looked = True
         if doubt is not None and self.doubt is None:
             _log.error("clock.doubted", why=doubt)
         elif doubt is None and self.doubt is not None:
@@ -102,4 +111,6 @@ class TimekeepingService:
         self.doubt = None
 
     def _begin(self) -> None:
+        # A process whose first look was doubted has nothing to count from.
+        self._began_well, self._looked = True, False
         self._began_at, self._began_s = self._clock(), self._counted_s()
