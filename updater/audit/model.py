@@ -83,7 +83,6 @@ class Filter:
     """Which rows a listing gives; None does not limit. `actions` are whole actions or `noun.` for all of a noun."""
 
     application_id: str | None = None
-    version: str | None = None
     actor: str | None = None
     actions: tuple[str, ...] = ()
     after_id: int = 0

@@ -52,8 +52,8 @@ class AuditService:
         wanted = Filter(application_id, actions=_HISTORY, after_id=begins_after, spellings=texts)
         return await self._store.list_rows(wanted, limit=limit, offset=offset)
 
-    async def list_versions(self, application_id: str, texts: Collection[str], pattern: str) -> list[str]:
-        """Return the versions that rows of an application name: those among `texts`, or LIKE `pattern`."""
+    async def list_versions(self, application_id: str | None, texts: Collection[str], pattern: str) -> list[str]:
+        """Return the versions that rows name: those among `texts`, or LIKE `pattern`; of all applications for None."""
         return await self._store.list_versions(application_id, texts, pattern)
 
     async def verify(self) -> tuple[int, Break | None]:

@@ -77,10 +77,12 @@ class AuditStore:
         async with self._database.read() as connection:
             return int(await connection.scalar(wanted) or 0)
 
-    async def list_versions(self, application_id: str, texts: Collection[str], pattern: str) -> list[str]:
-        """Return the versions that rows of an application name: those among `texts`, or LIKE `pattern`."""
+    async def list_versions(self, application_id: str | None, texts: Collection[str], pattern: str) -> list[str]:
+        """Return the versions that rows name: those among `texts`, or LIKE `pattern`; of all applications for None."""
         fits = or_(audit.c.version.in_(list(texts)), audit.c.version.like(pattern))
-        wanted = select(audit.c.version).where(audit.c.application_id == application_id, fits).distinct()
+        wanted = select(audit.c.version).where(fits).distinct()
+        if application_id is not None:
+            wanted = wanted.where(audit.c.application_id == application_id)
         async with self._database.read() as connection:
             return list(await connection.scalars(wanted))
 
@@ -140,7 +142,6 @@ def _matching(wanted: Filter) -> Select[tuple[object, ...]]:
     statement = select(audit).where(audit.c.id > wanted.after_id)
     for column, value in (
         (audit.c.application_id, wanted.application_id),
-        (audit.c.version, wanted.version),
         (audit.c.actor_name, wanted.actor),
     ):
         if value is not None:

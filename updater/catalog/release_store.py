@@ -15,7 +15,7 @@ from updater.catalog.model import Build, BuildDetails, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate
 from updater.catalog.rows_store import BUILD, build_of
-from updater.catalog.versions import Scheme, Version, parse_version, spelling_patterns
+from updater.catalog.versions import Scheme, Version, is_spelling, spelling_patterns
 from updater.database.engine import Database
 from updater.database.rollout_tables import rollout
 from updater.database.tables import build, file, pinned_digest, release
@@ -218,7 +218,7 @@ class ReleaseStore:
         exact, pattern = spelling_patterns(version, scheme)
         spelt = or_(pinned_digest.c.version.in_((version.text, exact)), pinned_digest.c.version.like(pattern))
         rows = await connection.execute(select(pinned_digest.c.version, pinned_digest.c.digest).where(*mine, spelt))
-        bound = {row.version: str(row.digest) for row in rows if _is_equal(row.version, version, scheme)}
+        bound = {row.version: str(row.digest) for row in rows if is_spelling(row.version, version, scheme)}
         if bound:
             text = version.text if version.text in bound else min(bound)
             return bound[text], text
@@ -241,13 +241,6 @@ def _equal_release(application_id: str, version: Version) -> Select[Any]:
         .order_by(case((release.c.version == version.text, 0), else_=1), release.c.id)
         .limit(1)
     )
-
-
-def _is_equal(text: str, version: Version, scheme: Scheme) -> bool:
-    try:
-        return text == version.text or parse_version(text, scheme).sort_key == version.sort_key
-    except ValueError:  # bound while an application of this id had another scheme
-        return False
 
 
 def _known_release(row: Any) -> KnownRelease:

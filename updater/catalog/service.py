@@ -35,8 +35,9 @@ from updater.catalog.model import (
 from updater.catalog.platforms import Target
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
+from updater.catalog.spellings import find_spellings
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import Scheme, parse_field, parse_version, spelling_patterns
+from updater.catalog.versions import Scheme, parse_field, parse_version
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Invalid, NotFound
@@ -189,10 +190,7 @@ class CatalogService:
         spellings = None
         if version is not None:
             wanted = parse_field(version, application.scheme, "version")
-            exact, pattern = spelling_patterns(wanted, application.scheme)
-            found = await self._audit.list_versions(application_id, (wanted.text, exact), pattern)
-            keys = {each: parse_version(each, application.scheme).sort_key for each in found}
-            spellings = [each for each in found if keys[each] == wanted.sort_key]
+            spellings = await find_spellings(self._audit, wanted.text, (application.scheme,), application_id)
         return await self._audit.list_history(application_id, spellings=spellings, limit=page.limit, offset=page.offset)
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:

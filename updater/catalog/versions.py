@@ -84,6 +84,14 @@ def spelling_patterns(version: Version, scheme: Scheme) -> tuple[str, str]:
     return shortest, f"{head}.0%{shortest[len(head) :]}"
 
 
+def is_spelling(text: str, version: Version, scheme: Scheme) -> bool:
+    """Tell whether a stored text is an equal version; one of another scheme is not."""
+    try:
+        return text == version.text or parse_version(text, scheme).sort_key == version.sort_key
+    except ValueError:  # stored while an application of this id had another scheme
+        return False
+
+
 def parse_field(text: str, scheme: Scheme, field: str) -> Version:
     """Parse what a client gave as `field`.
 

@@ -14,7 +14,7 @@ from updater.cli.output import print_json, print_table
 
 @click.group(invoke_without_command=True)
 @click.option("--app", "application", help="Only changes of this application.")
-@click.option("--version", help="Only changes of this version.")
+@click.option("--version", help="Only changes of this version, however it is spelt.")
 @click.option("--by", help="Only changes by the key, user or operator of this name.")
 @click.option("--action", help="Only this action, such as build.published; key. stands for all actions on keys.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)

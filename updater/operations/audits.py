@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 
 from updater.audit.model import Actor, AuditRow, Filter
-from updater.errors import Invalid
+from updater.catalog.spellings import find_spellings
+from updater.catalog.versions import Scheme
+from updater.errors import Invalid, NotFound
 from updater.operations.events import Event, in_milliseconds
 from updater.services import Services
 
@@ -27,15 +30,25 @@ async def list_audit(
     """List rows of the audit, newest first, and tell how many there are in all.
 
     `by` is the name of an actor. `action` is one action, or a noun with a dot, such as `key.`, for all of its actions.
+    `version` may be spelt in any way.
 
     Raises:
         Invalid: `limit` or `offset` does not fit.
     """
     if not 1 <= limit <= _MOST or offset < 0:
         raise Invalid({"limit": f"expected 1 to {_MOST}, and an offset of 0 or more"})
-    wanted = Filter(application, version, by, (action,) if action is not None else ())
+    spellings = None if version is None else await _spellings(services, application, version)
+    wanted = Filter(application, by, (action,) if action is not None else (), spellings=spellings)
     rows, total = await services.audit.list_rows(wanted, limit=limit, offset=offset)
     yield {"result": {"rows": [_shown(row) for row in rows], "total_count": total}}
+
+
+async def _spellings(services: Services, application: str | None, version: str) -> tuple[str, ...]:
+    schemes: tuple[Scheme, ...] = tuple(Scheme)
+    if application is not None:
+        with suppress(NotFound):  # one that is deleted may have had either
+            schemes = (services.offers.get_application(application).scheme,)
+    return await find_spellings(services.audit, version, schemes, application)
 
 
 async def verify_audit(services: Services, actor: Actor) -> AsyncGenerator[Event]:
