@@ -74,7 +74,7 @@ async def test_other_bytes_are_a_conflict(client, build) -> None:
 async def test_the_same_bytes_of_a_withdrawn_release_are_no_success(service, build) -> None:
     async with UpdateClient(service.url, KEYS["admin"], retry=QUICK) as client:
         await client.publish("my-app", build)
-        await service.services.catalog.withdraw_release("my-app", build.version, actor=TESTER)
+        await service.services.releases.withdraw("my-app", build.version, actor=TESTER)
         with pytest.raises(UpdateError, match="deactivated"):
             await client.publish("my-app", build)
 

@@ -8,11 +8,14 @@ from typing import Any
 import click
 
 from updater.cli.output import print_table
+from updater.cli.plans import plan_options
 from updater.cli.remote import JsonObject, Remote, remote_options
+from updater.cli.words import plan_in_words
 from updater.client import (
     PLATFORMS,
     ApplicationChanges,
     NewApplication,
+    RolloutPlan,
     UpdateClient,
 )
 
@@ -21,6 +24,18 @@ _platforms = click.option(
 )
 _private = click.option(
     "--private/--no-private", default=None, help="Whether installed clients need a key too.  [default of new ones: no]"
+)
+_channels = click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    help="May be given several times, the most stable first; together they are the whole list.",
+)
+_default_rollout = plan_options(
+    "--default-rollout",
+    "--default-rollout-plan",
+    "default_rollout",
+    "Offer releases that are published without a rollout to this percent of the clients.",
 )
 _config = click.option("--config", type=JsonObject(), help="Configuration as a JSON object.")
 
@@ -67,6 +82,8 @@ def show_application(remote: Remote, app_id: str) -> None:
         ("name", found.name),
         ("description", found.description),
         ("platforms", found.platforms),
+        ("channels", found.channels),
+        ("default rollout", plan_in_words(found.default_rollout)),
         ("private", None if found.private is None else "yes" if found.private else "no"),
         ("created", found.created_at),
         ("updated", found.updated_at),
@@ -82,6 +99,8 @@ def show_application(remote: Remote, app_id: str) -> None:
 @click.option("--description", default="")
 @_platforms
 @_private
+@_channels
+@_default_rollout
 @_config
 @remote_options
 def create_application(
@@ -91,6 +110,8 @@ def create_application(
     description: str,
     platforms: tuple[str, ...],
     private: bool | None,
+    channels: tuple[str, ...],
+    default_rollout: RolloutPlan | None,
     config: dict[str, Any] | None,
 ) -> None:
     """Create an application, for all platforms unless some are named.
@@ -99,7 +120,16 @@ def create_application(
     Raises:
         ClickException: with status 6 when the id is taken, 4 without a key that may write.
     """
-    new = NewApplication(app_id, name or app_id, description, platforms or PLATFORMS, config or {}, private)
+    new = NewApplication(
+        app_id,
+        name or app_id,
+        description,
+        platforms or PLATFORMS,
+        config or {},
+        private,
+        channels or None,
+        default_rollout,
+    )
     created = remote.run(lambda client: client.create_application(new))
     remote.show({"id": created.id, "created_at": created.created_at}, [("created", created.id)])
 
@@ -110,16 +140,23 @@ def create_application(
 @click.option("--description")
 @_platforms
 @_private
+@_channels
+@_default_rollout
+@click.option("--no-default-rollout", is_flag=True, help="Offer them to everybody again.")
 @_config
 @remote_options
-def update_application(remote: Remote, app_id: str, platforms: tuple[str, ...], **changes: Any) -> None:
+def update_application(
+    remote: Remote, app_id: str, platforms: tuple[str, ...], channels: tuple[str, ...], **changes: Any
+) -> None:
     """Change what is given, leave the rest. Needs an admin key.
 
     \f
     Raises:
         UsageError: nothing to change is given. ClickException: with status 5 when there is no such application.
     """
-    wanted = ApplicationChanges(platforms=platforms or None, **changes)
+    if changes["no_default_rollout"] and changes["default_rollout"] is not None:
+        raise click.UsageError("give a default rollout or --no-default-rollout, not both")
+    wanted = ApplicationChanges(platforms=platforms or None, channels=channels or None, **changes)
     if wanted == ApplicationChanges():
         raise click.UsageError("nothing to change")
     _do(remote, "updated", app_id, lambda client: client.update_application(app_id, wanted))

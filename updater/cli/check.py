@@ -6,7 +6,7 @@ import click
 
 from updater.cli.exits import Exit
 from updater.cli.output import as_plain
-from updater.cli.remote import Remote, remote_options, target_options
+from updater.cli.remote import Remote, client_options, remote_options, target_options
 from updater.client import CheckResult, Target
 
 
@@ -15,6 +15,8 @@ from updater.client import CheckResult, Target
 @click.option("--current-version", required=True, help="The version that is installed.")
 @target_options(required=False)
 @click.option("--allow-prerelease", is_flag=True, help="Also offer pre-releases.")
+@client_options
+@click.option("--manual", is_flag=True, help="Somebody asks, now: past the percent of a rollout.")
 @remote_options
 def check(
     remote: Remote,
@@ -22,6 +24,9 @@ def check(
     current_version: str,
     target: Target,
     allow_prerelease: bool,
+    manual: bool,
+    client_id: str | None,
+    channel: str | None,
 ) -> None:
     """Ask whether there is a newer release; exit status 3 says that there is none.
 
@@ -32,8 +37,15 @@ def check(
 
     result = remote.run(
         lambda client: client.check(
-            app_id, current_version, target, allow_prerelease=allow_prerelease, include_metadata=True
-        )
+            app_id,
+            current_version,
+            target,
+            allow_prerelease=allow_prerelease,
+            include_metadata=True,
+            manual=manual,
+        ),
+        client_id=client_id,
+        channel=channel,
     )
     show_check(remote, result)
 

@@ -12,7 +12,7 @@ import click
 from updater.cli.check import show_check
 from updater.cli.exits import Exit
 from updater.cli.output import as_plain, progress_bar
-from updater.cli.remote import Remote, remote_options, target_options
+from updater.cli.remote import Remote, client_options, remote_options, target_options
 from updater.client import Build, CheckResult, FetchedFile, Target, UpdateClient
 from updater.client.download import safe_file_name
 
@@ -30,8 +30,9 @@ _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
     default=".",
     help="File, folder or device to write to, - for stdout.  [default: this folder, under the file's own name]",
 )
+@client_options
 @remote_options
-def fetch(remote: Remote, app_id: str, output: str, **wish: Any) -> None:
+def fetch(remote: Remote, app_id: str, output: str, client_id: str | None, channel: str | None, **wish: Any) -> None:
     """Download a release, verify its checksum, and only then give it its name.
 
     What it replaces keeps its mode; a device or a pipe is written into. Cut off, it goes on where it was, in this
@@ -60,7 +61,7 @@ def fetch(remote: Remote, app_id: str, output: str, **wish: Any) -> None:
         with progress_bar(path.name) as progress:
             return build, await client.fetch(build, path, progress)
 
-    outcome = remote.run(_work)
+    outcome = remote.run(_work, client_id=client_id, channel=channel)
     if isinstance(outcome, CheckResult):
         show_check(remote, outcome)
         return

@@ -77,14 +77,22 @@ class Remote:
     as_json: bool
     results_to_stderr: bool = False
 
-    def run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
+    def run(
+        self,
+        work: Callable[[UpdateClient], Awaitable[T]],
+        *,
+        client_id: str | None = None,
+        channel: str | None = None,
+    ) -> T:
         """Do some work with a client. Every expected failure ends the command with its exit status.
+
+        `client_id` and `channel` are what the client says of itself.
 
         Raises:
             ClickException: the call failed; its status is that of `exit_of`, 10 for a local file, or 130 after Ctrl-C.
         """
         try:
-            return asyncio.run(self._run(work))
+            return asyncio.run(self._run(work, client_id, channel))
         except UpdateError as error:
             code = exit_of(error)
             if code is Exit.FORBIDDEN and not (self.key or "").strip():
@@ -99,9 +107,9 @@ class Remote:
         except KeyboardInterrupt:
             self._fail("interrupted", Exit.INTERRUPTED, {"message": "interrupted"})
 
-    async def _run(self, work: Callable[[UpdateClient], Awaitable[T]]) -> T:
+    async def _run(self, work: Callable[[UpdateClient], Awaitable[T]], client_id: str | None, channel: str | None) -> T:
         policy = RetryPolicy(attempts=self.retries + 1)
-        async with UpdateClient(self.server, self.key, retry=policy, waiting=_tell_wait) as client:
+        async with UpdateClient(self.server, self.key, client_id, channel, retry=policy, waiting=_tell_wait) as client:
             return await work(client)
 
     def _fail(self, message: str, code: Exit, description: dict[str, Any]) -> NoReturn:
@@ -211,6 +219,26 @@ def target_options(*, required: bool) -> Callable[[Callable[..., None]], Callabl
         return _with_target
 
     return _decorate
+
+
+def client_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --client-id and --channel: what a client says of itself, None when not given."""
+    command = click.option("--channel", help="The channel that the client is on.  [default: the application's first]")(
+        command
+    )
+    return click.option("--client-id", help="What rollouts know the client by.  [default: its address]")(command)
+
+
+def release_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --app and --version, both required; the command gets them as `app_id` and `version`."""
+    command = click.option("--version", required=True, help="Version of the release.")(command)
+    return click.option("--app", "app_id", required=True, help="Application id.")(command)
+
+
+channel_option = click.option(
+    "--channel", help="Channel of the release.  [default: that of its other builds, else the application's first]"
+)
+reason_option = click.option("--reason", help="Why; kept in the history.")
 
 
 class JsonObject(click.ParamType[dict[str, Any]]):

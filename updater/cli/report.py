@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from updater.cli.remote import Remote, remote_options, target_options
+from updater.cli.remote import Remote, client_options, remote_options, target_options
 from updater.client import InstallReport
 
 
@@ -19,8 +19,16 @@ from updater.client import InstallReport
 @click.option("--error-message", help="What went wrong.")
 @click.option("--install-time", "install_time_seconds", type=click.IntRange(min=0), help="Seconds it took.")
 @click.option("--report-id", help="Reports with one id count once.  [default: a new one]")
+@client_options
 @remote_options
-def report(remote: Remote, app_id: str, report_id: str | None, **content: Any) -> None:
+def report(
+    remote: Remote,
+    app_id: str,
+    report_id: str | None,
+    client_id: str | None,
+    channel: str | None,
+    **content: Any,
+) -> None:
     """Tell the server how an installation went. On return the report is on its disk.
 
     \f
@@ -30,7 +38,7 @@ def report(remote: Remote, app_id: str, report_id: str | None, **content: Any) -
     if report_id is not None:
         content["report_id"] = report_id
     told = InstallReport(**content)
-    remote.run(lambda client: client.report(app_id, told))
+    remote.run(lambda client: client.report(app_id, told), client_id=client_id, channel=channel)
     remote.show(
         {"recorded": True, "report_id": told.report_id},
         [

@@ -5,7 +5,8 @@ Needs only aiohttp, and nothing else of this package.
     from pathlib import Path
     from updater.client import InstallReport, UpdateClient, UpdateError
 
-    async with UpdateClient("https://updates.example.com") as client:
+    # Made once (`str(uuid.uuid4())`), and kept with the application's settings: rollouts know an installation by it.
+    async with UpdateClient("https://updates.example.com", client_id=client_id) as client:
         result = await client.check("my-app", "2.0.0")
         if result.build:
             await client.fetch(result.build, Path("my-app-setup.exe"), progress=print)
@@ -31,15 +32,18 @@ from updater.client.model import (
     ExternalBuild,
     FetchedFile,
     InstallReport,
+    ListedBuild,
     NewApplication,
     NewBuild,
     Page,
     Progress,
     PublishedBuild,
     Registered,
+    RolloutPlan,
     Target,
 )
 from updater.client.retry import RetryPolicy, Wait
+from updater.client.rollouts import Rollouts
 
 __all__ = [
     "ARCHITECTURES",
@@ -55,6 +59,7 @@ __all__ = [
     "FetchedFile",
     "FileChanged",
     "InstallReport",
+    "ListedBuild",
     "NewApplication",
     "NewBuild",
     "Page",
@@ -62,6 +67,8 @@ __all__ = [
     "PublishedBuild",
     "Registered",
     "RetryPolicy",
+    "RolloutPlan",
+    "Rollouts",
     "Target",
     "Unreachable",
     "UpdateClient",

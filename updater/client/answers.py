@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
 from updater.client.errors import BadAnswer, UpdateError
-from updater.client.model import Application, Build, CheckResult, Page, PublishedBuild, Registered, Target
+from updater.client.model import Application, Build, CheckResult, ListedBuild, Page, PublishedBuild, Registered, Target
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
@@ -22,6 +23,11 @@ def _take(data: Json, name: str, kind: type[T]) -> T:
 
 def _find(data: Json, name: str, kind: type[T]) -> T | None:
     return None if data.get(name) is None else _take(data, name, kind)
+
+
+def _find_number(data: Json, name: str) -> float | None:
+    value = data.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _instant(data: Json, name: str) -> datetime | None:
@@ -64,9 +70,15 @@ def read_latest(data: Json, target: Target) -> Build:
     return read_build(data, _take(data, "version", str), target)
 
 
-def read_listed(data: Json) -> Build:
+def read_listed(data: Json) -> ListedBuild:
     """Read one entry of the list of releases. Raises BadAnswer."""
-    return read_latest(data, Target(_take(data, "platform", str), _take(data, "architecture", str)))
+    build = read_latest(data, Target(_take(data, "platform", str), _take(data, "architecture", str)))
+    return ListedBuild(
+        **{each.name: getattr(build, each.name) for each in fields(build)},
+        channel=_find(data, "channel", str),
+        status=_find(data, "status", str),
+        percent=_find_number(data, "percent"),
+    )
 
 
 def read_check(data: Json, target: Target) -> CheckResult:
@@ -98,6 +110,7 @@ def read_registered(data: Json) -> Registered:
 
 def read_application(data: Json) -> Application:
     """Read an application, alone or from a list. Raises BadAnswer."""
+    channels = _find(data, "channels", list)
     return Application(
         id=_take(data, "id", str),
         name=_take(data, "name", str),
@@ -108,6 +121,8 @@ def read_application(data: Json) -> Application:
         config=_find(data, "config", dict),
         stats=_find(data, "stats", dict),
         private=_find(data, "private", bool),
+        channels=None if channels is None else tuple(map(str, channels)),
+        default_rollout=_find(data, "default_rollout", dict),
     )
 
 

@@ -22,6 +22,7 @@ from updater.client.model import (
     ExternalBuild,
     FetchedFile,
     InstallReport,
+    ListedBuild,
     NewApplication,
     NewBuild,
     Page,
@@ -32,6 +33,7 @@ from updater.client.model import (
 )
 from updater.client.placing import open_place
 from updater.client.retry import RetryPolicy, Waiting
+from updater.client.rollouts import Rollouts
 from updater.client.transport import Transport, json_body, segment
 from updater.client.upload import build_form, take_snapshot
 
@@ -46,6 +48,10 @@ class UpdateClient:
     environment decides (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); loopback addresses are asked directly. `waiting` is told
     of each pause before another attempt.
 
+    `client_id` is what this installation is known by: made once, such as a UUID, and kept. `channel` is the one it is
+    on. Both go with every check, question for the latest build, and report; without an id, rollouts know a client by
+    its address, which others may share. `rollouts` has the calls about rollouts, channels and history.
+
     A target that is not given is the one of this computer. Every method raises `UpdateError` or one of its kinds
     when it fails for good, and cancelling it leaves nothing open.
     """
@@ -54,12 +60,16 @@ class UpdateClient:
         self,
         server: str,
         key: str | None = None,
+        client_id: str | None = None,
+        channel: str | None = None,
         *,
         retry: RetryPolicy | None = None,
         proxy: str | None = None,
         waiting: Waiting | None = None,
     ) -> None:
         self._transport = Transport(server, key, retry or RetryPolicy(), proxy, waiting)
+        self._asker = {"client_id": client_id, "channel": channel}
+        self.rollouts = Rollouts(self._transport, client_id, channel)
 
     async def __aenter__(self) -> UpdateClient:
         await self._transport.__aenter__()
@@ -78,8 +88,11 @@ class UpdateClient:
         *,
         allow_prerelease: bool = False,
         include_metadata: bool = False,
+        manual: bool = False,
     ) -> CheckResult:
-        """Ask whether there is something newer for `target`.
+        """Ask whether there is something newer for `target`; `manual` says that a person asked, now.
+
+        Such a check goes past the percent of a rollout, and past nothing else.
 
         Raises:
             UpdateError: 404 when there is no such application, 400 or 422 for a value that does not fit.
@@ -91,6 +104,8 @@ class UpdateClient:
             "architecture": target.architecture,
             "allow_prerelease": allow_prerelease,
             "include_metadata": include_metadata,
+            "manual": manual or None,
+            **self._asker,
         }
         data = await self._transport.call("GET", f"{application_path(app_id)}/check", query=query)
         return answers.read_check(data, target)
@@ -114,6 +129,7 @@ class UpdateClient:
             "architecture": target.architecture,
             "allow_prerelease": allow_prerelease,
             "include_metadata": include_metadata,
+            **self._asker,
         }
         data = await self._transport.call("GET", f"{application_path(app_id)}/latest", query=query)
         return answers.read_latest(data, target)
@@ -149,7 +165,7 @@ class UpdateClient:
         Raises:
             BadAnswer: the server did not confirm it. UpdateError: 404 when there is no such application.
         """
-        fields = {**asdict(report), **asdict(report.target)}
+        fields = {**asdict(report), **asdict(report.target), **self._asker}
         del fields["target"]
         path = f"{application_path(app_id)}/status"
         data = await self._transport.call("POST", path, body=json_body(fields))
@@ -232,7 +248,7 @@ class UpdateClient:
             size_bytes = int(response.headers.get("Content-Length", 0)) or None
             return Build(version, target, url, tag[1], "sha256", size_bytes)
 
-    async def list_releases(self, app_id: str, query: BuildQuery | None = None) -> Page[Build]:
+    async def list_releases(self, app_id: str, query: BuildQuery | None = None) -> Page[ListedBuild]:
         """List builds, one page, in the order of the query: newest first when None. Needs `read`.
 
         Raises:
@@ -307,7 +323,9 @@ class UpdateClient:
             UpdateError: 401 or 403 without such a key, 404 when there is no such application.
         """
         path = f"/applications/{segment('app_id', app_id)}"
-        await self._transport.call("PUT", path, body=json_body(asdict(changes)))
+        fields = asdict(changes)
+        nulls = ("default_rollout",) if fields.pop("no_default_rollout") else ()
+        await self._transport.call("PUT", path, body=json_body(fields, nulls))
 
     async def delete_application(self, app_id: str) -> None:
         """Delete an application with all its releases. Needs `admin`.

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import updater.client.answers as answers
 from updater.client.checksums import find_checksum
 from updater.client.errors import UpdateError
-from updater.client.model import Build, BuildQuery, ExternalBuild, NewBuild, Page, PublishedBuild, Target
+from updater.client.model import BuildQuery, ExternalBuild, ListedBuild, NewBuild, Page, PublishedBuild, Target
 from updater.client.transport import Transport, segment
 
 
@@ -20,6 +20,15 @@ def application_path(app_id: str) -> str:
     return f"/updates/{segment('app_id', app_id)}"
 
 
+def release_path(app_id: str, version: str) -> str:
+    """Return the path of one release.
+
+    Raises:
+        UpdateError: no path can carry the id or the version.
+    """
+    return f"{application_path(app_id)}/releases/{segment('version', version)}"
+
+
 def build_path(version: str, target: Target) -> str:
     """Return the part of a path that names one build.
 
@@ -30,7 +39,7 @@ def build_path(version: str, target: Target) -> str:
     return "/".join(segment(name, value) for name, value in words.items())
 
 
-async def list_builds(transport: Transport, app_id: str, query: BuildQuery) -> Page[Build]:
+async def list_builds(transport: Transport, app_id: str, query: BuildQuery) -> Page[ListedBuild]:
     """Return one page of the list of builds, in the order of the query.
 
     Raises:
@@ -40,7 +49,7 @@ async def list_builds(transport: Transport, app_id: str, query: BuildQuery) -> P
     return answers.read_page(data, "releases", answers.read_listed)
 
 
-async def find_listed(transport: Transport, app_id: str, version: str, target: Target) -> Build | None:
+async def find_listed(transport: Transport, app_id: str, version: str, target: Target) -> ListedBuild | None:
     """Return one build as the list has it; None when the server has none.
 
     Raises:
@@ -52,7 +61,7 @@ async def find_listed(transport: Transport, app_id: str, version: str, target: T
 
 async def find_same(
     transport: Transport, app_id: str, build: NewBuild | ExternalBuild, digest: bytes | None, conflict: UpdateError
-) -> Build:
+) -> ListedBuild:
     """Return the build that the server has already, when it is the one that met `conflict`.
 
     What a conflict says of the build that is there tells whether it is the same. A server that says nothing is asked
@@ -77,7 +86,7 @@ def _is_same(kind: object, checksum: object, digest: bytes | None) -> bool:
     return isinstance(kind, str) and isinstance(checksum, str) and find_checksum(kind, checksum) == digest is not None
 
 
-def as_published(build: Build) -> PublishedBuild:
+def as_published(build: ListedBuild) -> PublishedBuild:
     """Return a build of the list as the receipt of an attempt that got no answer."""
     return PublishedBuild(
         id=build.id or "",
@@ -89,4 +98,6 @@ def as_published(build: Build) -> PublishedBuild:
         download_url=build.download_url,
         created_at=build.release_date,
         repeated=True,
+        channel=build.channel,
+        percent=build.percent,
     )

@@ -17,6 +17,10 @@ Progress = Callable[[int, int | None], None]
 An exception raised in it ends the transfer; what a fetch has received so far stays for the next time.
 """
 
+RolloutPlan = float | Mapping[str, Any]
+"""A percent of the clients, or a plan as the server's interface describes it, such as
+`{"stages": [{"percent": 1, "for_s": 3600}, {"percent": 100}]}`."""
+
 PLATFORMS = ("windows", "linux", "darwin", "android", "ios")
 ARCHITECTURES = ("amd64", "arm64", "386", "arm")
 
@@ -69,6 +73,18 @@ class Build:
 
 
 @dataclass(frozen=True)
+class ListedBuild(Build):
+    """A build in the list of releases: also its release's channel, status, and the percent of clients it is for.
+
+    They are None where the server does not know of them.
+    """
+
+    channel: str | None = None
+    status: str | None = None
+    percent: float | None = None
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """The answer to "is there something newer for me?". `build` is None when there is not."""
 
@@ -84,7 +100,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class NewBuild:
-    """A file to publish as one build of one version."""
+    """A file to publish as one build of one version.
+
+    `channel` and `rollout` are those of a new release; None leaves them to the server.
+    """
 
     path: Path
     version: str
@@ -93,11 +112,16 @@ class NewBuild:
     required: bool = False
     minimum_version: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    channel: str | None = None
+    rollout: RolloutPlan | None = None
 
 
 @dataclass(frozen=True)
 class ExternalBuild:
-    """A build whose file lies elsewhere; the server only knows its address and checksum."""
+    """A build whose file lies elsewhere; the server only knows its address and checksum.
+
+    `channel` and `rollout` as for `NewBuild`.
+    """
 
     version: str
     target: Target
@@ -109,11 +133,16 @@ class ExternalBuild:
     required: bool = False
     minimum_version: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    channel: str | None = None
+    rollout: RolloutPlan | None = None
 
 
 @dataclass(frozen=True)
 class PublishedBuild:
-    """A build the server holds now. `repeated`: it was there already, with these bytes, and stayed as it was."""
+    """A build the server holds now. `repeated`: it was there already, with these bytes, and stayed as it was.
+
+    Of such a one, `channel` and `percent` say for whom it is; else they are None.
+    """
 
     id: str
     version: str
@@ -124,6 +153,8 @@ class PublishedBuild:
     download_url: str
     created_at: datetime | None
     repeated: bool = False
+    channel: str | None = None
+    percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +197,10 @@ class InstallReport:
 
 @dataclass(frozen=True)
 class Application:
-    """A product. `config`, `stats` and `private` are None in lists, where the server does not send them."""
+    """A product. The last five are None in lists, where the server does not send them.
+
+    `channels`, the most stable first; `default_rollout`, the plan of releases that are published without one.
+    """
 
     id: str
     name: str
@@ -177,11 +211,16 @@ class Application:
     config: Mapping[str, Any] | None = None
     stats: Mapping[str, Any] | None = None
     private: bool | None = None
+    channels: tuple[str, ...] | None = None
+    default_rollout: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class NewApplication:
-    """An application to create; `private` None leaves it to the server, whose default is False."""
+    """An application to create; None leaves a thing to the server: not private, one channel `stable`, no plan.
+
+    `channels` have the most stable first.
+    """
 
     id: str
     name: str
@@ -189,17 +228,25 @@ class NewApplication:
     platforms: tuple[str, ...] = PLATFORMS
     config: Mapping[str, Any] = field(default_factory=dict)
     private: bool | None = None
+    channels: tuple[str, ...] | None = None
+    default_rollout: RolloutPlan | None = None
 
 
 @dataclass(frozen=True)
 class ApplicationChanges:
-    """What to change of an application; None leaves it as it is. `config` is merged, not replaced."""
+    """What to change of an application; None leaves it as it is. `config` is merged, not replaced.
+
+    `no_default_rollout` takes the default plan away: releases published without one are for everybody again.
+    """
 
     name: str | None = None
     description: str | None = None
     platforms: tuple[str, ...] | None = None
     config: Mapping[str, Any] | None = None
     private: bool | None = None
+    channels: tuple[str, ...] | None = None
+    default_rollout: RolloutPlan | None = None
+    no_default_rollout: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,6 +261,7 @@ class BuildQuery:
     offset: int = 0
     sort_by: str = "release_date"
     sort_order: str = "desc"
+    channel: str | None = None
 
 
 T = TypeVar("T")

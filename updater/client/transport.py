@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -215,9 +215,9 @@ def segment(name: str, value: str) -> str:
     return quote(value, safe="")
 
 
-def json_body(data: Mapping[str, Any]) -> Body:
-    """Make a JSON body without the fields that are None."""
-    content = {name: value for name, value in data.items() if value is not None}
+def json_body(data: Mapping[str, Any], nulls: Collection[str] = ()) -> Body:
+    """Make a JSON body without the fields that are None; those of `nulls` are in it as null."""
+    content = {name: value for name, value in data.items() if value is not None} | dict.fromkeys(nulls)
     return lambda: aiohttp.JsonPayload(content)
 
 

@@ -118,4 +118,6 @@ def _fields(build: NewBuild, snapshot: Snapshot) -> dict[str, str]:
         "minimum_version": build.minimum_version or "",
         "metadata": json.dumps(dict(build.metadata)) if build.metadata else "",
         "checksum": snapshot.sha256,
+        "channel": build.channel or "",
+        "rollout": "" if build.rollout is None else json.dumps(build.rollout),
     }
