@@ -63,6 +63,13 @@ def test_an_id_has_its_own_window_and_is_no_way_around_that_of_its_address() -> 
     assert check("a", "192.0.2.2"), "nobody uses up the window of another client by its id"
 
 
+def test_invented_ids_of_an_address_that_has_nothing_left_take_no_memory() -> None:
+    limits = limits_of(anonymous_per_minute=2, checks_per_minute=5)
+    allowed = [limits.count(limits.of_client_id("192.0.2.1", f"new {number}")).allowed for number in range(200)]
+    assert allowed == [True] * 5 + [False] * 195
+    assert len(limits._storage) == 5 + 1  # type: ignore[arg-type]
+
+
 def test_a_network_has_several_times_the_limit_of_a_client() -> None:
     limits = limits_of(anonymous_per_minute=1)
     clients = [client_of(f"2001:db8:1:{number:x}::1") for number in range(NETWORK_TIMES + 1)]

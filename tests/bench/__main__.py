@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import checks, commands, desktop, files, history, objects, reports, startup, workers
+from tests.bench import checks, commands, desktop, files, history, objects, reports, rollouts, startup, workers
 from tests.bench.rows import Figure, Row, table
 
 ROWS: tuple[Row, ...] = (
@@ -16,6 +16,7 @@ ROWS: tuple[Row, ...] = (
     *files.ROWS,
     *objects.ROWS,
     *reports.ROWS,
+    *rollouts.ROWS,
     *startup.ROWS,
     *commands.ROWS,
     *history.ROWS,

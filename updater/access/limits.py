@@ -20,8 +20,10 @@ from updater.access.shared import QuotaRequest, SharedWindows
 from updater.access.windows import WindowStorage
 from updater.settings import RateLimitSettings
 
-# Making a key costs more than counting, and few clients send most of the requests.
-_KEPT_KEYS = 4_096
+# Reading an address costs more than counting, and few clients send most of the requests.
+_KEPT_CLIENTS = 4_096
+# Where the key stands in a key of the library.
+_HERE = "\0"
 # All addresses of a /48 of IPv6 together have so many times the limit of one client, a /64.
 NETWORK_TIMES = 8
 # A client that has as many downloads as it may is told to ask again after so long.
@@ -54,36 +56,46 @@ class WindowLimit:
         item = RateLimitItemPerMinute(amount, namespace=name)
         self._amount = amount
         self._expiry_s = item.get_expiry()
-        self._key_for = functools.lru_cache(_KEPT_KEYS)(item.key_for)
+        # A key of a client that was not seen before costs microseconds in the library.
+        self._before, self._after = item.key_for(_HERE).split(_HERE)
         self._storage = storage
 
     def quota(self, key: str) -> QuotaRequest:
         """Return what to ask Redis for before one is counted."""
-        return QuotaRequest(self._key_for(key), self._amount)
+        return QuotaRequest(self._before + key + self._after, self._amount)
 
     def hit(self, key: str) -> Allowance:
         """Count one. Returns: where the key stands after it."""
-        count, left_s = self._storage.hit(self._key_for(key), self._expiry_s)
-        limit = self._amount
-        if count <= limit:
-            return Allowance(True, limit, limit - count, int(time.time() + left_s) + 1, 0)
-        return Allowance(False, limit, 0, int(time.time() + left_s) + 1, int(left_s) + 1)
+        count, left_s = self._storage.hit(self._before + key + self._after, self._expiry_s)
+        return self._allowance(count, left_s, allowed=count <= self._amount)
+
+    def find_refusal(self, key: str) -> Allowance | None:
+        """Count one. Returns: where the key stands when this was too much, else None, which costs less than to say."""
+        count, left_s = self._storage.hit(self._before + key + self._after, self._expiry_s)
+        return None if count <= self._amount else self._allowance(count, left_s, allowed=False)
+
+    def is_used_up(self, key: str) -> bool:
+        """Tell whether one more would be too much, without counting."""
+        return self._storage.peek(self._before + key + self._after, self._expiry_s)[0] >= self._amount
 
     def peek(self, key: str) -> Allowance:
         """Return where a key stands, without counting; `allowed` tells whether one more would fit."""
-        count, left_s = self._storage.peek(self._key_for(key), self._expiry_s)
-        free = max(0, self._amount - count)
-        return Allowance(
-            free > 0, self._amount, free, int(time.time() + left_s) + 1, int(left_s) + 1 if not free else 0
-        )
+        count, left_s = self._storage.peek(self._before + key + self._after, self._expiry_s)
+        return self._allowance(count, left_s, allowed=count < self._amount)
 
     def charge(self, key: str, amount: int) -> None:
         """Count what was used already, beyond the limit too."""
-        self._storage.charge(self._key_for(key), self._expiry_s, amount)
+        self._storage.charge(self._before + key + self._after, self._expiry_s, amount)
 
     def give_back(self, key: str) -> None:
         """Take one back."""
-        self._storage.give_back(self._key_for(key))
+        self._storage.give_back(self._before + key + self._after)
+
+    def _allowance(self, count: int, left_s: float, *, allowed: bool) -> Allowance:
+        limit, reset_at = self._amount, int(time.time() + left_s) + 1
+        if allowed:
+            return Allowance(True, limit, limit - count, reset_at, 0)
+        return Allowance(False, limit, 0, reset_at, int(left_s) + 1)
 
 
 # A limit, and the key that counts there.
@@ -155,14 +167,20 @@ class RateLimits:
             await self.shared.prefetch([limit.quota(key) for limit, key in windows])
 
     def count(self, windows: Sequence[Window]) -> Allowance:
-        """Count one request. Returns: the first window that is used up, else where the first one stands after it."""
+        """Count one request. Returns: a window that is used up, else where the first one stands after it.
+
+        The first windows may be anybody's invention, so none begins for a request that a later one refuses.
+        """
+        for limit, key in windows[1:]:
+            if limit.is_used_up(key):
+                return limit.peek(key)
         limit, key = windows[0]
         first = limit.hit(key)
         if first.allowed:
             for limit, key in windows[1:]:
-                allowance = limit.hit(key)
-                if not allowance.allowed:
-                    return allowance
+                refusal = limit.find_refusal(key)
+                if refusal is not None:
+                    return refusal
         return first
 
     def peek(self, client: str) -> Allowance:
@@ -243,7 +261,7 @@ def client_of(address: str) -> str:
     return address if ":" not in address else _client_of(address)
 
 
-@functools.lru_cache(_KEPT_KEYS)
+@functools.lru_cache(_KEPT_CLIENTS)
 def _client_of(address: str) -> str:
     try:
         parsed = ipaddress.IPv6Address(address.partition("%")[0])
@@ -254,7 +272,7 @@ def _client_of(address: str) -> str:
     return str(ipaddress.IPv6Network((parsed, 64), strict=False))
 
 
-@functools.lru_cache(_KEPT_KEYS)
+@functools.lru_cache(_KEPT_CLIENTS)
 def network_of(client: str) -> str:
     """Return the /48 network of a client (see `client_of`) that is a /64 of IPv6, any other client as it is."""
     try:

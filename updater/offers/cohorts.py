@@ -13,21 +13,21 @@ from updater.catalog.platforms import Target
 from updater.catalog.versions import Version
 from updater.offers.decision import Cohort, Offer, UpdateQuery, decide
 from updater.offers.snapshot import Snapshot
-from updater.rollouts.dice import is_inside, position_of
+from updater.rollouts.dice import Dice
 from updater.rollouts.model import Rollout, RolloutState
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """A release under rollout that some clients see: its salt, and the share of clients in hundredths of a percent."""
+    """A release under rollout that some clients see.
+
+    `settles`: who is inside gets this release unless a newer one, so of those below it only `required` ones matter.
+    """
 
     release_id: int
-    salt: str
-    hundredths: int
-
-    def falls_to(self, identity: str) -> bool:
-        """Tell whether a client is inside: one hash and one comparison."""
-        return is_inside(position_of(self.salt, identity), self.hundredths)
+    dice: Dice
+    settles: bool = False
+    required: bool = False
 
 
 def is_offered(rollout: Rollout, platform: str) -> bool:
@@ -54,7 +54,7 @@ def chances_of_check(snapshot: Snapshot, query: UpdateQuery) -> tuple[Chance, ..
             break
         takes = key > everybody_key and (build.minimum is None or build.minimum.sort_key <= current_key)
         if takes or build.required:
-            found.append(build.release_id)
+            found.append((build.release_id, takes, build.required))
     return _chances(snapshot, query.target.platform, found)
 
 
@@ -68,7 +68,7 @@ def chances_of_latest(
     for rung in snapshot.ladder(target, allow_prerelease=allow_prerelease, channel=channel):
         if rung.build.complete:
             break
-        found.append(rung.build.release_id)
+        found.append((rung.build.release_id, True, False))
     return _chances(snapshot, target.platform, found)
 
 
@@ -91,19 +91,28 @@ def chances_of_family(
         if current is not None and each.version.sort_key == current.sort_key:
             own.add(each.id)
         elif all(is_offered(rollout, platform) for platform in asked):
-            seen.append(Chance(each.id, rollout.salt, rollout.hundredths))
+            seen.append(Chance(each.id, Dice.of(rollout.salt, rollout.hundredths)))
     return tuple(seen), frozenset(own)
 
 
 def cohort_of(chances: Sequence[Chance], identity: str, *, manual: bool = False) -> Cohort:
-    """Return which of the chances fall to a client; to one that asks by hand, all."""
-    return frozenset(each.release_id for each in chances if manual or each.falls_to(identity))
+    """Return which of the chances fall to a client, newest first, as far as they matter; to one that asks by hand, all.
+
+    At most one hash for each; the dice are not thrown for what can no longer change the answer.
+    """
+    named = identity.encode()
+    cohort, is_settled = [], False
+    for each in chances:
+        if (each.required or not is_settled) and (manual or each.dice.take(named)):
+            cohort.append(each.release_id)
+            is_settled = is_settled or each.settles
+    return frozenset(cohort)
 
 
-def _chances(snapshot: Snapshot, platform: str, release_ids: Iterable[int]) -> tuple[Chance, ...]:
-    rollouts = ((id_, snapshot.rollouts.get(id_)) for id_ in release_ids)
+def _chances(snapshot: Snapshot, platform: str, found: Iterable[tuple[int, bool, bool]]) -> tuple[Chance, ...]:
+    rollouts = ((snapshot.rollouts.get(id_), id_, settles, required) for id_, settles, required in found)
     return tuple(
-        Chance(id_, rollout.salt, rollout.hundredths)
-        for id_, rollout in rollouts
+        Chance(id_, Dice.of(rollout.salt, rollout.hundredths), settles, required)
+        for rollout, id_, settles, required in rollouts
         if rollout is not None and is_offered(rollout, platform)
     )

@@ -11,7 +11,7 @@ from updater.catalog.versions import parse_version
 from updater.offers.cohorts import is_offered
 from updater.offers.decision import UpdateQuery
 from updater.offers.snapshot import Snapshot
-from updater.rollouts.dice import as_fraction, is_inside, position_of
+from updater.rollouts.dice import Dice, as_fraction
 from updater.rollouts.model import Rollout, RolloutState
 from updater.rollouts.plan import rfc3339
 
@@ -87,9 +87,9 @@ def _judge_rollout(rollout: Rollout, platform: str, identity: str, *, manual: bo
         return "halted", {"platform": platform}, f"the rollout is halted on {platform}"
     if not is_offered(rollout, platform):
         return "zero_percent", {}, "the rollout is at 0 percent"
-    position = position_of(rollout.salt, identity)
-    facts = {"position": as_fraction(position), "share": rollout.hundredths / 10_000}
+    dice, named = Dice.of(rollout.salt, rollout.hundredths), identity.encode()
+    facts = {"position": as_fraction(dice.position_of(named)), "share": rollout.hundredths / 10_000}
     stands = f"this client stands at {facts['position']}, the rollout is at {facts['share']}"
-    if is_inside(position, rollout.hundredths):
+    if dice.take(named):
         return "offered", facts, stands
     return ("offered", facts, f"{stands}, and it asks by hand") if manual else ("outside", facts, stands)

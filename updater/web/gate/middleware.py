@@ -281,7 +281,8 @@ def _answer(error: Exception, context: RequestContext, request: web.Request) -> 
 
 
 def _shown_path(request: web.Request) -> str:
-    return hide_key(request.path)[:_SHOWN_CHARACTERS]
+    raw = request.rel_url.raw_path
+    return hide_key(request.path if "%" in raw else raw)[:_SHOWN_CHARACTERS]
 
 
 def _abort(request: web.Request, context: RequestContext, error: Exception) -> None:
