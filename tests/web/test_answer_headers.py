@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import Service
 from tests.web.raw import request, send
+from updater.web.messages.path_keys import hide_key
 
 URLS = [
     "https:\\\\evil.example/a",
@@ -25,6 +26,13 @@ URLS = [
     "//host.example/a",
     "https:host.example/a",
     "https:///a",
+    "https://%65vil.example/a",
+    "https://good.example%40evil.example/a",
+    "https://good..example/a",
+    "https://.example/a",
+    "https://host.example:99999/a",
+    'https://host.example/"a',
+    "https://host.example/<a>",
 ]
 
 
@@ -70,3 +78,12 @@ async def test_pages_have_a_complete_policy(service: Service, path: str) -> None
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
     assert policy["form-action"] in ("'none'", "'self'")
     assert "unsafe" not in policy["script-src"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/k/{}/x", "//k/{}/x", "/K/{}/x", "/k//{}", "/updates/k/{}/api/v1/check", "///k//{}/"]
+)
+def test_keys_in_paths_are_not_shown_wherever_they_were_put(path: str) -> None:
+    key = "abcd" * 10
+    assert key not in hide_key(path.format(key))
+    assert hide_key("/api/v1/updates/k/check") == "/api/v1/updates/k/check"

@@ -88,15 +88,15 @@ async def test_a_refused_address_asks_no_database(start_service: StartService, m
             return answer.status
 
     assert await ask(signed_in) == 200
-    asked: list[str] = []
+    asked: list[list[str]] = []
     people = service.services.people
-    find = people._store.find_session
+    find = people._store.list_sessions
 
-    async def counted(digest: str) -> Any:
-        asked.append(digest)
-        return await find(digest)
+    async def counted(digests: list[str]) -> Any:
+        asked.append(digests)
+        return await find(digests)
 
-    monkeypatch.setattr(people._store, "find_session", counted)
+    monkeypatch.setattr(people._store, "list_sessions", counted)
     unknown = {"Cookie": f"sessionid={SESSION}"}
     assert [await ask(unknown) for _ in range(6)] == [401, 401, 429, 429, 429, 429]
     assert len(asked) == 2

@@ -51,7 +51,7 @@ async def test_other_sites_change_nothing(service: Any) -> None:
     admin = await session_of(service, "admin")
     before = await service.stored()
     routes = guarded_routes(service)
-    assert len(routes) == 8
+    assert len(routes) == 15
     own = "Origin: http://localhost"
     for method, path in routes:
         for lines, body in (
@@ -191,10 +191,10 @@ async def test_public_questions_are_answered_with_any_cookie(service: Service, m
         assert (await ask(service, "GET", CHECK, f"Cookie: {header}")).status == 200
     assert (await ask(service, "GET", CHECK, cookie(admin), cookie(admin))).status == 200
 
-    async def fail(_: str) -> None:
+    async def fail(_: list[str]) -> None:
         raise Unavailable("The database does not answer")
 
-    monkeypatch.setattr(service.services.people, "find_session", fail)
+    monkeypatch.setattr(service.services.people, "list_sessions", fail)
     assert (await ask(service, "GET", CHECK, cookie(admin))).status == 200
     assert (await ask(service, "GET", APPLICATIONS, cookie(admin))).status == 503
 
@@ -202,10 +202,11 @@ async def test_public_questions_are_answered_with_any_cookie(service: Service, m
 async def test_a_request_without_a_cookie_asks_no_database(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    async def note(presented: str) -> None:
-        asked.append(presented)
+    async def note(presented: list[str]) -> list[Any]:
+        asked.extend(presented)
+        return []
 
-    monkeypatch.setattr(service.services.people, "find_session", note)
+    monkeypatch.setattr(service.services.people, "list_sessions", note)
     await service.call("GET", CHECK, status=200)
     await service.call("GET", CHECK, key="read", headers={"Cookie": f"sessionid={'A' * 43}"}, status=200)
     await service.call("GET", CHECK, headers={"Cookie": "other=1"}, status=200)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -146,19 +146,19 @@ class PeopleStore:
         await connection.execute(insert(session).values(values))
         return True
 
-    async def find_session(self, digest: str) -> Session | None:
-        """Return a session with its user, usable or not; None when no session has this digest."""
+    async def list_sessions(self, digests: Sequence[str]) -> list[Session]:
+        """Return the sessions with these digests, usable or not, with their users, in no order."""
         statement = (
             select(session.c.digest, session.c.last_used_at, session.c.expires_at, session.c.idle_s)
             .add_columns(session.c.created_at.label("opened_at"), *user_account.c)
             .join(user_account, user_account.c.id == session.c.user_id)
-            .where(session.c.digest == digest)
+            .where(session.c.digest.in_(digests))
         )
         async with self._database.read() as connection:
-            row = (await connection.execute(statement)).first()
-        if row is None:
-            return None
-        return Session(row.digest, _user(row), row.opened_at, row.last_used_at, row.expires_at, row.idle_s)
+            rows = (await connection.execute(statement)).all()
+        return [
+            Session(row.digest, _user(row), row.opened_at, row.last_used_at, row.expires_at, row.idle_s) for row in rows
+        ]
 
     async def note_use(self, digest: str, now: datetime) -> None:
         """Store when a session was last used. `now` is aware, in UTC."""

@@ -5,6 +5,7 @@ A plan has one canonical JSON object, with every default filled in: that is what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -110,10 +111,10 @@ def read_plan(asked: Mapping[str, Any] | float, now: datetime, field: str) -> Pl
 
 def in_hundredths(percent: float) -> int:
     """Return a percent in hundredths. Raises ValueError when it is finer than 0.01."""
-    hundredths = round(percent * 100)
-    if abs(percent * 100 - hundredths) > 1e-6:
+    exactly = percent * 100
+    if not math.isfinite(exactly) or abs(exactly - round(exactly)) > 1e-6:
         raise ValueError("must be in steps of 0.01")
-    return hundredths
+    return round(exactly)
 
 
 def plan_of(canonical: Mapping[str, Any]) -> Plan:

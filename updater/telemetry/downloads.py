@@ -7,7 +7,7 @@ each cost as much as its answer. When the process is killed, a fifth of a second
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from updater.clock import Clock
@@ -17,44 +17,72 @@ from updater.telemetry.model import Download
 GATHER_S = 0.2
 
 
-# Clients in the middle of a download, for one process; the one that was heard of least recently is forgotten.
-MAX_PARTIAL: Final = 20_000
+# Of clients in the middle of a download, for one process: edges of what left, in all, and of one client. The client
+# that was heard of least recently is forgotten; a download in so many pieces at once is not followed.
+MAX_EDGES: Final = 40_000
+_MOST_EDGES_OF_ONE: Final = 512
 
 
 class PartialDownloads:
-    """Knows when a download in several requests is finished: its last byte and as many bytes as it has have left.
+    """Knows when a download in several requests is finished: when each byte of the file has left.
 
-    A resumed or parallel download counts once. Ranges without the bytes between them never count. Memory: at most
-    `MAX_PARTIAL` builds and clients, and none for a download in one request.
+    A resumed or parallel download counts once, and bytes that left twice stand for no others. What left twice belongs
+    to another client behind the same address. Memory: `MAX_EDGES`, and none for a download in one request.
     """
 
     def __init__(self) -> None:
-        self._held: dict[tuple[int, str], tuple[int, int]] = {}
+        # How often bytes left: at each edge, by how much more or less often than before it.
+        self._held: dict[tuple[int, str], dict[int, int]] = {}
+        self._edges = 0
 
-    def add(self, whose: tuple[int, str], sent_bytes: int, size_bytes: int, *, reached_end: bool) -> bool:
-        """Note an answer; return whether it finishes a download.
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, whose: tuple[int, str], spans: Sequence[tuple[int, int]], size_bytes: int) -> bool:
+        """Note what left with an answer; return whether it finishes a download.
 
         Args:
             whose: the build, and the client as far as it is known: its address.
-            sent_bytes: the bytes of the file that left with the answer.
-            size_bytes: how many the file has.
-            reached_end: whether the last one was among them.
+            spans: of the file, each from its first byte to the one behind its last.
+            size_bytes: how many bytes the file has.
         """
-        if reached_end and sent_bytes >= size_bytes:
+        if (0, size_bytes) in spans:
             return True
-        held, ends = self._held.pop(whose, (0, 0))
-        held, ends = held + sent_bytes, ends + reached_end
-        if held >= size_bytes and ends:
-            # What is left belongs to another client behind the same address.
-            held, ends = held - size_bytes, ends - 1
-            if held or ends:
-                self._held[whose] = held, ends
-            return True
-        if held or ends:
-            if len(self._held) >= MAX_PARTIAL:
-                del self._held[next(iter(self._held))]
-            self._held[whose] = held, ends
+        edges = self._held.pop(whose, {})
+        self._edges -= len(edges)
+        for start, stop in spans:
+            _shift(edges, start, 1)
+            _shift(edges, stop, -1)
+        finished = _is_covered(edges, size_bytes)
+        if finished:
+            _shift(edges, 0, -1)
+            _shift(edges, size_bytes, 1)
+        if edges and len(edges) <= _MOST_EDGES_OF_ONE:
+            self._held[whose] = edges
+            self._edges += len(edges)
+            while self._edges > MAX_EDGES:
+                self._edges -= len(self._held.pop(next(iter(self._held))))
+        return finished
+
+
+def _shift(edges: dict[int, int], at: int, by: int) -> None:
+    depth = edges.get(at, 0) + by
+    if depth:
+        edges[at] = depth
+    else:
+        edges.pop(at, None)
+
+
+def _is_covered(edges: dict[int, int], size_bytes: int) -> bool:
+    depth = edges.get(0, 0)
+    if depth < 1:
         return False
+    for at in sorted(edges):
+        if 0 < at < size_bytes:
+            depth += edges[at]
+            if depth < 1:
+                return False
+    return edges.get(size_bytes, 0) < 0
 
 
 class DownloadCounter:

@@ -84,7 +84,17 @@ async def test_error_messages_of_any_length_and_any_characters(service: Service,
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [(45.0, 45), (45.7, 46), (0.2, 0), (-0.0, 0), ("45", 45), (" 45.0 ", 45), (604_800.0, 604_800)],
+    [
+        (45.0, 45),
+        (45.7, 46),
+        (0.2, 0),
+        (-0.0, 0),
+        ("45", 45),
+        (" 45.0 ", 45),
+        (604_800.0, 604_800),
+        ("45.12345671653748", 45),
+        ("1.5E-05", 0),
+    ],
 )
 async def test_seconds(service: Service, given: Any, kept: int) -> None:
     before = (await mended(service)).get("number", 0)
@@ -103,6 +113,26 @@ async def test_seconds_that_mean_nothing(service: Service, raw: str) -> None:
         answer = await send(service.url, request("POST", STATUS, JSON, body=body))
         assert answer.status in (400, 422), (field, answer)
     assert await reports(service) == []
+
+
+@pytest.mark.parametrize("channel", ["\ud800", "a\udfffb", "a\x00b", "\x1b[31m", 7, ["beta"]])
+async def test_channels_that_are_none(service: Service, channel: Any) -> None:
+    body = orjson.dumps({**REPORT, "channel": "HERE"}).replace(b'"HERE"', json.dumps(channel).encode())
+    answer = await send(service.url, request("POST", STATUS, JSON, body=body))
+    assert answer.status == 200, answer
+    assert len(await reports(service)) == 1
+
+
+async def test_ids_and_versions_as_files_and_programs_hold_them(service: Service) -> None:
+    body = {**REPORT, "current_version": "\ufeff1.0.0", "target_version": "1.1.0\x00", "client_id": "5f3a\n"}
+    for report_id in (12, " 12\r\n", "12"):
+        await service.call("POST", STATUS, json={**body, "report_id": report_id}, status=200)
+    (stored,) = await reports(service)
+    assert (stored.current_version, stored.target_version) == ("1.0.0", "1.1.0")
+    params = {**QUESTION, "client_id": "5f3a\n"}
+    answer = await service.call("GET", CHECK, params=params, status=200)
+    assert answer["update_available"]
+    await service.call("GET", CHECK, params={**QUESTION, "client_id": "a\nb"}, status=422)
 
 
 async def test_words_and_white_space(service: Service) -> None:
@@ -174,9 +204,9 @@ async def test_the_four_endpoints_of_the_desktop_clients(service: Service) -> No
     ],
 )
 async def test_json_as_scripts_write_it(service: Service, raw: bytes, kept: str) -> None:
-    """Latin-1, raw control characters, a byte order mark: in reports alone."""
+    """Latin-1, raw control characters, a byte order mark, the NUL of a C text: in reports alone."""
     for mark in (b"", b"\xef\xbb\xbf"):
-        body = mark + orjson.dumps({**REPORT, "error_message": "HERE"}).replace(b'"HERE"', raw)
+        body = mark + orjson.dumps({**REPORT, "error_message": "HERE"}).replace(b'"HERE"', raw) + b"\0"
         assert (await send(service.url, request("POST", STATUS, JSON, body=body))).status == 200
         assert (await reports(service))[-1].error_message == kept
     check = orjson.dumps({**QUESTION, "application_id": "my-app", "note": "HERE"}).replace(b'"HERE"', raw)

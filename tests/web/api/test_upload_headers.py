@@ -58,6 +58,8 @@ RAW: list[tuple[list[str], tuple[int, ...]]] = [
     (["Repr-Digest: crc32c=:AAAAAA==:"], (400,)),
     (["Content-Digest: nonsense"], (400,)),
     (["Content-Digest: sha-256=nonsense"], (400,)),
+    (["Trailer: X-Checked, content-digest"], (400,)),
+    (["X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD"], (415,)),
 ]
 RAW_GOOD = [
     [],

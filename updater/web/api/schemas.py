@@ -175,7 +175,7 @@ class ReportBody(FromInstaller):
     status = client.Word("status", STATUSES, required=True)
     error_message = client.ErrorMessage()
     install_time_seconds = client.Seconds()
-    report_id = own.Name(allow_none=True)
+    report_id = client.ReportId(allow_none=True)
     client_id = client.ClientId(load_default=None, allow_none=True)
     channel = client.AskedChannel(load_default=None, allow_none=True)
 

@@ -24,9 +24,10 @@ class CountryHints:
         `telemetry.country_header` comes before the address, in this order. Anybody else may write anything into it.
         """
         if self._header is not None and self._addresses.believes(request.remote):
-            given = request.headers.get(self._header)
+            given = request.headers.getall(self._header, None)
             if given is not None:
-                return given
+                # The last one is the nearest proxy's own, also where it added a line instead of replacing the client's.
+                return given[-1]
         if not self._by_address:
             return None if self._header is None else ""
         return request[CONTEXT].client_address(request, self._addresses)

@@ -114,13 +114,10 @@ class SessionAuthenticator:
             Malformed: two of them are sessions, and two readers could see two persons. Failure: the database does not
             answer.
         """
-        found = None
-        for each in presented.split(_BETWEEN):
-            session = await self._people.find_session(each)
-            if session is not None and found is not None:
-                raise Malformed("The session cookie was given more than once, and more than one is good")
-            found = session or found
-        return None if found is None else found.user.principal()
+        found = await self._people.list_sessions(presented.split(_BETWEEN))
+        if len(found) > 1:
+            raise Malformed("The session cookie was given more than once, and more than one is good")
+        return found[0].user.principal() if found else None
 
     def require(
         self, request: web.Request, principal: Principal | None, level: Permission, refusal: str, *, form: bool = False

@@ -32,6 +32,8 @@ class BodyLimits:
 
 ANYBODY: Final = BodyLimits(64 << 10, 10.0, gives_way=True)
 """Of routes that ask for no credential."""
+FORM: Final = BodyLimits(16 << 10, 10.0, gives_way=True)
+"""Of the forms of our pages: room for a name and for the longest password, in characters that are percent-encoded."""
 KNOWN: Final = BodyLimits(1 << 20, None, gives_way=False)
 """Of all other routes."""
 

@@ -29,8 +29,8 @@ class Mend(StrEnum):
     LENGTH = "length"  # an error message was cut
     CHARACTERS = "characters"  # colours, control characters and broken Unicode went from an error message
     ENCODING = "encoding"  # a report's body was no UTF-8, had a byte order mark, or raw control characters
-    NUMBER = "number"  # seconds with a fraction or as a text; an error message that was a number
-    SPACE = "space"  # white space around a version or a word
+    NUMBER = "number"  # seconds with a fraction or as a text; an error message or an id that was a number
+    SPACE = "space"  # white space around a version, a word or an id, or what C programs and editors leave there
     CASE = "case"  # a word in capitals
     PLUS = "plus"  # a version's `+` that was not percent-encoded in a query
 
@@ -38,7 +38,8 @@ class Mend(StrEnum):
 MENDED: Final[Counter[str]] = Counter()
 """How often this process mended what, since it started."""
 
-_SPACE = " \t\r\n"
+# Beside blanks and line ends: the NUL at the end of a C text, a byte order mark, a no-break space.
+_SPACE = " \t\r\n\v\f\x00\ufeff\xa0"
 # Sequences of ECMA-48 (colours, cursor, titles), then every control character but tabs and line ends.
 _ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -46,7 +47,8 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 # Cleaning shortens: so much is read to keep `KEPT_CHARACTERS` of it.
 _READ_CHARACTERS = 4 * KEPT_CHARACTERS
 _BROKEN_PLUS = re.compile(r"[0-9A-Za-z.!-]+ [0-9A-Za-z.-]+")
-_DIGITS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+# As languages write a number into a text: `45.12345671653748`, `1.5E-05`.
+_DIGITS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,2})?")
 
 
 def trimmed(value: Any) -> Any:
@@ -141,21 +143,37 @@ def _cleaned(text: str) -> str:
     return kept
 
 
+def _id_text(value: Any) -> Any:
+    """Return an id as a text without white space around it; anything that is no text and no whole number as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        MENDED[Mend.NUMBER] += 1
+        return str(value)
+    return trimmed(value)
+
+
 class ClientId(fields.String):
     """What a client is known by: 1 to 200 printable characters; empty counts as not given."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text: str = super()._deserialize(value, attr, data, **kwargs)
+        text: str = super()._deserialize(_id_text(value), attr, data, **kwargs)
         if text and not is_identity(text):
             raise ValidationError("expected 1 to 200 printable characters")
         return text
+
+
+class ReportId(own.Name):
+    """By which a report is known when it is sent again: a name, or a number."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return super()._deserialize(_id_text(value), attr, data, **kwargs)
 
 
 class AskedChannel(fields.Raw):
     """The channel that a client says it is on; what is no channel counts as the first one, and is no error."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
-        return value[:MAX_CHANNEL_CHARACTERS] if isinstance(value, str) and value else None
+        # What is printable can be stored and shown; no channel's name holds anything else.
+        return value[:MAX_CHANNEL_CHARACTERS] if isinstance(value, str) and value and value.isprintable() else None
 
 
 def is_identity(text: str) -> bool:

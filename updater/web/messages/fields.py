@@ -175,6 +175,12 @@ def architecture(**kwargs: Any) -> OneOf:
     return OneOf("architecture", ARCHITECTURES, **kwargs)
 
 
+# A host and a port that all clients read as one: names without empty parts, and nothing percent-encoded, which some
+# decode; all before an @ would look like the host. Source: RFC 3986 section 3.2, URL Standard section 3.5.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9_~-]+(?:\.[A-Za-z0-9_~-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_ODD_IN_URL = re.compile(r"[ \\\"<>]")
+
+
 class HttpUrl(Text):
     """An absolute http or https address that every client reads as one: no user information, no odd characters."""
 
@@ -189,16 +195,12 @@ class HttpUrl(Text):
         try:
             parts = urlsplit(text)
             fits = (
-                parts.scheme in ("http", "https")
-                and bool(parts.hostname)
-                and parts.port != 0
-                and "@" not in parts.netloc
+                parts.scheme in ("http", "https") and parts.port != 0 and _AUTHORITY.fullmatch(parts.netloc) is not None
             )
         except ValueError:
             fits = False
-        # All before an @ looks like the host; browsers take a backslash for a slash; parsers skip tabs and line ends.
-        odd = "@" in parts.netloc if fits else True
-        if odd or " " in text or "\\" in text or not (text.isascii() and text.isprintable()):
+        # Browsers take a backslash for a slash; parsers skip tabs and line ends.
+        if not fits or _ODD_IN_URL.search(text) or not (text.isascii() and text.isprintable()):
             raise ValidationError("expected an absolute http or https URL without user name, spaces and backslashes")
         return text
 

@@ -20,7 +20,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError
 from webargs.aiohttpparser import AIOHTTPParser
 
 from updater.errors import Invalid, Malformed, TooSlow, UnsupportedContent
-from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits, read_body
+from updater.web.messages.bodies import FORM, KNOWN, BodyLimits, read_body
 from updater.web.messages.client_fields import MENDED, Mend
 from updater.web.messages.fields import shown
 from updater.web.messages.schemas import FromInstaller
@@ -102,7 +102,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
         raise Malformed("Expected a form")
     with reading():
-        raw = await read_body(request, ANYBODY)
+        raw = await read_body(request, FORM)
         pairs = parse_qsl(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS)
     return dict(pairs)
 
@@ -125,8 +125,8 @@ def reading() -> Iterator[None]:
 def load_object(raw: bytes, *, mend: bool = False) -> dict[str, Any]:
     """Parse bytes that must be one JSON object. Raises Malformed.
 
-    With `mend`, a byte order mark is passed over, bytes that are no UTF-8 become U+FFFD, and texts may hold control
-    characters as they are, as an installer's script writes them.
+    With `mend`, a byte order mark and NULs at the end are passed over, bytes that are no UTF-8 become U+FFFD, and texts
+    may hold control characters as they are, as an installer's script writes them.
     """
     try:
         try:
@@ -134,7 +134,8 @@ def load_object(raw: bytes, *, mend: bool = False) -> dict[str, Any]:
         except ValueError:
             if not mend:
                 raise
-            value = _parsed(raw.removeprefix(codecs.BOM_UTF8).decode(errors="replace"), strict=False)
+            text = raw.removeprefix(codecs.BOM_UTF8).rstrip(b"\0").decode(errors="replace")
+            value = _parsed(text, strict=False)
             MENDED[Mend.ENCODING] += 1
     except (ValueError, RecursionError):
         raise Malformed("The body is not valid JSON") from None

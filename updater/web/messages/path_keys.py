@@ -12,6 +12,7 @@ from aiohttp import web
 PREFIX = "/k/"
 # Where the router puts the key among what a path matched. No route has a parameter of this name.
 _NAME = "key in the path"
+_MISPLACED = re.compile(r"(\A/+k/+|/k/+(?=[a-z0-9]{40}(?:/|\Z)))[^/]+", re.IGNORECASE)
 _KEYED = re.compile(r"/k/([a-z0-9]{40})(/.*)", re.DOTALL)
 
 
@@ -32,8 +33,14 @@ def find_path_key(request: web.Request) -> str | None:
 
 
 def hide_key(path: str) -> str:
-    """Return a path as it may be logged: `/k/-/...`, also where the key has not the form of one."""
-    if not path.startswith(PREFIX):
-        return path
-    _, slash, rest = path[len(PREFIX) :].partition("/")
-    return f"{PREFIX}-{slash}{rest}"
+    """Return a path as it may be logged: `/k/-/...`, also where the key has not the form of one.
+
+    So too for paths that no route has and that are meant so: with more slashes, in capitals, or behind the prefix of a
+    proxy when what follows has the form of a key.
+    """
+    if path.startswith(PREFIX) and not path.startswith("/k//"):
+        _, slash, rest = path[len(PREFIX) :].partition("/")
+        return f"{PREFIX}-{slash}{rest}"
+    if "/k/" in path or "/K/" in path:
+        return _MISPLACED.sub(r"\1-", path)
+    return path

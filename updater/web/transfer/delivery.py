@@ -36,7 +36,6 @@ from updater.web.transfer.ranged import (
     Ending,
     Sent,
     content_disposition,
-    plan_bytes,
     prepare_offload,
     send_file,
 )
@@ -163,12 +162,12 @@ def _redirect(
     response.headers[hdrs.LOCATION] = address
     response.headers[hdrs.CONTENT_LENGTH] = "0"
     if hdrs.RANGE not in request.headers:
-        response.sent, response.file_bytes = _HANDED_OVER, download.size_bytes
+        response.sent, response.spans = _HANDED_OVER, (ranges.ByteRange(0, download.size_bytes),)
         return response
     plan = ranges.plan("GET", request.headers, download.etag, download.size_bytes)
     reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
     response.sent = _HANDED_OVER._replace(reached_end=reached_end)
-    response.file_bytes = plan_bytes(plan)
+    response.spans = plan.ranges
     return response
 
 

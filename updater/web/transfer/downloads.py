@@ -53,9 +53,8 @@ async def send_build(
             started=started,
             finished=services.telemetry.partial.add(
                 (build.id, delivery.client_of(request)),
-                response.file_bytes,
+                [(span.start, span.stop) for span in response.spans],
                 stored.size_bytes,
-                reached_end=response.sent.reached_end,
             ),
             sent_bytes=response.sent.body_bytes if response.sent.ending is Ending.COMPLETE else 0,
             duration_s=time.monotonic() - began_s,

@@ -100,11 +100,11 @@ class Sent(NamedTuple):
 class DownloadResponse(web.StreamResponse):
     """A response whose body has left, or never will; `sent` tells which.
 
-    `file_bytes` counts those of the file in it that left; where somebody else sends the body, those that it asks for.
+    `spans` are the pieces of the file that left in it; where somebody else sends the body, those that it asks for.
     """
 
     sent: Sent = Sent()
-    file_bytes = 0
+    spans: tuple[ranges.ByteRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,15 @@ class _Body:
     @property
     def size_bytes(self) -> int:
         return sum(len(piece.framing) + piece.part.count for piece in self.pieces) + len(self.closing)
+
+    def spans_of(self, body_bytes: int) -> tuple[ranges.ByteRange, ...]:
+        """Return the pieces of the file that the first so many bytes hold."""
+        spans, left_bytes = [], body_bytes
+        for piece in self.pieces:
+            left_bytes -= len(piece.framing)
+            spans.append(ranges.ByteRange(piece.part.start, min(piece.part.count, max(0, left_bytes))))
+            left_bytes -= piece.part.count
+        return tuple(span for span in spans if span.count)
 
 
 async def send_file(
@@ -161,11 +170,10 @@ async def send_file(
         response.sent = await _deliver(request, response, body, source, stall_s)
     finally:
         await source.close()
-    response.file_bytes = response.sent.body_bytes
     if response.sent.ending is Ending.COMPLETE:
-        response.file_bytes = plan_bytes(plan)
         reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
         response.sent = Sent(Ending.COMPLETE, body.size_bytes, reached_end)
+    response.spans = body.spans_of(response.sent.body_bytes)
     return response
 
 
@@ -193,13 +201,8 @@ def prepare_offload(
     response.content_length = 0
     reached_end = any(part.stop == download.size_bytes for part in plan.ranges)
     response.sent = Sent(Ending.HANDED_OVER, 0, reached_end)
-    response.file_bytes = plan_bytes(plan)
+    response.spans = plan.ranges
     return response
-
-
-def plan_bytes(plan: ranges.Plan) -> int:
-    """Return how many bytes of the file an answer holds, framing apart."""
-    return sum(part.count for part in plan.ranges)
 
 
 async def _deliver(

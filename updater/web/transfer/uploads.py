@@ -32,6 +32,7 @@ from updater.web.transfer.wholeness import (
     require_file_kind,
     require_no_digest,
     require_no_piece,
+    require_readable,
     require_unicode,
     whole_file,
 )
@@ -99,6 +100,7 @@ async def receive_form(
     require_identity(request)
     require_no_piece(request.headers)
     require_no_digest(request.headers)
+    require_readable(request.headers)
     if request.content_type != "multipart/form-data":
         raise UnsupportedContent("Content-Type must be multipart/form-data")
     await _require_size(request, artifacts, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)

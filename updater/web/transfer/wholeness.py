@@ -61,6 +61,22 @@ def require_no_piece(headers: MultiMapping[str]) -> None:
             raise Malformed(f"{name}: pieces of a file are not taken; send the whole file in one request")
 
 
+def require_readable(headers: MultiMapping[str]) -> None:
+    """Refuse a body that is not the file's bytes as they are, and digests that come where they are not read.
+
+    Source: Amazon S3, chunked uploads (each chunk with its signature); RFC 9110 section 6.5 (trailers).
+
+    Raises:
+        UnsupportedContent: signed chunks. Malformed: a digest behind the body.
+    """
+    if any(value.strip().upper().startswith("STREAMING-") for value in headers.getall("X-Amz-Content-Sha256", ())):
+        raise UnsupportedContent("X-Amz-Content-Sha256: signed chunks are not taken; send the file's bytes as they are")
+    behind = {name.strip().lower() for value in headers.getall("Trailer", ()) for name in value.split(",")}
+    for name in _ANNOUNCED:
+        if name.lower() in behind:
+            raise Malformed(f"{name} is not read behind the body; send it before it")
+
+
 def require_file_kind(headers: MultiMapping[str]) -> None:
     """Refuse what says of itself that it is a form, a piece, or encoded.
 
@@ -68,6 +84,7 @@ def require_file_kind(headers: MultiMapping[str]) -> None:
         Malformed: a piece. UnsupportedContent: no file, or not its very bytes.
     """
     require_no_piece(headers)
+    require_readable(headers)
     for value in headers.getall("Content-Type", ()):
         if value.strip().lower().startswith(_NO_FILES):
             raise UnsupportedContent(

@@ -106,6 +106,7 @@ async def test_a_plan_is_shown_with_its_defaults_and_exactly_the_documented_keys
         ({"percent": 1, "start_at": ahead(days=367)}, "start_at"),
         ({"percent": 1, "min_reports": -1}, "min_reports"),
         ({"percent": 1, "min_reports": 1_000_001}, "min_reports"),
+        ({"percent": 1e308}, "percent"),
         ({"percent": 1, "halt": {"max_failure_rate": 0}}, "halt.max_failure_rate"),
         ({"percent": 1, "halt": {"max_failure_rate": 1}}, "halt.max_failure_rate"),
         ({"percent": 1, "halt": {"margin": 0.51}}, "halt.margin"),
