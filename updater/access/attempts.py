@@ -1,8 +1,8 @@
 """Attempts to sign in: how many may fail, and who is not locked out by the failures of others.
 
 Failures count, for the address and for the name. What fails at one place never uses up all that a name has, so no
-single place locks a person out everywhere. A person at a place, or with a browser, of an earlier sign-in does not
-depend on the name's window at all.
+single place locks a person out everywhere. A person at a place, or with a browser, of an earlier sign-in has a window
+of its own there: neither the name's nor the address's counts, since a whole office may share that one.
 """
 
 from __future__ import annotations
@@ -66,13 +66,15 @@ class SignInAttempts:
         limits = self._limits
         if limits is None:
             return ()
-        if device is not None:
-            windows: list[Window] = [(limits.sign_in_device, f"{name} {device}")]
+        if device is not None or (name, client) in self._places:
+            windows: list[Window] = [(limits.sign_in_device, f"{name} {device or client}")]
         else:
-            windows = [(limits.sign_in_address, client)]
-            if (name, client) not in self._places:
-                # Each place before the name: a window that is used up hides those behind it.
-                windows += [(limits.sign_in_place, f"{name} {network_of(client)}"), (limits.sign_in_name, name)]
+            # Each place before the name: a window that is used up hides those behind it.
+            windows = [
+                (limits.sign_in_address, client),
+                (limits.sign_in_place, f"{name} {network_of(client)}"),
+                (limits.sign_in_name, name),
+            ]
         await limits.prefetch(windows)
         taken: list[Window] = []
         for limit, key in windows:

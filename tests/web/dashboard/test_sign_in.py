@@ -262,6 +262,14 @@ async def test_who_signed_in_from_there_before_is_not_locked_out(places: Places)
     assert tried == [403, 403, 403, 403, 429]
 
 
+async def test_failures_of_others_behind_the_same_address_lock_nobody_out_who_signed_in_there(places: Places) -> None:
+    office = "203.0.113.1"
+    assert (await places.attempt(office, "anna"))[0] == 303
+    assert await places.statuses(office, "berta", 6) == [403, 403, 403, 403, 429, 429]
+    assert (await places.attempt(office, "anna"))[0] == 303, "a browser without its cookie, too"
+    assert await places.statuses(office, "anna", 5) == [403, 403, 403, 403, 429], "guesses are bounded here, too"
+
+
 async def test_successes_do_not_count(places: Places) -> None:
     assert [(await places.attempt("203.0.113.1", "anna"))[0] for _ in range(9)] == [303] * 9
 
