@@ -106,6 +106,37 @@ async def test_pauses_grow_to_a_bound_and_begin_anew() -> None:
     assert await kept.attempt("daily", work, every_s=86_400) == 60, "no day passes before the next try"
 
 
+async def test_a_job_ends_when_its_cancellation_shows_as_another_error() -> None:
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unavailable("interrupted") from None
+
+    task = asyncio.create_task(jobs.Jobs().repeat("work", work, every_s=1))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+
+
+async def test_no_task_outlives_the_jobs(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a task would use the database while it is closed, and wait for ever."""
+    services = (await start_service()).services
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)  # as a statement that is taken back
+
+    monkeypatch.setattr(services.access, "flush_used", slow_to_end)
+    before = asyncio.all_tasks()
+    async with background.background(services):
+        await asyncio.sleep(0.2)
+    assert [task.get_coro().__qualname__ for task in asyncio.all_tasks() - before if "Jobs" in repr(task)] == []
+
+
 async def test_a_job_ends_when_it_is_cancelled() -> None:
     task = asyncio.create_task(jobs.Jobs().repeat("work", asyncio.Event().wait, every_s=1))
     await asyncio.sleep(0.01)

@@ -63,12 +63,16 @@ async def refresh_totals(services: Services) -> None:
 
     A failure of one skips neither the others nor the next time.
     """
-    jobs = services.jobs
-    await asyncio.gather(
-        jobs.repeat("totals", services.artifacts.refresh_totals, every_s=_HOUSEKEEPING_S),
-        jobs.repeat("key_use", services.access.flush_used, every_s=_HOUSEKEEPING_S),
-        jobs.repeat("clock", services.timekeeping.look, every_s=_HOUSEKEEPING_S),
+    works: tuple[tuple[str, Work], ...] = (
+        ("totals", services.artifacts.refresh_totals),
+        ("key_use", services.access.flush_used),
+        ("clock", services.timekeeping.look),
     )
+    # One task: of several in a gather, some would still use the database when the first has ended and it is closed.
+    turns = _Turns(services, works, every_s=_HOUSEKEEPING_S)
+    while True:
+        await turns.take()
+        await asyncio.sleep(_HOUSEKEEPING_S)
 
 
 async def watch_health(services: Services) -> None:

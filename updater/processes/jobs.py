@@ -37,13 +37,12 @@ class Jobs:
         """
         try:
             await work()
-        except Exception as error:
-            return self._note_failure(job, error, every_s)
-        except asyncio.CancelledError as error:
+        except (Exception, asyncio.CancelledError) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                raise
-            # Something below was cancelled, not this job.
+                # What was interrupted may say so in its own words; the job ends all the same.
+                raise asyncio.CancelledError from error
+            # A CancelledError here: something below was cancelled, not this job.
             return self._note_failure(job, error, every_s)
         if self._in_a_row.pop(job, 0):
             _log.info("job.recovered", job=job)
