@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -163,3 +164,19 @@ async def test_verify_names_builds(service: Any, tmp_path: Path) -> None:
         ("linux", "app.bin"),
         ("windows", "app.exe"),
     ]
+
+
+async def test_what_is_no_file_in_a_backup_is_named_and_holds_nothing_up(
+    service: Any, folder: Path, tmp_path: Path
+) -> None:
+    """A pipe would be waited for, and a link could lead anywhere."""
+    pipe, link = (blob_path(folder, digest_of(service, number)) for number in (0, 1))
+    pipe.unlink()
+    os.mkfifo(pipe)
+    content = link.read_bytes()
+    link.unlink()
+    (tmp_path / "elsewhere").write_bytes(content)
+    link.symlink_to(tmp_path / "elsewhere")
+    ran = await asyncio.wait_for(asyncio.to_thread(restore, folder, tmp_path / "restored"), 60)
+    assert ran.returncode == 9
+    assert "1.0.0" in ran.stderr and "1.1.0" in ran.stderr and "1.2.0" not in ran.stderr

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from sqlalchemy import Connection, MetaData, Table, text
 from updater.database.all_tables import metadata
 from updater.database.opening import open_database
 from updater.database.revisions import MIGRATIONS, head_revision
-from updater.errors import ConfigurationError, Unavailable
+from updater.errors import ConfigurationError, StorageFull, Unavailable
 
 
 def differences(connection: Connection, declared: MetaData) -> list[Any]:
@@ -107,6 +109,24 @@ async def test_a_newer_schema_is_refused_in_one_line(database_url: str | None, t
             pass
     assert "\n" not in str(caught.value)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.sqlite("has a file")
+async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "updater.db").mkdir()
+    with pytest.raises(ConfigurationError, match=r"updater\.db is no file"):
+        async with open_database(None, tmp_path):
+            pass
+
+
+@pytest.mark.sqlite("has a file")
+async def test_a_start_without_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk SQLite cannot open what it lays beside its file, and says only that."""
+    (tmp_path / "updater.db-wal").mkdir()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(StorageFull, match="no room left in"):
+        async with open_database(None, tmp_path):
+            pass
 
 
 @pytest.mark.sqlite("damages its file")

@@ -97,7 +97,7 @@ class LocalBlobStore:
         with _translated():
             path = self.locate(digest)
             try:
-                async with aiofiles.open(path, "rb", opener=_open_flat, executor=self._threads) as file:
+                async with aiofiles.open(path, "rb", opener=open_flat, executor=self._threads) as file:
                     await file.seek(start)
                     while left is None or left > 0:
                         piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
@@ -308,6 +308,6 @@ def _takes_files(folder: Path) -> bool:
         return error.errno in _NO_ROOM
 
 
-def _open_flat(path: str, flags: int) -> int:
+def open_flat(path: str, flags: int) -> int:
     """Open without following a planted link, or waiting for the other end of a planted FIFO."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -20,7 +20,7 @@ import aiofiles
 
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.hashing import is_whole
-from updater.artifacts.local import sync_folder
+from updater.artifacts.local import open_flat, sync_folder
 from updater.backups.manifest import (
     DATABASE,
     SECRET,
@@ -132,7 +132,7 @@ class _Unreadable(Exception):
 
 async def _read(path: Path) -> AsyncIterator[bytes]:
     try:
-        async with aiofiles.open(path, "rb") as file:
+        async with aiofiles.open(path, "rb", opener=open_flat) as file:
             while piece := await file.read(_BATCH_BYTES):
                 yield piece
     except OSError as error:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from updater.database.belonging import require_belonging, require_nothing_old
 from updater.database.embedded import FILE_NAME
 from updater.database.engine import Database
 from updater.database.sqlite import sqlite_database
+from updater.errors import ConfigurationError, StorageFull, Unavailable
 from updater.permissions import create_file
+
+_LEAST_BYTES = 128 << 10
 
 
 def _make_private(path: Path) -> None:
@@ -20,6 +24,25 @@ def _make_private(path: Path) -> None:
     # What cannot be made, SQLite will not make either, and says so where errors are translated.
     with suppress(OSError):
         os.close(create_file(path))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say why the file cannot be opened, where the engine only knows that it does not answer.
+
+    Raises:
+        ConfigurationError: it is no file. StorageFull: no room left beside it.
+    """
+    try:
+        yield
+    except Unavailable as error:
+        if path.exists() and not path.is_file():
+            raise ConfigurationError(f"storage.root: {path.absolute()} is no file") from error
+        # What SQLite lays beside the file needs room first, and its errors do not say that there was none.
+        with suppress(OSError):
+            if shutil.disk_usage(path.parent).free < _LEAST_BYTES:
+                raise StorageFull(f"storage.root: no room left in {path.parent.absolute()}") from error
+        raise
 
 
 def _nothing() -> None:
@@ -37,13 +60,13 @@ async def open_database(url: str | None, root: Path, *, belonging: bool = False)
         it does not belong to what is in `root`.
         StorageFull, Unavailable: it cannot be opened or migrated now.
     """
-    explaining: AbstractContextManager[None] = nullcontext()
+    explaining: AbstractContextManager[None]
     before_new = functools.partial(require_nothing_old, root, shared=url is not None) if belonging else _nothing
     if url is None:
         if not (root / FILE_NAME).exists():
             before_new()
         _make_private(root / FILE_NAME)
-        database = sqlite_database(root / FILE_NAME)
+        database, explaining = sqlite_database(root / FILE_NAME), _explained(root / FILE_NAME)
     else:
         # Imported here, since the driver is an extra.
         from updater.database.postgres import explained, postgres_database

@@ -22,6 +22,8 @@ OBJECT_STORE_SCHEMES = ("s3", "gs", "az")
 # First parts of paths that belong to other interfaces.
 _TAKEN = ("api", "admin", "health", "metrics")
 
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
 
 def setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
     """Declare one setting of a dataclass: the field that checks it, and its default; without one it is required."""
@@ -50,6 +52,11 @@ def http_url(value: str) -> None:
     parts = _split(value)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise ValidationError("expected an absolute http(s) URL without query, such as https://updates.example.com")
+    if not _HOST.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise ValidationError(
+            "its host holds a character that no host name has; write a name of other letters as xn--..., as in "
+            "https://xn--bcher-kva.example"
+        )
 
 
 def origin_url(value: str) -> None:
