@@ -13,7 +13,7 @@ from updater.cli.words import change_in_words
 _COLUMNS = 80
 
 
-@click.command()
+@click.command(short_help="Show who changed what of releases and rollouts.")
 @click.option("--app", "app_id", required=True, help="Application id.")
 @click.option("--version", help="Only changes of this version, however it is spelt.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many, newest first.")

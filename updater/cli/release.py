@@ -35,7 +35,7 @@ SORT_FIELDS = ("version", "release_date", "platform", "architecture", "created_a
 
 @click.group()
 def release() -> None:
-    """List, register, promote, withdraw, restore, delete releases."""
+    """List, register, promote, withdraw releases."""
 
 
 @release.command("list")

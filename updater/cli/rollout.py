@@ -18,7 +18,7 @@ _accept = click.option("--accept", is_flag=True, help="Accept halts: the numbers
 
 @click.group()
 def rollout() -> None:
-    """Offer a release to a share of the clients; stop, resume, complete that."""
+    """Offer a release to a share of clients; stop, resume that."""
 
 
 @rollout.command("list")
