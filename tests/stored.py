@@ -33,6 +33,11 @@ def database_of(service: Any) -> Database:
     return found
 
 
+def stored_id(report_id: str, address: str = "127.0.0.1") -> str:
+    """Return what is stored of the id of a report from a client that named only its address: its id alone."""
+    return hashlib.sha256(f"address {address}\0{report_id}".encode()).hexdigest()
+
+
 async def settle(service: Any) -> None:
     """Wait until snapshots are not read again: on a shared database a service hears of its own changes as well."""
     if service.services.catch_up is not None:

@@ -189,7 +189,11 @@ def test_releases_are_registered_listed_in_order_and_deleted(remote: Command, tm
     typed = ("--checksum-type", "sha512", "--size", "12", "--notes", "Neu", "--minimum-version", "1.0.0")
     registered = remote(*external, *more, *typed, "--json")
     assert (registered.status, list(registered.json)) == (0, ["id", "created_at"])
-    assert "already, with this address and checksum" in remote(*external, *more, *typed).out
+    again = remote(*external, *more, *typed)
+    assert again.status == 0, "what is there already, with this address and checksum, is what the caller wanted"
+    assert "listed 2.0.0 windows/arm64, already" in again.out
+    other = remote(*external, *more, *typed, "--url", "https://example.com/y.msi")
+    assert (other.status, other.out) == (6, "")
     refused = remote(*external, "--arch", "amd64", "--url", "ftp://example.com/x", "--checksum", "ab")
     assert (refused.status, refused.out) == (7, "")
     assert "; download_url: expected an absolute http or https URL" in refused.err

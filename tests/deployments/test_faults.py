@@ -212,6 +212,12 @@ def _evil_transport(site: Site) -> None:
     git(site.checkout, "config", "remote.origin.url", f"ext::sh -c touch% {site.folder}/canary")
 
 
+def _evil_transport_allowed(site: Site) -> None:
+    """What a user's or a checkout's own configuration allows by name is allowed by our settings alone."""
+    _evil_transport(site)
+    git(site.checkout, "config", "protocol.ext.allow", "always")
+
+
 def _locked_index(site: Site) -> None:
     site.push("two")
     lock = site.checkout / ".git" / "index.lock"
@@ -236,6 +242,7 @@ def _locked_index(site: Site) -> None:
         (_detached, "git_fetch", "on no branch, not on branch main"),
         (_no_repository, "git_fetch", "not a git repository"),
         (_evil_transport, "git_fetch", "transport 'ext' not allowed"),
+        (_evil_transport_allowed, "git_fetch", "transport 'ext' not allowed"),
         (_locked_index, "git_pull", "index.lock"),
     ],
 )

@@ -17,6 +17,7 @@ from enum import Enum
 from http.client import HTTPException
 
 from tests.durability.conftest import Server
+from tests.stored import stored_id
 
 MIB = 1 << 20
 SAMPLE = 40  # how many older things are looked at each time, beside the fresh ones
@@ -212,18 +213,18 @@ class Ledger:
         key.revoked = status == 401
 
     def _hold_reports(self, server: Server) -> None:
-        before = self._read(server)
-        if lost := {name for name, told in self.reports.items() if told} - set(before):
+        before = set(self._read(server))
+        if lost := {name for name, told in self.reports.items() if told and stored_id(name) not in before}:
             self.complain(f"lost reports: {len(lost)}")
         # A client that was not answered sends its report again, and one whose answer was lost does, too.
         again = [name for name, told in self.reports.items() if not told]
         for name in again + self.random.sample(sorted(self.reports), min(5, len(self.reports))):
-            self.counts[f"reports sent again, {'there' if name in before else 'absent'}"] += 1
+            self.counts[f"reports sent again, {'there' if stored_id(name) in before else 'absent'}"] += 1
             if (status := server.report(name)) != 200:
                 self.complain(f"lost reports: {name} sent again is answered by {status}")
             self.reports[name] = True
         after = self._read(server)
-        if len(after) != len(set(after)) or set(after) - set(self.reports):
+        if len(after) != len(set(after)) or set(after) - set(map(stored_id, self.reports)):
             self.complain("counted twice: reports")
 
     def _read(self, server: Server) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import NewDatabase
 from tests.durability.conftest import READY_S, EndedEarly, Place, Server, Warm
+from tests.stored import stored_id
 
 MIB = 1 << 20
 MOST_STEPS = 60
@@ -204,6 +205,6 @@ def hold_to_promises(server: Server, ledger: Ledger) -> None:
         assert server.place.ask("PRAGMA integrity_check") == [("ok",)]
     kept = [name for (name,) in server.place.ask("SELECT report_id FROM report")]
     assert len(kept) == len(set(kept))
-    assert set(kept) >= ledger.reported
+    assert set(kept) >= {stored_id(name) for name in ledger.reported}
     orphans = "SELECT count(*) FROM blob WHERE digest NOT IN (SELECT digest FROM build WHERE digest IS NOT NULL)"
     assert server.place.ask(orphans) == [("0",)]

@@ -16,6 +16,7 @@ from aiohttp import ClientSession, TCPConnector
 
 from tests.conftest import KEYS
 from tests.servers.postgres import Postgres, name_of
+from tests.stored import stored_id
 from tests.workers.processes import Started, serving
 from updater.cli.exits import Exit
 
@@ -110,7 +111,7 @@ async def test_terminated_connections_lose_nothing(
         assert started.stop() == 0
         assert not started.events("request.failed")
     kept = [row[0] for row in postgres.ask(name_of(url), "SELECT report_id FROM report")]
-    assert Counter(kept) == Counter(clients.acknowledged)
+    assert Counter(kept) == Counter(map(stored_id, clients.acknowledged))
     ((counted,),) = postgres.ask(
         name_of(url), "SELECT sum(amount) FROM rollup WHERE measure = 'report' AND span = 'month'"
     )

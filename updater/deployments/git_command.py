@@ -34,7 +34,6 @@ _QUIET = {
 _OPTIONS = tuple(
     word
     for setting in (
-        "protocol.allow=never",
         "core.fsmonitor=false",
         "core.quotePath=false",
         "core.splitIndex=false",
@@ -59,7 +58,8 @@ class GitCommand:
 
     def __init__(self, deployment: DeploymentSettings, environment: Mapping[str, str]) -> None:
         self.deployment = deployment
-        self._environment = {**environment, **_QUIET}
+        # Not `protocol.*.allow`: what any configuration file allows by name would win over our `protocol.allow=never`.
+        self._environment = {**environment, **_QUIET, "GIT_ALLOW_PROTOCOL": ":".join(deployment.protocols)}
         self._filters: tuple[str, ...] | None = None
 
     @property
@@ -102,10 +102,9 @@ class GitCommand:
         return good(f"git {words[0]} failed", await self.ask(*words)).out.strip("\n")
 
     def _command(self, *words: str, timeout_s: float = _QUESTION_S, index: Path | None = None) -> Command:
-        allowed = [("-c", f"protocol.{name}.allow=always") for name in self.deployment.protocols]
         hooks = () if self.deployment.allow_hooks else ("-c", "core.hooksPath=/dev/null")
         trust = ("-c", f"safe.directory={self.top}") if self._is_owner_named() else ()
-        options = [*_OPTIONS, *hooks, *trust, *(word for pair in allowed for word in pair), *(self._filters or ())]
+        options = [*_OPTIONS, *hooks, *trust, *(self._filters or ())]
         environment = self._environment if index is None else {**self._environment, "GIT_INDEX_FILE": str(index)}
         return Command(("git", "--no-pager", *options, *words), self.deployment.path, environment, timeout_s)
 
