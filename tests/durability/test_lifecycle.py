@@ -211,7 +211,10 @@ def test_operations_while_the_service_runs_and_while_it_does_not(server: Server,
     damaged = next(path for path in server.blobs().values() if path.read_bytes() == b"other")
     damaged.write_bytes(b"OTHER")
     outcome = run_cli(server.place, "verify", "--json")
-    assert (outcome.exit_code, json.loads(outcome.stdout)) == (9, {"checked": 2, "bad": [damaged.name]})
+    said = json.loads(outcome.stdout)
+    assert (outcome.exit_code, said["checked"], said["bad"]) == (9, 2, [damaged.name])
+    (named,) = said["files"]
+    assert (named["digest"], named["application"], named["version"]) == (damaged.name, "my-app", "1.0.1"), "by build"
     assert becomes("1.0.0", server.offered)
     assert server.download("1.0.1")[0] == 503
     assert server.status("DELETE", "/updates/my-app/releases/1.0.1/linux/amd64") == 200

@@ -321,6 +321,18 @@ async def test_what_has_not_the_form_of_a_key_leads_nowhere(shop: Service, key: 
         assert got.status in (401, 404)
 
 
+async def test_another_method_below_a_key_is_answered_as_without_it(shop: Service) -> None:
+    key = await feed_key(shop)
+    for path in {path for _, path, _, _ in DOORS.values()}:
+        for method in ("DELETE", "PATCH", "PUT"):
+            found = []
+            for before in (f"/k/{key}", ""):
+                async with shop.session.request(method, shop.url + before + path) as answer:
+                    told = await answer.json()
+                    found.append((answer.status, answer.headers.get("Allow"), told["code"], told["message"]))
+            assert found[0] == found[1] and found[0][0] == 405, (method, path)
+
+
 async def test_keys_in_paths_are_hidden(start_service: Callable[..., Any]) -> None:
     service = await start_service(logging={"access": True})
     await service.application(private=True)
@@ -329,7 +341,7 @@ async def test_keys_in_paths_are_hidden(start_service: Callable[..., Any]) -> No
         await service.exchange("GET", f"/k/{key}{U}/latest", params=HERE, status=404)
         await service.exchange("GET", f"/k/{key}/nothing", status=404)
         await service.exchange("GET", f"/k/{key[:-1]}/nothing", status=404)
-        await service.exchange("POST", f"/k/{key}{U}/latest", status=404)
+        await service.exchange("POST", f"/k/{key}{U}/latest", status=405)
         await asyncio.sleep(0.3)
     _, metrics = await service.exchange("GET", "/metrics", status=200)
     said = repr(logs)

@@ -45,6 +45,7 @@ RAW: list[tuple[list[str], tuple[int, ...]]] = [
     (["Content-Encoding: br"], (415,)),
     (["Content-Encoding: aws-chunked"], (415,)),
     (["Content-Encoding: identity, zstd"], (415,)),
+    (["X-Amz-Decoded-Content-Length: 14", "X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER"], (415,)),
     (["Content-Transfer-Encoding: base64"], (415,)),
     (["Content-Transfer-Encoding: quoted-printable"], (415,)),
     (["Expect: 200-maybe"], (417,)),

@@ -52,11 +52,22 @@ class Router(web.UrlDispatcher):
 
     async def _resolve_keyed(self, request: web.Request) -> web.UrlMappingMatchInfo:
         """Match what follows a key in the path; only what installed clients ask may stand there. Nothing is kept."""
+        resolve = super().resolve
         parts = split_path(request.rel_url.raw_path)
         if parts is not None:
             key, rest = parts
-            match = await super().resolve(request.clone(rel_url=request.rel_url.with_path(rest, encoded=True)))
-            contract = None if match.http_exception is not None else contract_of(match.route.handler)
-            if contract is not None and contract.is_of_clients(match):
+            plain = request.clone(rel_url=request.rel_url.with_path(rest, encoded=True))
+            match = await resolve(plain)
+            if _is_of_clients(match):
                 return web.UrlMappingMatchInfo(with_key(dict(match), key), match.route)
-        return await super().resolve(request)
+            if isinstance(match.http_exception, web.HTTPMethodNotAllowed):
+                methods = sorted(match.http_exception.allowed_methods)
+                found = [each for each in methods if _is_of_clients(await resolve(plain.clone(method=each)))]
+                if found:
+                    return MatchInfoError(web.HTTPMethodNotAllowed(request.method, found))
+        return await resolve(request)
+
+
+def _is_of_clients(match: web.UrlMappingMatchInfo) -> bool:
+    contract = None if match.http_exception is not None else contract_of(match.route.handler)
+    return contract is not None and contract.is_of_clients(match)

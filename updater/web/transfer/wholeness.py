@@ -36,6 +36,8 @@ _NO_FILES: Final = (
     "application/partial-upload",
     "message/partial",
 )
+# Clients of S3 put a signature before each piece of a body, and do not always say so with `Content-Encoding`.
+_FRAMED: Final = "X-Amz-Decoded-Content-Length"
 _PLAIN_TRANSFER: Final = frozenset({"binary", "8bit", "7bit"})
 _UNICODE: Final = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 # The names of Content-Digest and Repr-Digest (RFC 9530) and of Digest (RFC 3230), in lower case.
@@ -90,6 +92,8 @@ def require_file_kind(headers: MultiMapping[str]) -> None:
             raise UnsupportedContent(
                 f"Content-Type {shown(value)}: this is not the file itself; send its bytes as application/octet-stream"
             )
+    if _FRAMED in headers:
+        raise UnsupportedContent(f"{_FRAMED}: the body is signed in pieces; send the bytes of the file alone")
     for value in headers.getall("Content-Transfer-Encoding", ()):
         if value.strip().lower() not in _PLAIN_TRANSFER:
             raise UnsupportedContent("Content-Transfer-Encoding: only binary, 8bit and 7bit are taken")
