@@ -39,6 +39,8 @@ ALONE = (
     "tests/database/test_shared_database.py",
     "tests/workers/test_floods.py",
     "tests/workers/test_workers.py::test_workers_count_limits_together",
+    "tests/workers/test_rollout_workers.py::test_every_change_is_obeyed_within_a_second",
+    "tests/workers/test_rollout_workers.py::test_a_database_that_is_lost_while_a_halt_is_due",
 )
 _ALONE_UNIT = "alone"
 

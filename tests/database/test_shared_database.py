@@ -6,19 +6,23 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from tests.actors import TESTER
 from tests.conftest import Service
 from tests.servers.postgres import Postgres
+from updater.clock import utc_now
 from updater.database.changes import ASK_EVERY_S, CATCH_UP_S
 from updater.database.leases import Leases
 from updater.database.opening import open_database
+from updater.database.tables import lease
 from updater.errors import ConfigurationError, Unavailable
 from updater.health import ANSWER_S
 
@@ -275,6 +279,17 @@ async def test_a_lease_has_one_holder(database_url: str, tmp_path: Path) -> None
         assert not await yours.take("work", for_s=60)
         assert await mine.take("work", for_s=-1)
         assert await yours.take("work", for_s=60)
+
+
+async def test_a_lease_that_a_wrong_clock_gave_does_not_outlive_its_holder(database_url: str, tmp_path: Path) -> None:
+    """The clock was an hour ahead when it was taken, and is right when the holder has died."""
+    async with open_database(database_url, tmp_path) as database:
+        assert await Leases(database, "a").take("work", for_s=0.5)
+        async with database.write() as connection:
+            await connection.execute(update(lease).values(expires_at=utc_now() + timedelta(hours=1)))
+        await asyncio.sleep(0.6)
+        assert await Leases(database, "b").take("work", for_s=0.5)
+        assert not await Leases(database, "a").take("work", for_s=0.5)
 
 
 async def opening_fails(url: str, folder: Path) -> ConfigurationError | Unavailable:

@@ -1,0 +1,100 @@
+"""What hostile reporters can do: one address never halts a release, and what is kept of it is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.actors import TESTER, audit_of
+from tests.builds import LINUX, register
+from tests.databases import place_database
+from tests.rollouts_of import arms_of, changes_of, rollouts_of
+from updater.artifacts.store import ArtifactStore
+from updater.catalog.publishing import Publishing
+from updater.catalog.release_store import ReleaseStore
+from updater.catalog.service import CatalogService
+from updater.catalog.store import CatalogStore
+from updater.database.engine import Database
+from updater.database.opening import open_database
+from updater.database.rollout_tables import rollout_source
+from updater.rollouts.plan import canonical, make_plan
+from updater.telemetry.model import Report
+from updater.telemetry.store import TelemetryStore
+
+NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
+PER_ADDRESS, MIN_ADDRESSES = 3, 5
+
+
+@pytest.fixture
+async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Database]:
+    """Give a database with 1.0.0 for all and 1.1.0 for some, by the rules that hold when a plan names none."""
+    if database_url is None:
+        place_database(tmp_path)
+    async with open_database(database_url, tmp_path) as opened:
+        rows, releases, audit = CatalogStore(opened), ReleaseStore(opened), audit_of(opened)
+        opening = changes_of(opened).open_rollout
+        publishing = Publishing(rows, releases, ArtifactStore(opened), audit, opened, opening)
+        catalog = CatalogService(rows, releases, audit, opened)
+        await catalog.create_application("my-app", name="x", platforms=("linux",), extra={}, actor=TESTER)
+        await register(publishing, "1.0.0")
+        await register(publishing, "1.1.0", LINUX, rollout=canonical(make_plan({"percent": 10}, NOW)))
+        yield opened
+
+
+async def send(database: Database, amount: int, addresses: int, version: str = "1.1.0") -> None:
+    """Send failures, each with an id of its own, from so many addresses."""
+    store = TelemetryStore(database, arms_of(database).count)
+    reports = [
+        Report(
+            *("my-app", "1.0.0", version, "linux", "amd64", "failed", NOW),
+            client_id=f"{version}-{number}",
+            address=f"192.0.2.{number % addresses}",
+        )
+        for number in range(amount)
+    ]
+    for first in range(0, amount, 1_000):
+        await store.write(reports[first : first + 1_000])
+
+
+async def is_halted(database: Database) -> bool:
+    (arm,) = (await rollouts_of(database).get_rollout("my-app", "1.1.0"))["platforms"]
+    return bool(arm["state"] == "halted")
+
+
+async def count_sources(database: Database) -> int:
+    async with database.read() as connection:
+        return int(await connection.scalar(select(func.count()).select_from(rollout_source)) or 0)
+
+
+@pytest.mark.parametrize("addresses", [1, MIN_ADDRESSES - 1, MIN_ADDRESSES])
+async def test_so_many_addresses_halt_and_no_fewer(database: Database, addresses: int) -> None:
+    await send(database, 2_000, addresses)
+    assert await is_halted(database) is (addresses >= MIN_ADDRESSES)
+    (arm,) = (await rollouts_of(database).get_rollout("my-app", "1.1.0"))["platforms"]
+    counted = addresses * PER_ADDRESS
+    assert arm["rollout"] == {
+        "completed": 0,
+        "failed": counted,
+        "ignored": 2_000 - counted,
+        "failed_addresses": addresses,
+    }
+
+
+async def test_what_is_kept_of_an_address_is_bounded(database: Database) -> None:
+    """One row for the address and one for each id that counted, in each arm; none for what is ignored."""
+    for version in ("1.1.0", "1.0.0"):
+        await send(database, 2_000, 1, version)
+    assert await count_sources(database) == 2 * (1 + PER_ADDRESS)
+
+
+async def test_sources_go_when_the_rollout_is_complete(database: Database) -> None:
+    await send(database, 4, 4)
+    assert await count_sources(database) == 8
+    await rollouts_of(database).complete("my-app", "1.1.0", actor=TESTER)
+    assert await count_sources(database) == 0
+    await send(database, 4, 4)
+    assert await count_sources(database) == 0
