@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
+from updater.access.keys import load_secret
 from updater.catalog.model import CONFIG_DEFAULTS
 from updater.catalog.versions import parse_version
 from updater.database.opening import open_database
@@ -20,6 +21,8 @@ def seed(root: Path, releases: int) -> None:
     """Give `my-app` this many releases, each with a build for linux/amd64."""
     (root / "storage").mkdir(parents=True)
     asyncio.run(_seed(root / "storage" / "updater.db", releases))
+    # A database in use is refused without the secret that its keys depend on.
+    load_secret(root / "storage" / "secret")
 
 
 def newest(releases: int) -> str:

@@ -133,7 +133,7 @@ class RolloutChanges:
             return OpenedRollout(100.0, None)
         if platform not in {each.platform for each in found.platforms}:
             arm = await self._begin_series(connection, found, platform, 1, now)
-            await self._store.save_platform(connection, found.release_id, arm)
+            await self._store.save_platforms(connection, [(found.release_id, arm)])
         return OpenedRollout(found.hundredths / 100, canonical(found.plan))
 
     async def put_plan(self, held: Held, plan: Plan, actor: Actor, reason: str | None) -> None:
@@ -191,7 +191,7 @@ class RolloutChanges:
         if is_complete:
             await self._counting.forget_sources(connection, rollout.release_id)
             for arm in without_halts(saved, saved.halted).platforms:
-                await self._store.save_platform(connection, saved.release_id, arm)
+                await self._store.save_platforms(connection, [(saved.release_id, arm)])
         return saved
 
     async def lift(self, held: Held, rollout: Rollout, lifted: Collection[str]) -> Rollout:
@@ -202,7 +202,7 @@ class RolloutChanges:
             arm = each
             if each.platform in lifted:
                 arm = await self._begin_series(held.connection, rollout, each.platform, each.number + 1, now)
-                await self._store.save_platform(held.connection, rollout.release_id, arm)
+                await self._store.save_platforms(held.connection, [(rollout.release_id, arm)])
             arms.append(arm)
         return replace(rollout, platforms=tuple(arms))
 
@@ -283,7 +283,7 @@ class RolloutChanges:
         arms = []
         for each in rollout.platforms:
             arm = await self._begin_series(connection, rollout, each.platform, each.number + 1, now)
-            await self._store.save_platform(connection, rollout.release_id, arm)
+            await self._store.save_platforms(connection, [(rollout.release_id, arm)])
             arms.append(arm)
         return replace(rollout, platforms=tuple(arms))
 

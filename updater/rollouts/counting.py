@@ -22,7 +22,7 @@ from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.rollouts.counting_store import CountingStore
 from updater.rollouts.describe import ABOVE_MAX_FAILURE_RATE, WORSE_THAN_CONTROL, describe_arms, describe_halt
-from updater.rollouts.evidence import Series
+from updater.rollouts.evidence import Running
 from updater.rollouts.model import Halt, PlatformArm, Rollout
 from updater.rollouts.store import RolloutStore
 from updater.telemetry.model import Report
@@ -67,22 +67,24 @@ class ArmCounter:
             return
         batch = _Batch(found, self._clock())
         reports = [each for each in reports if each.application_id in batch.rollouts]
-        keys = {each: _sort_key(each, batch) for each in reports}
+        keys = [_sort_key(each, batch) for each in reports]
         for application_id in batch.rollouts:
-            wanted = {keys[each] for each in reports if each.application_id == application_id} - {None}
-            batch.complete[application_id] = await self._counting.find_complete(
-                connection, application_id, {each for each in wanted if each is not None}
+            mine = zip(reports, keys, strict=True)
+            wanted = {key for each, key in mine if key is not None and each.application_id == application_id}
+            wanted -= {each.sort_key for each in batch.rollouts[application_id]}
+            batch.complete[application_id] = (
+                await self._counting.find_complete(connection, application_id, wanted) if wanted else ()
             )
-        sources = {each: self._sources_of(each) for each in reports}
-        everywhere = [source for pair in sources.values() for source in pair if source is not None]
+        sources = [self._sources_of(each) for each in reports]
+        everywhere = [source for pair in sources for source in pair if source is not None]
         batch.sources = await self._counting.read_sources(connection, [each.release_id for each in found], everywhere)
-        for each in reports:
-            batch.add(each, keys[each], *sources[each])
+        for report, key, (address, client) in zip(reports, keys, sources, strict=True):
+            batch.add(report, key, address, client)
         await self._write(connection, batch)
 
     async def _write(self, connection: Connection, batch: _Batch) -> None:
-        for release_id, platform in sorted(batch.changed):
-            await self._store.save_platform(connection, release_id, batch.arms[release_id, platform])
+        changed = [(place[0], batch.arm_of_now(place)) for place in sorted(batch.changed)]
+        await self._store.save_platforms(connection, changed)
         await self._counting.save_sources(connection, {key: batch.sources[key] for key in batch.changed_sources})
         await self._store.add_stage_reports(connection, batch.stage_reports)
         if batch.halted:
@@ -117,7 +119,9 @@ class _Batch:
     found: Sequence[Rollout]
     now: datetime
     rollouts: dict[str, list[Rollout]] = field(default_factory=lambda: defaultdict(list))
+    # Platforms as they were read, or as they were halted, and their numbers of now.
     arms: dict[tuple[int, str], PlatformArm] = field(default_factory=dict)
+    running: dict[tuple[int, str], Running] = field(default_factory=dict)
     complete: dict[str, Collection[str]] = field(default_factory=dict)
     sources: dict[SourceKey, tuple[int, bool]] = field(default_factory=dict)
     changed: set[tuple[int, str]] = field(default_factory=set)
@@ -129,7 +133,8 @@ class _Batch:
         for each in self.found:
             self.rollouts[each.application_id].append(each)
             for arm in each.platforms:
-                self.arms[each.release_id, arm.platform] = arm
+                place = each.release_id, arm.platform
+                self.arms[place], self.running[place] = arm, Running(arm.series)
 
     def add(self, report: Report, key: str | None, address: str, client: str | None) -> None:
         """Count one report in every rollout that it says something about."""
@@ -144,39 +149,43 @@ class _Batch:
 
     def _count(self, rollout: Rollout, report: Report, name: str, address: str, client: str | None) -> None:
         place = rollout.release_id, report.platform
-        arm, rules = self.arms[place], rollout.plan.halt
+        series, rules = self.running[place], rollout.plan.halt
         failed, control = report.status == "failed", name == "control"
         at_address: SourceKey = (*place, name, address)
         at_client: SourceKey | None = None if client is None else (*place, name, client)
         counted, has_failed = self.sources.get(at_address, (0, False))
         self.changed.add(place)
         if counted >= rules.per_address or (at_client is not None and at_client in self.sources):
-            self.arms[place] = replace(arm, series=_ignored(arm.series, control=control))
+            series.ignore(control=control)
             return
         self._remember(at_address, counted + 1, failed or has_failed)
         if at_client is not None:
             self._remember(at_client, 1, failed)
-        rate = evidence.baseline_rate(arm.series.baseline, rules.max_failure_rate)
-        series = evidence.count(arm.series, failed=failed, control=control, margin=rules.margin, rate=rate)
+        rate = evidence.baseline_rate(series.baseline, rules.max_failure_rate)
+        series.count(failed=failed, control=control, margin=rules.margin, rate=rate)
         if not control:
-            if failed and not has_failed:
-                series = replace(series, failed_addresses=series.failed_addresses + 1)
+            series.failed_addresses += failed and not has_failed
             self.stage_reports[rollout.release_id] += bool(rollout.progress.number)
-        self.arms[place] = self._judge(rollout, replace(arm, series=series))
+        self._judge(rollout, place)
 
-    def _judge(self, rollout: Rollout, arm: PlatformArm) -> PlatformArm:
+    def _judge(self, rollout: Rollout, place: tuple[int, str]) -> None:
         """Halt a platform whose evidence is enough; it keeps the numbers of this moment."""
-        rules = rollout.plan.halt
-        if arm.halt is not None or not rules.enabled or arm.series.failed_addresses < rules.min_addresses:
-            return arm
+        arm, rules = self.arms[place], rollout.plan.halt
+        if arm.halt is not None or not rules.enabled or self.running[place].failed_addresses < rules.min_addresses:
+            return
+        arm = self.arm_of_now(place)
         control = evidence.against_control(arm.series)
         ceiling = evidence.above_ceiling(arm.series, rules.max_failure_rate)
         if max(control, ceiling) < rules.limit:
-            return arm
+            return
         reason = WORSE_THAN_CONTROL if control >= ceiling else ABOVE_MAX_FAILURE_RATE
         halted = replace(arm, halt=Halt(self.now, {"reason": reason, **describe_arms(arm, rollout.plan)}))
+        self.arms[place] = halted
         self.halted.append((rollout, halted))
-        return halted
+
+    def arm_of_now(self, place: tuple[int, str]) -> PlatformArm:
+        """Return a platform with its numbers of now."""
+        return replace(self.arms[place], series=self.running[place].series())
 
     def _remember(self, key: SourceKey, reports: int, failed: bool) -> None:
         self.sources[key] = reports, failed
@@ -195,12 +204,6 @@ def _is_control(rollout: Rollout, report: Report) -> bool:
     """Tell whether a client could have got the release: who is on none of its channels is no control for it."""
     channels = rollout.channels_of_control
     return not channels or report.channel in channels
-
-
-def _ignored(series: Series, *, control: bool) -> Series:
-    arm = series.control if control else series.rollout
-    more = replace(arm, ignored=arm.ignored + 1)
-    return replace(series, control=more) if control else replace(series, rollout=more)
 
 
 def _log_halt(rollout: Rollout, arm: PlatformArm) -> None:

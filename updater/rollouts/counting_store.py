@@ -91,9 +91,17 @@ class CountingStore:
         if not counts:
             return
         key = ("release_id", "platform", "arm", "source")
+        # In order, so that two writers cannot deadlock.
         rows = [
-            {**dict(zip(key, each, strict=True)), "reports": counts[each][0], "failed": counts[each][1]}
-            for each in sorted(counts)
+            {
+                "release_id": id_,
+                "platform": platform,
+                "arm": arm,
+                "source": source,
+                "reports": reports,
+                "failed": failed,
+            }
+            for (id_, platform, arm, source), (reports, failed) in sorted(counts.items())
         ]
         statement = self._database.upsert(rollout_source)
         fresh = {name: statement.excluded[name] for name in ("reports", "failed")}

@@ -12,7 +12,7 @@ Source: Ville 1939; Turner, Ly, Gruenwald 2021 (blocks of two arms); Waudby-Smit
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 BETS = (0.5, 3.0, 16.0)
 # A block of so many reports about the release, and none of control, is closed against the baseline.
@@ -66,61 +66,115 @@ def count(series: Series, *, failed: bool, control: bool, margin: float, rate: f
         margin: how much worse than control a release may be.
         rate: the failure rate of the baseline (`baseline_rate`).
     """
-    arm = series.control if control else series.rollout
-    arm = replace(arm, failed=arm.failed + failed, completed=arm.completed + (not failed))
-    if control:
-        joined = replace(
-            series,
-            control=arm,
-            open_control_failed=series.open_control_failed + failed,
-            open_control_completed=series.open_control_completed + (not failed),
-        )
-    else:
-        joined = replace(
-            series,
-            rollout=arm,
-            open_failed=series.open_failed + failed,
-            open_completed=series.open_completed + (not failed),
-        )
-    return _close_block(joined, margin, rate)
+    running = Running(series)
+    running.count(failed=failed, control=control, margin=margin, rate=rate)
+    return running.series()
 
 
-def _close_block(series: Series, margin: float, rate: float) -> Series:
-    """Bet on the open block when it is whole."""
-    failed, completed = series.open_failed, series.open_completed
-    control_failed, control_completed = series.open_control_failed, series.open_control_completed
-    all_of_rollout, all_of_control = failed + completed, control_failed + control_completed
-    if all_of_rollout and all_of_control:
-        expected = (series.closed_failed + 0.5) / (series.closed_all + 20)
-        tolerated = expected + margin
-        logs = []
-        for log, bet in zip(series.log_bets, BETS, strict=True):
-            stake = min(bet, 0.5 / tolerated, 0.5 * all_of_control / (all_of_rollout * (1 - expected)))
-            against = stake * all_of_rollout / all_of_control
-            logs.append(
-                log
-                + failed * math.log1p(stake * (1 - tolerated))
-                + completed * math.log1p(-stake * tolerated)
-                + control_failed * math.log1p(-against * (1 - expected))
-                + control_completed * math.log1p(against * expected)
-            )
-    elif all_of_rollout >= LONE_BLOCK:
-        logs = []
-        for log, bet in zip(series.log_bets, BETS, strict=True):
-            stake = min(bet, 0.5 / rate)
-            logs.append(log + failed * math.log1p(stake * (1 - rate)) + completed * math.log1p(-stake * rate))
-    else:
-        return series
-    return replace(
-        series,
-        closed_failed=series.closed_failed + control_failed,
-        closed_all=series.closed_all + all_of_control,
-        open_failed=0,
-        open_completed=0,
-        open_control_failed=0,
-        open_control_completed=0,
-        log_bets=(logs[0], logs[1], logs[2]),
+class Running:
+    """A series while a batch of reports is counted: the numbers of `Series`, changed in place.
+
+    Making a series anew for each report took as long as storing it.
+    """
+
+    __slots__ = (
+        "baseline",
+        "closed_all",
+        "closed_failed",
+        "completed",
+        "control_completed",
+        "control_failed",
+        "control_ignored",
+        "failed",
+        "failed_addresses",
+        "ignored",
+        "log_bets",
+        "open_completed",
+        "open_control_completed",
+        "open_control_failed",
+        "open_failed",
     )
+
+    def __init__(self, series: Series) -> None:
+        self.completed, self.failed, self.ignored = _numbers_of(series.rollout)
+        self.control_completed, self.control_failed, self.control_ignored = _numbers_of(series.control)
+        self.failed_addresses = series.failed_addresses
+        self.closed_failed, self.closed_all = series.closed_failed, series.closed_all
+        self.open_failed, self.open_completed = series.open_failed, series.open_completed
+        self.open_control_failed = series.open_control_failed
+        self.open_control_completed = series.open_control_completed
+        self.log_bets, self.baseline = series.log_bets, series.baseline
+
+    def series(self) -> Series:
+        """Return the numbers of now."""
+        return Series(
+            Arm(self.completed, self.failed, self.ignored),
+            Arm(self.control_completed, self.control_failed, self.control_ignored),
+            self.failed_addresses,
+            self.closed_failed,
+            self.closed_all,
+            self.open_failed,
+            self.open_completed,
+            self.open_control_failed,
+            self.open_control_completed,
+            self.log_bets,
+            self.baseline,
+        )
+
+    def ignore(self, *, control: bool) -> None:
+        """Note a report that came too often from one source."""
+        if control:
+            self.control_ignored += 1
+        else:
+            self.ignored += 1
+
+    def count(self, *, failed: bool, control: bool, margin: float, rate: float) -> None:
+        """Count one report, and bet on the open block when it is whole; for the arguments see `count`."""
+        if control:
+            self.control_failed += failed
+            self.control_completed += not failed
+            self.open_control_failed += failed
+            self.open_control_completed += not failed
+        else:
+            self.failed += failed
+            self.completed += not failed
+            self.open_failed += failed
+            self.open_completed += not failed
+        self._close_block(margin, rate)
+
+    def _close_block(self, margin: float, rate: float) -> None:
+        failed, completed = self.open_failed, self.open_completed
+        control_failed, control_completed = self.open_control_failed, self.open_control_completed
+        all_of_rollout, all_of_control = failed + completed, control_failed + control_completed
+        if all_of_rollout and all_of_control:
+            expected = (self.closed_failed + 0.5) / (self.closed_all + 20)
+            tolerated = expected + margin
+            logs = []
+            for log, bet in zip(self.log_bets, BETS, strict=True):
+                stake = min(bet, 0.5 / tolerated, 0.5 * all_of_control / (all_of_rollout * (1 - expected)))
+                against = stake * all_of_rollout / all_of_control
+                logs.append(
+                    log
+                    + failed * math.log1p(stake * (1 - tolerated))
+                    + completed * math.log1p(-stake * tolerated)
+                    + control_failed * math.log1p(-against * (1 - expected))
+                    + control_completed * math.log1p(against * expected)
+                )
+        elif all_of_rollout >= LONE_BLOCK:
+            logs = []
+            for log, bet in zip(self.log_bets, BETS, strict=True):
+                stake = min(bet, 0.5 / rate)
+                logs.append(log + failed * math.log1p(stake * (1 - rate)) + completed * math.log1p(-stake * rate))
+        else:
+            return
+        self.closed_failed += control_failed
+        self.closed_all += all_of_control
+        self.open_failed = self.open_completed = self.open_control_failed = self.open_control_completed = 0
+        self.log_bets = logs[0], logs[1], logs[2]
+
+
+def _numbers_of(arm: Arm) -> tuple[int, int, int]:
+    return arm.completed, arm.failed, arm.ignored
 
 
 def baseline_rate(baseline: Arm, max_failure_rate: float) -> float:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import ReleaseStatus
@@ -20,6 +19,12 @@ from updater.rollouts.evidence import Arm, Series
 from updater.rollouts.model import Halt, PlatformArm, Progress, Rollout, RolloutState
 from updater.rollouts.plan import canonical, plan_of
 
+# Whether a release still has a build for a platform.
+_HAS_BUILD = (
+    select(build.c.id)
+    .where(build.c.release_id == rollout_platform.c.release_id, build.c.platform == rollout_platform.c.platform)
+    .exists()
+)
 _WITH_RELEASE = (
     select(
         rollout,
@@ -29,10 +34,14 @@ _WITH_RELEASE = (
         release.c.status,
         application.c.channels,
         application.c.scheme,
+        *(each for each in rollout_platform.c if each.name != "release_id"),
     )
     .join(release, release.c.id == rollout.c.release_id)
     .join(application, application.c.id == rollout.c.application_id)
+    .outerjoin(rollout_platform, and_(rollout_platform.c.release_id == rollout.c.release_id, _HAS_BUILD))
 )
+_FIELDS = tuple(each.name for each in dataclasses.fields(Series))
+_ARMS = ("rollout", "control", "baseline")
 _OPEN = rollout.c.state != RolloutState.COMPLETE.value
 _ACTIVE = release.c.status == ReleaseStatus.ACTIVE.value
 
@@ -45,6 +54,10 @@ class RolloutStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        statement = database.upsert(rollout_platform)
+        key = list(rollout_platform.primary_key)
+        fresh = {each.name: statement.excluded[each.name] for each in rollout_platform.c if each not in set(key)}
+        self._write_platforms = statement.on_conflict_do_update(index_elements=key, set_=fresh)
 
     # -- reading
 
@@ -116,8 +129,7 @@ class RolloutStore:
         }
         await connection.execute(insert(rollout).values(values))
         await self._set_complete(connection, each)
-        for arm in each.platforms:
-            await self.save_platform(connection, each.release_id, arm)
+        await self.save_platforms(connection, [(each.release_id, arm) for arm in each.platforms])
 
     async def save(self, connection: AsyncConnection, each: Rollout) -> None:
         """Replace the plan and the progress of a rollout, and whether its release is for everybody."""
@@ -125,24 +137,10 @@ class RolloutStore:
         await connection.execute(update(rollout).where(mine).values(_values(each)))
         await self._set_complete(connection, each)
 
-    async def save_platform(self, connection: AsyncConnection, release_id: int, arm: PlatformArm) -> None:
-        """Write one platform of a rollout, new or known."""
-        values = {
-            "release_id": release_id,
-            "platform": arm.platform,
-            "series": arm.number,
-            "since": arm.since,
-            "numbers": dataclasses.asdict(arm.series),
-            "halted_at": arm.halt.at if arm.halt else None,
-            "halt": dict(arm.halt.facts) if arm.halt else None,
-        }
-        statement = self._database.upsert(rollout_platform).values(values)
-        fresh = {name: statement.excluded[name] for name in values if name not in ("release_id", "platform")}
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[rollout_platform.c.release_id, rollout_platform.c.platform], set_=fresh
-            )
-        )
+    async def save_platforms(self, connection: AsyncConnection, arms: Sequence[tuple[int, PlatformArm]]) -> None:
+        """Write platforms of rollouts, by release, new or known."""
+        if arms:
+            await connection.execute(self._write_platforms, [_platform_values(id_, arm) for id_, arm in arms])
 
     async def touch(self, connection: AsyncConnection, release_ids: Collection[int], now: datetime) -> None:
         """Note that rollouts changed."""
@@ -164,18 +162,27 @@ class RolloutStore:
         await connection.execute(update(release).where(mine).values(complete=is_complete))
 
     async def _list(self, connection: AsyncConnection, wanted: Select[Any]) -> list[Rollout]:
-        rows = (await connection.execute(wanted)).all()
-        if not rows:
-            return []
-        ids = [row.release_id for row in rows]
-        there = select(build.c.id).where(
-            build.c.release_id == rollout_platform.c.release_id, build.c.platform == rollout_platform.c.platform
-        )
-        platforms = select(rollout_platform).where(rollout_platform.c.release_id.in_(ids), there.exists())
-        arms: dict[int, list[PlatformArm]] = defaultdict(list)
-        for each in await connection.execute(platforms.order_by(rollout_platform.c.platform)):
-            arms[each.release_id].append(_platform_of(each))
-        return [_rollout_of(row, arms[row.release_id]) for row in rows]
+        # One statement, since each report is counted after it: a row for each platform, or one with none.
+        rows = (await connection.execute(wanted.order_by(rollout_platform.c.platform))).all()
+        arms: dict[int, list[PlatformArm]] = {}
+        for row in rows:
+            mine = arms.setdefault(row.release_id, [])
+            if row.platform is not None:
+                mine.append(_platform_of(row))
+        first = {row.release_id: row for row in reversed(rows)}
+        return [_rollout_of(first[release_id], found) for release_id, found in arms.items()]
+
+
+def _platform_values(release_id: int, arm: PlatformArm) -> dict[str, Any]:
+    return {
+        "release_id": release_id,
+        "platform": arm.platform,
+        "series": arm.number,
+        "since": arm.since,
+        "numbers": _numbers(arm.series),
+        "halted_at": arm.halt.at if arm.halt else None,
+        "halt": dict(arm.halt.facts) if arm.halt else None,
+    }
 
 
 def _values(each: Rollout) -> dict[str, Any]:
@@ -221,9 +228,15 @@ def _rollout_of(row: Any, platforms: Sequence[PlatformArm]) -> Rollout:
     )
 
 
+def _numbers(series: Series) -> dict[str, Any]:
+    """Return the fields of a series; `dataclasses.asdict` would copy each number."""
+    numbers = {name: getattr(series, name) for name in _FIELDS}
+    return numbers | {name: dataclasses.asdict(numbers[name]) for name in _ARMS}
+
+
 def _platform_of(row: Any) -> PlatformArm:
     numbers = dict(row.numbers)
-    arms = {name: Arm(**numbers.pop(name)) for name in ("rollout", "control", "baseline")}
+    arms = {name: Arm(**numbers.pop(name)) for name in _ARMS}
     logs = numbers.pop("log_bets")
     series = Series(
         rollout=arms["rollout"],

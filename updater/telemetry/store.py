@@ -22,6 +22,7 @@ from updater.telemetry.spans import Window, pieces
 # Bounds how long other writers wait for the lock while old reports are deleted.
 _REPORTS_A_TRANSACTION = 5_000
 _NEVER_STORED = frozenset({"client_id", "address", "kept"})
+_STORED = tuple(each.name for each in dataclasses.fields(Report) if each.name not in _NEVER_STORED)
 
 
 CountReports = Callable[[AsyncConnection, Sequence[Report]], Awaitable[None]]
@@ -244,7 +245,7 @@ class TelemetryStore:
 
 def row_of(each: Report) -> dict[str, Any]:
     """Return the columns of a report; who sent it is not among them."""
-    values = {name: value for name, value in dataclasses.asdict(each).items() if name not in _NEVER_STORED}
+    values = {name: getattr(each, name) for name in _STORED}
     if each.kept is Kept.ROW:
         values["error_message"] = None
     return values
