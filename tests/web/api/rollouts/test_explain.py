@@ -9,7 +9,7 @@ import pytest
 from tests.web.api.rollouts.releasing import LINUX, UPDATES, check, history, move, put, release, shown
 from tests.web.api.rollouts.test_dice import an_id
 from updater.database.rollout_tables import rollout_platform
-from updater.rollouts.dice import as_fraction, position_of
+from updater.rollouts.dice import Dice, as_fraction
 
 
 async def explain(service: Any, current: str = "0.1.0", *, status: int = 200, **more: Any) -> Any:
@@ -29,7 +29,7 @@ async def test_it_has_exactly_the_documented_keys(staged: Any) -> None:
     outside = an_id(salt, 25, inside=False)
     answer = await explain(staged, "0.9.0", client_id=outside, channel="beta")
     assert answer.pop("evaluated_at").endswith("Z")
-    position = as_fraction(position_of(salt, outside))
+    position = as_fraction(Dice.of(salt, 0).position_of(outside.encode()))
     assert answer == {
         "application_id": "my-app",
         "current_version": "0.9.0",
@@ -208,7 +208,7 @@ async def test_every_verdict_in_its_order(staged: Any) -> None:
     salt = (await shown(staged, "2.0.0-rc.1"))["salt"]
     for inside in (True, False):
         identity = an_id(salt, 50, inside=inside)
-        facts = {"position": as_fraction(position_of(salt, identity)), "share": 0.5}
+        facts = {"position": as_fraction(Dice.of(salt, 0).position_of(identity.encode())), "share": 0.5}
         for manual in (True, False):
             answer = await explain(staged, "1.6.0", allow_prerelease="true", client_id=identity, manual=str(manual))
             expected = "offered" if inside or manual else "outside"
