@@ -17,7 +17,7 @@ async def digests(service: Service) -> list[Any]:
 
 
 async def test_blobs_get_their_sha512_and_sha1(service: Service) -> None:
-    contents = [b"one" * 300_000, b"two", b""]
+    contents = [b"one" * 300_000, b"two", b"\n"]
     for number, content in enumerate(contents):
         await service.publish(content, f"1.{number}.0")
     assert await service.services.artifacts.fill_digests() == 3

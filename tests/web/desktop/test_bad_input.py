@@ -68,7 +68,7 @@ async def test_bodies_of_another_kind_are_400(desktop: Desktop) -> None:
 
 async def test_unknown_platforms_and_paths(desktop: Desktop) -> None:
     await desktop.upload("1.2.3")
-    for platform in ("windows", "win32-x65", "win32%2Fx64", "win32-x64%00"):
+    for platform in ("windows", "win32-x65", "win32%2Fx64", "win32%00x64"):
         await desktop.exchange("GET", f"/download/1.2.3/{platform}", status=400)
     for query in ({"platform": "windows"}, {"platform": ""}):
         assert "platform" in (await desktop.latest(status=400, **query))["errors"]
