@@ -65,7 +65,7 @@ def against_none(folder: Path) -> Sequence[Figure]:
     what = f"checks a second of {_IDS:,} ids with a rollout at 50 %, against"
     return [
         Figure(f"{what} none", ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.90),
-        Figure(f"{what} none and no ids", share, f"{mine:,.0f}/s", f"{bare:,.0f}/s", at_least=0.75),
+        Figure(f"{what} none and no ids", share, f"{mine:,.0f}/s", f"{bare:,.0f}/s", at_least=0.90),
     ]
 
 
@@ -118,7 +118,8 @@ def start(folder: Path) -> Sequence[Figure]:
     """Start with 100,000 releases, with three channels and all rollouts that there may be, and without."""
     for name in ("own", "peer"):
         seed(folder / name, 100_000)
-    with service(folder / "own") as own:
+    admin = [{"name": "bench", "key": KEY, "permissions": ["admin"]}]
+    with service(folder / "own", access__api_keys=admin) as own:
         _give_channels(own)
         _roll_out(own, _MOST, _CHANNELS)
     mine, theirs = _started(folder / "own"), _started(folder / "peer")
