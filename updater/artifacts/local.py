@@ -106,9 +106,17 @@ class LocalBlobStore:
                         left = None if left is None else left - len(piece)
                         yield piece
             except OSError as error:
-                if error.errno in _SHORTAGES or not await self.run(_takes_files, self._incoming):
+                if error.errno in _SHORTAGES or not await self.run(self._works):
                     raise
                 raise NotFound("blob", "No such blob") from error
+
+    def _works(self) -> bool:
+        """Tell whether the folder of files is still there, and a file can be made beside it."""
+        try:
+            self.folders.require()
+        except OSError:
+            return False
+        return _takes_files(self._incoming)
 
     async def delete(self, digest: str) -> None:
         """Remove a blob durably; one that does not exist is fine. Raises Unavailable when the disk failed."""
