@@ -12,6 +12,7 @@ from typing import IO, Any
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
+from multidict import CIMultiDict
 
 from tests.databases import place_database
 from tests.scheduling import pytest_runtest_protocol, pytest_xdist_make_scheduler, rank_of  # noqa: F401 - hooks
@@ -66,7 +67,7 @@ class Service:
         self, method: str, path: str, *, key: str | None = None, status: int | None = None, **kwargs: Any
     ) -> tuple[ClientResponse, bytes]:
         """Send one request; return the answer and its body."""
-        headers = dict(kwargs.pop("headers", {}))
+        headers = CIMultiDict(kwargs.pop("headers", {}))
         if key is not None:
             headers["Authorization"] = f"Bearer {KEYS.get(key, key)}"
         async with self.session.request(

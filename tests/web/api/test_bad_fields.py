@@ -156,7 +156,8 @@ FIELDS: dict[str, tuple[str, str, str | None, dict[str, Any], dict[str, list[Any
                 -0.5,
                 7 * 86_400 + 1,
             ],
-            "report_id": [*NO_TEXT[1:], *NO_NAME],
+            # A number, or the line end of a file that it was read from, can only mean one id.
+            "report_id": [*(each for each in NO_TEXT[1:] if type(each) is not int), *NO_NAME],
         },
     ),
     "check": (

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.catalog.versions import MAX_VERSION_CHARACTERS
-from updater.web.messages.client_fields import MAX_CHANNEL_CHARACTERS, is_identity
+from updater.web.messages.client_fields import asked_channel, is_identity
 
 # Longer queries than any client's own go through the schema, so that what is remembered stays small.
 _MAX_CHARACTERS = 300
@@ -114,4 +114,4 @@ def read_question(raw_query: str) -> Asked | None:
     if not _IDS.isdisjoint(given):  # percent-encoded names
         return None
     question = CheckQuestion(version, target[0], target[1], bool(flags[0]), bool(flags[1]))
-    return Asked(question, given.get("channel", "")[:MAX_CHANNEL_CHARACTERS] or None, bool(flags[2]))
+    return Asked(question, asked_channel(given.get("channel", "")), bool(flags[2]))

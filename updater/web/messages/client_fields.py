@@ -172,8 +172,12 @@ class AskedChannel(fields.Raw):
     """The channel that a client says it is on; what is no channel counts as the first one, and is no error."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | None:
-        # What is printable can be stored and shown; no channel's name holds anything else.
-        return value[:MAX_CHANNEL_CHARACTERS] if isinstance(value, str) and value and value.isprintable() else None
+        return asked_channel(value) if isinstance(value, str) else None
+
+
+def asked_channel(text: str) -> str | None:
+    """Return the channel that a client names, cut to what is kept; None for what is empty or cannot be shown."""
+    return text[:MAX_CHANNEL_CHARACTERS] if text and text.isprintable() else None
 
 
 def is_identity(text: str) -> bool:
