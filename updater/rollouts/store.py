@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import ReleaseStatus
@@ -68,22 +68,23 @@ class RolloutStore:
 
     async def lock(self, connection: AsyncConnection, release_id: int) -> Rollout | None:
         """Return the rollout of a release, locked against counting and stages until the transaction ends."""
-        wanted = _WITH_RELEASE.where(rollout.c.release_id == release_id).with_for_update(of=rollout)
-        found = await self._list(connection, wanted)
+        mine = rollout.c.release_id == release_id
+        await self._hold(connection, mine)
+        found = await self._list(connection, _WITH_RELEASE.where(mine))
         return found[0] if found else None
 
     async def lock_counting(self, connection: AsyncConnection, application_ids: Collection[str]) -> list[Rollout]:
         """Return, locked, the rollouts of active releases that reports of these applications may count in."""
-        wanted = (
-            _WITH_RELEASE.where(
-                rollout.c.application_id.in_(list(application_ids)),
-                rollout.c.state.in_((RolloutState.ACTIVE.value, RolloutState.PAUSED.value)),
-                _ACTIVE,
-            )
-            .order_by(rollout.c.release_id)
-            .with_for_update(of=rollout)
+        counting: tuple[ColumnElement[bool], ...] = (
+            rollout.c.application_id.in_(list(application_ids)),
+            rollout.c.state.in_((RolloutState.ACTIVE.value, RolloutState.PAUSED.value)),
         )
-        return await self._list(connection, wanted)
+        held = await self._hold(connection, *counting)
+        if held == []:
+            return []
+        if held is not None:  # no others: what began in between is not locked
+            counting = (rollout.c.release_id.in_(held), *counting)
+        return await self._list(connection, _WITH_RELEASE.where(*counting, _ACTIVE).order_by(rollout.c.release_id))
 
     async def list_open(self, connection: AsyncConnection, application_ids: Collection[str] | None) -> list[Rollout]:
         """Return the rollouts of active releases that are not complete, highest version first; None: of all."""
@@ -160,6 +161,17 @@ class RolloutStore:
         is_complete = each.progress.state is RolloutState.COMPLETE
         mine = release.c.id == each.release_id
         await connection.execute(update(release).where(mine).values(complete=is_complete))
+
+    async def _hold(self, connection: AsyncConnection, *conditions: ColumnElement[bool]) -> list[int] | None:
+        """Lock rollouts in the order of their releases; return these, or None when all are locked anyway.
+
+        What is read must be read by a later statement. The one that waits for a lock sees the locked rows as they are
+        then, but those of other tables as they were before: platforms without what the other transaction counted.
+        """
+        if not self._database.shared:
+            return None  # a write transaction has the database for itself
+        wanted = select(rollout.c.release_id).where(*conditions).order_by(rollout.c.release_id).with_for_update()
+        return list(await connection.scalars(wanted))
 
     async def _list(self, connection: AsyncConnection, wanted: Select[Any]) -> list[Rollout]:
         # One statement, since each report is counted after it: a row for each platform, or one with none.
