@@ -224,11 +224,14 @@ async def test_a_stepping_stone_below_a_rollout_stays(service: Any) -> None:
     assert (offer(service, "0.1.0"), offer(service, "1.1.0")) == ("1.1.0", "1.2.0")
 
 
-async def test_a_rollout_that_was_withdrawn_goes(service: Any) -> None:
+async def test_a_rollout_that_was_withdrawn_stays(service: Any) -> None:
+    """Restored it has that rollout again; once it is complete it goes."""
     made = {version: await hosted(service, version) for version in ("1.0.0", "1.1.0", "1.2.0")}
     await set_release(service, made["1.1.0"], complete=False)
     await withdraw(service, "1.1.0")
-    assert await retire(service) == ["1.0.0", "1.1.0"]
+    assert await retire(service) == ["1.0.0"]
+    await set_release(service, made["1.1.0"], complete=True)
+    assert await retire(service) == ["1.1.0"]
 
 
 async def test_what_became_the_latest_meanwhile_stays(service: Any) -> None:

@@ -13,12 +13,14 @@ from alembic.config import Config
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+import updater.database.tables as tables
 from updater.catalog.files import generated_name, kind_of, name_key
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Scheme, parse_version
 from updater.database.copies import read_used_blobs
 from updater.database.opening import open_database
 from updater.database.postgres import postgres_engine
+from updater.database.rollout_tables import rollout
 from updater.database.schema import MIGRATIONS
 
 BEFORE = "0006"
@@ -146,6 +148,18 @@ async def test_releases_get_their_status_and_their_count_of_numbers(database_url
         assert row.complete
     assert sorted(row.version for row in found if row.status == "withdrawn") == ["1", "1.2.3", "1.2.3"]
     assert {row.status for row in found} == {"active", "withdrawn"}
+
+
+async def test_every_application_gets_one_channel_and_all_releases_are_on_it(
+    database_url: str | None, tmp_path: Path
+) -> None:
+    await make_old(database_url, tmp_path)
+    async with open_database(database_url, tmp_path) as database, database.read() as connection:
+        applications = (await connection.execute(tables.application.select())).all()
+        releases = (await connection.execute(tables.release.select())).all()
+        assert (await connection.execute(rollout.select())).all() == []
+    assert {(tuple(each.channels), each.default_rollout) for each in applications} == {(("stable",), None)}
+    assert {(each.channel, each.channel_position, each.complete) for each in releases} == {("stable", 0, True)}
 
 
 @pytest.mark.sqlite("cuts its file's transaction")

@@ -5,7 +5,8 @@ whatever the rules say:
 
 * the highest active build of each platform, and each stepping stone: a build that some client, on some version,
   would be offered, with or without pre-releases;
-* releases that are not for all clients, and whatever the other clients get instead;
+* releases that are not for all clients, and whatever the other clients get instead; a withdrawn one too, which is
+  restored with the rollout that it had;
 * with them all other builds of the same release.
 """
 
@@ -55,7 +56,8 @@ def select_removable(
     """
     if not policy:
         return []
-    kept = {*offered, *stepping_stones(candidates)}
+    under_rollout = {each.release_id for each in candidates if not each.complete}
+    kept = {*offered, *stepping_stones(candidates), *under_rollout}
     if policy.keep_releases is not None:
         kept |= _newest(candidates, policy.keep_releases)
     if policy.keep_days is not None:

@@ -1,7 +1,12 @@
-"""The metadata of all tables, for what looks at every one of them."""
+"""The metadata of all tables, for what looks at every one of them.
+
+A table is in the metadata once its module is imported: whoever takes it from here has them all.
+"""
 
 from __future__ import annotations
 
-from updater.database.columns import metadata
+from updater.database import deployment_tables, rollout_tables, tables
 
-__all__ = ["metadata"]
+MODULES = (tables, deployment_tables, rollout_tables)
+
+metadata = tables.metadata

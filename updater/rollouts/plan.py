@@ -18,6 +18,7 @@ MAX_STAGE_S = 31_622_400
 MAX_AHEAD = timedelta(days=366)
 MAX_MIN_REPORTS = 1_000_000
 MAX_SOURCES = 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A percent is a whole number of hundredths.
 WHOLE = 10_000
 
@@ -93,7 +94,9 @@ def make_plan(given: Mapping[str, Any], now: datetime) -> Plan:
         problems["start_at"] = "must be at most 366 days ahead"
     if problems:
         raise Invalid(problems)
-    start_at = None if start_at is None else start_at.astimezone(UTC).replace(microsecond=0)
+    if start_at is not None:
+        # In year 1 the step to UTC leaves the calendar, and years below 1000 have no text that reads back.
+        start_at = max(start_at, _EPOCH).astimezone(UTC).replace(microsecond=0)
     return Plan(stages, start_at, given.get("min_reports", 20), _rules(given.get("halt", {})))
 
 
@@ -112,7 +115,8 @@ def read_plan(asked: Mapping[str, Any] | float, now: datetime, field: str) -> Pl
 def in_hundredths(percent: float) -> int:
     """Return a percent in hundredths. Raises ValueError when it is finer than 0.01."""
     exactly = percent * 100
-    if not math.isfinite(exactly) or abs(exactly - round(exactly)) > 1e-6:
+    # A percent in these steps, and its hundredths over 100, are the number nearest to the same decimals.
+    if not math.isfinite(exactly) or round(exactly) / 100 != percent:
         raise ValueError("must be in steps of 0.01")
     return round(exactly)
 

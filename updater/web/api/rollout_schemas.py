@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError, fields, validate
 
 import updater.web.messages.fields as own
 from updater.catalog.channels import CHANNEL_NAME, MAX_CHANNELS
+from updater.errors import Malformed
 from updater.rollouts.plan import MAX_MIN_REPORTS, MAX_SOURCES, MAX_STAGE_S, MAX_STAGES, in_hundredths
+from updater.web.messages.parsing import load_text
 from updater.web.messages.schemas import Strict
 
 _MAX_REASON_CHARACTERS = 500
@@ -137,9 +138,10 @@ class PlanValue(fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if self.as_text and isinstance(value, str):
             try:
-                value = orjson.loads(value)
-            except orjson.JSONDecodeError:
-                raise ValidationError("expected a percent, or a plan as a JSON object") from None
+                value = load_text(value)
+            except Malformed:
+                message = "expected a percent, or a plan as a JSON object without duplicate keys, NaN or Infinity"
+                raise ValidationError(message) from None
         if isinstance(value, dict):
             return self._schema().load(value)
         if isinstance(value, bool) or not isinstance(value, int | float):

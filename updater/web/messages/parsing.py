@@ -144,6 +144,14 @@ def load_object(raw: bytes, *, mend: bool = False) -> dict[str, Any]:
     return value
 
 
+def load_text(text: str) -> Any:
+    """Parse a field's text that must be JSON, as strictly as a body. Raises Malformed."""
+    try:
+        return _parsed(text, strict=True)
+    except (ValueError, RecursionError):
+        raise Malformed("The text is not valid JSON") from None
+
+
 def _parsed(text: str, *, strict: bool) -> Any:
     return json.loads(
         text, strict=strict, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
