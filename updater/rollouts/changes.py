@@ -275,7 +275,12 @@ class RolloutChanges:
         """Begin a series with all numbers at zero, beside the control of the 30 days before."""
         await self._counting.forget_sources(connection, rollout.release_id, platform)
         baseline = await self._counting.read_baseline(
-            connection, rollout.application_id, platform, rollout.channels_of_control, now - _BASELINE
+            connection,
+            rollout.application_id,
+            platform,
+            rollout.channels_of_control,
+            now - _BASELINE,
+            but_for=rollout.release_id,
         )
         return PlatformArm(platform, number, now, Series(baseline=baseline))
 

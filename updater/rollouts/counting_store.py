@@ -30,10 +30,13 @@ class CountingStore:
         platform: str,
         channels: Collection[str],
         since: datetime,
+        *,
+        but_for: int,
     ) -> Arm:
         """Count the reports since a time that the control arm would take, by their outcome.
 
-        `channels` limits them to those that say they are on one of these; empty: no limit.
+        Those about the release `but_for` are none, though it may be complete still. `channels` limits them to those
+        that say they are on one of these; empty: no limit.
         """
         complete = (
             select(release.c.id)
@@ -42,6 +45,7 @@ class CountingStore:
                 release.c.version == report.c.target_version,
                 _ACTIVE,
                 release.c.complete,
+                release.c.id != but_for,
             )
             .exists()
         )

@@ -237,6 +237,18 @@ async def test_the_baseline_is_the_control_of_the_days_before(staged: Any) -> No
     assert (await arms(staged))["baseline"] == {"completed": 6, "failed": 2, "rate": 0.1}
 
 
+async def test_the_baseline_leaves_out_the_release_itself(staged: Any) -> None:
+    """It was for everybody until now, so it was a complete release itself."""
+    await release(staged, "1.0.0")
+    await release(staged, "1.1.0")
+    for version, outcome in (("1.0.0", "completed"), ("1.1.0", "failed"), ("1.1.0", "failed")):
+        await report(staged, version, outcome)
+    for _ in range(2):
+        await put(staged, "1.1.0", {"percent": 5})
+        assert (await arms(staged))["baseline"] == {"completed": 1, "failed": 0, "rate": 0.097561}
+        await move(staged, "1.1.0", "rollout/complete")
+
+
 async def test_one_address_cannot_halt_alone(staged: Any) -> None:
     await release(staged, "1.0.0")
     await release(staged, "1.1.0", rollout=50)

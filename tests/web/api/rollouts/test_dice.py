@@ -192,3 +192,77 @@ async def test_a_flood_of_ids_makes_no_entries(staged: Any) -> None:
     for number in range(200):
         await offered(staged, client_id=f"c{number}")
     assert len(shelf) <= 3, "the question, and one answer for each cohort"
+
+
+async def cached(service: Any, verb: str = "check", **query: str) -> tuple[str | None, str | None]:
+    """Return the version that is answered, and what caches may do with it."""
+    asked = {**LINUX, **({"current_version": "0.1.0"} if verb == "check" else {}), **query}
+    response, _ = await service.exchange("GET", f"{UPDATES}/{verb}", params=asked)
+    answer = await response.json()
+    return answer.get("latest_version") or answer.get("version"), response.headers.get("Cache-Control")
+
+
+NO_STORE = "private, no-store"
+
+
+async def test_latest_with_an_id_gives_the_newest_that_it_sees(staged: Any) -> None:
+    """Of each source but the address; whatever its minimum; never what is paused, halted, or on another channel."""
+    await release(staged, "1.0.0")
+    await release(staged, "1.1.0", rollout=50, minimum_version="1.0.0")
+    await release(staged, "1.2.0", rollout=50, channel="beta")
+    salts = {version: (await shown(staged, version))["salt"] for version in ("1.1.0", "1.2.0")}
+    for number in range(12):
+        client = f"c{number}"
+        on_stable = "1.1.0" if is_inside(salts["1.1.0"], client, 50) else "1.0.0"
+        on_beta = "1.2.0" if is_inside(salts["1.2.0"], client, 50) else on_stable
+        assert await cached(staged, "latest", client_id=client) == (on_stable, NO_STORE)
+        assert await cached(staged, "latest", stagingId=client) == (on_stable, NO_STORE)
+        assert await cached(staged, "latest", client_id=client, channel="beta") == (on_beta, NO_STORE)
+        answer = await staged.call(
+            "GET", "/api/v1/latest", params={**LINUX, "app_id": "my-app"}, headers={"X-Client-Id": client}, status=200
+        )
+        assert answer["version"] == on_stable
+    await move(staged, "1.1.0", "rollout/pause")
+    inside = an_id(salts["1.1.0"], 50, inside=True)
+    assert await cached(staged, "latest", client_id=inside) == ("1.0.0", None)
+    await move(staged, "1.1.0", "withdraw")
+    assert await cached(staged, "latest", client_id=inside) == ("1.0.0", None)
+
+
+async def test_latest_when_everything_is_under_rollout(staged: Any) -> None:
+    await release(staged, "1.0.0", rollout=50)
+    response, _ = await staged.exchange("GET", f"{UPDATES}/latest", params=LINUX, status=404)
+    assert (await response.json())["code"] == "NOT_FOUND"
+    salt = (await shown(staged, "1.0.0"))["salt"]
+    assert await cached(staged, "latest", client_id=an_id(salt, 50, inside=True)) == ("1.0.0", NO_STORE)
+
+
+async def test_the_headers_follow_channel_pre_release_and_required(staged: Any) -> None:
+    await release(staged, "1.0.0")
+    await release(staged, "1.1.0-rc.1", rollout=50)
+    await release(staged, "1.2.0", rollout=50, channel="beta")
+    for verb in ("check", "latest"):
+        assert (await cached(staged, verb))[1] is None
+        assert (await cached(staged, verb, allow_prerelease="true"))[1] == NO_STORE
+        assert (await cached(staged, verb, channel="beta"))[1] == NO_STORE
+        assert (await cached(staged, verb, channel="betta"))[1] is None
+    assert (await cached(staged, channel="beta", platform="windows"))[1] is None
+    assert (await cached(staged, current_version="1.2.0", channel="nightly"))[1] is None
+    # Below what everybody gets, but required for those that see it.
+    await release(staged, "1.3.0", required=True, rollout=50)
+    await release(staged, "1.4.0")
+    assert await cached(staged) == ("1.4.0", NO_STORE)
+    assert await cached(staged, current_version="1.3.0") == ("1.4.0", None)
+    assert await cached(staged, "latest", client_id="c") == ("1.4.0", None)
+
+
+async def test_a_stage_at_all_of_them_is_still_a_rollout(staged: Any) -> None:
+    await release(staged, "1.0.0")
+    await release(staged, "1.1.0", rollout={"stages": [{"percent": 100, "for_s": 3600}]})
+    assert await cached(staged, client_id="c") == ("1.1.0", NO_STORE)
+    assert await cached(staged) == ("1.1.0", NO_STORE), "the address is an id"
+    assert await cached(staged, "latest") == ("1.0.0", NO_STORE), "for a latest without an id it is not complete"
+    assert await cached(staged, "latest", client_id="c") == ("1.1.0", NO_STORE)
+    await move(staged, "1.1.0", "rollout/complete")
+    assert await cached(staged) == ("1.1.0", None)
+    assert await cached(staged, "latest") == ("1.1.0", None)

@@ -278,3 +278,69 @@ async def test_deleted_and_published_again_it_is_a_new_release(staged: Any) -> N
     await shown(staged, "1.0.0", status=404)
     await release(staged, "1.0.0", rollout=5)
     assert (await shown(staged, "1.0.0"))["salt"] != salt
+
+
+LATER = {"percent": 30, "start_at": ahead(days=2)}
+TRANSITIONS = {
+    # in state: what is done -> the state after it; None: 409, and nothing changes.
+    "scheduled": {
+        "put": "active",
+        "put later": "scheduled",
+        "put 100": "complete",
+        "pause": "paused",
+        "resume": None,
+        "complete": "complete",
+    },
+    "active": {
+        "put": "active",
+        "put later": "active",
+        "put 100": "complete",
+        "pause": "paused",
+        "resume": None,
+        "complete": "complete",
+    },
+    "paused": {
+        "put": "paused",
+        "put later": "paused",
+        "put 100": "paused",
+        "pause": "paused",
+        "resume": "active",
+        "complete": "complete",
+    },
+    "complete": {
+        "put": "active",
+        "put later": "scheduled",
+        "put 100": "complete",
+        "pause": None,
+        "resume": None,
+        "complete": "complete",
+    },
+}
+HOLDS = {"scheduled": "scheduled", "active": "last_stage", "paused": "paused", "complete": None}
+
+
+@pytest.mark.parametrize(("state", "done"), [(state, done) for state, row in TRANSITIONS.items() for done in row])
+async def test_each_cell_of_the_table_of_states(staged: Any, state: str, done: str) -> None:
+    await release(staged, "1.0.0", rollout=LATER if state == "scheduled" else 20)
+    if state in ("paused", "complete"):
+        await move(staged, "1.0.0", f"rollout/{'pause' if state == 'paused' else 'complete'}")
+    before, entries = await shown(staged, "1.0.0"), await actions(staged)
+    assert (before["state"], before["hold"] and before["hold"]["why"]) == (state, HOLDS[state])
+    assert before["percent"] == {"scheduled": 0.0, "complete": 100.0}.get(state, 20.0)
+    assert (before["stage"] is None) == (state in ("scheduled", "complete"))
+    expected = TRANSITIONS[state][done]
+    status = 409 if expected is None else 200
+    if done.startswith("put"):
+        plan = {"put": {"percent": 40}, "put later": LATER, "put 100": {"percent": 100}}[done]
+        answer = await put(staged, "1.0.0", plan, status=status)
+    else:
+        answer = await move(staged, "1.0.0", f"rollout/{done}", status=status)
+    after = await shown(staged, "1.0.0")
+    if expected is None:
+        assert (answer["code"], after, await actions(staged)) == ("CONFLICT", before, entries)
+    else:
+        assert answer == after
+        assert (after["state"], after["salt"]) == (expected, before["salt"])
+        assert (after["completed_at"] is None) == (expected != "complete")
+        is_anew = state == "complete" and done.startswith("put")
+        assert after["platforms"][0]["series"] == before["platforms"][0]["series"] + is_anew
