@@ -16,7 +16,7 @@ def _open_files(folder: Path) -> list[Path]:
     """List what is open in the folder itself; the service has its own folder below."""
     gc.collect()
     found = [link.resolve() for link in Path("/proc/self/fd").iterdir() if link.exists()]
-    return [path for path in found if path.parent == folder]
+    return [path for path in found if path.parent == folder and path.is_file()]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see open files")

@@ -315,9 +315,10 @@ async def test_health_degraded_and_unhealthy(service: Any, monkeypatch: pytest.M
     """Decision 25: degraded is 200 with `status`, unhealthy is 503."""
     monkeypatch.setattr("updater.health.LOW_SPACE_BYTES", 1 << 62)
     assert (await service.call("GET", "/health", status=200))["status"] == "degraded"
-    (tmp_path / "storage" / "incoming").rename(tmp_path / "away")
+    (tmp_path / "storage" / "blobs").rename(tmp_path / "away")
+    await asyncio.sleep(1.1)  # answers are kept for a second
     try:
         body = await service.call("GET", "/health", key="read", status=503)
     finally:
-        (tmp_path / "away").rename(tmp_path / "storage" / "incoming")
+        (tmp_path / "away").rename(tmp_path / "storage" / "blobs")
     assert body["status"] == body["components"]["storage"]["status"] == "unhealthy"

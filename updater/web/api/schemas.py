@@ -26,7 +26,7 @@ class Asking(Lenient):
 
     client_id = client.ClientId(load_default=None, allow_none=True)
     channel = client.AskedChannel(load_default=None, allow_none=True)
-    manual = own.QueryBoolean(load_default=False)
+    manual = client.Flag(load_default=False)
 
 
 class StagingQuery(Asking):

@@ -13,6 +13,7 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
+import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
 from updater import __version__
 from updater.access.principals import Permission
@@ -36,6 +37,7 @@ _CREDENTIALS = {
 }
 # Any request may be malformed, limited or unlucky; a body may also stall.
 _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
+_OF_ANY_TYPE = (client.Flag, client.ClientId, client.ReportId, client.Seconds, client.ErrorMessage)
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
@@ -145,7 +147,7 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         operation["description"] += f" Of a private application, needs {_needs(Permission.FEED, schemes)}."
     if contract.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not contract.body_optional,
             "description": _say_limits(contract.body_limits),
             "content": {"application/json": {"schema": contract.body}},
         }
@@ -183,8 +185,13 @@ _EXAMPLES: tuple[tuple[type[own.Text], str], ...] = (
 )
 
 
-def _own_attributes(_: Any, field: fields.Field[Any], **__: Any) -> dict[str, Any]:
+def _own_attributes(_: Any, field: fields.Field[Any], ret: dict[str, Any], **__: Any) -> dict[str, Any]:
     """Describe our own field types to OpenAPI."""
+    if isinstance(field, _OF_ANY_TYPE):
+        # Installed clients send these in several types, and all are read; OpenAPI 3.0 has no list of types.
+        for told in ("type", "minimum", "maximum", "minLength", "maxLength", "pattern"):
+            ret.pop(told, None)
+        return {}
     if isinstance(field, own.QueryBoolean | own.StrictBoolean):
         return {"type": "boolean"}
     if isinstance(field, own.Timestamp):

@@ -161,6 +161,10 @@ class ClientId(fields.String):
         return text
 
 
+class Flag(own.QueryBoolean):
+    """Yes or no, as a JSON boolean, a number or a word: `true`, `false`, `1`, `0`."""
+
+
 class ReportId(own.Name):
     """By which a report is known when it is sent again: a name, or a number."""
 
