@@ -29,7 +29,7 @@ FLOORS = (
     ("telemetry", "artifacts", "audit", "tasks", "timekeeping"),
     ("database",),
     ("config",),
-    ("settings", "clock", "errors", "logs", "permissions"),
+    ("settings", "clock", "errors", "times", "logs", "permissions"),
 )
 CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit"), ("timekeeping", "audit")}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.
@@ -248,6 +248,7 @@ PURE_ROOMS = (
     "rollouts.model",
     "rollouts.moves",
     "rollouts.plan",
+    "times",
     "catalog.channels",
     "catalog.changes",
     "catalog.files",

@@ -86,10 +86,6 @@ class Inspector:
         elif not known:
             raise OSError("its bytes are not those of its digest")
 
-    def is_known(self, digest: str, found: os.stat_result) -> bool:
-        """Tell whether the file was hashed as it is, and was whole."""
-        return self._find(digest, found) is True
-
     def remember(self, digest: str, found: os.stat_result, *, is_whole: bool) -> None:
         """Keep what hashing a file showed; `found` is its state before and after. From any thread."""
         self._looks.pop(digest, None)

@@ -13,7 +13,7 @@ from updater.offers.decision import UpdateQuery
 from updater.offers.snapshot import Snapshot
 from updater.rollouts.dice import Dice, as_fraction
 from updater.rollouts.model import Rollout, RolloutState
-from updater.rollouts.plan import rfc3339
+from updater.times import rfc3339
 
 MAX_CANDIDATES = 100
 

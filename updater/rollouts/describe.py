@@ -8,7 +8,8 @@ from typing import Any
 import updater.rollouts.evidence as evidence
 from updater.rollouts.model import PlatformArm, Rollout, RolloutState
 from updater.rollouts.moves import find_hold
-from updater.rollouts.plan import Plan, canonical, rfc3339
+from updater.rollouts.plan import Plan, canonical
+from updater.times import rfc3339
 
 WORSE_THAN_CONTROL, ABOVE_MAX_FAILURE_RATE = "worse_than_control", "above_max_failure_rate"
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from updater.errors import Invalid
+from updater.times import rfc3339
 
 MAX_STAGES = 20
 MAX_STAGE_S = 31_622_400
@@ -148,11 +149,6 @@ def canonical(plan: Plan) -> dict[str, Any]:
             "min_addresses": rules.min_addresses,
         },
     }
-
-
-def rfc3339(at: datetime) -> str:
-    """Return a time as RFC 3339, UTC, in whole seconds, with Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _rules(given: Mapping[str, Any]) -> HaltRules:

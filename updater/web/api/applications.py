@@ -13,12 +13,12 @@ from updater.access.principals import Permission
 from updater.catalog.model import Page
 from updater.errors import Forbidden
 from updater.services import Services
+from updater.times import rfc3339
 from updater.web.api.rendering import application_item, page_keys, stats_keys
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.messages.times import rfc3339
 
 
 class Applications:

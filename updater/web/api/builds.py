@@ -14,6 +14,7 @@ from updater.artifacts.blobs import Staged
 from updater.catalog.publishing import ReceivedFile
 from updater.errors import Invalid, Malformed
 from updater.services import Services
+from updater.times import rfc3339
 from updater.web.api.releases import request_of
 from updater.web.api.rendering import build_id
 from updater.web.api.targets import target_in_path
@@ -23,7 +24,6 @@ from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import load_object, load_values
-from updater.web.messages.times import rfc3339
 from updater.web.transfer.downloads import send_build
 from updater.web.transfer.uploads import receive_body, receive_form
 

@@ -18,13 +18,13 @@ from updater.clock import utc_now
 from updater.errors import Invalid
 from updater.offers.decision import UpdateQuery
 from updater.services import Services
+from updater.times import rfc3339
 from updater.web.api.questions import CheckQuestion
 from updater.web.api.rendering import check_answer
 from updater.web.gate.identity import Identity, IdentityReader
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
-from updater.web.messages.times import rfc3339
 
 
 class Explain:

@@ -10,10 +10,10 @@ import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.access.service import AccessService
+from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.messages.times import rfc3339
 
 
 class FeedKeys:

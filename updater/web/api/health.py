@@ -15,10 +15,10 @@ from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.clock import utc_now
 from updater.services import Services
+from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.messages.times import rfc3339
 
 
 class Health:

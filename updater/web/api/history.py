@@ -14,10 +14,10 @@ from updater.access.principals import Permission
 from updater.audit.model import AuditRow
 from updater.catalog.model import Page
 from updater.catalog.service import CatalogService
+from updater.times import rfc3339
 from updater.web.api.rendering import page_keys
 from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
-from updater.web.messages.times import rfc3339
 
 
 class History:

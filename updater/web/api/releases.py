@@ -17,6 +17,7 @@ from updater.catalog.publishing import PublishRequest
 from updater.errors import Invalid
 from updater.rollouts.service import RolloutService
 from updater.services import Services
+from updater.times import rfc3339
 from updater.web.api.rendering import build_id, page_keys, release_item
 from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
@@ -24,7 +25,6 @@ from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
-from updater.web.messages.times import rfc3339
 
 
 class Releases:

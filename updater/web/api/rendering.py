@@ -7,9 +7,9 @@ from typing import Any
 from updater.catalog.model import Application, ApplicationStats, Build, Page
 from updater.offers.decision import NoUpdate, Offer
 from updater.rollouts.releases import ReleaseDetails
+from updater.times import rfc3339
 from updater.web.api.questions import CheckQuestion
 from updater.web.messages.links import Links
-from updater.web.messages.times import rfc3339
 
 
 def build_id(build: Build) -> str:

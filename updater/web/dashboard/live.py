@@ -15,11 +15,11 @@ from updater.access.principals import Permission
 from updater.deployments.model import RunState
 from updater.deployments.service import DeploymentService
 from updater.errors import Malformed
+from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT, begin
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.deployments import step_item
-from updater.web.messages.times import rfc3339
 
 _SHOWN_LINES = 200
 _NUMBER = re.compile(r"[0-9]{1,12}")

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from updater.catalog.files import safe_name, suffix_of
 from updater.catalog.model import Build, Release, ReleaseStatus
 from updater.settings import DesktopSettings
+from updater.times import rfc3339
 from updater.web.desktop.words import WORDS
 from updater.web.messages.links import Links
-from updater.web.messages.times import rfc3339
 
 
 class Names:

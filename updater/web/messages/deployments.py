@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from updater.deployments.model import Commit, StepReport
-from updater.web.messages.times import rfc3339
+from updater.times import rfc3339
 
 
 def commit_item(commit: Commit) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from updater import errors
 from updater.clock import utc_now
-from updater.web.messages.times import rfc3339
+from updater.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)

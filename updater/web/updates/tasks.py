@@ -11,11 +11,11 @@ from updater.access.principals import Permission
 from updater.errors import NotFound
 from updater.tasks.model import Task
 from updater.tasks.service import TaskService
+from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.parsing import parse_json
-from updater.web.messages.times import rfc3339
 from updater.web.updates.numbers import number_in_path
 
 _ONE = {200: schemas.TaskAnswer()}

@@ -11,11 +11,11 @@ from updater.access.principals import Permission
 from updater.deployments.model import LogLevel, Outcome, RunState, Update
 from updater.deployments.service import DeploymentService
 from updater.errors import NotFound, Unavailable
+from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.parsing import parse_query
-from updater.web.messages.times import rfc3339
 from updater.web.updates.numbers import number_in_path
 
 

@@ -1,0 +1,10 @@
+"""Times as the documents write them. PURE."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def rfc3339(at: datetime) -> str:
+    """Return an aware time as `2026-02-16T10:00:00Z`, in UTC and whole seconds. Source: RFC 3339 section 5.6."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
