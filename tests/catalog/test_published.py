@@ -73,6 +73,7 @@ async def test_a_hosted_build_is_its_bytes(service: Any) -> None:
         "version": "1.1.0",
         "platform": "linux",
         "architecture": "amd64",
+        "name_key": "",
         "digest": made.file.digest,
     }
     (row,) = stored["blob"]

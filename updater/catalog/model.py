@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -38,7 +38,8 @@ class Application:
 
     `channels` are in order, the most stable first. `default_rollout` is the plan, as a canonical JSON object, of new
     releases that are published without one; None: they are for everybody. Of a private application, installed clients
-    too need a key.
+    too need a key. `keys` are public keys that signatures of its files are held to, by scheme (`minisign`, `ed25519`);
+    `feeds` holds what the feeds of package managers say of it, by feed.
     """
 
     id: str
@@ -52,6 +53,8 @@ class Application:
     private: bool = False
     channels: tuple[str, ...] = DEFAULT_CHANNELS
     default_rollout: Mapping[str, Any] | None = None
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    feeds: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,36 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildFile:
+    """A file of a build, the primary one or a companion.
+
+    Digests are lower-case hex; `sha512` and `sha1` are None while they are not known. `signatures` are those of the
+    developer, by scheme, as they were given. `delta_from` is what a delta turns into the build's version. `made_by` is
+    `developer` or `server`. `facts` are what was found in the bytes, such as `block_map_size` in bytes.
+    """
+
+    id: int
+    name: str
+    kind: FileKind
+    primary: bool
+    digest: str
+    size_bytes: int
+    sha512: str | None
+    sha1: str | None
+    signatures: Mapping[str, str]
+    delta_from: str | None
+    made_by: str
+    created_at: datetime
+    quarantined: bool
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Build:
     """A release for one platform and architecture.
 
-    A hosted build has its primary file in `file`; an external one has None there, and its address in `url`.
+    A hosted build has its primary file in `file`; an external one has None there, and its address in `url`. That of a
+    draft may have neither yet: its companions came first, and its checksum is empty.
     Notes, required flag and minimum belong to the build: the REST document gives each platform its own.
     `complete` says that its release is for all clients; of others, some clients get the release before. `channel` is
     that of its release, at `channel_position` in the application's list.
@@ -131,6 +160,12 @@ class Build:
     quarantined: bool
     channel: str
     channel_position: int
+    published_at: datetime | None = None
+
+    @property
+    def released_at(self) -> datetime:
+        """Return the later of upload and publishing: since then clients could have it."""
+        return self.created_at if self.published_at is None else max(self.created_at, self.published_at)
 
 
 @dataclass(frozen=True, slots=True)

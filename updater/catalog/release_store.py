@@ -114,6 +114,7 @@ class ReleaseStore:
             "channel": channel[0],
             "channel_position": channel[1],
             "created_at": now,
+            "published_at": now,
         }
         await connection.execute(insert(release).values(values))
         return _known_release((await connection.execute(known)).one()), True
@@ -214,6 +215,7 @@ class ReleaseStore:
             pinned_digest.c.application_id == application_id,
             pinned_digest.c.platform == target.platform,
             pinned_digest.c.architecture == target.architecture,
+            pinned_digest.c.name_key == "",
         )
         exact, pattern = spelling_patterns(version, scheme)
         spelt = or_(pinned_digest.c.version.in_((version.text, exact)), pinned_digest.c.version.like(pattern))
@@ -227,6 +229,7 @@ class ReleaseStore:
             "version": version.text,
             "platform": target.platform,
             "architecture": target.architecture,
+            "name_key": "",
         }
         if digest is not None:
             await connection.execute(insert(pinned_digest).values(digest=digest, **coordinate))

@@ -34,6 +34,7 @@ BUILD = (
         release.c.complete,
         release.c.channel,
         release.c.channel_position,
+        release.c.published_at,
         file.c.id.label("file_id"),
         file.c.name.label("file_name"),
         file.c.kind.label("file_kind"),
@@ -72,6 +73,8 @@ def application_values(each: Application) -> dict[str, Any]:
         "config": dict(each.config),
         "scheme": each.scheme.value,
         "private": each.private,
+        "keys": {scheme: list(keys) for scheme, keys in each.keys.items()},
+        "feeds": dict(each.feeds),
         "ceiling_key": parse_version(ceiling, each.scheme).sort_key if ceiling else None,
         "created_at": each.created_at,
         "updated_at": each.updated_at,
@@ -88,6 +91,8 @@ def application_of(row: Mapping[Any, Any]) -> Application:
         config={**CONFIG_DEFAULTS, **row["config"]},
         scheme=Scheme(row["scheme"]),
         private=row["private"],
+        keys={scheme: tuple(keys) for scheme, keys in row["keys"].items()},
+        feeds=row["feeds"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         channels=tuple(row["channels"]),
@@ -117,7 +122,7 @@ def build_of(row: Mapping[Any, Any]) -> Build:
         target=Target(row["platform"], row["architecture"]),
         file=stored,
         url=row["url"],
-        checksum=Checksum("sha256", stored.digest) if stored else Checksum(row["checksum_type"], row["checksum"]),
+        checksum=_checksum(row, stored),
         size_bytes=stored.size_bytes if stored else row["size_bytes"],
         notes=row["notes"],
         required=row["required"],
@@ -130,7 +135,14 @@ def build_of(row: Mapping[Any, Any]) -> Build:
         quarantined=row["quarantined_at"] is not None,
         channel=row["channel"],
         channel_position=row["channel_position"],
+        published_at=row["published_at"],
     )
+
+
+def _checksum(row: Mapping[Any, Any], stored: StoredFile | None) -> Checksum:
+    if stored is not None:
+        return Checksum("sha256", stored.digest)
+    return Checksum(row["checksum_type"] or "sha256", row["checksum"] or "")
 
 
 def _stored_file(row: Mapping[Any, Any]) -> StoredFile | None:

@@ -39,6 +39,10 @@ application = Table(
     Column("default_rollout", JSON(none_as_null=True)),
     Column("config", JSON, nullable=False),
     Column("scheme", String(10), nullable=False),
+    # The public keys that signatures of its files are held to: lists of texts, by scheme.
+    Column("keys", JSON, nullable=False, default={}),
+    # What the feeds of package managers say of it, by feed.
+    Column("feeds", JSON, nullable=False, default={}),
     # Whether installed clients need a key too.
     Column("private", Boolean, nullable=False, server_default=false()),
     # The sort key of config.max_version, so that the database can leave out what is above it.
@@ -65,6 +69,8 @@ release = Table(
     Column("channel", String(40), nullable=False, default="stable"),
     Column("channel_position", Integer, nullable=False, default=0),
     Column("created_at", UtcTime, nullable=False),
+    # When clients could first see it; None for a draft.
+    Column("published_at", UtcTime),
     UniqueConstraint("application_id", "version"),
     Index(None, "application_id", "sort_key"),
 )
@@ -119,6 +125,8 @@ file = Table(
     Column("delta_from", String(100)),
     # developer or server.
     Column("made_by", String(10), nullable=False),
+    # What was found in its bytes, by name.
+    Column("facts", JSON(none_as_null=True)),
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("build_id", "name_key"),
     Index(None, "digest"),
@@ -136,7 +144,7 @@ file_signature = Table(
 # each use; whatever refers to a blob must be in it, or its bytes are collected, and missing in backups.
 blob_use = table("blob_use", column("digest", String(64)))
 
-# What a hosted coordinate has ever served. Outlives the build and the application on purpose: caches hold the
+# What an address of a hosted file has ever served. Outlives file, build and application on purpose: caches hold the
 # address as immutable, so it may only ever give these bytes.
 pinned_digest = Table(
     "pinned_digest",
@@ -145,6 +153,8 @@ pinned_digest = Table(
     Column("version", String(100), primary_key=True),
     Column("platform", String(20), primary_key=True),
     Column("architecture", String(20), primary_key=True),
+    # Of the address with a file's name: the name in the form of `file.name_key`. Empty: the address of the build.
+    Column("name_key", String(700), primary_key=True),
     Column("digest", String(64), nullable=False),
 )
 
