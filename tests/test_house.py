@@ -260,6 +260,7 @@ PURE_ROOMS = (
     "audit.model",
     "artifacts.digests",
     "artifacts.ranges",
+    "artifacts.signatures",
     "telemetry.figures",
     "telemetry.histograms",
     "telemetry.messages",
