@@ -14,7 +14,7 @@ from updater.logs import count_dropped
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
-from updater.web import api, dashboard, docs, system, updates
+from updater.web import api, dashboard, docs, feeds, system, updates
 from updater.web.desktop import routes as desktop
 from updater.web.desktop.agents import AGENTS
 from updater.web.docs.openapi import build_document
@@ -65,6 +65,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         *desktops,
         docs_surface,
         api_surface,
+        feeds.build(services, sessions),
         *system.build(services.deployments, sessions),
         *dashboard.build(services, sessions, origins, limits),
         updates.build(services),

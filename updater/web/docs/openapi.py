@@ -41,6 +41,9 @@ _OF_ANY_TYPE = (client.Flag, client.ClientId, client.ReportId, client.Seconds, c
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
+    "channel": {"type": "string", "example": "stable"},
+    "file_name": {"type": "string", "minLength": 1, "maxLength": 180},
+    "path": {"type": "string", "minLength": 1, "description": "Names with a slash between each two."},
     "version": {"type": "string", "minLength": 1, "maxLength": 100, "example": "1.0.0"},
     "platform": {"type": "string", "enum": list(PLATFORMS)},
     "arch": {"type": "string", "enum": list(ARCHITECTURES)},

@@ -1,0 +1,27 @@
+"""What stock updaters ask, at `/feeds`: all routes on one screen. See README.md beside this file."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.services import Services
+from updater.web.feeds.tuf import TufFeed
+from updater.web.gate.credentials import bearer_keys
+from updater.web.gate.routing import Surface
+from updater.web.gate.sessions import SessionAuthenticator
+from updater.web.messages.errors import write_api
+
+PREFIX = "/feeds"
+_CHANNEL = f"{PREFIX}/{{app_id}}/{{channel}}"
+
+
+def build(services: Services, sessions: SessionAuthenticator) -> Surface:
+    """Assemble the surface."""
+    tuf = TufFeed(services)
+    # Paths are tried in this order.
+    routes = (
+        web.get(f"{_CHANNEL}/tuf/metadata/{{file_name}}", tuf.get_metadata),
+        web.get(f"{_CHANNEL}/tuf/targets/{{path:.+}}", tuf.get_target),
+    )
+    authenticators = (bearer_keys(services.access), sessions.beside_keys())
+    return Surface("feeds", f"{PREFIX}/", routes, authenticators, write_api)
