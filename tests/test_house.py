@@ -23,6 +23,7 @@ FLOORS = (
     ("web", "background"),
     ("operations",),
     ("services", "advice"),
+    ("feeds",),
     ("offers",),
     ("rollouts",),
     ("catalog", "access", "deployments", "backups", "health", "processes"),
@@ -236,6 +237,7 @@ def test_no_import_circle() -> None:
 
 # What decides is pure: it takes values and gives values.
 PURE_ROOMS = (
+    "feeds.notes",
     "timekeeping.judgement",
     "advice",
     "offers.cohorts",

@@ -1,0 +1,1 @@
+"""What clients get, in the words of stock updaters: one file an updater."""
