@@ -65,7 +65,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         *desktops,
         docs_surface,
         api_surface,
-        feeds.build(services, sessions),
+        feeds.build(services, links, sessions),
         *system.build(services.deployments, sessions),
         *dashboard.build(services, sessions, origins, limits),
         updates.build(services),

@@ -36,7 +36,9 @@ from updater.database.leases import Leases
 from updater.database.opening import open_database
 from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
+from updater.feeds.service import FeedService
 from updater.health import HealthService
+from updater.offers.feed_store import FeedStore
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
 from updater.processes.jobs import Jobs, quietly
@@ -104,6 +106,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             rollouts=core.rollouts,
             releases=core.releases,
             offers=core.offers,
+            feeds=FeedService(core.offers, FeedStore(database)),
             deployments=deployments,
             telemetry=telemetry,
             health=health,

@@ -14,6 +14,7 @@ from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
 from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
+from updater.feeds.service import FeedService
 from updater.health import HealthService
 from updater.offers.service import OfferService
 from updater.processes.jobs import Jobs
@@ -40,6 +41,7 @@ class Services(AccessServices):
     rollouts: RolloutService
     releases: ReleaseMoves
     offers: OfferService
+    feeds: FeedService
     deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService

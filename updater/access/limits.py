@@ -31,12 +31,19 @@ RETRY_DOWNLOAD_S = 5
 
 
 class Traffic(Enum):
-    """What a route is for, as limits see it. `FREE` is never refused: health and metrics."""
+    """What a route is for, as limits see it. `FREE` is never refused: health and metrics.
+
+    Feeds count in the windows of downloads, but are none: they run at once with any number of them.
+    """
 
     FREE = "free"
     GENERAL = "general"
     CHECK = "check"
     DOWNLOAD = "download"
+    FEED = "feed"
+
+
+_AS_DOWNLOADS = (Traffic.DOWNLOAD, Traffic.FEED)
 
 
 class Allowance(NamedTuple):
@@ -142,7 +149,7 @@ class RateLimits:
 
     def of_address(self, client: str, traffic: Traffic) -> Sequence[Window]:
         """Return the windows of a request without a credential."""
-        return (self._downloads if traffic is Traffic.DOWNLOAD else self._anonymous).windows(client)
+        return (self._downloads if traffic in _AS_DOWNLOADS else self._anonymous).windows(client)
 
     def of_client_id(self, client: str, client_id: str) -> Sequence[Window]:
         """Return the windows of an update check that names its client: its own, and then the larger of its address."""
@@ -156,7 +163,7 @@ class RateLimits:
 
     def of_principal(self, principal_id: str, client: str | None, traffic: Traffic) -> Sequence[Window]:
         """Return the windows of a known key, person or token; with `client`, it has them for each client."""
-        pair = self._downloads if traffic is Traffic.DOWNLOAD else self._authenticated
+        pair = self._downloads if traffic in _AS_DOWNLOADS else self._authenticated
         return [(pair.limit, principal_id)] if client is None else pair.windows(client, f"{principal_id} ")
 
     # -- counting

@@ -6,7 +6,7 @@ No SQL and no await on the way of a question. Snapshots follow announced changes
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import updater.offers.decision as decision
 from updater.catalog.model import Application, Build, Release, ReleaseStatus
@@ -33,11 +33,26 @@ from updater.offers.store import OfferStore
 from updater.rollouts.model import Rollout
 
 
+class FeedSlot:
+    """Where what feeds need of an application is kept, from the first feed on: `held`, of about `size_bytes`.
+
+    It is equal to itself alone. `number` counts on with each reading.
+    """
+
+    __slots__ = ("__weakref__", "held", "number", "size_bytes")
+
+    def __init__(self) -> None:
+        self.held: Any = None
+        self.number = 0
+        self.size_bytes = 0
+
+
 class Present(NamedTuple):
-    """An application as it is answered for now: its snapshot, and what was rendered from it."""
+    """An application as it is answered for now: its snapshot, what was rendered from it, and room for its feeds."""
 
     snapshot: Snapshot
     answers: AnswerShelf
+    feeds: FeedSlot
 
 
 class Explanation(NamedTuple):
@@ -234,7 +249,7 @@ class OfferService:
         fresh = await self._store.load(None if everything else topics)
         before = self._present
         present = {} if everything else {key: value for key, value in before.items() if key not in topics}
-        present |= {key: Present(snapshot, self.answers.open_shelf()) for key, snapshot in fresh.items()}
+        present |= {key: Present(snapshot, self.answers.open_shelf(), FeedSlot()) for key, snapshot in fresh.items()}
         self._present = present
         for key, old in before.items():
             if present.get(key) is not old:

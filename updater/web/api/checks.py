@@ -138,7 +138,7 @@ class Checks:
         return self._latest(request, _application_in_query(query), query)
 
     def _answer(self, request: web.Request, application_id: str, asked: Asked, ids: Ids) -> web.Response:
-        snapshot, answers = self._offers.present(application_id)
+        snapshot, answers, _ = self._offers.present(application_id)
         question, channel, manual = asked
         position = 0 if channel is None else channel_asked(snapshot.application.channels, channel)
         origin = self._links.download_origin(request)

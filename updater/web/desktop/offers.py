@@ -88,7 +88,7 @@ class Offers:
         agent = agent_of(request)
         origin = self._names.links.download_origin(request)
         word = _read_platform(request.rel_url.raw_query_string)
-        snapshot, answers = self._offers.present(self._names.application)
+        snapshot, answers, _ = self._offers.present(self._names.application)
         cohort = self._cohort(request, snapshot, word or agent.platform, agent.version)
         key = ("desktop.latest", origin, self._names.prefix, word, agent.version, agent.platform, cohort)
         found = answers.get(key)
@@ -116,7 +116,7 @@ class Offers:
         if not is_version(given):
             given = load_values(_CURRENT, {"current_version": given})["current_version"]  # or says what is wrong
         word = _read_platform(request.rel_url.raw_query_string)
-        snapshot, answers = self._offers.present(self._names.application)
+        snapshot, answers, _ = self._offers.present(self._names.application)
         cohort = self._cohort(request, snapshot, word or agent.platform, given)
         key = ("desktop.compatibility", given, word, agent.platform, cohort)
         found = answers.get(key)

@@ -5,21 +5,27 @@ from __future__ import annotations
 from aiohttp import web
 
 from updater.services import Services
+from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.electron import ElectronFeed
 from updater.web.feeds.tuf import TufFeed
 from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.errors import write_api
+from updater.web.messages.links import Links
 
 PREFIX = "/feeds"
 _CHANNEL = f"{PREFIX}/{{app_id}}/{{channel}}"
 
 
-def build(services: Services, sessions: SessionAuthenticator) -> Surface:
+def build(services: Services, links: Links, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface."""
+    door = FeedDoor(services, links)
+    electron = ElectronFeed(door)
     tuf = TufFeed(services)
     # Paths are tried in this order.
     routes = (
+        web.get(f"{_CHANNEL}/electron/{{file_name}}", electron.get_yml),
         web.get(f"{_CHANNEL}/tuf/metadata/{{file_name}}", tuf.get_metadata),
         web.get(f"{_CHANNEL}/tuf/targets/{{path:.+}}", tuf.get_target),
     )

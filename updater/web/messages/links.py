@@ -71,3 +71,16 @@ class Links:
             arch=build.target.architecture,
         )
         return origin + path
+
+    def file_url(self, build: Build, file_name: str, origin: str) -> str:
+        """Return where a file of a build is, on `origin`, which `download_origin` gives.
+
+        `+` stays as it is: electron-updater looks for the version of a release in the path.
+        """
+        path = self.DOWNLOAD_PATH.format(
+            app_id=build.application_id,
+            version=quote(build.version.text, safe="+"),
+            platform=build.target.platform,
+            arch=build.target.architecture,
+        )
+        return f"{origin}{path}/{quote(file_name, safe='+')}"

@@ -1,0 +1,23 @@
+"""A service with an application that has channels, and a shelf for companions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.actors import TESTER
+from tests.conftest import Service, StartService
+from tests.feeds.filing import make_shelf
+
+
+@pytest.fixture
+async def feeds(start_service: StartService) -> Service:
+    """Return a service with `my-app` on channels stable, beta and nightly."""
+    started = await start_service()
+    extra: dict[str, Any] = {"channels": ("stable", "beta", "nightly")}
+    await started.services.catalog.create_application(
+        "my-app", name="My App", platforms=("linux", "windows", "darwin"), extra=extra, actor=TESTER
+    )
+    await make_shelf(started)
+    return started

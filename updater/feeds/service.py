@@ -1,0 +1,242 @@
+"""Answers of feeds: read once for an application, rendered once for each question, kept until something changes.
+
+The feed snapshot of an application is read when the first feed of it is asked, hangs on its index snapshot and dies
+with it, as do the answers rendered from it. A warm feed costs no SQL and no await. Answers are kept by question and
+cohort, never by client: a client's version counts by its place among the versions and minimums that are there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakSet
+
+from updater.catalog.files import name_key
+from updater.catalog.model import Build, BuildFile
+from updater.catalog.platforms import Target
+from updater.catalog.versions import Version, parse_version
+from updater.errors import NotFound, Unavailable
+from updater.feeds.model import FileUrl, Page, Question, Rendered
+from updater.offers.answers import AnswerShelf
+from updater.offers.cohorts import Chance, cohort_of
+from updater.offers.decision import NO_COHORT, Cohort
+from updater.offers.feed_choice import (
+    Candidates,
+    FeedClient,
+    FeedSnapshot,
+    FeedStatus,
+    chances_of,
+    choose,
+    find_candidates,
+)
+from updater.offers.feed_store import FeedStore
+from updater.offers.service import FeedSlot, OfferService, Present
+
+PENDING_RETRY_S = 30
+"""A feed that waits for a digest is asked again after so long."""
+MAX_SNAPSHOT_BYTES = 64 * 1024 * 1024
+# What a file, a build and a chance take in memory, beside their long texts. Source: measured.
+_FILE_BYTES, _BUILD_BYTES, _CHANCE_BYTES = 1_400, 2_000, 400
+_LISTED = frozenset({FeedStatus.LISTED})
+_OR_PENDING = frozenset({FeedStatus.LISTED, FeedStatus.DIGEST_PENDING})
+
+
+class FeedAnswer(NamedTuple):
+    """What a question gets. `by_dice`: another client could have got another answer."""
+
+    rendered: Rendered
+    # SHA-256 of the body, in hex.
+    digest: str
+    by_dice: bool
+
+
+class _Known:
+    """What is kept of a question: its answer, or the chances that the answer of each client depends on.
+
+    It is equal to itself alone, so it is the short half of the keys of its answers.
+    """
+
+    __slots__ = ("answer", "chances")
+
+    def __init__(self, answer: FeedAnswer | None, chances: tuple[Chance, ...]) -> None:
+        self.answer = answer
+        self.chances = chances
+
+
+class FeedState:
+    """An application as its feeds are answered for now."""
+
+    __slots__ = ("_packages", "_places", "answers", "size_bytes", "snapshot")
+
+    def __init__(self, snapshot: FeedSnapshot, answers: AnswerShelf) -> None:
+        self.snapshot = snapshot
+        self.answers = answers
+        builds = [each for listed in snapshot.builds.values() for each in listed]
+        keys = {each.build.version.sort_key for each in builds}
+        keys |= {each.build.minimum.sort_key for each in builds if each.build.minimum is not None}
+        floor = snapshot.application.config["min_version"]
+        if floor:
+            keys.add(parse_version(floor, snapshot.application.scheme).sort_key)
+        self._places = sorted(keys)
+        self._packages = {
+            (target, name_key(file.name)): (each.build, file)
+            for target, listed in snapshot.builds.items()
+            for each in reversed(listed)
+            for file in each.files
+        }
+        notes = sum(len(each.build.notes) for each in builds)
+        self.size_bytes = notes + _BUILD_BYTES * len(builds) + _FILE_BYTES * len(self._packages)
+
+    def place_of(self, current: Version | None) -> int:
+        """Return where a version stands among those that are there: all of one place get the same answers."""
+        if current is None:
+            return -1
+        key = current.sort_key
+        return bisect_left(self._places, key) + bisect_right(self._places, key)
+
+    def find_file(self, target: Target, name: str) -> tuple[Build, BuildFile] | None:
+        """Return a file of a target by its name, in any case: of several, the newest release's."""
+        return self._packages.get((target, name_key(name)))
+
+
+class FeedService:
+    """Answers feeds. `find` is the way of nearly every request, `load` of the first one after a change."""
+
+    def __init__(self, offers: OfferService, store: FeedStore) -> None:
+        self._offers = offers
+        self._store = store
+        self._reading: dict[FeedSlot, asyncio.Task[FeedState]] = {}
+        self._slots: WeakSet[FeedSlot] = WeakSet()
+        self._count = 0
+
+    def find(self, application_id: str) -> FeedState | None:
+        """Return an application's feeds if they are in memory. Raises as `OfferService.present`."""
+        held: FeedState | None = self._offers.present(application_id).feeds.held
+        return held
+
+    async def load(self, application_id: str) -> FeedState:
+        """Return an application's feeds; however many ask at once, they are read once.
+
+        Raises:
+            NotFound: no such application. Unavailable: it cannot be read now.
+        """
+        while True:
+            present = self._offers.present(application_id)
+            held: FeedState | None = present.feeds.held
+            if held is not None:
+                return held
+            task = self._reading.get(present.feeds)
+            if task is None:
+                task = self._reading[present.feeds] = asyncio.create_task(self._read(application_id, present))
+            # A client that goes away must not end what others wait for.
+            await asyncio.shield(task)
+
+    async def _read(self, application_id: str, present: Present) -> FeedState:
+        slot = present.feeds
+        try:
+            snapshot = await self._store.load(application_id, present.snapshot)
+            state = FeedState(snapshot, present.answers)
+            self._count += 1
+            slot.held, slot.size_bytes, slot.number = state, state.size_bytes, self._count
+            self._slots.add(slot)
+            self._make_room()
+            return state
+        finally:
+            del self._reading[slot]
+
+    def _make_room(self) -> None:
+        """Let go of what was read longest ago, but for the last, when all take too much."""
+        slots = sorted(self._slots, key=lambda each: each.number, reverse=True)
+        total = 0
+        for each in slots:
+            total += each.size_bytes
+            if total > MAX_SNAPSHOT_BYTES and each is not slots[0]:
+                each.held, each.size_bytes = None, 0
+                self._slots.discard(each)
+
+    def answer(
+        self,
+        state: FeedState,
+        question: Question,
+        client: FeedClient,
+        *,
+        origin: str,
+        file_url: FileUrl,
+        identify: Callable[[], str | None],
+    ) -> FeedAnswer:
+        """Return what a client is told, rendered or kept.
+
+        Args:
+            state: the application's feeds.
+            question: what is asked.
+            client: who asks.
+            origin: what the addresses of files begin with, with the key of the path if it has one.
+            file_url: gives the address of a file on that origin.
+            identify: returns the client's identity, None for one that asks by hand; called only when it matters.
+
+        Raises:
+            NotFound: there is nothing to show. Unavailable: there would be, but for a digest that is being worked out.
+        """
+        place = state.place_of(client.current)
+        key = (question, client.channel, client.allow_prerelease, place, origin)
+        known = state.answers.get(key)
+        if known is None:
+            known = self._look_into(state, question, client, file_url)
+            size_bytes = 0 if known.answer is None else len(known.answer.rendered.body)
+            state.answers.keep(key, known, size_bytes + len(origin) + _CHANCE_BYTES * len(known.chances))
+        chances = known.chances
+        if chances:
+            identity = identify()
+            own_key = known, cohort_of(chances, identity or "", manual=identity is None)
+            found = state.answers.get(own_key)
+            if found is None:
+                rendered = _render(state, question, client, own_key[1], file_url)
+                found = _Known(_answer_of(rendered, by_dice=True), ())
+                state.answers.keep(own_key, found, 0 if rendered is None else len(rendered.body))
+            known = found
+        answer: FeedAnswer | None = known.answer
+        if answer is None:
+            raise NotFound("release", "There is nothing to show in this feed")
+        if answer.rendered.status == 503:
+            raise Unavailable("A digest of the newest file is being worked out", retry_after_s=PENDING_RETRY_S)
+        return answer
+
+    def _look_into(self, state: FeedState, question: Question, client: FeedClient, file_url: FileUrl) -> _Known:
+        """Return the answer, or the chances that it depends on for each client."""
+        groups = _candidates(state, question, client)
+        chances: dict[int, Chance] = {}
+        for found in groups:
+            for each in chances_of(found, client, question.shape):
+                if len(groups) > 1:  # what settles one group says nothing of another
+                    each = Chance(each.release_id, each.dice, required=each.required)
+                chances.setdefault(each.release_id, each)
+        if chances:
+            return _Known(None, tuple(chances.values()))
+        return _Known(_answer_of(_render(state, question, client, NO_COHORT, file_url), by_dice=False), ())
+
+
+_PENDING = Rendered(b"", status=503)
+
+
+def _candidates(
+    state: FeedState, question: Question, client: FeedClient, statuses: frozenset[FeedStatus] = _LISTED
+) -> list[Candidates]:
+    return [find_candidates(state.snapshot, targets, question.judge, client, statuses) for targets in question.groups]
+
+
+def _render(
+    state: FeedState, question: Question, client: FeedClient, cohort: Cohort, file_url: FileUrl
+) -> Rendered | None:
+    choices = tuple(choose(each, client, cohort) for each in _candidates(state, question, client))
+    if not any(each.shown for each in choices):
+        waiting = (choose(each, client, cohort) for each in _candidates(state, question, client, _OR_PENDING))
+        if any(each.shown for each in waiting):
+            return _PENDING
+    return question.render(Page(state.snapshot.application, client, choices, file_url))
+
+
+def _answer_of(rendered: Rendered | None, *, by_dice: bool) -> FeedAnswer | None:
+    return None if rendered is None else FeedAnswer(rendered, hashlib.sha256(rendered.body).hexdigest(), by_dice)
