@@ -277,6 +277,7 @@ PURE_ROOMS = (
     "telemetry.rollups",
     "telemetry.spans",
     "web.desktop.words",
+    "client.words",
 )
 IMPURE = {
     "asyncio",

@@ -53,6 +53,8 @@ def publish(remote: Command, folder: Path, app: str, version: str = "1.0.0", *wo
         (("app", "update", "x"), "nothing to change"),
         (("check", "--app", "a"), "Missing option '--current-version'"),
         ((*CHECK, "--arch", "mips"), "'mips' is not one of"),
+        ((*CHECK, "--arch", "aarch46"), "Did you mean 'aarch64'?"),
+        (("app", "create", "x", "--platform", "widnows"), "Did you mean 'windows'?"),
         (("fetch", "--app", "a", "--version", "1.0.0", "--current-version", "1.0.0"), "not both"),
         (("fetch",), "Missing option '--app'"),
         (("publish", "/no/such/file", "--app", "a", "--version", "1.0.0", *HERE), "does not exist"),
@@ -170,6 +172,14 @@ def test_check_has_the_same_keys_whether_there_is_an_update_or_not(remote: Comma
     none = remote(*words, "--current-version", "1.1.0")
     assert (none.status, none.err) == (3, "")
     assert none.json == {"update_available": False, "current_version": "1.1.0", "release": None, "required": False}
+
+
+def test_platforms_and_architectures_in_the_words_that_people_use(remote: Command, tmp_path: Path) -> None:
+    publish(remote, tmp_path, "spoken", "1.1.0")
+    words = ("check", "--app", "spoken", "--current-version", "1.0.0", "--platform", "Linux", "--arch", "x86_64")
+    assert remote(*words).out.splitlines()[0] == "update    1.0.0 -> 1.1.0 linux/amd64"
+    assert remote("app", "update", "spoken", "--platform", "macOS", "--platform", "win").status == 0
+    assert remote("app", "show", "spoken", "--json").json["platforms"] == ["darwin", "windows"]
 
 
 def test_check_in_words(remote: Command, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from updater.client import (
     UpdateError,
 )
 from updater.client.download import safe_file_name
-from updater.client.model import ARCHITECTURES, PLATFORMS
+from updater.client.words import ARCHITECTURES, PLATFORMS
 
 RECEIPT = {"id": "x", "created_at": "2026-02-10T12:00:00Z"}
 

@@ -10,6 +10,7 @@ import click
 from updater.cli.output import print_table
 from updater.cli.plans import plan_options
 from updater.cli.remote import JsonObject, Remote, remote_options
+from updater.cli.targets import PLATFORM
 from updater.cli.words import plan_in_words
 from updater.client import (
     PLATFORMS,
@@ -19,9 +20,7 @@ from updater.client import (
     UpdateClient,
 )
 
-_platforms = click.option(
-    "--platform", "platforms", type=click.Choice(PLATFORMS), multiple=True, help="May be given several times."
-)
+_platforms = click.option("--platform", "platforms", type=PLATFORM, multiple=True, help="May be given several times.")
 _private = click.option(
     "--private/--no-private", default=None, help="Whether installed clients need a key too.  [default of new ones: no]"
 )

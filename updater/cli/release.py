@@ -18,10 +18,9 @@ from updater.cli.remote import (
     remote_options,
     target_options,
 )
+from updater.cli.targets import ARCHITECTURE, PLATFORM
 from updater.cli.words import as_percent, release_rows
 from updater.client import (
-    ARCHITECTURES,
-    PLATFORMS,
     BuildQuery,
     ExternalBuild,
     ListedBuild,
@@ -41,8 +40,8 @@ def release() -> None:
 @release.command("list")
 @click.option("--app", "app_id", required=True, help="Application id.")
 @click.option("--version", help="Only this version.")
-@click.option("--platform", type=click.Choice(PLATFORMS), help="Only this system.")
-@click.option("--arch", "architecture", type=click.Choice(ARCHITECTURES), help="Only this processor.")
+@click.option("--platform", type=PLATFORM, help="Only this system.")
+@click.option("--arch", "architecture", type=ARCHITECTURE, help="Only this processor.")
 @click.option("--channel", help="Only those on this channel.")
 @click.option("--required/--not-required", default=None, help="Only those that must, or need not, be taken.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)

@@ -33,9 +33,8 @@ import click
 
 from updater.cli.exits import Exit
 from updater.cli.output import print_json, print_rows, printable
+from updater.cli.targets import ARCHITECTURE, PLATFORM
 from updater.client import (
-    ARCHITECTURES,
-    PLATFORMS,
     DigestMismatch,
     RetryPolicy,
     Target,
@@ -208,8 +207,8 @@ def target_options(*, required: bool) -> Callable[[Callable[..., None]], Callabl
     here = "" if required else "  [default: this machine's]"
 
     def _decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @click.option("--platform", type=click.Choice(PLATFORMS), required=required, help=f"System.{here}")
-        @click.option("--arch", type=click.Choice(ARCHITECTURES), required=required, help=f"Processor.{here}")
+        @click.option("--platform", type=PLATFORM, required=required, help=f"System.{here}")
+        @click.option("--arch", type=ARCHITECTURE, required=required, help=f"Processor.{here}")
         @functools.wraps(command)
         def _with_target(*args: Any, platform: str | None, arch: str | None, **rest: Any) -> None:
             this = Target.this()

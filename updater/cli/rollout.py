@@ -10,8 +10,9 @@ import click
 from updater.cli.output import print_rows, print_table
 from updater.cli.plans import plan_options
 from updater.cli.remote import Remote, reason_option, release_options, remote_options
+from updater.cli.targets import PLATFORM
 from updater.cli.words import as_percent, rollout_rows
-from updater.client import PLATFORMS, RolloutPlan, UpdateClient
+from updater.client import RolloutPlan, UpdateClient
 
 _accept = click.option("--accept", is_flag=True, help="Accept halts: the numbers that halted it do not count any more.")
 
@@ -91,7 +92,7 @@ def pause_rollout(remote: Remote, app_id: str, version: str, reason: str | None)
 @click.option(
     "--platform",
     "platforms",
-    type=click.Choice(PLATFORMS),
+    type=PLATFORM,
     multiple=True,
     help="With --accept: only this one's halt; may be given several times.  [default: all halts]",
 )

@@ -22,8 +22,6 @@ everything that lists or changes; it is never sent along with a download.
 from updater.client.client import UpdateClient
 from updater.client.errors import BadAnswer, DigestMismatch, FileChanged, Unreachable, UpdateError
 from updater.client.model import (
-    ARCHITECTURES,
-    PLATFORMS,
     Application,
     ApplicationChanges,
     Build,
@@ -44,6 +42,7 @@ from updater.client.model import (
 )
 from updater.client.retry import RetryPolicy, Wait
 from updater.client.rollouts import Rollouts
+from updater.client.words import ARCHITECTURES, PLATFORMS
 
 __all__ = [
     "ARCHITECTURES",

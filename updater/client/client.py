@@ -36,6 +36,7 @@ from updater.client.retry import RetryPolicy, Waiting
 from updater.client.rollouts import Rollouts
 from updater.client.transport import Transport, json_body, segment
 from updater.client.upload import build_form, take_snapshot
+from updater.client.words import known_platforms
 
 STRONG_DIGEST_TAG = re.compile(r'"([0-9a-f]{64})"')
 
@@ -305,13 +306,14 @@ class UpdateClient:
             UpdateError: 409 when the id is taken, unless an unanswered attempt of this call has taken it.
         """
         data = {**asdict(application), "config": application.config or None}
+        data["platforms"] = known_platforms(application.platforms)
         try:
             answer = await self._transport.call("POST", "/applications", body=json_body(data))
         except UpdateError as error:
             if error.status != 409 or not error.uncertain:
                 raise
             there = await self.get_application(application.id)
-            if (there.name, set(there.platforms)) != (application.name, set(application.platforms)):
+            if (there.name, set(there.platforms)) != (application.name, set(data["platforms"])):
                 raise
             return Registered(there.id, there.created_at)
         return answers.read_registered(answer)
@@ -324,6 +326,7 @@ class UpdateClient:
         """
         path = f"/applications/{segment('app_id', app_id)}"
         fields = asdict(changes)
+        fields["platforms"] = changes.platforms and known_platforms(changes.platforms)
         nulls = ("default_rollout",) if fields.pop("no_default_rollout") else ()
         await self._transport.call("PUT", path, body=json_body(fields, nulls))
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 from uuid import uuid4
 
+from updater.client.words import PLATFORMS, find_architecture, find_platform
+
 Progress = Callable[[int, int | None], None]
 """Called with bytes done and bytes in all (None: not known). Goes back when a transfer starts over.
 
@@ -21,30 +23,25 @@ RolloutPlan = float | Mapping[str, Any]
 """A percent of the clients, or a plan as the server's interface describes it, such as
 `{"stages": [{"percent": 1, "for_s": 3600}, {"percent": 100}]}`."""
 
-PLATFORMS = ("windows", "linux", "darwin", "android", "ios")
-ARCHITECTURES = ("amd64", "arm64", "386", "arm")
-
-_ARCHITECTURE_OF_PROCESSOR = {
-    **dict.fromkeys(("x86_64", "amd64", "x64"), "amd64"),
-    **dict.fromkeys(("aarch64", "arm64"), "arm64"),
-    **dict.fromkeys(("i386", "i486", "i586", "i686", "x86"), "386"),
-    **dict.fromkeys(("armv6l", "armv7l", "armv8l", "arm"), "arm"),
-}
-
 
 @dataclass(frozen=True)
 class Target:
-    """What a build runs on: one of `PLATFORMS` and one of `ARCHITECTURES`. The server has the last word."""
+    """What a build runs on: one of `PLATFORMS` and one of `ARCHITECTURES`. The server has the last word.
+
+    Words that people use for them, such as `macos` and `x64`, become these.
+    """
 
     platform: str
     architecture: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "platform", find_platform(self.platform) or self.platform)
+        object.__setattr__(self, "architecture", find_architecture(self.architecture) or self.architecture)
+
     @classmethod
     def this(cls) -> Target:
         """Return the target of this computer. An architecture without a known name keeps the system's name."""
-        system = "windows" if sys.platform in ("win32", "cygwin") else sys.platform
-        processor = running.machine().lower()
-        return cls(system, _ARCHITECTURE_OF_PROCESSOR.get(processor, processor))
+        return cls(sys.platform, running.machine().lower())
 
     def __str__(self) -> str:
         return f"{self.platform}/{self.architecture}"
@@ -262,6 +259,12 @@ class BuildQuery:
     sort_by: str = "release_date"
     sort_order: str = "desc"
     channel: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.platform is not None:
+            object.__setattr__(self, "platform", find_platform(self.platform) or self.platform)
+        if self.architecture is not None:
+            object.__setattr__(self, "architecture", find_architecture(self.architecture) or self.architecture)
 
 
 T = TypeVar("T")

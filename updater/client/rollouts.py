@@ -12,6 +12,7 @@ from updater.client.errors import UpdateError
 from updater.client.listing import application_path, release_path
 from updater.client.model import RolloutPlan, Target
 from updater.client.transport import Transport, json_body
+from updater.client.words import known_platforms
 
 Json = Mapping[str, Any]
 
@@ -68,7 +69,8 @@ class Rollouts:
         Raises:
             UpdateError: 409 when there is nothing to resume, unless an unanswered attempt of this call has done it.
         """
-        fields = {"accept": accept or None, "platforms": list(platforms) or None, "reason": reason}
+        platforms = known_platforms(platforms)
+        fields = {"accept": accept or None, "platforms": platforms or None, "reason": reason}
         try:
             return await self._post(f"{release_path(app_id, version)}/rollout/resume", **fields)
         except UpdateError as error:
