@@ -1,0 +1,58 @@
+"""Read the files of a plan once: their SHA-256, and whether what feed files say of them holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+
+from updater.client.checksums import KINDS, find_checksum
+from updater.client.folder.model import Plan, PlannedFile, Problem
+
+BLOCK_BYTES = 1 << 20
+
+Reading = Callable[[int], None]
+"""Called with the number of bytes that were read since the last call, from any thread."""
+
+
+def with_digests(plan: Plan, reading: Reading | None = None) -> Plan:
+    """Return the plan with the digest of each file; a checksum that does not hold is a problem of it.
+
+    Two files are read at a time.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    ended = Event()
+    with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+        try:
+            read = list(pool.map(lambda file: _read(file, reading, ended), plan.files))
+        except BaseException:
+            ended.set()
+            raise
+    files = tuple(file for file, _ in read)
+    problems = [problem for _, found in read for problem in found]
+    return replace(plan, files=files, problems=(*plan.problems, *problems))
+
+
+def _read(file: PlannedFile, reading: Reading | None, ended: Event) -> tuple[PlannedFile, list[Problem]]:
+    known = [(kind, text, place) for kind, text, place in file.checksums if kind in KINDS]
+    hashes = {kind: hashlib.new(kind, usedforsecurity=False) for kind in {"sha256", *(kind for kind, _, _ in known)}}
+    with file.path.open("rb") as stream:
+        while not ended.is_set() and (block := stream.read(BLOCK_BYTES)):
+            for each in hashes.values():
+                each.update(block)
+            if reading is not None:
+                reading(len(block))
+    problems = [
+        Problem(
+            f"{file.place} is not what {place} says: its {kind} is another one",
+            f"build both again, or leave that file out with --exclude {place.rpartition('/')[2]}",
+        )
+        for kind, text, place in known
+        if find_checksum(kind, text) != hashes[kind].digest()
+    ]
+    return replace(file, sha256=hashes["sha256"].hexdigest()), problems
