@@ -11,12 +11,13 @@ import gzip
 import json
 import zlib
 from collections.abc import Sequence
-from typing import BinaryIO
 
 CHECKSUM_BYTES = 18
 """The size of a chunk's BLAKE2b checksum: 144 bits, as electron-updater computes it."""
 
-_LENGTH_BYTES = 4
+END_BYTES = 4
+"""How many bytes at the end of an AppImage tell the size of the block map before them, big endian."""
+
 # A chunk takes about 33 bytes of the JSON, so this is the map of an AppImage of 4 GiB at least. Few brackets: of a
 # hostile text the parsed form stays about as small as the text.
 _MOST_JSON_BYTES, _MOST_BRACKETS = 16 << 20, 1_000
@@ -33,24 +34,17 @@ def render(checksums: bytes, sizes: Sequence[int]) -> bytes:
     return gzip.compress(text.encode(), mtime=0)
 
 
-def find_embedded_bytes(file: BinaryIO) -> int | None:
-    """Return the size of the block map at the end of an AppImage, which feeds call `blockMapSize`; None without one.
+def find_embedded_bytes(end: bytes, file_bytes: int) -> int | None:
+    """Return how large a block map the last four bytes of an AppImage announce; None when they announce none.
 
-    Raises:
-        OSError: the file cannot be read.
+    What lies there is a map when `is_block_map` says so; then feeds call its size `blockMapSize`.
     """
-    end = file.seek(0, 2)
-    if end < _LENGTH_BYTES:
-        return None
-    file.seek(end - _LENGTH_BYTES)
-    size_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "big")
-    if not 0 < size_bytes <= min(end - _LENGTH_BYTES, _MOST_JSON_BYTES):
-        return None
-    file.seek(end - _LENGTH_BYTES - size_bytes)
-    return size_bytes if _is_map(file.read(size_bytes)) else None
+    size_bytes = int.from_bytes(end, "big")
+    return size_bytes if 0 < size_bytes <= min(file_bytes - END_BYTES, _MOST_JSON_BYTES) else None
 
 
-def _is_map(deflated: bytes) -> bool:
+def is_block_map(deflated: bytes) -> bool:
+    """Tell whether these bytes, which lie before the last four, are a block map as clients read it."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         text = inflater.decompress(deflated, _MOST_JSON_BYTES)
