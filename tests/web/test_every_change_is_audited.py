@@ -28,6 +28,7 @@ NO_CHANGES = {
     f"POST {API}/check",
     f"POST {API}/updates/{{app_id}}/status",
     f"POST {DESKTOP}/status",
+    "POST /feeds/{app_id}/{channel}/winget/manifestSearch",
 }
 
 

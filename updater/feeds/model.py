@@ -67,12 +67,18 @@ class Feed(NamedTuple):
     """A feed: its word in addresses, and what it says of builds.
 
     `url` returns what stands in the configuration of a client of a target, behind the channel; None for a target that
-    the feed has no clients of.
+    the feed has no clients of. An application without the feed's own settings has no such feed where it
+    `needs_settings`.
     """
 
     name: str
     judge: Callable[[FeedBuild], Judgement | None]
     url: Callable[[Target], str | None]
+    needs_settings: bool = False
+
+    def is_of(self, application: Application) -> bool:
+        """Tell whether an application has the feed."""
+        return not self.needs_settings or self.name in application.feeds
 
 
 def judge_files(files: Iterable[BuildFile], *, digest: str | None = None) -> Judgement:

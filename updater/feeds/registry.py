@@ -25,14 +25,21 @@ from __future__ import annotations
 from typing import Final
 
 from updater.catalog.model import Application
-from updater.feeds import electron
+from updater.feeds import appcast, appimage, electron, scoop, tauri, winget
 from updater.feeds.model import Feed
 from updater.offers.feed_choice import FeedBuild, status_of
 
-FEEDS: Final[tuple[Feed, ...]] = (electron.FEED,)
+FEEDS: Final[tuple[Feed, ...]] = (
+    electron.FEED,
+    tauri.FEED,
+    appcast.FEED,
+    appimage.FEED,
+    scoop.FEED,
+    winget.FEED,
+)
 
 
 def feed_statuses(application: Application, each: FeedBuild) -> dict[str, str]:
     """Return what each feed does with a build in any status; those its files have nothing to do with are absent."""
-    found = ((feed.name, status_of(application, each, feed.judge)) for feed in FEEDS)
+    found = ((feed.name, status_of(application, each, feed.judge)) for feed in FEEDS if feed.is_of(application))
     return {name: judgement.status.value for name, judgement in found if judgement is not None}

@@ -42,6 +42,12 @@ _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
     "channel": {"type": "string", "example": "stable"},
+    "target": {"type": "string", "enum": ["linux", "windows", "darwin"]},
+    "machine": {"type": "string", "enum": ["x86_64", "aarch64", "i686", "armv7", "armhf"]},
+    "current_version": {"type": "string", "minLength": 1, "maxLength": 100, "example": "1.0.0"},
+    "system": {"type": "string", "example": "macos-arm64"},
+    "manifest": {"type": "string", "description": "The id of the application."},
+    "package": {"type": "string", "example": "Example.MyApp"},
     "file_name": {"type": "string", "minLength": 1, "maxLength": 180},
     "path": {"type": "string", "minLength": 1, "description": "Names with a slash between each two."},
     "version": {"type": "string", "minLength": 1, "maxLength": 100, "example": "1.0.0"},

@@ -6,8 +6,13 @@ from aiohttp import web
 
 from updater.services import Services
 from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.appcast import AppcastFeed
+from updater.web.feeds.appimage import AppImageFeed
 from updater.web.feeds.electron import ElectronFeed
+from updater.web.feeds.scoop import ScoopFeed
+from updater.web.feeds.tauri import TauriFeed
 from updater.web.feeds.tuf import TufFeed
+from updater.web.feeds.winget import WingetFeed
 from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import SessionAuthenticator
@@ -21,11 +26,21 @@ _CHANNEL = f"{PREFIX}/{{app_id}}/{{channel}}"
 def build(services: Services, links: Links, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface."""
     door = FeedDoor(services, links)
-    electron = ElectronFeed(door)
+    electron, tauri, appcast = ElectronFeed(door), TauriFeed(door), AppcastFeed(door)
+    appimage, scoop = AppImageFeed(door, services.artifacts), ScoopFeed(door)
+    winget = WingetFeed(door, services, links)
     tuf = TufFeed(services)
     # Paths are tried in this order.
     routes = (
         web.get(f"{_CHANNEL}/electron/{{file_name}}", electron.get_yml),
+        web.get(f"{_CHANNEL}/tauri/latest.json", tauri.get_latest),
+        web.get(f"{_CHANNEL}/tauri/{{target}}/{{machine}}/{{current_version}}", tauri.get_update),
+        web.get(f"{_CHANNEL}/appcast/{{system}}.xml", appcast.get_appcast),
+        web.get(f"{_CHANNEL}/appimage/{{machine}}.zsync", appimage.get_zsync),
+        web.get(f"{_CHANNEL}/scoop/{{manifest}}.json", scoop.get_manifest),
+        web.get(f"{_CHANNEL}/winget/information", winget.get_information),
+        web.post(f"{_CHANNEL}/winget/manifestSearch", winget.search_manifests),
+        web.get(f"{_CHANNEL}/winget/packageManifests/{{package}}", winget.get_manifests),
         web.get(f"{_CHANNEL}/tuf/metadata/{{file_name}}", tuf.get_metadata),
         web.get(f"{_CHANNEL}/tuf/targets/{{path:.+}}", tuf.get_target),
     )

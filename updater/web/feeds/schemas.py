@@ -1,10 +1,13 @@
-"""What clients of feeds say in a query, as a marshmallow schema."""
+"""What clients of feeds say in a query or a body, as marshmallow schemas."""
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from typing import Any
+
+from marshmallow import Schema, fields, validate
 
 import updater.web.messages.client_fields as client
+from updater.web.messages.schemas import Lenient
 
 
 class FeedQuery(Schema):
@@ -16,3 +19,47 @@ class FeedQuery(Schema):
     staging_id = fields.String(data_key="stagingId", load_default=None)
     allow_prerelease = client.Flag(load_default=False)
     manual = client.Flag(load_default=False)
+
+
+class TauriQuery(FeedQuery):
+    """The same, and how the client was bundled, such as `deb`."""
+
+    bundle = fields.String(load_default=None)
+    bundle_type = fields.String(load_default=None)
+
+
+class WingetQuery(FeedQuery):
+    """The same, and of which version the manifest is asked for."""
+
+    version = fields.String(data_key="Version", load_default=None)
+
+
+class WingetMatch(Lenient):
+    """A word, and how it is looked for."""
+
+    key_word = fields.String(
+        data_key="KeyWord", attribute="KeyWord", allow_none=True, validate=validate.Length(max=255)
+    )
+    match_type = fields.String(data_key="MatchType", attribute="MatchType", allow_none=True)
+
+
+class WingetFieldMatch(Lenient):
+    """What is looked for, and in which field."""
+
+    field = fields.String(data_key="PackageMatchField", attribute="PackageMatchField", allow_none=True)
+    match = fields.Nested(WingetMatch, data_key="RequestMatch", attribute="RequestMatch", allow_none=True)
+
+
+def _matches(name: str) -> fields.List[Any]:
+    nested = fields.Nested(WingetFieldMatch)
+    return fields.List(nested, data_key=name, attribute=name, allow_none=True, validate=validate.Length(max=100))
+
+
+class WingetSearchBody(Lenient):
+    """A search. Source: `ManifestSearchRequestSchema` of the REST source's interface 1.4."""
+
+    maximum = fields.Integer(data_key="MaximumResults", attribute="MaximumResults", allow_none=True)
+    everything = fields.Boolean(data_key="FetchAllManifests", attribute="FetchAllManifests", allow_none=True)
+    query = fields.Nested(WingetMatch, data_key="Query", attribute="Query", allow_none=True)
+    inclusions = _matches("Inclusions")
+    filters = _matches("Filters")

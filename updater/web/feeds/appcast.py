@@ -1,0 +1,42 @@
+"""Appcasts, which Sparkle, WinSparkle and NetSparkle read."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.limits import Traffic
+from updater.errors import NotFound
+from updater.feeds.appcast import read_word
+from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.schemas import FeedQuery
+from updater.web.gate.routing import Contract, endpoint
+
+
+class AppcastFeed:
+    """The one address of an application on a system: its `SUFeedURL`."""
+
+    def __init__(self, door: FeedDoor) -> None:
+        self._door = door
+
+    @endpoint(
+        Contract(
+            "Sparkle, WinSparkle, NetSparkle: the appcast",
+            traffic=Traffic.FEED,
+            query=FeedQuery(),
+            parses_itself=True,
+            answers={200: None, 304: None},
+            failures=(404, 422, 503),
+            media_types=("application/rss+xml",),
+        )
+    )
+    async def get_appcast(self, request: web.Request) -> web.Response:
+        """Return the release that is shown, and those below it; without any, an appcast without items.
+
+        `system` is macos, windows or linux, which may be followed by -x64, -arm64 or -x86.
+        """
+        question = read_word(request.match_info["system"])
+        if question is None:
+            raise NotFound(
+                "feed", "No such appcast: expected macos, windows or linux, then -x64, -arm64, -x86 or nothing"
+            )
+        return await self._door.answer(request, question)

@@ -1,0 +1,37 @@
+"""Scoop: the manifest of an application."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.limits import Traffic
+from updater.errors import NotFound
+from updater.feeds.scoop import ScoopManifest
+from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.schemas import FeedQuery
+from updater.web.gate.routing import Contract, endpoint
+
+
+class ScoopFeed:
+    """The one address that `scoop install` takes."""
+
+    def __init__(self, door: FeedDoor) -> None:
+        self._door = door
+
+    @endpoint(
+        Contract(
+            "Scoop: the manifest",
+            traffic=Traffic.FEED,
+            query=FeedQuery(),
+            parses_itself=True,
+            answers={200: None, 304: None},
+            failures=(404, 422, 503),
+            media_types=("application/json",),
+        )
+    )
+    async def get_manifest(self, request: web.Request) -> web.Response:
+        """Return the manifest; it is called after the application."""
+        match = request.match_info
+        if match["manifest"] != match["app_id"]:
+            raise NotFound("feed", f"No such manifest: expected {match['app_id']}.json")
+        return await self._door.answer(request, ScoopManifest())

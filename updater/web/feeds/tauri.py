@@ -1,0 +1,58 @@
+"""Tauri's updater: the answer for one client, and the static file."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.limits import Traffic
+from updater.errors import NotFound
+from updater.feeds.tauri import TauriLatest, read_update
+from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.schemas import FeedQuery, TauriQuery
+from updater.web.gate.routing import Contract, endpoint
+
+
+class TauriFeed:
+    """The two addresses that an application of Tauri may have for its updates."""
+
+    def __init__(self, door: FeedDoor) -> None:
+        self._door = door
+
+    @endpoint(
+        Contract(
+            "Tauri: the update of a client",
+            traffic=Traffic.FEED,
+            query=TauriQuery(),
+            parses_itself=True,
+            answers={200: None, 204: None, 304: None},
+            failures=(404, 422, 503),
+            media_types=("application/json",),
+        )
+    )
+    async def get_update(self, request: web.Request) -> web.Response:
+        """Return the newer release with its signature, or 204.
+
+        `target` is linux, windows or darwin; `machine` is x86_64, aarch64, i686 or armv7.
+        """
+        match, query = request.match_info, request.query
+        question = read_update(match["target"], match["machine"], query.get("bundle", query.get("bundle_type")))
+        if question is None:
+            raise NotFound(
+                "feed", "No such target: expected linux, windows or darwin, and x86_64, aarch64, i686 or armv7"
+            )
+        return await self._door.answer(request, question, current=match["current_version"])
+
+    @endpoint(
+        Contract(
+            "Tauri: the static file",
+            traffic=Traffic.FEED,
+            query=FeedQuery(),
+            parses_itself=True,
+            answers={200: None, 304: None},
+            failures=(404, 422, 503),
+            media_types=("application/json",),
+        )
+    )
+    async def get_latest(self, request: web.Request) -> web.Response:
+        """Return the newest release that any target is shown, with the targets that have it."""
+        return await self._door.answer(request, TauriLatest())
