@@ -22,9 +22,10 @@ class Description:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self._components = _closed(document["components"])
+        # As OpenAPI has it, what a path spells out comes before what it leaves open.
+        spelt = sorted(document["paths"].items(), key=lambda each: len(re.sub(r"\{\w+\}", "", each[0])), reverse=True)
         self._paths = [
-            (re.compile(re.sub(r"\\\{\w+\\\}", _SEGMENT, re.escape(path))), operations)
-            for path, operations in document["paths"].items()
+            (re.compile(re.sub(r"\\\{\w+\\\}", _SEGMENT, re.escape(path))), operations) for path, operations in spelt
         ]
 
     def find(self, method: str, path: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

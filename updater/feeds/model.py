@@ -11,6 +11,7 @@ from updater.catalog.model import Application, Build, BuildFile
 from updater.catalog.platforms import Target
 from updater.offers.feed_choice import Candidate, Choice, FeedBuild, FeedClient, FeedStatus, Judgement, Shape
 
+JSON = "application/json"
 FileUrl = Callable[[Build, BuildFile], str]
 """Returns the absolute address of a file, percent-encoded; `+` stays as it is."""
 

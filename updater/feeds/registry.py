@@ -25,12 +25,14 @@ from __future__ import annotations
 from typing import Final
 
 from updater.catalog.model import Application
-from updater.feeds import appcast, appimage, electron, scoop, tauri, winget
+from updater.feeds import appcast, appimage, electron, scoop, squirrel, tauri, velopack, winget
 from updater.feeds.model import Feed
 from updater.offers.feed_choice import FeedBuild, status_of
 
 FEEDS: Final[tuple[Feed, ...]] = (
     electron.FEED,
+    squirrel.FEED,
+    velopack.FEED,
     tauri.FEED,
     appcast.FEED,
     appimage.FEED,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakSet
 
-from updater.catalog.files import name_key
+from updater.catalog.files import FileKind, name_key, own_name
 from updater.catalog.model import Build, BuildFile
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
@@ -40,6 +40,7 @@ PENDING_RETRY_S = 30
 MAX_SNAPSHOT_BYTES = 64 * 1024 * 1024
 # What a file, a build and a chance take in memory, beside their long texts. Source: measured.
 _FILE_BYTES, _BUILD_BYTES, _CHANCE_BYTES = 1_400, 2_000, 400
+_PACKAGES = (FileKind.PACKAGE, FileKind.DELTA)
 _LISTED = frozenset({FeedStatus.LISTED})
 _OR_PENDING = frozenset({FeedStatus.LISTED, FeedStatus.DIGEST_PENDING})
 
@@ -156,6 +157,20 @@ class FeedService:
             if total > MAX_SNAPSHOT_BYTES and each is not slots[0]:
                 each.held, each.size_bytes = None, 0
                 self._slots.discard(each)
+
+    async def find_package(self, application_id: str, target: Target, name: str) -> tuple[Build, BuildFile] | None:
+        """Return a package or delta of an active release by its name, whose case does not count.
+
+        Raises:
+            NotFound: no such application. Unavailable: it cannot be looked for now.
+        """
+        if own_name(name) is None:
+            return None
+        state = self.find(application_id) or await self.load(application_id)
+        found = state.find_file(target, name)
+        if found is None:  # older than what feeds look at
+            found = await self._store.find_package(application_id, target, name)
+        return found if found is not None and found[1].kind in _PACKAGES else None
 
     def answer(
         self,

@@ -20,7 +20,7 @@ from updater.access.principals import Permission
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.docs.pages import ASSETS
-from updater.web.gate.routing import Contract, Surface, contract_of
+from updater.web.gate.routing import BYTES, Contract, Surface, contract_of
 from updater.web.gate.sessions import COOKIE
 from updater.web.messages.bodies import BodyLimits
 
@@ -183,8 +183,9 @@ def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str,
     answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if schema is not None:
         answer["content"] = {"application/json": {"schema": schema}}
-    elif status in (200, 206):
-        answer["content"] = {media_type: {"schema": _ANY_TEXT} for media_type in contract.media_types}
+    if status in (200, 206):
+        others = (contract.media_types or BYTES) if schema is None else contract.media_types
+        answer.setdefault("content", {}).update({each: {"schema": _ANY_TEXT} for each in others})
     return answer
 
 

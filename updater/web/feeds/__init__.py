@@ -10,8 +10,10 @@ from updater.web.feeds.appcast import AppcastFeed
 from updater.web.feeds.appimage import AppImageFeed
 from updater.web.feeds.electron import ElectronFeed
 from updater.web.feeds.scoop import ScoopFeed
+from updater.web.feeds.squirrel import SquirrelFeed
 from updater.web.feeds.tauri import TauriFeed
 from updater.web.feeds.tuf import TufFeed
+from updater.web.feeds.velopack import VelopackFeed
 from updater.web.feeds.winget import WingetFeed
 from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.routing import Surface
@@ -26,7 +28,8 @@ _CHANNEL = f"{PREFIX}/{{app_id}}/{{channel}}"
 def build(services: Services, links: Links, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface."""
     door = FeedDoor(services, links)
-    electron, tauri, appcast = ElectronFeed(door), TauriFeed(door), AppcastFeed(door)
+    electron, squirrel, velopack = ElectronFeed(door), SquirrelFeed(services, door), VelopackFeed(services, door)
+    tauri, appcast = TauriFeed(door), AppcastFeed(door)
     appimage, scoop = AppImageFeed(door, services.artifacts), ScoopFeed(door)
     winget = WingetFeed(door, services, links)
     tuf = TufFeed(services)
@@ -41,6 +44,12 @@ def build(services: Services, links: Links, sessions: SessionAuthenticator) -> S
         web.get(f"{_CHANNEL}/winget/information", winget.get_information),
         web.post(f"{_CHANNEL}/winget/manifestSearch", winget.search_manifests),
         web.get(f"{_CHANNEL}/winget/packageManifests/{{package}}", winget.get_manifests),
+        web.get(f"{_CHANNEL}/squirrel/{{target}}/{{package}}.nupkg", squirrel.get_package),
+        web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}", squirrel.get_update),
+        web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}/{{package}}.nupkg", squirrel.get_package),
+        web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}/{{name}}", squirrel.get_releases),
+        web.get(f"{_CHANNEL}/velopack/{{rid}}/{{package}}.nupkg", velopack.get_package),
+        web.get(f"{_CHANNEL}/velopack/{{rid}}/{{file_name}}", velopack.get_releases),
         web.get(f"{_CHANNEL}/tuf/metadata/{{file_name}}", tuf.get_metadata),
         web.get(f"{_CHANNEL}/tuf/targets/{{path:.+}}", tuf.get_target),
     )

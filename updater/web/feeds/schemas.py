@@ -21,6 +21,35 @@ class FeedQuery(Schema):
     manual = client.Flag(load_default=False)
 
 
+class SquirrelAnswer(Schema):
+    """An update for Squirrel.Mac or MSIX."""
+
+    url = fields.String(required=True)
+    name = fields.String(required=True)
+    notes = fields.String(required=True)
+    pub_date = fields.DateTime(required=True)
+
+
+class VelopackAsset(Schema):
+    """A package for Velopack."""
+
+    package_id = fields.String(required=True, data_key="PackageId")
+    version = fields.String(required=True, data_key="Version")
+    type = fields.String(required=True, data_key="Type")
+    file_name = fields.String(required=True, data_key="FileName")
+    sha1 = fields.String(required=True, data_key="SHA1")
+    sha256 = fields.String(required=True, data_key="SHA256")
+    size = fields.Integer(required=True, data_key="Size")
+    notes_markdown = fields.String(required=True, data_key="NotesMarkdown")
+    notes_html = fields.String(required=True, data_key="NotesHTML")
+
+
+class VelopackAnswer(Schema):
+    """The packages that Velopack chooses from."""
+
+    assets = fields.List(fields.Nested(VelopackAsset), required=True, data_key="Assets")
+
+
 class TauriQuery(FeedQuery):
     """The same, and how the client was bundled, such as `deb`."""
 

@@ -18,6 +18,7 @@ from updater.web.messages.errors import Answer
 from updater.web.messages.parsing import load_values, parse_json, parse_query
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
+BYTES = ("application/octet-stream",)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Contract:
     raw_body: Mapping[str, Any] | None = None
     # Of a public route whose query or body names the application: how to find it there. The gate then asks who may.
     application_of: Callable[[Mapping[str, Any]], str] | None = None
-    # Of answers that no schema describes.
-    media_types: tuple[str, ...] = ("application/octet-stream",)
+    # Of answers that no schema describes, beside JSON where one does; else bytes.
+    media_types: tuple[str, ...] = ()
     traffic: Traffic = Traffic.GENERAL
 
     @property
