@@ -74,7 +74,7 @@ def test_a_prefix_with_a_parameter() -> None:
     assert list(paths) == ["/{app_id}/{channel}/{version}", "/{app_id}/{channel}"]
     found = dict(parameters(paths["/{app_id}/{channel}/{version}"]["get"]))
     assert found["app_id"]["example"] == "my-app"
-    assert found["channel"] == {"type": "string"}
+    assert found["channel"] == {"type": "string", "example": "stable"}
     assert found["version"]["maxLength"] == 100
 
 

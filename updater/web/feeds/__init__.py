@@ -47,7 +47,7 @@ def build(services: Services, links: Links, sessions: SessionAuthenticator) -> S
         web.get(f"{_CHANNEL}/squirrel/{{target}}/{{package}}.nupkg", squirrel.get_package),
         web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}", squirrel.get_update),
         web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}/{{package}}.nupkg", squirrel.get_package),
-        web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}/{{name}}", squirrel.get_releases),
+        web.get(f"{_CHANNEL}/squirrel/{{target}}/{{version}}/{{file_name}}", squirrel.get_releases),
         web.get(f"{_CHANNEL}/velopack/{{rid}}/{{package}}.nupkg", velopack.get_package),
         web.get(f"{_CHANNEL}/velopack/{{rid}}/{{file_name}}", velopack.get_releases),
         web.get(f"{_CHANNEL}/tuf/metadata/{{file_name}}", tuf.get_metadata),

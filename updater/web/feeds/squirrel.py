@@ -62,7 +62,7 @@ class SquirrelFeed:
     )
     async def get_releases(self, request: web.Request) -> web.StreamResponse:
         """Return `RELEASES`, in any case, as a client of the version in the path sees it."""
-        target, name = _target(request), request.match_info["name"]
+        target, name = _target(request), request.match_info["file_name"]
         if name.lower().endswith(".nupkg"):
             return await send_package(request, self._services, target, name)
         if name.lower() != _RELEASES:
