@@ -1,15 +1,17 @@
-"""Builds published without HTTP, where only what lies in the store and the database matters."""
+"""Builds without HTTP: published, where only what lies in the store and the database matters, or values alone."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.actors import TESTER
 from updater.artifacts.service import ArtifactService
-from updater.catalog.model import Build, Checksum, ExternalFile
+from updater.catalog.model import Build, Checksum, ExternalFile, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.publishing import Publishing, PublishRequest, ReceivedFile
+from updater.catalog.versions import Version
 
 LINUX = Target("linux", "amd64")
 FILE = ExternalFile("https://files.example.com/x", Checksum("md5", "x"), None)
@@ -44,3 +46,30 @@ def digest_of(build: Build) -> str:
     """Return the digest of a hosted build."""
     assert build.file is not None
     return build.file.digest
+
+
+def a_build(
+    number: int, version: Version, *, complete: bool, required: bool = False, minimum: Version | None = None
+) -> Build:
+    """Return a build that is nowhere, of a release on the first channel."""
+    return Build(
+        id=number,
+        release_id=number,
+        application_id="my-app",
+        version=version,
+        target=LINUX,
+        file=None,
+        url="https://releases.example.com/1",
+        checksum=Checksum("sha256", "ab" * 32),
+        size_bytes=None,
+        notes="",
+        required=required,
+        minimum=minimum,
+        metadata={},
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        status=ReleaseStatus.ACTIVE,
+        complete=complete,
+        quarantined=False,
+        channel="stable",
+        channel_position=0,
+    )

@@ -245,6 +245,7 @@ PURE_ROOMS = (
     "offers.decision",
     "offers.explain",
     "offers.feed_choice",
+    "offers.ladders",
     "offers.snapshot",
     "rollouts.describe",
     "rollouts.dice",

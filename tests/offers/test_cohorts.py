@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from updater.catalog.model import Build, Checksum, ReleaseStatus
-from updater.catalog.platforms import Target
-from updater.catalog.versions import Version, parse_version
+from tests.builds import LINUX, a_build
+from updater.catalog.versions import parse_version
 from updater.offers.cohorts import chances_of_check, cohort_of
 from updater.offers.decision import Offer, UpdateQuery, decide
-from updater.offers.snapshot import Rung, Snapshot
+from updater.offers.ladders import Rung
+from updater.offers.snapshot import Snapshot
 from updater.rollouts.dice import Dice, as_fraction
 from updater.rollouts.model import RolloutState
 
-LINUX = Target("linux", "amd64")
-AT = datetime(2026, 1, 1, tzinfo=UTC)
 IDENTITIES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
@@ -54,32 +51,6 @@ def test_nobody_and_everybody() -> None:
     none, all_of_them = Dice.of("", 0).bound, Dice.of("", 10_000).bound
     assert not bytes(32) < none
     assert all_of_them > b"\xff" * 32
-
-
-def a_build(
-    number: int, version: Version, *, complete: bool, required: bool = False, minimum: Version | None = None
-) -> Build:
-    return Build(
-        id=number,
-        release_id=number,
-        application_id="my-app",
-        version=version,
-        target=LINUX,
-        file=None,
-        url="https://releases.example.com/1",
-        checksum=Checksum("sha256", "ab" * 32),
-        size_bytes=None,
-        notes="",
-        required=required,
-        minimum=minimum,
-        metadata={},
-        created_at=AT,
-        status=ReleaseStatus.ACTIVE,
-        complete=complete,
-        quarantined=False,
-        channel="stable",
-        channel_position=0,
-    )
 
 
 @st.composite

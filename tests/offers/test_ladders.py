@@ -1,7 +1,8 @@
 """The index answers as a naive look at all builds would: the ladder in the database leaves out nothing that counts.
 
-Controls: with `newer_minimum <= own_minimum` turned into `<` in `_kept`, without the ceiling, with the minimums of all
-releases instead of the complete ones, or without the cohort in `_is_skipping`, the two differ within a few examples.
+`test_candidates.py` holds the pure part to its rule in detail. Controls: with `>` turned into `<` in `_kept`, without
+the ceiling, with the minimums of all releases instead of the complete ones, without what is not complete, or without
+the cohort in `_is_skipping`, the two differ within a few examples.
 """
 
 from __future__ import annotations

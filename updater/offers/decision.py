@@ -23,7 +23,8 @@ from enum import StrEnum
 from updater.catalog.model import Build, Release
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
-from updater.offers.snapshot import Ladder, Rung, Snapshot
+from updater.offers.ladders import Ladder, Rung
+from updater.offers.snapshot import Snapshot
 
 Cohort = frozenset[int]
 """The releases, by id, that are not for all clients and that this client sees all the same."""

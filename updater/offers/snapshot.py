@@ -1,12 +1,7 @@
 """One application as clients see it: immutable, in memory, swapped whole after each change. PURE.
 
-Per target there is a ladder without pre-releases for clients of the first channel, and one with them for each channel.
-A client sees the releases of its channel and of all more stable ones. A ladder holds the builds that some client
-could be offered: a build is left out when a newer one, of a complete release, takes every client that it could take.
-Releases that are not for all clients take nothing from those below them, so whatever they are hidden from still finds
-its build here. A ladder thus grows with the distinct minimums of an application and with its releases under rollout,
-which are few, and not with its releases. The database computes the ladders; a property test compares their answers
-with those over all builds.
+Per target there is a ladder without pre-releases for clients of the first channel, and one with them for each channel
+(`ladders`). A client sees the releases of its channel and of all more stable ones.
 """
 
 from __future__ import annotations
@@ -16,23 +11,8 @@ from dataclasses import dataclass, field
 
 from updater.catalog.model import Application, Build, Release
 from updater.catalog.platforms import Target
+from updater.offers.ladders import Candidates, Ladder
 from updater.rollouts.model import Rollout
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One build that may be offered.
-
-    `required_key` is the sort key of the highest required build of a complete release at or below this one: a client
-    below it would skip something it must not skip.
-    """
-
-    build: Build
-    required_key: str | None
-
-
-Ladder = tuple[Rung, ...]
-"""Rungs of one target, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +42,24 @@ class Snapshot:
 
 def build_snapshot(
     application: Application,
-    stable: Iterable[Rung],
-    with_prereleases: Mapping[int, Iterable[Rung]],
+    candidates: Candidates,
     releases: Iterable[Release] = (),
     rollouts: Iterable[Rollout] = (),
 ) -> Snapshot:
-    """Assemble a snapshot from rungs and releases in any order.
+    """Assemble a snapshot from what could be offered, and from releases and rollouts in any order.
 
-    `with_prereleases` has rungs by the position of the client's channel. A channel without any sees what the one before
-    it sees.
+    A channel without builds sees what the one before it sees.
     """
-    stable_ladders = _ladders(stable)
-    any_ladders: list[dict[Target, Ladder]] = []
+    stable, by_position = candidates.all_ladders()
+    with_prereleases: list[dict[Target, Ladder]] = []
     for position in range(len(application.channels)):
-        if position in with_prereleases or not any_ladders:
-            any_ladders.append(_ladders(with_prereleases.get(position, ())))
-        else:
-            any_ladders.append(any_ladders[-1])
+        with_prereleases.append(by_position[position] if position in by_position else with_prereleases[-1])
     builds = {
         (rung.build.version.text, target): rung.build
-        for ladders in (*any_ladders, stable_ladders)
+        for ladders in (*with_prereleases, stable)
         for target, ladder in ladders.items()
         for rung in ladder
     }
     newest_first = tuple(sorted(releases, key=lambda each: each.version.sort_key, reverse=True))
     open_rollouts = {each.release_id: each for each in rollouts}
-    return Snapshot(application, stable_ladders, tuple(any_ladders), builds, newest_first, open_rollouts)
-
-
-def _ladders(rungs: Iterable[Rung]) -> dict[Target, Ladder]:
-    grouped: dict[Target, list[Rung]] = {}
-    for rung in rungs:
-        grouped.setdefault(rung.build.target, []).append(rung)
-    for ladder in grouped.values():
-        ladder.sort(key=lambda rung: (rung.build.version.sort_key, rung.build.id), reverse=True)
-    return {target: tuple(ladder) for target, ladder in grouped.items()}
+    return Snapshot(application, stable, tuple(with_prereleases), builds, newest_first, open_rollouts)

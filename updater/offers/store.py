@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import Build, Release, ReleaseFamily, ReleaseStatus, gather_releases
+from updater.catalog.platforms import Target
 from updater.catalog.rows_store import BUILD, application_of, build_of, in_family
 from updater.database.engine import Database
 from updater.database.tables import application, blob, build, file, release
-from updater.offers.snapshot import Rung, Snapshot, build_snapshot
+from updater.offers.ladders import Candidates
+from updater.offers.snapshot import Snapshot, build_snapshot
 from updater.rollouts.store import RolloutStore
 
 _ACTIVE = release.c.status == ReleaseStatus.ACTIVE.value
@@ -39,24 +41,21 @@ class OfferStore:
     async def load(self, ids: Ids = None) -> dict[str, Snapshot]:
         """Build the snapshots of the given applications, or of all; one that is gone is left out.
 
-        The database reduces the builds to those on a ladder, so 100,000 releases cost one scan in C and a
-        handful of rows in Python.
+        The database reduces the builds to those that could be on a ladder, so 100,000 releases cost one scan in C
+        and a handful of rows in Python.
         """
         applications = select(application)
         if ids is not None:
             applications = applications.where(application.c.id.in_(list(ids)))
         async with self._database.read_to_follow() as connection:
             found = [application_of(row._mapping) for row in await connection.execute(applications)]
-            stable = await self._rungs(connection, ids, (0,), prereleases=False)
-            positions = await self._positions(connection, ids)
-            with_prereleases = await self._rungs(connection, ids, positions, prereleases=True)
+            candidates = await self._candidates(connection, ids)
             releases = await self._offered_releases(connection, ids)
             rollouts = await self._rollouts.list_open(connection, ids)
         return {
             each.id: build_snapshot(
                 each,
-                stable.get(each.id, {}).get(0, ()),
-                with_prereleases.get(each.id, {}),
+                candidates.get(each.id, Candidates()),
                 releases.get(each.id, ()),
                 [rollout for rollout in rollouts if rollout.application_id == each.id],
             )
@@ -65,39 +64,30 @@ class OfferStore:
 
     async def list_offered_releases(self, connection: AsyncConnection, application_id: str) -> set[int]:
         """Return the releases, by id, with a build that some client is offered, in the caller's transaction."""
-        found: set[int] = set()
         ids = (application_id,)
-        positions = await self._positions(connection, ids)
-        for prereleases, asked in ((False, (0,)), (True, positions)):
-            rungs = await self._rungs(connection, ids, asked, prereleases=prereleases)
-            ladders = rungs.get(application_id, {}).values()
-            found |= {rung.build.release_id for ladder in ladders for rung in ladder}
+        candidates = await self._candidates(connection, ids)
+        found: set[int] = set()
+        if application_id in candidates:
+            stable, by_position = candidates[application_id].all_ladders()
+            for ladders in (stable, *by_position.values()):
+                found |= {rung.build.release_id for ladder in ladders.values() for rung in ladder}
         releases = await self._offered_releases(connection, ids)
         return found | {each.id for each in releases.get(application_id, ())}
 
-    async def _positions(self, connection: AsyncConnection, ids: Ids) -> tuple[int, ...]:
-        """Return the positions of channels that hold active releases: 0, and further ones where there are any."""
-        wanted = select(release.c.channel_position).where(release.c.channel_position > 0, _ACTIVE).distinct()
-        if ids is not None:
-            wanted = wanted.where(release.c.application_id.in_(list(ids)))
-        return (0, *sorted(await connection.scalars(wanted)))
-
-    async def _rungs(
-        self, connection: AsyncConnection, ids: Ids, positions: Sequence[int], *, prereleases: bool
-    ) -> dict[str, dict[int, list[Rung]]]:
-        """Return the rungs by application and by the position of the client's channel."""
-        ladder = _ladder(ids, positions, prereleases=prereleases)
-        facts = [ladder.c[_label(name, each)] for each in positions for name in ("kept", "required")]
-        kept = or_(*(ladder.c[_label("kept", each)] for each in positions))
-        wanted = BUILD.add_columns(*facts).join(ladder, ladder.c.id == build.c.id).where(kept)
-        rungs: dict[str, dict[int, list[Rung]]] = {}
-        for row in await connection.execute(wanted):
-            made, mapping = build_of(row._mapping), row._mapping
-            mine = rungs.setdefault(row.application_id, {})
-            for each in positions:
-                if mapping[_label("kept", each)]:
-                    mine.setdefault(each, []).append(Rung(made, mapping[_label("required", each)]))
-        return rungs
+    async def _candidates(self, connection: AsyncConnection, ids: Ids) -> dict[str, Candidates]:
+        """Return by application what could be on its ladders."""
+        builds: dict[str, list[Build]] = {}
+        for wanted in (_newest_complete(ids), _limited(ids)):
+            for row in await connection.execute(wanted):
+                builds.setdefault(row.application_id, []).append(build_of(row._mapping))
+        candidates = {id_: Candidates(each) for id_, each in builds.items()}
+        # There may be as many as builds, so they pass by one at a time.
+        async with connection.stream(_required(ids)) as rows:
+            async for application_id, platform, architecture, position, prerelease, sort_key in rows:
+                if application_id in candidates:
+                    target = Target(platform, architecture)
+                    candidates[application_id].require(target, (position, prerelease), sort_key)
+        return candidates
 
     async def _offered_releases(self, connection: AsyncConnection, ids: Ids) -> dict[str, list[Release]]:
         builds: dict[str, list[Build]] = {}
@@ -118,10 +108,6 @@ class OfferStore:
         return {id_: gather_releases(each) for id_, each in builds.items()}
 
 
-def _label(name: str, position: int) -> str:
-    return f"{name}_{position}"
-
-
 def _kept(ladder: Any) -> ColumnElement[bool]:
     """Return the condition that no newer complete release takes all that this one takes.
 
@@ -130,44 +116,67 @@ def _kept(ladder: Any) -> ColumnElement[bool]:
     return or_(ladder.c.newer_minimum.is_(None), ladder.c.newer_minimum > ladder.c.own_minimum)
 
 
-def _ladder(ids: Ids, positions: Sequence[int], *, prereleases: bool) -> Any:
-    """For each offerable build, and each position of a client's channel: is it a rung there?
+# Builds that the same clients may see: all of one application for one target, on one channel, pre-releases or not.
+_PART = (
+    release.c.application_id,
+    build.c.platform,
+    build.c.architecture,
+    release.c.channel_position,
+    release.c.prerelease,
+)
+_OWN_MINIMUM = func.coalesce(build.c.minimum_key, literal(""))
 
-    It is when no newer complete release that such a client sees takes all that this one takes; those that are not for
-    all clients always are. With it the highest required key among complete releases up to this one.
+
+def _newest_complete(ids: Ids) -> Any:
+    """Select the builds of complete releases that no newer one of their part takes all clients from.
+
+    For each minimum that is the newest build alone. So the one scan groups, which costs a small part of a window
+    over all builds, and the window that compares the minimums sees a handful of rows.
     """
-    slot = (release.c.application_id, build.c.platform, build.c.architecture)
-    own_minimum = func.coalesce(build.c.minimum_key, literal(""))
-    columns: list[ColumnElement[Any]] = [build.c.id]
-    for position in positions:
-        seen = release.c.channel_position <= position
-        newer_minimum = func.min(case((and_(release.c.complete, seen), own_minimum))).over(
-            partition_by=slot, order_by=(release.c.sort_key.desc(), build.c.id.desc()), rows=(None, -1)
-        )
-        required_key = case((and_(build.c.required, release.c.complete, seen), release.c.sort_key))
-        highest = func.max(required_key).over(
-            partition_by=slot, order_by=(release.c.sort_key, build.c.id), rows=(None, 0)
-        )
-        is_open = or_(release.c.complete.is_(False), newer_minimum.is_(None), newer_minimum > own_minimum)
-        columns += [
-            and_(seen, is_open).label(_label("kept", position)),
-            highest.label(_label("required", position)),
-        ]
-    ladder = (
+    minimum = _OWN_MINIMUM.label("own_minimum")
+    newest = (
+        _joined(*_PART, minimum, func.max(release.c.sort_key).label("sort_key"))
+        .where(*_offerable(ids), release.c.complete)
+        .group_by(*_PART, minimum)
+        .subquery("newest")
+    )
+    # Of equal versions the lower minimum comes last, so none of them hides another: that is for the exact rule.
+    newer_minimum = func.min(newest.c.own_minimum).over(
+        partition_by=[newest.c[each.name] for each in _PART],
+        order_by=(newest.c.sort_key.desc(), newest.c.own_minimum.desc()),
+        rows=(None, -1),
+    )
+    open_ = select(newest, newer_minimum.label("newer_minimum")).subquery("open")
+    same = [each == open_.c[each.name] for each in (*_PART, release.c.sort_key)]
+    return BUILD.join(open_, and_(*same, open_.c.own_minimum == _OWN_MINIMUM)).where(
+        _kept(open_), _ACTIVE, release.c.complete, ~_QUARANTINED
+    )
+
+
+def _limited(ids: Ids) -> Any:
+    """Select the builds of releases that are not for all clients; there are few of them."""
+    wanted = BUILD.join(application, application.c.id == release.c.application_id)
+    return wanted.where(*_offerable(ids), release.c.complete.is_(False))
+
+
+def _required(ids: Ids) -> Any:
+    """Select the part and the sort key of each required build of a complete release."""
+    return _joined(*_PART, release.c.sort_key).where(*_offerable(ids), release.c.complete, build.c.required)
+
+
+def _joined(*columns: Any) -> Any:
+    return (
         select(*columns)
+        .select_from(build)
         .join(release, release.c.id == build.c.release_id)
         .join(application, application.c.id == release.c.application_id)
-        .where(*_offerable(ids))
     )
-    if not prereleases:
-        ladder = ladder.where(release.c.prerelease.is_(False), release.c.channel_position == 0)
-    return ladder.subquery("ladder")
 
 
 def _offered(ids: Collection[str], family: ReleaseFamily) -> Any:
     """For each build of a family: its release's minimum, and the lowest among newer complete releases.
 
-    As in `_ladder`, but releases count as a whole: the minimum is the highest of a release's builds. A release
+    Releases count as a whole: the minimum is the highest of a release's builds. A release
     whose every build stands behind a newer release that takes the same clients is never offered.
     """
     minimum = func.max(func.coalesce(build.c.minimum_key, literal(""))).over(partition_by=release.c.id)
