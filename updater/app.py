@@ -10,6 +10,7 @@ from aiohttp import web
 from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits
 from updater.access.shared import SharedWindows
+from updater.clock import utc_now
 from updater.logs import count_dropped
 from updater.processes.listening import affordable_connections
 from updater.services import Services
@@ -141,6 +142,15 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
     for name in ("database", "storage", "background"):
         healthy = functools.partial(services.health.is_healthy, name)
         metrics.add_gauge(f"updater_{name}_healthy", f"1 while health finds nothing wrong: {name}", healthy)
+    metrics.add_labelled(
+        "updater_tuf_expires_in_seconds",
+        "Seconds until the present TUF metadata of a role expires",
+        ("application", "channel", "role"),
+        lambda: (
+            ((each.application_id, each.channel, each.role), (each.at - utc_now()).total_seconds())
+            for each in services.tuf.expiries()
+        ),
+    )
     offers = services.offers
     metrics.add_labelled(
         "updater_rollout_percent",

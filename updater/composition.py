@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from updater.access.opening import AccessServices, build_access
-from updater.access.service import AccessService
 from updater.access.tokens import TokenReader
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.local import LocalBlobStore
@@ -58,6 +57,9 @@ from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
 from updater.timekeeping.service import TimekeepingService
 from updater.timekeeping.store import TimekeepingStore
+from updater.tuf.publishing import TufPublishing
+from updater.tuf.service import TufService
+from updater.tuf.store import TufStore
 
 
 @asynccontextmanager
@@ -79,10 +81,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         core.artifacts.inspector.start()
         stack.push_async_callback(core.artifacts.inspector.close)
         stack.push_async_callback(core.offers.close)
+        stack.push_async_callback(core.tuf.close)
         access = core.access.access
         stack.push_async_callback(access.close)
         jobs = Jobs()
-        catch_up = await stack.enter_async_context(_watched(database, url, core.offers, access, jobs))
+        loads = (core.offers.load, access.load, core.tuf.load)
+        catch_up = await stack.enter_async_context(_watched(database, url, loads, jobs))
         await _ensure_applications(core.catalog, settings)
         telemetry = _start_telemetry(stack, TelemetryStore(database, core.arms.count), database, settings)
         stack.push_async_callback(quietly, access.flush_used)
@@ -110,6 +114,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             deployments=deployments,
             telemetry=telemetry,
             health=health,
+            tuf=core.tuf,
+            tuf_publishing=core.tuf_publishing,
             catch_up=catch_up,
             timekeeping=core.timekeeping,
             leases=Leases(database, f"{socket.gethostname()[:30]}:{os.getpid()}"),
@@ -144,6 +150,8 @@ class _Core(NamedTuple):
     arms: ArmCounter
     offers: OfferService
     timekeeping: TimekeepingService
+    tuf: TufService
+    tuf_publishing: TufPublishing
 
 
 def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Core:
@@ -155,18 +163,22 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
     access = build_access(database, settings, audit)
     rollouts, counting = RolloutStore(database), CountingStore(database)
     changes = RolloutChanges(rollouts, counting, rows, releases, audit, database)
+    service = ArtifactService(
+        blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes, reserve=reserve
+    )
+    repositories = TufStore(database)
     return _Core(
         audit=audit,
         access=access,
-        artifacts=ArtifactService(
-            blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes, reserve=reserve
-        ),
+        artifacts=service,
         catalog=CatalogService(rows, releases, audit, database),
         publishing=Publishing(rows, releases, artifacts, audit, database, changes.open_rollout),
         timekeeping=TimekeepingService(TimekeepingStore(database), database, audit),
         rollouts=RolloutService(rollouts, rows, changes, database),
         releases=ReleaseMoves(changes, releases, audit),
         arms=ArmCounter(rollouts, counting, audit, database, access.access.hash_source),
+        tuf=TufService(repositories, service, database),
+        tuf_publishing=TufPublishing(repositories, rows, service, artifacts, audit, database),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
     )
 
@@ -192,17 +204,17 @@ def _start_telemetry(
 
 @asynccontextmanager
 async def _watched(
-    database: Database, url: str | None, offers: OfferService, access: AccessService, jobs: Jobs
+    database: Database, url: str | None, loads: Iterable[Callable[[], Awaitable[None]]], jobs: Jobs
 ) -> AsyncIterator[Callable[[], Awaitable[None]] | None]:
-    """Fill snapshots and key ring, and have other processes' changes told to them, for the block.
+    """Fill what is in memory with `loads`, and have other processes' changes told to it, for the block.
 
     Gives what reads at once what others changed, where there are others.
     """
     watcher = ChangeWatcher(database, url) if url is not None else None
     if watcher is not None:
         await watcher.start()
-    await offers.load()
-    await access.load()
+    for load in loads:
+        await load()
     watching = None
     if watcher is not None:  # it ends with a failure only, and is then started again
         watching = asyncio.create_task(jobs.repeat("changes", watcher.run, every_s=0))

@@ -24,6 +24,8 @@ from updater.settings import Settings
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
 from updater.timekeeping.service import TimekeepingService
+from updater.tuf.publishing import TufPublishing
+from updater.tuf.service import TufService
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Services(AccessServices):
     deployments: DeploymentService
     telemetry: TelemetryService
     health: HealthService
+    tuf: TufService
+    tuf_publishing: TufPublishing
     timekeeping: TimekeepingService
     leases: Leases
     jobs: Jobs

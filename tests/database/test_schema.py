@@ -92,6 +92,7 @@ LANDED = {
     "0009_clock_mark": "960d7fe8c8e1b4da",
     "0010_channels_and_rollouts": "ce344d86295cbbaa",
     "0011_files_of_a_build": "4b32e5a66173f323",
+    "0012_tuf_repositories": "5dc9e3ef115b56c5",
 }
 
 

@@ -25,7 +25,8 @@ class Description:
         # As OpenAPI has it, what a path spells out comes before what it leaves open.
         spelt = sorted(document["paths"].items(), key=lambda each: len(re.sub(r"\{\w+\}", "", each[0])), reverse=True)
         self._paths = [
-            (re.compile(re.sub(r"\\\{\w+\\\}", _SEGMENT, re.escape(path))), operations) for path, operations in spelt
+            (re.compile(re.sub(r"\\\{(\w+)\\\}", _parameter, re.escape(path))), operations)
+            for path, operations in spelt
         ]
 
     def find(self, method: str, path: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -69,6 +70,11 @@ class Description:
         validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
         problems = [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(value)]
         assert not problems, f"{what}: {problems}"
+
+
+def _parameter(found: re.Match[str]) -> str:
+    """Return the pattern of a parameter; `path` alone may hold slashes."""
+    return ".+" if found[1] == "path" else _SEGMENT
 
 
 def _closed(schema: Any) -> Any:

@@ -92,6 +92,7 @@ def of_the_catalog() -> list[Change]:
             {**write, "data": form(**{**BUILD, "version": "2.0.0"}, channel="beta")},
         ),
         Change(f"POST {route}/register", new, "write key", f"{updates}/register", {**write, "json": external}),
+        *of_repositories(),
         *of_rollouts(),
         Change(
             f"DELETE {route}/releases/{build}",
@@ -122,6 +123,29 @@ def of_the_catalog() -> list[Change]:
             "admin key",
             f"{API}/applications/my-app",
             admin,
+        ),
+    ]
+
+
+def of_repositories() -> list[Change]:
+    write, route, path = bearer("write"), f"{API}/updates/{{app_id}}/tuf", f"{API}/updates/my-app/tuf/stable"
+    root = FormData(default_to_multipart=True)
+    root.add_field("files", b'{"signed": {"_type": "root", "version": 1}}', filename="1.root.json")
+    target = {**write, "data": b"target"}
+    return [
+        Change(
+            f"PUT {route}/{{channel}}/targets/{{path}}",
+            ("tuf.target_stored",),
+            "write key",
+            f"{path}/targets/app.zip",
+            target,
+        ),
+        Change(
+            f"POST {route}/{{channel}}/metadata",
+            ("tuf.published",),
+            "write key",
+            f"{path}/metadata",
+            {**write, "data": root},
         ),
     ]
 

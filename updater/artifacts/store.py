@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.database.engine import Database
 from updater.database.tables import blob, blob_use, build, file, release
+from updater.database.tuf_tables import tuf_metadata, tuf_target
 from updater.database.uses import FileUse, find_uses
 
 
@@ -74,7 +75,11 @@ class ArtifactStore:
             .where(file.c.digest == digest)
             .distinct()
         )
-        return sorted(await connection.scalars(wanted))
+        of_repositories = (
+            select(each.c.application_id).where(each.c.digest == digest).distinct()
+            for each in (tuf_metadata, tuf_target)
+        )
+        return sorted(await connection.scalars(union(wanted, *of_repositories)))
 
     async def forget(self, connection: AsyncConnection, digest: str) -> None:
         """Remove the row of an unused digest; without such a row do nothing."""

@@ -34,6 +34,17 @@ def require_channel_moves(before: Sequence[str], after: Sequence[str], used: Col
         raise _refusal(before[0], "holds releases and must stay first")
 
 
+def require_channels_kept(after: Sequence[str], repositories: Collection[str]) -> None:
+    """Hold a new list of channels to the TUF repositories that are there: their clients would be given another one's.
+
+    Raises:
+        Conflict: a channel with published metadata would go. `details.channel` names it.
+    """
+    gone = sorted(set(repositories).difference(after))
+    if gone:
+        raise _refusal(gone[0], "has TUF metadata and cannot go")
+
+
 def channel_asked(channels: Sequence[str], asked: str | None) -> int:
     """Return where the channel stands that a client asks for; one that is not there counts as the first."""
     return channels.index(asked) if asked in channels else 0

@@ -20,7 +20,7 @@ from updater.catalog.changes import (
     describe_deleted_release,
     named,
 )
-from updater.catalog.channels import require_channel_moves
+from updater.catalog.channels import require_channel_moves, require_channels_kept
 from updater.catalog.model import (
     CONFIG_DEFAULTS,
     DEFAULT_CHANNELS,
@@ -146,6 +146,7 @@ class CatalogService:
             if changed.channels != known.channels:
                 used = await self._releases.list_channels_in_use(connection, application_id)
                 require_channel_moves(known.channels, changed.channels, used)
+                require_channels_kept(changed.channels, await self._store.list_tuf_channels(connection, application_id))
                 await self._releases.number_channels(connection, application_id, changed.channels)
             await self._store.update_application(connection, changed)
             for name in ("channels", "default_rollout"):

@@ -29,6 +29,7 @@ from updater.catalog.rows_store import (
 from updater.catalog.versions import Version
 from updater.database.engine import Database
 from updater.database.tables import application, build, release
+from updater.database.tuf_tables import tuf_metadata
 from updater.errors import NotFound
 
 _SORT_COLUMNS = {
@@ -90,6 +91,11 @@ class CatalogStore:
         if only is not None:
             wanted = wanted.where(application.c.id == only)
         return await self._page(wanted, page, application_of)
+
+    async def list_tuf_channels(self, connection: AsyncConnection, application_id: str) -> set[str]:
+        """Return the channels of an application for which TUF metadata is published."""
+        wanted = select(tuf_metadata.c.channel).where(tuf_metadata.c.application_id == application_id).distinct()
+        return set(await connection.scalars(wanted))
 
     async def stats(self, application_id: str) -> ApplicationStats:
         """Count over the builds of an application; the latest version is the highest active one."""

@@ -133,14 +133,15 @@ def _resolve(where: str, config: Path | None) -> str:
 
 
 def name_damage(digests: Iterable[str], files: Iterable[dict[str, str]], said: str) -> None:
-    """Print what is wrong with stored files on stderr: each by its digest and by the builds that have it."""
+    """Print what is wrong with stored files on stderr: each by its digest and by the files that have it."""
     names: dict[str, list[str]] = {}
     for each in files:
-        text = "{application} {version} {platform}/{architecture} {name}".format_map(each)
+        form = "{application} {version} {platform}/{architecture} {name}" if each["version"] else "{application} {name}"
+        text = form.format_map(each)
         names.setdefault(each["digest"], []).append(text)
     for digest in digests:
         click.echo(f"  {digest}: {said}", err=True)
-        for name in names.get(digest, ["no build has this file"]):
+        for name in names.get(digest, ["nothing uses this file"]):
             click.echo(f"    {name}", err=True)
 
 

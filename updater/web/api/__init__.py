@@ -16,6 +16,7 @@ from updater.web.api.history import History
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
 from updater.web.api.rollouts import ReleaseMoving, Rollouts
+from updater.web.api.tuf import TufRepositories
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.credentials import bearer_keys
 from updater.web.gate.identity import IdentityReader
@@ -45,11 +46,13 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     history = History(services.catalog)
     explain = Explain(services, links, identities)
     rollouts, moving = Rollouts(services), ReleaseMoving(services)
+    tuf = TufRepositories(services, metrics)
     health = Health(services)
     build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
     release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{_PLATFORM}/{{arch}}"
     one_release = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}"
     rollout_path = f"{one_release}/rollout"
+    tuf_path = f"{PREFIX}/updates/{{app_id}}/tuf/{{channel}}"
     # Paths are tried in this order: what installed applications ask comes first.
     routes = (
         web.get(f"{PREFIX}/updates/{{app_id}}/check", checks.check_for_update),
@@ -62,6 +65,8 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.delete(release_path, releases.delete_release),
         web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
         web.put(build_path, builds.upload_body, expect_handler=delay_continue),
+        web.put(f"{tuf_path}/targets/{{path:(?s:.+)}}", tuf.put_target, expect_handler=delay_continue),
+        web.post(f"{tuf_path}/metadata", tuf.publish_metadata, expect_handler=delay_continue),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
         web.get(f"{PREFIX}/updates/{{app_id}}/history", history.list_history),
         web.get(f"{PREFIX}/updates/{{app_id}}/rollouts", rollouts.list_rollouts),

@@ -51,7 +51,7 @@ def build(services: Services, links: Links, sessions: SessionAuthenticator) -> S
         web.get(f"{_CHANNEL}/velopack/{{rid}}/{{package}}.nupkg", velopack.get_package),
         web.get(f"{_CHANNEL}/velopack/{{rid}}/{{file_name}}", velopack.get_releases),
         web.get(f"{_CHANNEL}/tuf/metadata/{{file_name}}", tuf.get_metadata),
-        web.get(f"{_CHANNEL}/tuf/targets/{{path:.+}}", tuf.get_target),
+        web.get(f"{_CHANNEL}/tuf/targets/{{path:(?s:.+)}}", tuf.get_target),
     )
     authenticators = (bearer_keys(services.access), sessions.beside_keys())
     return Surface("feeds", f"{PREFIX}/", routes, authenticators, write_api)

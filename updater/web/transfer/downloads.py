@@ -1,9 +1,11 @@
-"""The way out of a build, for every surface: send its bytes, count the download, tell the access log."""
+"""The way out of stored files, for every surface: send the bytes, tell the access log, count downloads of builds."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -11,7 +13,34 @@ from updater.catalog.model import Build
 from updater.services import Services
 from updater.web.gate.context import CONTEXT
 from updater.web.transfer.delivery import DELIVERY
-from updater.web.transfer.ranged import IMMUTABLE, Download, Ending
+from updater.web.transfer.ranged import IMMUTABLE, Download, DownloadResponse, Ending
+
+
+class StoredBlob(NamedTuple):
+    """A stored file: the digest and size of its bytes, the name that it is offered under, and since when."""
+
+    digest: str
+    size_bytes: int
+    file_name: str
+    created_at: datetime
+
+
+async def send_blob(
+    request: web.Request, blob: StoredBlob, *, cache_control: str, headers: Mapping[str, str] | None = None
+) -> DownloadResponse:
+    """Send a stored file's bytes, whole or in ranges, and tell the access log.
+
+    Raises:
+        Unavailable: the file cannot be read.
+    """
+    delivery = request.app[DELIVERY]
+    place = delivery.place_of(blob.digest)
+    download = Download(place, blob.digest, blob.size_bytes, blob.file_name, blob.created_at)
+    response = await delivery.send(request, download, cache_control=cache_control, headers=headers)
+    context = request[CONTEXT]
+    context.sent_bytes = response.sent.body_bytes
+    context.outcome = response.sent.ending.value
+    return response
 
 
 async def send_build(
@@ -30,18 +59,13 @@ async def send_build(
     Raises:
         Unavailable: the file cannot be read.
     """
-    context = request[CONTEXT]
     if build.file is None:
-        context.outcome = "redirected"
+        request[CONTEXT].outcome = "redirected"
         return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
     stored = build.file
-    delivery = request.app[DELIVERY]
-    place = delivery.place_of(stored.digest)
-    download = Download(place, stored.digest, stored.size_bytes, file_name or stored.name, build.created_at)
     began_s = time.monotonic()
-    response = await delivery.send(request, download, cache_control=cache_control, headers=headers)
-    context.sent_bytes = response.sent.body_bytes
-    context.outcome = response.sent.ending.value
+    blob = StoredBlob(stored.digest, stored.size_bytes, file_name or stored.name, build.created_at)
+    response = await send_blob(request, blob, cache_control=cache_control, headers=headers)
     handed_over = response.sent.ending is Ending.HANDED_OVER
     if request.method == "GET" and (handed_over or response.status in (200, 206)):
         # A download starts with the first byte, and is finished when its bytes have left, in however many requests.
@@ -52,7 +76,7 @@ async def send_build(
             build.id,
             started=started,
             finished=services.telemetry.partial.add(
-                (build.id, delivery.client_of(request)),
+                (build.id, request.app[DELIVERY].client_of(request)),
                 [(span.start, span.stop) for span in response.spans],
                 stored.size_bytes,
             ),

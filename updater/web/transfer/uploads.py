@@ -7,7 +7,7 @@ is `updater.web.messages.pace`'s.
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from aiohttp import (
 
 from updater.artifacts.blobs import Staged
 from updater.artifacts.service import ArtifactService
+from updater.catalog.files import own_name
 from updater.errors import Invalid, Malformed, TooLarge, UnsupportedContent
 from updater.web.messages.fields import shown
 from updater.web.messages.pace import Arrival, receive_at_most
@@ -97,12 +98,7 @@ async def receive_form(
         Malformed: no form, a piece of one, or it has no end. Invalid: a field twice, an unknown field, a field too
         large, a file without a name or a byte. Also what `wholeness` raises.
     """
-    require_identity(request)
-    require_no_piece(request.headers)
-    require_no_digest(request.headers)
-    require_readable(request.headers)
-    if request.content_type != "multipart/form-data":
-        raise UnsupportedContent("Content-Type must be multipart/form-data")
+    _require_form(request)
     await _require_size(request, artifacts, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
     await _welcome(request)
     async with AsyncExitStack() as stack:
@@ -118,12 +114,52 @@ async def receive_form(
                     continue
                 if form.staged is not None:
                     raise Invalid({"file": "given more than once"})
-                form.file_name = _require_file_name(part)
+                form.file_name = _require_file_name(part, "file")
                 chunks = _chunks(arrival, partial(part.read_chunk, READ_BYTES), count)
                 form.staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, part.headers)))
             else:
                 raise Malformed(f"The form has more than {MAX_PARTS} parts")
         yield form
+
+
+async def receive_small_files(
+    request: web.Request, part_name: str, count: Callable[[int], None], *, most: int, max_bytes: int
+) -> AsyncGenerator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each file of a multipart form, all of them parts called `part_name`, in order.
+
+    A name is what `own_name` makes of the one given, and is there once. There are 1 to `most` files, each of at most
+    `max_bytes` bytes; one after the other is held in memory.
+
+    Raises:
+        UnsupportedContent: not multipart/form-data, or an encoded body. TooLarge: one of them. TooSlow.
+        Malformed: no form, a piece of one, or it has no end. Invalid: another part, a text in place of a file, a name
+        that is none or is there twice, no file or too many. Also what `wholeness` raises.
+    """
+    _require_form(request)
+    await _welcome(request)
+    arrival, names = _arrival_of(request), set[str]()
+    with reading():
+        reader = await request.multipart()
+        while (part := _require_plain(await arrival.wait(partial(_next_part, reader)))) is not None:
+            if part.name != part_name:
+                raise Invalid({shown(part.name or "") or "form": f"unknown field; expected {part_name}"})
+            if len(names) == most:
+                raise Invalid({part_name: f"more than {most} files"})
+            given = _require_file_name(part, part_name)
+            name = own_name(given)
+            if name is None:
+                raise Invalid({part_name: f"{shown(given)} is not the name of a file"})
+            if name in names:
+                raise Invalid({part_name: f"{shown(name)} is there more than once"})
+            names.add(name)
+            body = bytearray()
+            async for chunk in whole_file(_chunks(arrival, partial(part.read_chunk, READ_BYTES), count), part.headers):
+                body += chunk
+                if len(body) > max_bytes:
+                    raise TooLarge(f"{shown(name)} is larger than {max_bytes} bytes", details={"max_bytes": max_bytes})
+            yield name, bytes(body)
+    if not names:
+        raise Invalid({part_name: "Missing data for required field"})
 
 
 @asynccontextmanager
@@ -144,6 +180,16 @@ async def receive_body(
             chunks = _chunks(_arrival_of(request), request.content.readany, count)
             staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, request.headers)))
         yield staged
+
+
+def _require_form(request: web.Request) -> None:
+    """Refuse what is no whole form. Raises UnsupportedContent, Malformed."""
+    require_identity(request)
+    require_no_piece(request.headers)
+    require_no_digest(request.headers)
+    require_readable(request.headers)
+    if request.content_type != "multipart/form-data":
+        raise UnsupportedContent("Content-Type must be multipart/form-data")
 
 
 async def _next_part(reader: MultipartReader) -> MultipartReader | BodyPartReader | None:
@@ -200,10 +246,12 @@ def _require_plain(part: MultipartReader | BodyPartReader | None) -> BodyPartRea
     return part
 
 
-def _require_file_name(part: BodyPartReader) -> str:
+def _require_file_name(part: BodyPartReader, field_name: str) -> str:
     name = part.filename
     if name is None:
-        raise Invalid({"file": "came as a text without a file name, not as a file (with curl: file=@PATH)"})
+        raise Invalid(
+            {field_name: f"came as a text without a file name, not as a file (with curl: {field_name}=@PATH)"}
+        )
     return _decoded(name)
 
 
