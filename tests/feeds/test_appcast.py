@@ -131,6 +131,16 @@ def test_windows_has_its_own_words() -> None:
     assert item.find(f"{SPARKLE}deltas") is None
 
 
+def test_netsparkle_finds_a_system_that_it_knows() -> None:
+    builds = [build("1.1.0", "windows/amd64", file("a.exe", SIGNED))]
+    for word, system in (("win", "windows"), ("win-x64", "windows"), ("windows", "windows-x64")):
+        question = read_word(word)
+        assert question is not None
+        (item,) = items(question, builds)
+        enclosure = item.find("enclosure")
+        assert enclosure is not None and enclosure.get(f"{SPARKLE}os") == system
+
+
 def test_ten_items_the_newest_first() -> None:
     found = items(MAC, [mac(f"1.{minor}.0") for minor in range(12)])
     assert spoken(found) == [f"1.{minor}.0" for minor in range(11, 1, -1)]

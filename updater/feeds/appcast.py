@@ -22,7 +22,9 @@ from updater.offers.feed_choice import Candidate, FeedBuild, FeedStatus, Judgeme
 MEDIA_TYPE: Final = "application/rss+xml; charset=utf-8"
 NAMESPACE: Final = "http://www.andymatuschak.org/xml-namespaces/sparkle"
 ITEMS_SHOWN: Final = 10
-_PLATFORMS: Final = {"macos": "darwin", "windows": "windows", "linux": "linux"}
+# NetSparkle passes over an item whose system is not just `win` or `windows`: it asks for `win.xml`.
+_PLATFORMS: Final = {"macos": "darwin", "windows": "windows", "linux": "linux", "win": "windows"}
+_PLAIN: Final = "win"
 _ARCHITECTURES: Final = {"": "amd64", "-x64": "amd64", "-arm64": "arm64", "-x86": "386"}
 # What updates an application, the best first: of the files of one ending, the first that is signed.
 _ENDINGS: Final = {
@@ -38,9 +40,10 @@ _PASSED: Final = ("minimumSystemVersion", "maximumSystemVersion", "minimumAutoup
 
 @dataclass(frozen=True, slots=True)
 class Appcast:
-    """The question of one file."""
+    """The question of one file. `plain`: on windows, the system is named without the architecture."""
 
     target: Target
+    plain: bool = False
 
     @property
     def groups(self) -> tuple[tuple[Target, ...], ...]:
@@ -65,7 +68,7 @@ class Appcast:
         channel = rss.appendChild(document.createElement("channel"))
         _add(document, channel, "title", page.application.name)
         for each in page.choice.listed[:ITEMS_SHOWN]:
-            channel.appendChild(_item(document, page, each))
+            channel.appendChild(_item(document, page, each, _system(self.target, plain=self.plain)))
         return Rendered(document.toxml(encoding="utf-8"), MEDIA_TYPE)
 
 
@@ -75,7 +78,7 @@ def read_word(word: str) -> Appcast | None:
     architecture = _ARCHITECTURES.get(word.removeprefix(platform))
     if platform not in _PLATFORMS or architecture is None:
         return None
-    return Appcast(Target(_PLATFORMS[platform], architecture))
+    return Appcast(Target(_PLATFORMS[platform], architecture), plain=platform == _PLAIN)
 
 
 def judge(each: FeedBuild) -> Judgement | None:
@@ -98,7 +101,7 @@ def _is_delta(file: BuildFile) -> bool:
     return is_usable and file.name.lower().endswith(".delta")
 
 
-def _item(document: Document, page: Page, candidate: Candidate) -> Element:
+def _item(document: Document, page: Page, candidate: Candidate, system: str) -> Element:
     listed = candidate.builds[0]
     build, (main, *deltas) = listed.build, listed.files
     item = document.createElement("item")
@@ -119,7 +122,7 @@ def _item(document: Document, page: Page, candidate: Candidate) -> Element:
         _add(document, item, "sparkle:criticalUpdate").setAttribute("sparkle:version", _spoken(page, critical))
     enclosure = _add(document, item, "enclosure")
     _describe(enclosure, page, build, main)
-    enclosure.setAttribute("sparkle:os", _system(build.target))
+    enclosure.setAttribute("sparkle:os", system)
     if build.target.platform == "windows" and "installerArguments" in said:
         enclosure.setAttribute("sparkle:installerArguments", said["installerArguments"])
     if deltas:
@@ -194,10 +197,10 @@ def _critical_below(page: Page, candidate: Candidate) -> Version | None:
     return highest
 
 
-def _system(target: Target) -> str:
-    """Return whose file it is. Source: WinSparkle 0.8, `appcast.cpp`; NetSparkle 3, `AppCastItem.cs`."""
+def _system(target: Target, *, plain: bool) -> str:
+    """Return whose files they are. Source: WinSparkle 0.8, `appcast.cpp`; NetSparkle 3, `AppCastItem.cs`."""
     if target.platform == "windows":
-        return f"windows-{_WINDOWS_WORDS[target.architecture]}"
+        return "windows" if plain else f"windows-{_WINDOWS_WORDS[target.architecture]}"
     return "macos" if target.platform == "darwin" else "linux"
 
 
