@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 import updater.web.messages.client_fields as client
 from updater.web.messages.schemas import Lenient
 
 
+class ToldVersion(client.Version):
+    """A version that is baked into a client's address: what is none counts as not given."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(load_default="", in_query=True, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ValidationError:
+            return ""
+
+
 class FeedQuery(Schema):
     """What any feed reads of its query; everything else is ignored."""
 
-    current_version = client.Version(load_default="", in_query=True)
-    local_version = fields.String(data_key="localVersion", load_default="")
+    current_version = ToldVersion()
+    local_version = ToldVersion(data_key="localVersion")
     client_id = client.ClientId(load_default="")
     staging_id = fields.String(data_key="stagingId", load_default=None)
     allow_prerelease = client.Flag(load_default=False)
