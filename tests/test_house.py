@@ -245,6 +245,7 @@ PURE_ROOMS = (
     "offers.decision",
     "offers.explain",
     "offers.feed_choice",
+    "offers.feed_explain",
     "offers.ladders",
     "offers.snapshot",
     "rollouts.describe",

@@ -131,4 +131,9 @@ def _date(at: datetime) -> str:
     return f"{at.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%S')}.{at.microsecond // 1000:03d}Z"
 
 
-FEED: Final = Feed("electron", judge, lambda target: "electron" if target.platform in _LISTED else None)
+FEED: Final = Feed(
+    "electron",
+    judge,
+    lambda target: "electron" if target.platform in _LISTED else None,
+    together=("windows", "darwin"),
+)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from updater.catalog.files import name_key
 from updater.catalog.model import Application, Build, BuildFile
-from updater.catalog.platforms import Target
+from updater.catalog.platforms import ARCHITECTURES, Target
 from updater.offers.feed_choice import Candidate, Choice, FeedBuild, FeedClient, FeedStatus, Judgement, Shape
 
 JSON = "application/json"
@@ -69,13 +69,20 @@ class Feed(NamedTuple):
 
     `url` returns what stands in the configuration of a client of a target, behind the channel; None for a target that
     the feed has no clients of. An application without the feed's own settings has no such feed where it
-    `needs_settings`.
+    `needs_settings`. `together` are the platforms whose architectures one address asks as one.
     """
 
     name: str
     judge: Callable[[FeedBuild], Judgement | None]
     url: Callable[[Target], str | None]
     needs_settings: bool = False
+    together: tuple[str, ...] = ()
+
+    def beside(self, target: Target) -> tuple[Target, ...]:
+        """Return the targets that are asked as one with a target, itself among them."""
+        if target.platform not in self.together:
+            return (target,)
+        return tuple(Target(target.platform, each) for each in ARCHITECTURES)
 
     def is_of(self, application: Application) -> bool:
         """Tell whether an application has the feed."""

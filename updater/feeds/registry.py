@@ -22,12 +22,14 @@ channel, place of the client's version among the releases, origin and cohort. So
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from updater.catalog.model import Application
+from updater.catalog.platforms import ARCHITECTURES, PLATFORMS, Target
 from updater.feeds import appcast, appimage, electron, scoop, squirrel, tauri, velopack, winget
 from updater.feeds.model import Feed
-from updater.offers.feed_choice import FeedBuild, status_of
+from updater.offers.feed_choice import FeedBuild, FeedSnapshot, status_of
+from updater.offers.feed_explain import FeedView, view_feed
 
 FEEDS: Final[tuple[Feed, ...]] = (
     electron.FEED,
@@ -39,6 +41,34 @@ FEEDS: Final[tuple[Feed, ...]] = (
     scoop.FEED,
     winget.FEED,
 )
+
+
+class FeedSeen(NamedTuple):
+    """A feed as clients of a target see it; `url` is what their configuration holds, behind the channel."""
+
+    feed: str
+    target: Target
+    url: str
+    view: FeedView
+
+
+def view_feeds(snapshot: FeedSnapshot, channel: int) -> list[FeedSeen]:
+    """Return what each feed shows for each target that it has builds of, to clients of a channel by its position.
+
+    `snapshot` has builds in any status.
+    """
+    seen = []
+    for feed in FEEDS:
+        for target in sorted(snapshot.builds, key=_place) if feed.is_of(snapshot.application) else ():
+            url = feed.url(target)
+            view = view_feed(snapshot, target, feed.beside(target), feed.judge, channel)
+            if url is not None and view is not None:
+                seen.append(FeedSeen(feed.name, target, url.replace("{app_id}", snapshot.application.id), view))
+    return seen
+
+
+def _place(target: Target) -> tuple[int, int]:
+    return PLATFORMS.index(target.platform), ARCHITECTURES.index(target.architecture)
 
 
 def feed_statuses(application: Application, each: FeedBuild) -> dict[str, str]:

@@ -89,4 +89,9 @@ def _origin_of(url: str) -> str:
     return f"{scheme}://{host}/"
 
 
-FEED: Final = Feed("scoop", judge, lambda target: "scoop/{app_id}.json" if target.platform == "windows" else None)
+FEED: Final = Feed(
+    "scoop",
+    judge,
+    lambda target: "scoop/{app_id}.json" if target.platform == "windows" else None,
+    together=("windows",),
+)

@@ -20,6 +20,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
 from updater.errors import NotFound, Unavailable
 from updater.feeds.model import FileUrl, Page, Question, Rendered
+from updater.feeds.registry import FeedSeen, view_feeds
 from updater.offers.answers import AnswerShelf
 from updater.offers.cohorts import Chance, cohort_of
 from updater.offers.decision import NO_COHORT, Cohort
@@ -171,6 +172,15 @@ class FeedService:
         if found is None:  # older than what feeds look at
             found = await self._store.find_package(application_id, target, name)
         return found if found is not None and found[1].kind in _PACKAGES else None
+
+    async def view(self, application_id: str, channel: int) -> list[FeedSeen]:
+        """Return what each feed shows on a channel, by its position, and what it passes over; read anew each time.
+
+        Raises:
+            NotFound: no such application. Unavailable: it cannot be read now.
+        """
+        index = self._offers.snapshot_of(application_id)
+        return view_feeds(await self._store.load(application_id, index, active_only=False), channel)
 
     def answer(
         self,

@@ -212,5 +212,9 @@ def _installer(application: Application, build: Build, file: BuildFile, url: str
 
 
 FEED: Final = Feed(
-    "winget", judge, lambda target: "winget" if target.platform == "windows" else None, needs_settings=True
+    "winget",
+    judge,
+    lambda target: "winget" if target.platform == "windows" else None,
+    needs_settings=True,
+    together=("windows",),
 )

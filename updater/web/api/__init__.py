@@ -10,6 +10,7 @@ from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
 from updater.web.api.explain import Explain
 from updater.web.api.feed_keys import FeedKeys
+from updater.web.api.feeds import Feeds
 from updater.web.api.figures import ApplicationFigures
 from updater.web.api.health import Health
 from updater.web.api.history import History
@@ -42,9 +43,8 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     reports = Reports(services, identities)
     applications = Applications(services)
     figures = ApplicationFigures(services.telemetry)
-    feed_keys = FeedKeys(services.access)
-    history = History(services.catalog)
-    explain = Explain(services, links, identities)
+    feed_keys, feeds = FeedKeys(services.access), Feeds(services, links)
+    history, explain = History(services.catalog), Explain(services, links, identities)
     rollouts, moving = Rollouts(services), ReleaseMoving(services)
     tuf = TufRepositories(services, metrics)
     health = Health(services)
@@ -71,6 +71,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.get(f"{PREFIX}/updates/{{app_id}}/history", history.list_history),
         web.get(f"{PREFIX}/updates/{{app_id}}/rollouts", rollouts.list_rollouts),
         web.get(f"{PREFIX}/updates/{{app_id}}/explain", explain.explain),
+        web.get(f"{PREFIX}/updates/{{app_id}}/feeds", feeds.list_feeds),
         web.get(one_release, moving.get_release),
         web.post(f"{one_release}/promote", moving.promote),
         web.post(f"{one_release}/withdraw", moving.withdraw),
