@@ -8,7 +8,7 @@ from xml.dom import minidom
 
 import pytest
 
-from updater.feeds.notes import to_html, to_text, xml_text
+from updater.feeds.notes import _Kept, is_known, to_html, to_text, xml_text
 
 ADDRESSES = (
     "javascript:alert(1)",
@@ -140,3 +140,20 @@ def test_text_is_bounded() -> None:
     assert to_text("ab cd", 4) == "ab\u2026"
     assert len(to_text("word " * 12_000, 10_000)) <= 10_000
     assert to_text("", 10) == to_html("") == ""
+
+
+def test_what_was_made_is_kept_within_its_bound() -> None:
+    made: list[str] = []
+
+    def double(text: str) -> str:
+        made.append(text)
+        return text * 2
+
+    kept = _Kept(double, 30)
+    assert [kept.of("aaa"), kept.of("bbb"), kept.of("ccc"), kept.of("aaa")] == ["a" * 6, "b" * 6, "c" * 6, "a" * 6]
+    assert made == ["aaa", "bbb", "ccc"]
+    assert kept.of("ddd") == "d" * 6
+    assert "aaa" in kept and "bbb" not in kept
+    assert kept.of("e" * 11) == "e" * 22
+    assert "e" * 11 not in kept and "ddd" not in kept
+    assert not is_known("never seen") and to_html("never seen") and is_known("never seen")

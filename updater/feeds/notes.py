@@ -5,9 +5,10 @@ Source: CommonMark 0.31; XML 1.0 section 2.2.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from threading import Lock
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
@@ -35,24 +36,56 @@ class _Markdown(MarkdownIt):
 _PARSER = _Markdown()
 
 
-@functools.lru_cache(64)
-def to_html(markdown: str) -> str:
-    """Return Markdown as HTML that any XML document can hold: raw HTML is shown as text, not obeyed.
+class _Kept:
+    """What was made of texts, by text: 4 ms a KiB are too much for each answer. PURE: nothing else depends on it.
 
-    Parsing takes 5 ms a KiB, so the last 64 are kept, by their text: 2 MiB of notes of 8 KiB; of the largest, 30 MiB.
+    Bound: `max_characters` of texts and of what was made of them; the one that was asked for longest ago goes. A text
+    never means another thing, so nothing here dies before.
     """
-    rendered: str = _PARSER.render(xml_text(markdown))
-    return rendered
+
+    def __init__(self, make: Callable[[str], str], max_characters: int) -> None:
+        self._make = make
+        self._max_characters = max_characters
+        self._made: OrderedDict[str, str] = OrderedDict()
+        self._characters = 0
+        self._lock = Lock()
+
+    def of(self, text: str) -> str:
+        """Return what is made of a text."""
+        with self._lock:
+            made = self._made.get(text)
+            if made is not None:
+                self._made.move_to_end(text)
+                return made
+        made = self._make(text)
+        with self._lock:
+            if text not in self._made:
+                self._made[text] = made
+                self._characters += len(text) + len(made)
+            while self._characters > self._max_characters:
+                self._characters -= sum(map(len, self._made.popitem(last=False)))
+        return made
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._made
 
 
-@functools.lru_cache(64)
+def to_html(markdown: str) -> str:
+    """Return Markdown as HTML that any XML document can hold: raw HTML is shown as text, not obeyed."""
+    return _HTML.of(markdown)
+
+
+def is_known(markdown: str) -> bool:
+    """Tell whether `to_html` has to parse nothing."""
+    return markdown in _HTML
+
+
 def to_text(markdown: str, max_characters: int) -> str:
     """Return Markdown as plain text: a line for each paragraph, list items behind `- `, addresses of links in brackets.
 
     What is longer than `max_characters` ends in an ellipsis.
     """
-    lines = list(_lines(_PARSER.parse(xml_text(markdown))))
-    text = "\n".join(lines).strip()
+    text = _TEXT.of(markdown)
     return text if len(text) <= max_characters else text[: max_characters - 1].rstrip() + "\u2026"
 
 
@@ -101,3 +134,16 @@ def _inline(tokens: list[Token]) -> str:
             if address and address != "".join(parts[start:]):
                 parts.append(f" ({address})")
     return "".join(parts)
+
+
+def _html(markdown: str) -> str:
+    rendered: str = _PARSER.render(xml_text(markdown))
+    return rendered
+
+
+def _text(markdown: str) -> str:
+    return "\n".join(_lines(_PARSER.parse(xml_text(markdown)))).strip()
+
+
+_HTML = _Kept(_html, 8 << 20)
+_TEXT = _Kept(_text, 2 << 20)

@@ -20,6 +20,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
 from updater.errors import NotFound, Unavailable
 from updater.feeds.model import FileUrl, Page, Question, Rendered
+from updater.feeds.notes import is_known, to_html
 from updater.feeds.registry import FeedSeen, view_feeds
 from updater.offers.answers import AnswerShelf
 from updater.offers.cohorts import Chance, cohort_of
@@ -71,7 +72,7 @@ class _Known:
 class FeedState:
     """An application as its feeds are answered for now."""
 
-    __slots__ = ("_packages", "_places", "answers", "size_bytes", "snapshot")
+    __slots__ = ("_notes", "_packages", "_places", "answers", "size_bytes", "snapshot")
 
     def __init__(self, snapshot: FeedSnapshot, answers: AnswerShelf) -> None:
         self.snapshot = snapshot
@@ -90,7 +91,19 @@ class FeedState:
             for file in each.files
         }
         notes = sum(len(each.build.notes) for each in builds)
+        self._notes: dict[Target, asyncio.Task[None]] = {}
         self.size_bytes = notes + _BUILD_BYTES * len(builds) + _FILE_BYTES * len(self._packages)
+
+    async def prepare_notes(self, target: Target) -> None:
+        """Make HTML of a target's notes in a thread, once, before answers hold it: 50 releases take half a second."""
+        task = self._notes.get(target)
+        if task is None:
+            unknown = [each.build.notes for each in self.snapshot.builds.get(target, ())]
+            unknown = [each for each in unknown if not is_known(each)]
+            task = self._notes[target] = asyncio.create_task(_make_html(unknown))
+        if not task.done():
+            # A client that goes away must not end what others wait for.
+            await asyncio.shield(task)
 
     def place_of(self, current: Version | None) -> int:
         """Return where a version stands among those that are there: all of one place get the same answers."""
@@ -265,3 +278,8 @@ def _render(
 
 def _answer_of(rendered: Rendered | None, *, by_dice: bool) -> FeedAnswer | None:
     return None if rendered is None else FeedAnswer(rendered, hashlib.sha256(rendered.body).hexdigest(), by_dice)
+
+
+async def _make_html(notes: list[str]) -> None:
+    if notes:
+        await asyncio.to_thread(lambda: [to_html(each) for each in notes])

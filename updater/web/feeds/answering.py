@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from updater.artifacts.ranges import names_etag
 from updater.catalog.channels import channel_asked
 from updater.catalog.model import Application, Build, BuildFile
+from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_field, parse_version
 from updater.feeds.model import Question
 from updater.feeds.service import FeedService
@@ -61,7 +62,13 @@ class FeedDoor:
         self._places = CountryHints(services.settings)
 
     async def answer(
-        self, request: web.Request, question: Question, *, current: str | None = None, channel: str | None = None
+        self,
+        request: web.Request,
+        question: Question,
+        *,
+        current: str | None = None,
+        channel: str | None = None,
+        notes_of: Target | None = None,
     ) -> web.Response:
         """Answer a question.
 
@@ -70,6 +77,7 @@ class FeedDoor:
             question: what its address asks.
             current: the client's version, where the path names it; else the query may.
             channel: the channel that it asks for, where that is not the path's.
+            notes_of: the target whose notes the answer holds as HTML, if it does.
 
         Raises:
             NotFound: no such application, or nothing to show. Invalid: `version` is none, or something of the query.
@@ -78,6 +86,8 @@ class FeedDoor:
         application_id = request.match_info["app_id"]
         told = read_query(request.rel_url.raw_query_string)
         state = self._feeds.find(application_id) or await self._feeds.load(application_id)
+        if notes_of is not None:
+            await state.prepare_notes(notes_of)
         application = state.snapshot.application
         client = _client(application, told, current, channel or request.match_info["channel"])
         origin = self._links.download_origin(request)

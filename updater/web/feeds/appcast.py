@@ -39,4 +39,4 @@ class AppcastFeed:
             raise NotFound(
                 "feed", "No such appcast: expected macos, windows or linux, then -x64, -arm64, -x86 or nothing"
             )
-        return await self._door.answer(request, question)
+        return await self._door.answer(request, question, notes_of=question.target)

@@ -39,7 +39,7 @@ class VelopackFeed:
         """Return `releases.{word}.json`; the channel is the address's, whatever word the client asks for."""
         target, name = _target(request), request.match_info["file_name"]
         if is_list(name):
-            return await self._door.answer(request, VelopackReleases(target))
+            return await self._door.answer(request, VelopackReleases(target), notes_of=target)
         if name.lower().endswith(".nupkg"):
             return await send_package(request, self._services, target, name)
         raise NotFound("feed", "No such file: expected releases.json of a channel, or a package")
