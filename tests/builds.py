@@ -8,13 +8,33 @@ from typing import Any
 
 from tests.actors import TESTER
 from updater.artifacts.service import ArtifactService
+from updater.artifacts.store import ArtifactStore
+from updater.audit.service import AuditService
+from updater.audit.store import AuditStore
+from updater.catalog.changing import Changes
+from updater.catalog.file_store import FileStore
+from updater.catalog.filing import Filing
 from updater.catalog.model import Build, Checksum, ExternalFile, ReleaseStatus
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import Publishing, PublishRequest, ReceivedFile
+from updater.catalog.publishing import OpenRollout, Publishing
+from updater.catalog.release_store import ReleaseStore
+from updater.catalog.requests import PublishRequest, ReceivedFile
+from updater.catalog.signing import SignatureChecks
+from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Version
+from updater.clock import Clock, utc_now
+from updater.database.engine import Database
 
 LINUX = Target("linux", "amd64")
 FILE = ExternalFile("https://files.example.com/x", Checksum("md5", "x"), None)
+
+
+def publishing_of(database: Database, open_rollout: OpenRollout, clock: Clock = utc_now) -> Publishing:
+    """Return the use case that publishes, on a database alone."""
+    rows, artifacts = CatalogStore(database), ArtifactStore(database)
+    audit = AuditService(AuditStore(database), database, clock=clock)
+    changes = Changes(rows, artifacts, audit, database, clock=clock)
+    return Publishing(rows, ReleaseStore(database), changes, Filing(FileStore()), SignatureChecks(rows), open_rollout)
 
 
 async def publish_bytes(
@@ -32,14 +52,14 @@ async def publish_bytes(
 
     async with artifacts.receive(once()) as staged:
         request = PublishRequest(application_id, version, target)
-        return await publishing.publish(request, ReceivedFile(staged), TESTER)
+        return (await publishing.publish(request, ReceivedFile(staged), TESTER)).build
 
 
 async def register(
     publishing: Publishing, version: str, target: Target = LINUX, application_id: str = "my-app", **more: Any
 ) -> Build:
     """Publish an external build."""
-    return await publishing.publish(PublishRequest(application_id, version, target, **more), FILE, TESTER)
+    return (await publishing.publish(PublishRequest(application_id, version, target, **more), FILE, TESTER)).build
 
 
 def digest_of(build: Build) -> str:

@@ -101,6 +101,7 @@ async def apply_retention(services: Services) -> None:
         ("retention_reports", functools.partial(_forget_reports, services)),
         ("retention_runs", functools.partial(_forget_runs, services)),
         ("retention_releases", functools.partial(_retire_releases, services)),
+        ("retention_drafts", functools.partial(_retire_drafts, services)),
         ("retention_audit", functools.partial(_cut_audit, services)),
     )
     turns = _Turns(services, works, every_s=_DAY_S, first_s=_HOUSEKEEPING_S)
@@ -236,6 +237,12 @@ async def _cut_audit(services: Services) -> None:
         gone = await services.audit.cut(keep_days=keep_days, actor=RETENTION)
         if gone:
             _log.info("audit.cut", rows=gone)
+
+
+async def _retire_drafts(services: Services) -> None:
+    gone = await services.drafts.retire(keep_days=services.settings.retention.draft_days, actor=RETENTION)
+    if gone:
+        _log.info("retention.drafts_removed", drafts=gone)
 
 
 async def _retire_releases(services: Services) -> None:

@@ -22,10 +22,16 @@ from updater.audit.model import SYSTEM
 from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
 from updater.backups.marker import require_whole
+from updater.catalog.changing import Changes
+from updater.catalog.companions import Companions
+from updater.catalog.drafts import Drafts
+from updater.catalog.file_store import FileStore
+from updater.catalog.filing import Filing
 from updater.catalog.model import ReleaseFamily
 from updater.catalog.publishing import Publishing
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
+from updater.catalog.signing import SignatureChecks
 from updater.catalog.store import CatalogStore
 from updater.clock import END_OF_TIME, utc_now
 from updater.database.belonging import require_blobs
@@ -37,6 +43,7 @@ from updater.deployments.service import DeploymentService
 from updater.deployments.store import DeploymentStore
 from updater.feeds.service import FeedService
 from updater.health import HealthService
+from updater.offers.downloads import DownloadService
 from updater.offers.feed_store import FeedStore
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
@@ -79,11 +86,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         # Before anything is written: what this process writes has the time of its own clock.
         await quietly(core.timekeeping.look)
         core.artifacts.inspector.start()
-        stack.push_async_callback(core.artifacts.inspector.close)
-        stack.push_async_callback(core.offers.close)
-        stack.push_async_callback(core.tuf.close)
         access = core.access.access
-        stack.push_async_callback(access.close)
+        for each in (core.artifacts.inspector, core.offers, core.tuf, access):
+            stack.push_async_callback(each.close)
         jobs = Jobs()
         loads = (core.offers.load, access.load, core.tuf.load)
         catch_up = await stack.enter_async_context(_watched(database, url, loads, jobs))
@@ -107,9 +112,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             audit=core.audit,
             catalog=core.catalog,
             publishing=core.publishing,
+            companions=core.companions,
+            drafts=core.drafts,
             rollouts=core.rollouts,
             releases=core.releases,
             offers=core.offers,
+            downloads=DownloadService(core.offers, CatalogStore(database), database),
             feeds=FeedService(core.offers, FeedStore(database)),
             deployments=deployments,
             telemetry=telemetry,
@@ -145,6 +153,8 @@ class _Core(NamedTuple):
     artifacts: ArtifactService
     catalog: CatalogService
     publishing: Publishing
+    companions: Companions
+    drafts: Drafts
     rollouts: RolloutService
     releases: ReleaseMoves
     arms: ArmCounter
@@ -167,12 +177,16 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes, reserve=reserve
     )
     repositories = TufStore(database)
+    opening, files, signatures = Changes(rows, artifacts, audit, database), FileStore(), SignatureChecks(rows)
+    filing = Filing(files)
     return _Core(
         audit=audit,
         access=access,
         artifacts=service,
         catalog=CatalogService(rows, releases, audit, database),
-        publishing=Publishing(rows, releases, artifacts, audit, database, changes.open_rollout),
+        publishing=Publishing(rows, releases, opening, filing, signatures, changes.open_rollout),
+        companions=Companions(rows, releases, files, opening, filing, signatures, blobs, database),
+        drafts=Drafts(releases, files, opening, filing, changes.open_rollout, database),
         timekeeping=TimekeepingService(TimekeepingStore(database), database, audit),
         rollouts=RolloutService(rollouts, rows, changes, database),
         releases=ReleaseMoves(changes, releases, audit),

@@ -10,12 +10,15 @@ from updater.access.opening import AccessServices
 from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.audit.service import AuditService
+from updater.catalog.companions import Companions
+from updater.catalog.drafts import Drafts
 from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
 from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.feeds.service import FeedService
 from updater.health import HealthService
+from updater.offers.downloads import DownloadService
 from updater.offers.service import OfferService
 from updater.processes.jobs import Jobs
 from updater.rollouts.releases import ReleaseMoves
@@ -40,9 +43,12 @@ class Services(AccessServices):
     audit: AuditService
     catalog: CatalogService
     publishing: Publishing
+    companions: Companions
+    drafts: Drafts
     rollouts: RolloutService
     releases: ReleaseMoves
     offers: OfferService
+    downloads: DownloadService
     feeds: FeedService
     deployments: DeploymentService
     telemetry: TelemetryService

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from tests.actors import TESTER
 from tests.builds import FILE, LINUX
 from tests.catalog.test_publishing import ONE, OTHER, WINDOWS, publish, refused
-from updater.catalog.publishing import PublishRequest
+from updater.catalog.requests import PublishRequest
 from updater.catalog.versions import Scheme, parse_version, spelling_patterns
 from updater.clock import utc_now
 from updater.database.tables import release
@@ -70,7 +70,7 @@ async def test_every_look_up_takes_either_spelling(service: Any, scheme: Scheme,
     made = await publish(service, PublishRequest(application, first, LINUX), ONE)
     beside = await publish(service, PublishRequest(application, second, WINDOWS), OTHER)
     assert (beside.release_id, beside.version) == (made.release_id, made.version), "one release, as it was spelt first"
-    assert await services.offers.get_build(application, second, LINUX) == made
+    assert await services.downloads.get_build(application, second, LINUX) == made
     path = f"/api/v1/updates/{application}/releases"
     found = await service.call("GET", path, key="read", params={"version": second}, status=200)
     assert found["total_count"] == 2
@@ -126,10 +126,10 @@ async def test_equal_releases_of_an_older_server_stay_as_they_are(service: Any) 
     beside = await publish(service, PublishRequest("pep440", "1.0.0", WINDOWS), OTHER)
     assert beside.version.text == "1.0.0"
     assert beside.release_id != made.release_id
-    assert (await services.offers.get_build("pep440", "1.0.0", LINUX)).id == made.id, "the only one for this target"
+    assert (await services.downloads.get_build("pep440", "1.0.0", LINUX)).id == made.id, "the only one for this target"
     assert isinstance(await refused(service, PublishRequest("pep440", "1.0", WINDOWS), FILE), Conflict)
     await services.releases.withdraw("pep440", "1.0", actor=TESTER)
-    assert (await services.offers.get_build("pep440", "1.0.0", WINDOWS)).id == beside.id
+    assert (await services.downloads.get_build("pep440", "1.0.0", WINDOWS)).id == beside.id
 
 
 @pytest.mark.parametrize(

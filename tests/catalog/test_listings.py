@@ -18,7 +18,7 @@ from tests.builds import FILE, LINUX, publish_bytes
 from tests.stored import damage
 from updater.catalog.model import Build, BuildQuery, Page, Release, ReleaseFamily, ReleaseStatus
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import PublishRequest
+from updater.catalog.requests import PublishRequest
 from updater.catalog.versions import parse_version
 from updater.errors import Invalid
 
@@ -40,7 +40,7 @@ async def shelf(service: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     chance.shuffle(coordinates)
     for number, (version, target) in enumerate(coordinates):
         now = START + timedelta(minutes=number // 3)
-        monkeypatch.setattr(services.publishing, "_clock", lambda now=now: now)
+        monkeypatch.setattr(services.publishing._changes, "_clock", lambda now=now: now)
         required = chance.random() < 0.3
         for application_id in ("my-app", "other") if number < 4 else ("my-app",):
             request = PublishRequest(application_id, version, target, f"Notes {number}", required)

@@ -20,7 +20,7 @@ from tests.stored import damage, database_of, everything, last_row, path_of, row
 from updater.catalog.files import FileKind
 from updater.catalog.model import Build, Checksum, ExternalFile, ReleaseStatus
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import PublishRequest
+from updater.catalog.requests import PublishRequest
 from updater.catalog.versions import parse_version
 from updater.errors import Conflict, Unavailable
 from updater.offers.decision import NoUpdate, Offer, UpdateQuery
@@ -49,7 +49,7 @@ async def test_an_external_build_is_as_it_was_announced(service: Any) -> None:
     request = PublishRequest(
         "my-app", "1.1.0", WINDOWS, "Notes", required=True, minimum_version="1.0.0", metadata={"a": [1, None]}
     )
-    made = await service.services.publishing.publish(request, file, TESTER)
+    made = (await service.services.publishing.publish(request, file, TESTER)).build
     assert (made.url, made.checksum, made.size_bytes, made.file) == (file.url, file.checksum, 17, None)
     assert (made.notes, made.required, made.minimum.text, made.metadata) == ("Notes", True, "1.0.0", {"a": [1, None]})
     assert (made.version, made.target, made.application_id) == (parse_version("1.1.0"), WINDOWS, "my-app")
@@ -67,7 +67,8 @@ async def test_a_hosted_build_is_its_bytes(service: Any) -> None:
     assert path_of(service, made).read_bytes() == ONE
     stored = await everything(service)
     assert len(stored["blobs"]) == 1 and not stored["incoming"]
-    (pin,) = stored["pinned_digest"]
+    pin, named = stored["pinned_digest"]
+    assert named == {**pin, "name_key": "my-app-1.1.0-linux-amd64"}
     assert pin == {
         "application_id": "my-app",
         "version": "1.1.0",
@@ -133,7 +134,7 @@ async def test_equal_bytes_are_stored_once(service: Any) -> None:
         1,
         1,
         3,
-        3,
+        6,
     )
 
 
@@ -171,7 +172,7 @@ async def shared(service: Any) -> Any:
     await damage(service, build)
     assert (offered(service), offered(service, "other")) == (None, None)
     with pytest.raises(Unavailable):
-        await service.services.offers.get_build("my-app", "1.0.0", LINUX)
+        await service.services.downloads.get_build("my-app", "1.0.0", LINUX)
     return service
 
 
@@ -181,7 +182,7 @@ async def test_the_very_bytes_repair_every_build_that_has_them(shared: Any) -> N
     made = await publish(shared, request, ONE, uploaded_name="New.exe")
     assert (offered(shared), offered(shared, "other")) == ("1.0.0", "1.0.0"), "both at once"
     for application_id in ("my-app", "other"):
-        assert not (await shared.services.offers.get_build(application_id, "1.0.0", LINUX)).quarantined
+        assert not (await shared.services.downloads.get_build(application_id, "1.0.0", LINUX)).quarantined
     assert made == await shared.services.catalog._store.find_build("my-app", parse_version("1.0.0"), LINUX)
     assert path_of(shared, made).read_bytes() == ONE
     (row,) = await rows_since(shared, last)
@@ -238,7 +239,7 @@ async def test_one_of_two_publishers_wins(service: Any, second: bytes | External
     stored = await everything(service)
     assert (len(stored["release"]), len(stored["build"])) == (4, 4)
     hosted_builds = [each for each in stored["build"] if each["url"] is None]
-    assert len(stored["pinned_digest"]) == len(stored["file"]) == len(hosted_builds)
+    assert len(stored["pinned_digest"]) == 2 * len(stored["file"]) == 2 * len(hosted_builds), "address and name"
     assert len(stored["blob"]) == len(stored["blobs"]) == len(hosted_builds), "the loser's bytes are not there"
     assert not stored["incoming"]
 

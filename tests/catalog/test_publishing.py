@@ -20,7 +20,7 @@ from tests.builds import FILE, LINUX, publish_bytes, register
 from tests.stored import damage, everything, settle
 from updater.catalog.model import Checksum, ExternalFile
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import PublishRequest, ReceivedFile
+from updater.catalog.requests import PublishRequest, ReceivedFile
 from updater.catalog.versions import parse_version
 from updater.errors import Conflict, DigestMismatch, Failure, Invalid, Malformed, NotFound, StorageFull
 
@@ -34,13 +34,13 @@ async def publish(service: Any, request: PublishRequest, file: bytes | ExternalF
     """Publish as a surface does: stage the bytes, then make one call."""
     services = service.services
     if isinstance(file, ExternalFile):
-        return await services.publishing.publish(request, file, TESTER)
+        return (await services.publishing.publish(request, file, TESTER)).build
 
     async def chunks() -> AsyncIterator[bytes]:
         yield file
 
     async with services.artifacts.receive(chunks()) as staged:
-        return await services.publishing.publish(request, ReceivedFile(staged, **said), TESTER)
+        return (await services.publishing.publish(request, ReceivedFile(staged, **said), TESTER)).build
 
 
 async def refused(service: Any, request: PublishRequest, file: bytes | ExternalFile, **said: Any) -> Failure:
@@ -282,11 +282,11 @@ async def test_nothing_is_left_when_the_store_fails(shop: Any, monkeypatch: pyte
         raise StorageFull("No room left")
 
     with monkeypatch.context() as broken:
-        broken.setattr(services.publishing._artifacts, "claim", fails)
+        broken.setattr(services.publishing._changes._artifacts, "claim", fails)
         assert isinstance(await refused(shop, PublishRequest("my-app", "3.0.0", LINUX), OTHER), StorageFull)
     before = await everything(shop)
     with monkeypatch.context() as broken:
-        broken.setattr(services.publishing._audit, "record", fails)
+        broken.setattr(services.publishing._changes._audit, "record", fails)
         with pytest.raises(StorageFull):
             await publish(shop, PublishRequest("my-app", "3.0.0", LINUX), OTHER)
     after = await everything(shop)

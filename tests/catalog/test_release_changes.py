@@ -90,7 +90,7 @@ async def test_a_release_goes_with_its_last_build(service: Any) -> None:
     left = await everything(service)
     assert [each["id"] for each in left["build"]] == [older.id]
     assert len(left["file"]) == 1, "its file goes with a build"
-    assert len(left["pinned_digest"]) == 2, "the address stays bound to its bytes"
+    assert len(left["pinned_digest"]) == 4, "each address stays bound to its bytes"
     assert len(left["blobs"]) == 2, "the bytes stay for the next collection"
 
 

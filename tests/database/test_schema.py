@@ -91,7 +91,7 @@ LANDED = {
     "0008_private_applications": "244b42dd84cbe2c4",
     "0009_clock_mark": "960d7fe8c8e1b4da",
     "0010_channels_and_rollouts": "ce344d86295cbbaa",
-    "0011_files_of_a_build": "4b32e5a66173f323",
+    "0011_files_of_a_build": "28e87da94bed97f9",
     "0012_tuf_repositories": "5dc9e3ef115b56c5",
 }
 

@@ -1,10 +1,9 @@
-"""Builds with companions, written straight through the store."""
+"""Builds with companions, published without HTTP."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import insert, update
@@ -12,12 +11,9 @@ from sqlalchemy import insert, update
 import updater.database.tables as tables
 from tests.actors import TESTER
 from tests.stored import database_of
-from updater.catalog.files import kind_of, name_key
 from updater.catalog.model import Build
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import PublishRequest, ReceivedFile
-
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+from updater.catalog.requests import FileRequest, PublishRequest, ReceivedFile
 
 
 async def publish(
@@ -42,7 +38,7 @@ async def publish(
 
     async with services.artifacts.receive(once()) as staged:
         request = PublishRequest(application_id, version, target, **more)
-        made: Build = await services.publishing.publish(request, ReceivedFile(staged, primary), TESTER)
+        made: Build = (await services.publishing.publish(request, ReceivedFile(staged, primary), TESTER)).build
     database = database_of(service)
     for name, companion in companions:
         await _store(service, made, name, companion)
@@ -58,33 +54,14 @@ async def publish(
 
 
 async def _store(service: Any, made: Build, name: str, content: bytes) -> None:
-    services, database = service.services, database_of(service)
+    services = service.services
 
     async def once() -> AsyncIterator[bytes]:
         yield content
 
     async with services.artifacts.receive(once()) as staged:
-        # As the primary of a build of another application, so that the blob is placed.
-        other = PublishRequest("shelf", f"0.0.0-{made.id}.{name_number(name)}", made.target)
-        await services.publishing.publish(other, ReceivedFile(staged, name), TESTER)
-    async with database.write() as connection:
-        values = {
-            "build_id": made.id,
-            "name": name,
-            "name_key": name_key(name),
-            "kind": kind_of(name).value,
-            "is_primary": False,
-            "digest": hashlib.sha256(content).hexdigest(),
-            "made_by": "developer",
-            "created_at": AT,
-        }
-        await connection.execute(insert(tables.file).values(values))
-        await database.announce(connection, made.application_id)
-
-
-def name_number(name: str) -> int:
-    """Return a number for a name, as an identifier of a version."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+        request = FileRequest(made.application_id, made.version.text, made.target, name)
+        await services.companions.add(request, ReceivedFile(staged, name), TESTER)
 
 
 async def set_blob(service: Any, content: bytes, application_id: str = "my-app", **values: Any) -> None:
@@ -105,10 +82,3 @@ async def sign(service: Any, build: Build, name: str, scheme: str, signature: st
         values = {"file_id": file_id, "scheme": scheme, "signature": signature}
         await connection.execute(insert(tables.file_signature).values(values))
         await database.announce(connection, build.application_id)
-
-
-async def make_shelf(service: Any) -> None:
-    """Make the application that companions are placed for."""
-    await service.services.catalog.create_application(
-        "shelf", name="shelf", platforms=("linux", "windows", "darwin"), extra={}, actor=TESTER
-    )

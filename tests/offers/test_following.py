@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.actors import TESTER, audit_of
-from tests.builds import LINUX, register
+from tests.builds import LINUX, publishing_of, register
 from tests.databases import place_database
 from tests.rollouts_of import changes_of, moves_of
-from updater.artifacts.store import ArtifactStore
 from updater.catalog.publishing import Publishing
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
@@ -29,6 +28,7 @@ from updater.database.mirror import EVERYTHING, STALE_S
 from updater.database.opening import open_database
 from updater.errors import NotFound, Unavailable
 from updater.offers.decision import Offer, UpdateQuery
+from updater.offers.downloads import DownloadService
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
 from updater.rollouts.releases import ReleaseMoves
@@ -49,7 +49,7 @@ def rooms_of(database: Database) -> Rooms:
     return Rooms(
         database,
         CatalogService(store, releases, audit, database),
-        Publishing(store, releases, ArtifactStore(database), audit, database, changes_of(database).open_rollout),
+        publishing_of(database, changes_of(database).open_rollout),
         OfferService(OfferStore(database), store, database),
         moves_of(database),
     )
@@ -204,7 +204,9 @@ async def test_a_deletion_that_cannot_be_read_again_is_never_offered_after_its_a
             with pytest.raises(Unavailable):
                 ask()
         with pytest.raises(Unavailable):
-            await rooms.offers.get_build("my-app", "1.1.0", LINUX)
+            await DownloadService(rooms.offers, CatalogStore(rooms.database), rooms.database).get_build(
+                "my-app", "1.1.0", LINUX
+            )
         assert check(rooms.offers, application_id="other") is None, "others are served"
         assert rooms.offers.application_ids() == ["my-app", "other"]
     await served_again(rooms.offers)

@@ -39,7 +39,7 @@ async def test_unknown_applications_are_not_found(service: Any) -> None:
             ask()
         assert caught.value.kind == "application"
     with pytest.raises(NotFound):
-        await offers.get_build("nope", "nonsense", LINUX)
+        await service.services.downloads.get_build("nope", "nonsense", LINUX)
 
 
 async def test_nothing_for_a_target_is_a_reason_or_not_found(service: Any) -> None:
@@ -97,43 +97,43 @@ async def test_a_build_is_found_in_the_snapshot_or_in_the_database(
 ) -> None:
     offers = service.services.offers
     old, new = await hosted(service, "1.0.0"), await hosted(service, "1.1.0")
-    assert await offers.get_build("my-app", "1.0.0", LINUX) == old, "no client is offered it, some may have its address"
+    assert await service.services.downloads.get_build("my-app", "1.0.0", LINUX) == old, (
+        "no client is offered it, some may have its address"
+    )
 
     async def never(*_: Any) -> Any:
         raise AssertionError("what is offered is found without the database")
 
     monkeypatch.setattr(offers._catalog, "find_build", never)
-    assert await offers.get_build("my-app", "1.1.0", LINUX) == new
+    assert await service.services.downloads.get_build("my-app", "1.1.0", LINUX) == new
     with pytest.raises(Invalid) as caught:
-        await offers.get_build("my-app", "1.1", LINUX)
+        await service.services.downloads.get_build("my-app", "1.1", LINUX)
     assert list(caught.value.fields) == ["version"]
 
 
 async def test_builds_that_are_not_active_are_not_found(service: Any) -> None:
-    offers = service.services.offers
     builds = {version: await hosted(service, version) for version in ("1.0.0", "1.1.0", "1.2.0", "1.3.0")}
     for version in ("1.0.0", "1.3.0"):
         await service.services.releases.withdraw("my-app", version, actor=TESTER)
     await set_release(service, builds["1.2.0"], status="draft")
     for version in ("1.0.0", "1.2.0", "1.3.0", "1.4.0"):
         with pytest.raises(NotFound) as caught:
-            await offers.get_build("my-app", version, LINUX)
+            await service.services.downloads.get_build("my-app", version, LINUX)
         assert caught.value.kind == "release"
     with pytest.raises(NotFound):
-        await offers.get_build("my-app", "1.1.0", WINDOWS)
-    assert await offers.get_build("my-app", "1.1.0", LINUX) == builds["1.1.0"]
+        await service.services.downloads.get_build("my-app", "1.1.0", WINDOWS)
+    assert await service.services.downloads.get_build("my-app", "1.1.0", LINUX) == builds["1.1.0"]
 
 
 async def test_damaged_builds_are_unavailable_and_withdrawn_ones_not_found_all_the_same(service: Any) -> None:
-    offers = service.services.offers
     for version in ("1.0.0", "1.1.0"):
         await damage(service, await hosted(service, version))
         with pytest.raises(Unavailable) as caught:
-            await offers.get_build("my-app", version, LINUX)
+            await service.services.downloads.get_build("my-app", version, LINUX)
         assert caught.value.retry_after_s == 600
     await service.services.releases.withdraw("my-app", "1.1.0", actor=TESTER)
     with pytest.raises(NotFound):
-        await offers.get_build("my-app", "1.1.0", LINUX)
+        await service.services.downloads.get_build("my-app", "1.1.0", LINUX)
 
 
 async def test_what_is_still_offered_is_seen_as_the_transaction_sees_it(service: Any) -> None:

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.actors import TESTER, audit_of
-from tests.builds import LINUX, register
+from tests.builds import LINUX, publishing_of, register
 from tests.databases import place_database
 from tests.rollouts_of import changes_of, moves_of
-from updater.artifacts.store import ArtifactStore
 from updater.catalog.publishing import Publishing
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
@@ -67,9 +66,9 @@ class Staged(NamedTuple):
 
 
 def rooms_of(database: Database, clock: Hands) -> Staged:
-    rows, releases, audit = CatalogStore(database), ReleaseStore(database), audit_of(database)
+    rows = CatalogStore(database)
     changes = changes_of(database, clock)
-    publishing = Publishing(rows, releases, ArtifactStore(database), audit, database, changes.open_rollout, clock=clock)
+    publishing = publishing_of(database, changes.open_rollout, clock)
     rollouts = RolloutService(RolloutStore(database), rows, changes, database, clock=clock)
     return Staged(clock, database, publishing, rollouts, moves_of(database, clock))
 

@@ -10,11 +10,9 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.actors import TESTER, audit_of
-from tests.builds import LINUX, register
+from tests.builds import LINUX, publishing_of, register
 from tests.databases import place_database
 from tests.rollouts_of import arms_of, changes_of, rollouts_of
-from updater.artifacts.store import ArtifactStore
-from updater.catalog.publishing import Publishing
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
@@ -37,7 +35,7 @@ async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Da
     async with open_database(database_url, tmp_path) as opened:
         rows, releases, audit = CatalogStore(opened), ReleaseStore(opened), audit_of(opened)
         opening = changes_of(opened).open_rollout
-        publishing = Publishing(rows, releases, ArtifactStore(opened), audit, opened, opening)
+        publishing = publishing_of(opened, opening)
         catalog = CatalogService(rows, releases, audit, opened)
         await catalog.create_application("my-app", name="x", platforms=("linux",), extra={}, actor=TESTER)
         await register(publishing, "1.0.0")

@@ -6,6 +6,7 @@ Control: `record` taken out of a service turns its line red.
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +94,7 @@ def of_the_catalog() -> list[Change]:
         ),
         Change(f"POST {route}/register", new, "write key", f"{updates}/register", {**write, "json": external}),
         *of_repositories(),
+        *of_files(write),
         *of_rollouts(),
         Change(
             f"DELETE {route}/releases/{build}",
@@ -146,6 +148,47 @@ def of_repositories() -> list[Change]:
             "write key",
             f"{path}/metadata",
             {**write, "data": root},
+        ),
+    ]
+
+
+def of_files(write: dict[str, Any]) -> list[Change]:
+    """Return the changes of files and drafts: a draft 7.0.0 with a companion, then 8.0.0 which goes live."""
+    updates, route = f"{API}/updates/my-app", f"{API}/updates/{{app_id}}"
+    one_file = "builds/{version}/{platform}/{arch}/files/{file_name}"
+    path = f"{updates}/builds/7.0.0/linux/amd64/files/a.zip"
+    signature = base64.b64encode(bytes(64)).decode()
+    draft = {**write, "data": b"1", "params": {"draft": "true"}}
+    return [
+        Change(f"PUT {route}/{one_file}", ("release.drafted", "file.uploaded"), "write key", path, draft),
+        Change(
+            f"PUT {route}/{one_file}/signatures",
+            ("file.signed",),
+            "write key",
+            f"{path}/signatures",
+            {**write, "json": {"ed25519": signature}},
+        ),
+        Change(f"DELETE {route}/{one_file}", ("file.deleted",), "write key", path, write),
+        Change(
+            f"DELETE {route}/releases/{{version}}",
+            ("build.deleted", "release.deleted"),
+            "write key",
+            f"{updates}/releases/7.0.0",
+            write,
+        ),
+        Change(
+            f"PUT {route}/builds/{{version}}/{{platform}}/{{arch}}",
+            ("release.drafted", "build.uploaded"),
+            "write key",
+            f"{updates}/builds/8.0.0/linux/amd64",
+            draft,
+        ),
+        Change(
+            f"POST {route}/releases/{{version}}/publish",
+            ("release.published", "build.published"),
+            "write key",
+            f"{updates}/releases/8.0.0/publish",
+            write,
         ),
     ]
 

@@ -27,6 +27,12 @@ class Staged(Protocol):
     digest: str
     size_bytes: int
 
+    def locate(self) -> Path | None:
+        """Return the local file of bytes that were not placed yet; None when this store has no local files."""
+
+    def read(self) -> AsyncIterator[bytes]:
+        """Yield all bytes, in pieces of at most 1 MiB, before they are placed. Raises Unavailable."""
+
     async def place(self) -> None:
         """Make the bytes visible under their digest, durably. Placing what is there already replaces it.
 

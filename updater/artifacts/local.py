@@ -50,11 +50,11 @@ class LocalBlobStore:
         self._incoming = self.folders.incoming
         self._probed_s = -_PROBE_S
         self._refusal: str | None = None
-        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="blobs")
+        self.threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="blobs")
 
     def close(self) -> None:
         """Stop the worker threads when all work given to them is done."""
-        self._threads.shutdown(wait=True)
+        self.threads.shutdown(wait=True)
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> StagedFile:
         """Receive as `BlobStore.receive` says. While a thread writes one batch, the next is read from the client.
@@ -97,7 +97,7 @@ class LocalBlobStore:
         with _translated():
             path = self.locate(digest)
             try:
-                async with aiofiles.open(path, "rb", opener=open_flat, executor=self._threads) as file:
+                async with aiofiles.open(path, "rb", opener=open_flat, executor=self.threads) as file:
                     await file.seek(start)
                     while left is None or left > 0:
                         piece = await file.read(BATCH_BYTES if left is None else min(BATCH_BYTES, left))
@@ -167,7 +167,7 @@ class LocalBlobStore:
             StorageFull: no room left. Unavailable: any other OSError.
         """
         with _translated():
-            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
 
 class StagedFile:
@@ -187,6 +187,17 @@ class StagedFile:
         self._hash = hashlib.sha256()
         self._there = False
         self._last_step: asyncio.Future[None] | None = None
+
+    def locate(self) -> Path:
+        """Return the file in `incoming/`."""
+        return self._path
+
+    async def read(self) -> AsyncIterator[bytes]:
+        """Yield the bytes as `Staged.read` says. Raises Unavailable."""
+        with _translated():
+            async with aiofiles.open(self._path, "rb", executor=self._store.threads) as file:
+                while piece := await file.read(BATCH_BYTES):
+                    yield piece
 
     async def place(self) -> None:
         """Rename the file to its digest, durably, as `Staged.place` says. Raises StorageFull, Unavailable.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore, GCSStore, S3Store
 
     Store = S3Store | GCSStore | AzureStore
+
+T = TypeVar("T")
 
 _FULL: Final = ("QuotaExceeded", "InsufficientStorage", "507 ", "EntityTooLarge")
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
@@ -171,3 +174,16 @@ def find_refusal(error: BaseException | None) -> str | None:
     if status[1] in ("401", "403"):
         return f"these credentials are refused ({named})"
     return f"a listing is refused ({named})"
+
+
+async def to_its_end(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Make a request and await it to its end even when cancelled; cancelled before its turn, it makes none."""
+    # An upload cannot be given up while it is begun or ended.
+    task = asyncio.ensure_future(request())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not log it
+        raise

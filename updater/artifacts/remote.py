@@ -19,7 +19,7 @@ import functools
 import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -36,6 +36,7 @@ from updater.artifacts.object_store import (
     goes_directly,
     may_pass,
     open_store,
+    to_its_end,
     translated,
 )
 from updater.artifacts.presigning import Signed, Signing
@@ -97,8 +98,8 @@ class RemoteBlobStore:
                 writing = functools.partial(_write, self, writer, batch)
                 # After two parts the upload has begun, and a write can be given up at any point.
                 begun = size_bytes > 2 * PART_BYTES
-                await asyncio.gather(hashing, writing() if begun else _to_its_end(writing))
-            await _to_its_end(lambda: self.call(writer.__aexit__(None, None, None), "finish"))
+                await asyncio.gather(hashing, writing() if begun else to_its_end(writing))
+            await to_its_end(lambda: self.call(writer.__aexit__(None, None, None), "finish"))
         except BaseException as error:
             await asyncio.shield(asyncio.ensure_future(self._give_up(writer, key, error)))
             raise
@@ -116,7 +117,8 @@ class RemoteBlobStore:
         done, failures = 0, 0
         while length is None or done < length:
             try:
-                async for piece in self._stream(digest, start + done, None if length is None else length - done):
+                left = None if length is None else length - done
+                async for piece in self.stream(_key(digest), start + done, left):
                     yield piece
                     done += len(piece)
                     failures = 0
@@ -272,7 +274,8 @@ class RemoteBlobStore:
                 await self.call(writer.__aexit__(type(error), error, None), "give up")
         await self.forget(key)
 
-    async def _stream(self, digest: str, start: int, length: int | None) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes of an object in one attempt. Raises NotFound, Unavailable."""
         import obstore
 
         options: Any = {}
@@ -280,7 +283,7 @@ class RemoteBlobStore:
             options = {"range": (start, start + length)}
         elif start:
             options = {"range": {"offset": start}}
-        result = await self.call(obstore.get_async(self._reader, _key(digest), options=options), "read")
+        result = await self.call(obstore.get_async(self._reader, key, options=options), "read")
         pieces = result.stream(min_chunk_size=BATCH_BYTES)
         while True:
             try:
@@ -313,6 +316,13 @@ class StagedObject:
         self._key = key
         self._there = True
 
+    def locate(self) -> None:
+        """Return None: there is no local file."""
+
+    def read(self) -> AsyncIterator[bytes]:
+        """Yield the bytes of the temporary object. Raises NotFound, Unavailable."""
+        return self._store.stream(self._key)
+
     async def place(self) -> None:
         """Copy the object to its digest, as `Staged.place` says. Raises StorageFull, Unavailable.
 
@@ -329,19 +339,6 @@ class StagedObject:
 
 async def _write(store: RemoteBlobStore, writer: AsyncWritableFile, batch: bytes) -> None:
     await store.call(writer.write(batch), "write")
-
-
-async def _to_its_end(request: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Make a request and await it to its end even when cancelled; cancelled before its turn, it makes none."""
-    # An upload cannot be given up while it is begun or ended.
-    task = asyncio.ensure_future(request())
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not log it
-        raise
 
 
 def _key(digest: str) -> str:

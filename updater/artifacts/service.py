@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from updater.artifacts.blobs import BlobStore, Staged
+from updater.artifacts.blobs import BlobStore
 from updater.artifacts.hashing import feed, is_whole
 from updater.artifacts.inspection import Inspector
+from updater.artifacts.received import Received, hashed, make_hash
 from updater.artifacts.reserve import Reserve
 from updater.artifacts.store import ArtifactStore, KnownBlob
 from updater.audit.model import SYSTEM, Actor, Entry
@@ -88,15 +89,18 @@ class ArtifactService:
         self.inspector = Inspector(self._check_again)
 
     @asynccontextmanager
-    async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Staged]:
+    async def receive(self, chunks: AsyncIterator[bytes], further: str | None = None) -> AsyncIterator[Received]:
         """Stage the bytes; what is not placed when the block ends is discarded.
+
+        `further` names a digest to compute beside the SHA-256: `sha512` or `sha1`.
 
         Raises:
             TooLarge: more than `max_bytes`. StorageFull: no room beside the reserve. Unavailable: the store failed.
         """
-        staged = await self.blobs.receive(self._bounded(chunks))
+        further_hash = make_hash(further)
+        staged = await self.blobs.receive(hashed(self._bounded(chunks), further_hash))
         try:
-            yield staged
+            yield Received(staged, further_hash)
         finally:
             await staged.discard()
 

@@ -34,16 +34,25 @@ class ArtifactStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, connection: AsyncConnection, digest: str, size_bytes: int, now: datetime) -> bool:
+    async def claim(
+        self,
+        connection: AsyncConnection,
+        digest: str,
+        size_bytes: int,
+        now: datetime,
+        **further: str | None,
+    ) -> bool:
         """Record that the digest is about to be used, and hold its row until the transaction ends.
 
-        Fresh bytes will replace the present ones, so a quarantine ends.
+        Fresh bytes will replace the present ones, so a quarantine ends. `further` are other digests of them by column,
+        None where one is not known; those that are known already stay.
 
         Returns: whether there was a quarantine.
         """
-        row = {"digest": digest, "size_bytes": size_bytes, "created_at": now, "verified_at": now}
+        known = {name: value for name, value in further.items() if value is not None}
+        row = {"digest": digest, "size_bytes": size_bytes, "created_at": now, "verified_at": now, **known}
         statement = self._database.upsert(blob).values(row)
-        again = {"created_at": now, "verified_at": now}
+        again = {"created_at": now, "verified_at": now, **known}
         quarantined_at = await connection.scalar(
             statement.on_conflict_do_update(index_elements=[blob.c.digest], set_=again).returning(blob.c.quarantined_at)
         )

@@ -13,7 +13,7 @@ from updater.database.engine import Connection, Database
 
 APPLICATION_DELETED = "application.deleted"
 # What the history of an application tells; the audit also knows of its settings, its files and the deletion before.
-_HISTORY = ("release.", "build.", "rollout.", "channels.", "default_rollout.")
+_HISTORY = ("release.", "build.", "file.", "rollout.", "channels.", "default_rollout.", "keys.")
 
 
 class AuditService:

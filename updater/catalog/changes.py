@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from updater.audit.chain import as_text
-from updater.catalog.model import Application, Build, ReleaseStatus
+from updater.catalog.model import Application, Build, BuildFile, ReleaseStatus
 from updater.catalog.platforms import Target
 
 _ADDRESSES = ("update_check_url", "notification_url")
@@ -62,6 +62,11 @@ def describe_build(each: Build) -> dict[str, Any]:
         "architecture": each.target.architecture,
         "checksum": each.checksum.value,
     }
+
+
+def describe_file(each: BuildFile) -> dict[str, Any]:
+    """Return a file of a build: its name, its kind, and the checksum of its bytes."""
+    return {"file_name": each.name, "kind": each.kind.value, "checksum": each.digest}
 
 
 def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ import unicodedata
 from enum import StrEnum
 
 from updater.catalog.platforms import Target
+from updater.errors import Invalid
 
 MAX_NAME_BYTES = 180
+MAX_FILES = 32
+"""How many files of its developer a build has at most: the primary one and its companions."""
 
 # One ending, or those that only mean something together. Digits alone are the end of a version: `mkcert-v1.4.4`.
 _SUFFIX = re.compile(
@@ -73,6 +76,42 @@ def own_name(text: str) -> str | None:
         return None
     fits = 1 <= len(name.encode()) <= MAX_NAME_BYTES and name[0] not in ".- " and name[-1] not in ". "
     return name if fits and not _DEVICE.fullmatch(name) else None
+
+
+def require_name(text: str, field: str = "file_name") -> str:
+    """Return the name of a companion as `own_name` does. Raises Invalid for one that no system could keep."""
+    name = own_name(text)
+    if name is None:
+        raise Invalid(
+            {
+                field: f'expected 1 to {MAX_NAME_BYTES} bytes without control characters and / \\ : * ? " < > | %, not '
+                "beginning with a dot, hyphen or space, not ending with a dot or space, and no device of Windows"
+            }
+        )
+    return name
+
+
+def require_package_name(name: str, kind: FileKind, version: str, field: str = "file_name") -> None:
+    """Hold packages to the names that their clients read versions from; all other files may be called anything.
+
+    Raises:
+        Invalid: a package that is not called `{Id}-{version}[-{word}]-full.nupkg`, or a delta package not so with
+            `-delta.nupkg`.
+    """
+    lower = name.lower()
+    if kind is not FileKind.PACKAGE and not (kind is FileKind.DELTA and lower.endswith(".nupkg")):
+        return
+    end = f"-{'full' if kind is FileKind.PACKAGE else 'delta'}.nupkg"
+    stem = name[: -len(end)] if lower.endswith(end) else ""
+    if re.fullmatch(rf".+-{re.escape(version)}(?:-[A-Za-z][A-Za-z0-9_-]*)?", stem) is None:
+        raise Invalid({field: f"a {kind.value} must be called {{Id}}-{version}[-{{word}}]{end}"})
+
+
+def further_digest(kind: FileKind) -> str | None:
+    """Return the digest that feeds give of a kind of file beside the SHA-256: `sha512`, `sha1`, or None."""
+    if kind in (FileKind.INSTALLER, FileKind.ARCHIVE):
+        return "sha512"
+    return "sha1" if kind in (FileKind.PACKAGE, FileKind.DELTA) else None
 
 
 def suffix_of(name: str) -> str:

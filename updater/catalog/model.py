@@ -180,7 +180,7 @@ class ReleaseFamily:
 class Release:
     """One version over its builds for the targets of a family, by target.
 
-    Notes and time are the first build's. It is required when any build is, and its minimum is the highest of
+    Notes and time of release are the first build's. It is required when any build is, and its minimum is the highest of
     its builds': a client that asks without naming a platform must not be led across any platform's gap.
     """
 
@@ -214,7 +214,7 @@ def _release(builds: list[Build]) -> Release:
         notes=first.notes,
         required=any(build.required for build in builds),
         minimum=max(minimums, key=lambda version: version.sort_key, default=None),
-        created_at=first.created_at,
+        created_at=first.released_at,
         builds={build.target: build for build in builds},
     )
 

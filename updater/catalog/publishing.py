@@ -1,64 +1,27 @@
 """The one way in: a build is published here, whatever asked for it.
 
-The surface stages the bytes first and then makes one call. Everything else happens in one transaction, in this order:
-application held, release, pin, claim of the blob, file placed (rename, fsync), rows, audit, announcement, commit.
-Killed anywhere, readers see the state before or after; a placed file without a row goes with the next collection.
+The surface stages the bytes first and then makes one call. Everything else happens in one `Change`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from updater.artifacts.blobs import Staged
 from updater.artifacts.digests import find_digest
-from updater.artifacts.store import ArtifactStore
-from updater.audit.model import Actor, Entry
-from updater.audit.service import AuditService
-from updater.catalog.changes import describe_build, describe_release, named
-from updater.catalog.files import primary_name
-from updater.catalog.model import Application, Build, BuildDetails, ExternalFile, ReleaseStatus
-from updater.catalog.platforms import Target
+from updater.audit.model import Actor
+from updater.catalog.changes import describe_build, describe_release
+from updater.catalog.changing import Change, Changes
+from updater.catalog.filing import Filing
+from updater.catalog.model import Application, Build, BuildDetails, Checksum, ExternalFile, ReleaseStatus
 from updater.catalog.release_store import KnownRelease, ReleaseStore
+from updater.catalog.requests import PublishRequest, ReceivedFile
 from updater.catalog.rows_store import external_values
+from updater.catalog.signing import SignatureChecks
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import parse_field
-from updater.clock import Clock, utc_now
-from updater.database.engine import Connection, Database
-from updater.errors import Conflict, DigestMismatch, Invalid, Malformed, NotFound
-
-
-@dataclass(frozen=True, slots=True)
-class PublishRequest:
-    """What a publisher says of one build. Versions are texts: the application's scheme decides whether they fit.
-
-    A further build of an equal version joins its release, and has the version as that spells it.
-    """
-
-    application_id: str
-    version: str
-    target: Target
-    notes: str = ""
-    required: bool = False
-    minimum_version: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    # Notes, required flag and minimum are those of the version's first build, when there is one already.
-    follows_first: bool = False
-    # None: where the release is; the first channel for a new one.
-    channel: str | None = None
-    # The plan of the release, as a canonical JSON object; None: what it has, or the application's default.
-    rollout: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedFile:
-    """A staged file. `uploaded_name` is what the publisher calls it, `checksum` the SHA-256 it announced, in hex."""
-
-    staged: Staged
-    uploaded_name: str = ""
-    checksum: str | None = None
+from updater.errors import Conflict, DigestMismatch, Invalid, Malformed
 
 
 class OpenedRollout(NamedTuple):
@@ -75,6 +38,13 @@ Source: `rollouts.changes.RolloutChanges.open_rollout`, which stands above the c
 """
 
 
+class Published(NamedTuple):
+    """A build as it was published, and whether it is there since this call."""
+
+    build: Build
+    is_new: bool
+
+
 class Publishing:
     """Publishes builds. Every surface that takes one calls `publish`."""
 
@@ -82,70 +52,107 @@ class Publishing:
         self,
         store: CatalogStore,
         releases: ReleaseStore,
-        artifacts: ArtifactStore,
-        audit: AuditService,
-        database: Database,
+        changes: Changes,
+        filing: Filing,
+        signatures: SignatureChecks,
         open_rollout: OpenRollout,
-        *,
-        clock: Clock = utc_now,
     ) -> None:
         self._store = store
         self._releases = releases
-        self._artifacts = artifacts
+        self._changes = changes
+        self._filing = filing
+        self._signatures = signatures
         self._open_rollout = open_rollout
-        self._audit = audit
-        self._database = database
-        self._clock = clock
 
-    async def publish(self, request: PublishRequest, file: ReceivedFile | ExternalFile, actor: Actor) -> Build:
-        """Add a build. It is durable, and offered by this process, when this returns.
+    async def publish(
+        self,
+        request: PublishRequest,
+        file: ReceivedFile | ExternalFile,
+        actor: Actor,
+        companions: Sequence[ReceivedFile] = (),
+    ) -> Published:
+        """Add a build for each of the request's targets, with its companions: all of it or nothing.
 
-        The very bytes of a build in quarantine repair its file; the build itself stays as it was published.
+        It is durable, and offered by this process unless its release is a draft, when this returns. The build of a
+        draft is replaced by another one. The very bytes of a build in quarantine repair its file; the build itself
+        stays as it was published.
+
+        Returns: the build for the first target.
 
         Raises:
             NotFound: no such application.
-            Invalid: a version that the application's scheme refuses, or a minimum above the version.
+            Invalid: a version that the application's scheme refuses, a minimum above the version, a name or a
+                signature that does not fit, or a rollout for a draft.
             DigestMismatch: other bytes than announced.
             Malformed: a platform that the application does not list.
-            Conflict: the build exists already, its release was withdrawn, or other bytes were ever served under this
-                coordinate.
+            Conflict: the build exists already, its release does not take it, or other bytes were ever served under one
+                of its addresses.
             StorageFull, Unavailable: nothing is visible.
         """
-        now = self._clock()
-        async with self._database.write() as connection:
-            application = await self._hold(connection, request.application_id)
-            details = _checked(application, request, file)
-            release, details, is_new = await self._open_release(connection, application, request, details, now)
-            published = await self._store.find_build_in(
-                connection, request.application_id, details.version, details.target
-            )
-            if published is not None:
-                return await self._repair(connection, published, file, actor, now)
-            if request.follows_first:
-                details = await self._following_first(connection, release.id, details)
-            opened = await self._open_rollout(
-                connection, application, release, details.target.platform, request.rollout, is_new=is_new
-            )
-            topics = await self._insert(connection, application, release.id, details, file, actor, now)
-            made = await self._store.get_build_in(connection, request.application_id, details.version, details.target)
-            await self._record(connection, actor, made, release if is_new else None, opened)
-            for topic in topics:
-                await self._database.announce(connection, topic)
-        return made
+        received = [each for each in (file, *companions) if isinstance(each, ReceivedFile)]
+        checked = await self._signatures.check_received(request.application_id, received)
+        async with self._changes.open(request.application_id, actor, [each.staged for each in received]) as change:
+            checked.require_same(change.application)
+            details = _checked(change.application, request, received)
+            release, details, is_new = await self._open_release(change, request, details)
+            opened = OpenedRollout(100.0, None)
+            if release.status is not ReleaseStatus.DRAFT:
+                opened = await self._open(change, request, release, is_new=is_new)
+            elif request.rollout is not None:
+                raise Invalid({"rollout": "a draft gets its rollout when it is published"})
+            if is_new:
+                _record_release(change, release, opened)
+            made = [
+                await self._add(change, release, replace(details, target=target), request, file, companions)
+                for target in request.targets
+            ]
+        return made[0]
 
-    async def _hold(self, connection: Connection, application_id: str) -> Application:
-        known = await self._store.hold_application(connection, application_id)
-        if known is None:
-            raise NotFound("application", "Application not found")
-        return known
+    async def _open(
+        self, change: Change, request: PublishRequest, release: KnownRelease, *, is_new: bool
+    ) -> OpenedRollout:
+        return await self._open_rollout(
+            change.connection, change.application, release, request.target.platform, request.rollout, is_new=is_new
+        )
+
+    async def _add(
+        self,
+        change: Change,
+        release: KnownRelease,
+        details: BuildDetails,
+        request: PublishRequest,
+        file: ReceivedFile | ExternalFile,
+        companions: Sequence[ReceivedFile],
+    ) -> Published:
+        """Add a build with its files; the one of a draft is replaced."""
+        connection, application_id = change.connection, change.application.id
+        there = await self._store.find_build_in(connection, application_id, details.version, details.target)
+        is_draft = release.status is ReleaseStatus.DRAFT
+        if there is not None and not is_draft:
+            return Published(self._repaired(change, there, file, companions), is_new=False)
+        if request.follows_first:
+            details = await self._following_first(change, release.id, details)
+        external = external_values(file) if isinstance(file, ExternalFile) else {}
+        if there is None:
+            await self._releases.insert_build(connection, release.id, details, change.at, **external)
+        else:
+            _require_same_place(there, file)
+            await self._releases.update_build(connection, there.id, details, change.at, **external)
+        build = await self._store.get_build_in(connection, application_id, details.version, details.target)
+        if isinstance(file, ReceivedFile):
+            await self._filing.put_primary(change, build, file)
+            build = await self._store.get_build_in(connection, application_id, details.version, details.target)
+        elif not is_draft:
+            await self._filing.bind(change, details.version, details.target, announced_digest(file.checksum))
+        action = "build.uploaded" if is_draft else "build.published"
+        change.record(action, build.version.text, build.target, after=describe_build(build))
+        for each in companions:
+            await self._filing.put_companion(change, build, each)
+        was_there = there is not None and (there.file is not None or there.url is not None)
+        return Published(build, is_new=not was_there)
 
     async def _open_release(
-        self,
-        connection: Connection,
-        application: Application,
-        request: PublishRequest,
-        details: BuildDetails,
-        now: datetime,
+        self, change: Change, request: PublishRequest, details: BuildDetails
     ) -> tuple[KnownRelease, BuildDetails, bool]:
         """Return the release that takes a further build, and whether it is new.
 
@@ -153,17 +160,24 @@ class Publishing:
 
         Raises:
             Invalid: no such channel.
-            Conflict: the release is not active, or on another channel, or known in another spelling.
+            Conflict: the release is withdrawn, live although a draft is asked for, or a draft although a live one is;
+                or it is on another channel, or known in another spelling.
         """
-        channels, channel, wanted = application.channels, request.channel, details.version
+        channels, channel, wanted = change.application.channels, request.channel, details.version
         if channel is not None and channel not in channels:
             raise Invalid({"channel": f"must be one of: {', '.join(channels)}"})
         first = channel or channels[0]
         release, is_new = await self._releases.ensure_release(
-            connection, application.id, wanted, (first, channels.index(first)), now
+            change.connection,
+            change.application.id,
+            wanted,
+            (first, channels.index(first)),
+            change.at,
+            draft=request.draft,
         )
-        if release.status is not ReleaseStatus.ACTIVE:
-            raise Conflict(f"Version {release.version} was deactivated; publish a new version")
+        require_open(release, draft=request.draft)
+        if request.live and release.status is ReleaseStatus.DRAFT:
+            raise Conflict(f"Version {release.version} is a draft; publish it first", details={"status": "draft"})
         if channel not in (None, release.channel):
             raise Conflict(
                 f"Version {release.version} is on channel {release.channel}", details={"channel": release.channel}
@@ -173,110 +187,72 @@ class Publishing:
             raise Conflict(f"Version {wanted.text} is there already, as {release.version}; publish a new version")
         return release, replace(details, version=replace(wanted, text=release.version)), is_new
 
-    async def _insert(
+    def _repaired(
         self,
-        connection: Connection,
-        known: Application,
-        release_id: int,
-        details: BuildDetails,
-        file: ReceivedFile | ExternalFile,
-        actor: Actor,
-        now: datetime,
-    ) -> list[str]:
-        """Add the rows of a build, and place its file if it is hosted; return the applications that change by that."""
-        application_id, version, target = known.id, details.version, details.target
-        await self._bind(connection, known, details, file)
-        if isinstance(file, ExternalFile):
-            await self._releases.insert_build(connection, release_id, details, now, **external_values(file))
-            return [application_id]
-        digest = file.staged.digest
-        repaired = await self._place(connection, file.staged, actor, now)
-        build_id = await self._releases.insert_build(connection, release_id, details, now)
-        name = primary_name(file.uploaded_name, application_id, version.text, target)
-        await self._releases.insert_primary_file(connection, build_id, name, digest, now)
-        # Other applications may share bytes that were damaged until now.
-        return await self._artifacts.list_applications(connection, digest) if repaired else [application_id]
-
-    async def _bind(
-        self,
-        connection: Connection,
-        known: Application,
-        details: BuildDetails,
-        file: ReceivedFile | ExternalFile,
-    ) -> None:
-        """Bind a coordinate to the bytes of its file for ever, wherever they lie. Raises Conflict.
-
-        Of a file elsewhere only an announced SHA-256 can be compared: another checksum binds nothing, and does not
-        fit a coordinate that is bound.
-        """
-        if isinstance(file, ReceivedFile):
-            digest: str | None = file.staged.digest
-        else:
-            digest = find_digest(file.checksum.value) if file.checksum.kind == "sha256" else None
-        target = details.target
-        bound, spelt = await self._releases.pin(connection, known.id, details, known.scheme, digest)
-        if bound == digest:
-            return
-        published = f"Version {spelt} for {target.platform}/{target.architecture} was published before"
-        if digest is None:
-            raise Conflict(f"{published}; announce the sha256 of the file, which has to be {bound}")
-        raise Conflict(f"{published} with other bytes, which caches may still hold; publish a new version")
-
-    async def _repair(
-        self,
-        connection: Connection,
+        change: Change,
         published: Build,
         file: ReceivedFile | ExternalFile,
-        actor: Actor,
-        now: datetime,
+        companions: Sequence[ReceivedFile],
     ) -> Build:
-        """Replace the damaged file of a build by the same bytes. Raises Conflict for anything else."""
-        if not isinstance(file, ReceivedFile) or not _repairs(published, file.staged):
+        """Return a build whose damaged file is replaced by the same bytes. Raises Conflict for anything else."""
+        is_repair = (
+            isinstance(file, ReceivedFile)
+            and not companions
+            and published.file is not None
+            and published.file.digest == file.staged.digest
+            and file.staged.digest in change.repaired
+        )
+        if not is_repair:
             raise Conflict(
                 f"Version {published.version.text} for {published.target.platform}/{published.target.architecture} "
                 "exists already; what is published never changes",
                 details=_describe_published(published),
             )
-        await self._place(connection, file.staged, actor, now)
-        for application_id in await self._artifacts.list_applications(connection, file.staged.digest):
-            await self._database.announce(connection, application_id)
         return replace(published, quarantined=False)
 
-    async def _place(self, connection: Connection, staged: Staged, actor: Actor, now: datetime) -> bool:
-        """Claim the blob, then place it: whatever collects this digest waits, or has ended before.
-
-        Returns whether the blob was in quarantine until now, which the audit then tells.
-        """
-        repaired = await self._artifacts.claim(connection, staged.digest, staged.size_bytes, now)
-        await staged.place()
-        if repaired:
-            await self._audit.record(connection, actor, Entry("blob.recovered", f"sha256:{staged.digest}"))
-        return repaired
-
-    async def _following_first(self, connection: Connection, release_id: int, details: BuildDetails) -> BuildDetails:
-        first = await self._releases.find_first_build(connection, release_id)
+    async def _following_first(self, change: Change, release_id: int, details: BuildDetails) -> BuildDetails:
+        first = await self._releases.find_first_build(change.connection, release_id)
         if first is None:
             return details
         return replace(details, notes=first.notes, required=first.required, minimum=first.minimum)
 
-    async def _record(
-        self, connection: Connection, actor: Actor, made: Build, new: KnownRelease | None, opened: OpenedRollout
-    ) -> None:
-        """Record a build, and its release when that is new."""
-        application_id, version = made.application_id, made.version.text
-        entries = [Entry("build.published", named(application_id, version, made.target), None, describe_build(made))]
-        if new is not None:
-            subject = named(application_id, version)
-            if opened.plan is not None:
-                entries.insert(0, Entry("rollout.set", subject, None, opened.plan))
-            after = describe_release(new.channel, opened.percent)
-            entries.insert(0, Entry("release.published", subject, None, after))
-        for each in entries:
-            entry = replace(each, application_id=application_id, version=version)
-            await self._audit.record(connection, actor, entry)
+
+def require_open(release: KnownRelease, *, draft: bool) -> None:
+    """Refuse what a release does not take: anything when it is withdrawn, a draft's files when it is live.
+
+    Raises:
+        Conflict: as said.
+    """
+    if release.status is ReleaseStatus.WITHDRAWN:
+        raise Conflict(f"Version {release.version} was deactivated; publish a new version")
+    if draft and release.status is ReleaseStatus.ACTIVE:
+        raise Conflict(
+            f"Version {release.version} is live and cannot become a draft again", details={"status": "active"}
+        )
 
 
-def _checked(known: Application, request: PublishRequest, file: ReceivedFile | ExternalFile) -> BuildDetails:
+def announced_digest(checksum: Checksum) -> str | None:
+    """Return the SHA-256 that was announced of a file elsewhere, in hex; None when another checksum was."""
+    return find_digest(checksum.value) if checksum.kind == "sha256" else None
+
+
+def _record_release(change: Change, new: KnownRelease, opened: OpenedRollout) -> None:
+    if new.status is ReleaseStatus.DRAFT:
+        change.record("release.drafted", new.version, after={"channel": new.channel})
+        return
+    change.record("release.published", new.version, after=describe_release(new.channel, opened.percent))
+    if opened.plan is not None:
+        change.record("rollout.set", new.version, after=opened.plan)
+
+
+def _require_same_place(there: Build, file: ReceivedFile | ExternalFile) -> None:
+    """Refuse to move a draft's build between this server and another host. Raises Conflict."""
+    if (there.url is not None) if isinstance(file, ReceivedFile) else (there.file is not None):
+        where = "another host" if there.url is not None else "this server"
+        raise Conflict(f"The build's file is on {where}; delete the build first")
+
+
+def _checked(known: Application, request: PublishRequest, received: Sequence[ReceivedFile]) -> BuildDetails:
     """Hold a request to its application. Raises Invalid, DigestMismatch, Malformed."""
     minimum = request.minimum_version
     details = BuildDetails(
@@ -292,8 +268,8 @@ def _checked(known: Application, request: PublishRequest, file: ReceivedFile | E
         raise Invalid(
             {"minimum_version": f"{details.minimum.text} is above the version itself, {details.version.text}"}
         )
-    if isinstance(file, ReceivedFile) and file.checksum not in (None, file.staged.digest):
-        raise DigestMismatch({"checksum": f"the received file has sha256 {file.staged.digest}, not {file.checksum}"})
+    for each in received:
+        require_announced(each)
     if request.target.platform not in known.platforms:
         raise Malformed(
             f"Application {known.id} does not list platform {request.target.platform}; "
@@ -301,6 +277,12 @@ def _checked(known: Application, request: PublishRequest, file: ReceivedFile | E
             details={"platform": request.target.platform, "platforms": list(known.platforms)},
         )
     return details
+
+
+def require_announced(file: ReceivedFile) -> None:
+    """Hold received bytes to the digest that was announced of them. Raises DigestMismatch."""
+    if file.checksum not in (None, file.staged.digest):
+        raise DigestMismatch({"checksum": f"the received file has sha256 {file.staged.digest}, not {file.checksum}"})
 
 
 def _describe_published(published: Build) -> dict[str, Any]:
@@ -313,8 +295,3 @@ def _describe_published(published: Build) -> dict[str, Any]:
         "checksum_type": published.checksum.kind,
     }
     return found if published.url is None else {**found, "download_url": published.url}
-
-
-def _repairs(known: Build, staged: Staged) -> bool:
-    """Tell whether the received bytes are those of a build whose stored file was found damaged."""
-    return known.quarantined and known.file is not None and known.file.digest == staged.digest

@@ -10,15 +10,14 @@ from typing import Any
 from sqlalchemy import Select, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from updater.catalog.files import kind_of, name_key
 from updater.catalog.model import Build, BuildDetails, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate
 from updater.catalog.rows_store import BUILD, build_of
-from updater.catalog.versions import Scheme, Version, is_spelling, spelling_patterns
+from updater.catalog.versions import Version
 from updater.database.engine import Database
 from updater.database.rollout_tables import rollout
-from updater.database.tables import build, file, pinned_digest, release
+from updater.database.tables import build, file, release
 
 _DELETED_AT_ONCE = 500
 
@@ -36,6 +35,7 @@ class KnownRelease:
     channel: str
     channel_position: int
     created_at: datetime
+    published_at: datetime | None = None
 
 
 class ReleaseStore:
@@ -93,11 +93,13 @@ class ReleaseStore:
         version: Version,
         channel: tuple[str, int],
         now: datetime,
+        *,
+        draft: bool = False,
     ) -> tuple[KnownRelease, bool]:
-        """Return a release, made active on a channel when it is new, and whether it is.
+        """Return a release, made on a channel when it is new, and whether it is.
 
-        `channel` is a name and its position in the application's list. The version is spelt as that of the first build
-        was: an equal one of another spelling is the same release.
+        `channel` is a name and its position in the application's list. A new one is active, or a draft. The version is
+        spelt as that of the first build was: an equal one of another spelling is the same release.
         """
         known = _equal_release(application_id, version)
         row = (await connection.execute(known)).first()
@@ -109,12 +111,12 @@ class ReleaseStore:
             "sort_key": version.sort_key,
             "prerelease": version.prerelease,
             "numbers": version.numbers,
-            "status": ReleaseStatus.ACTIVE.value,
+            "status": (ReleaseStatus.DRAFT if draft else ReleaseStatus.ACTIVE).value,
             "complete": True,
             "channel": channel[0],
             "channel_position": channel[1],
             "created_at": now,
-            "published_at": now,
+            "published_at": None if draft else now,
         }
         await connection.execute(insert(release).values(values))
         return _known_release((await connection.execute(known)).one()), True
@@ -127,32 +129,38 @@ class ReleaseStore:
             "release_id": release_id,
             "platform": details.target.platform,
             "architecture": details.target.architecture,
-            "notes": details.notes,
-            "required": details.required,
-            "minimum_version": details.minimum.text if details.minimum else None,
-            "minimum_key": details.minimum.sort_key if details.minimum else None,
-            "metadata": dict(details.metadata),
             "created_at": now,
+            **_said(details),
             **external,
         }
-        new_id = await connection.scalar(insert(build).values(values).returning(build.c.id))
-        return int(new_id)
+        return int(await connection.scalar(insert(build).values(values).returning(build.c.id)))
 
-    async def insert_primary_file(
-        self, connection: AsyncConnection, build_id: int, name: str, digest: str, now: datetime
+    async def update_build(
+        self, connection: AsyncConnection, build_id: int, details: BuildDetails, now: datetime, **external: Any
     ) -> None:
-        """Give a build its primary file, whose blob is claimed."""
-        values = {
-            "build_id": build_id,
-            "name": name,
-            "name_key": name_key(name),
-            "kind": kind_of(name).value,
-            "is_primary": True,
-            "digest": digest,
-            "made_by": "developer",
-            "created_at": now,
-        }
-        await connection.execute(insert(file).values(values))
+        """Replace what is said of a build of a draft; its time is that of its latest upload."""
+        values = {"created_at": now, **_said(details), **external}
+        await connection.execute(update(build).where(build.c.id == build_id).values(values))
+
+    async def set_published(self, connection: AsyncConnection, release_id: int, now: datetime) -> None:
+        """Make a draft active, as of now."""
+        values = {"status": ReleaseStatus.ACTIVE.value, "published_at": now}
+        await connection.execute(update(release).where(release.c.id == release_id).values(values))
+
+    async def list_idle_drafts(self, connection: AsyncConnection, before: datetime) -> list[tuple[str, str]]:
+        """Return drafts that nothing was uploaded to since a time (UTC), as application and version."""
+        used = (
+            select(build.c.release_id)
+            .outerjoin(file, file.c.build_id == build.c.id)
+            .where(or_(build.c.created_at >= before, file.c.created_at >= before))
+        )
+        idle = (
+            release.c.status == ReleaseStatus.DRAFT.value,
+            release.c.created_at < before,
+            release.c.id.not_in(used),
+        )
+        wanted = select(release.c.application_id, release.c.version).where(*idle).order_by(release.c.id)
+        return [(row.application_id, row.version) for row in await connection.execute(wanted)]
 
     async def delete_build(self, connection: AsyncConnection, each: Build) -> bool:
         """Remove a build, and its release when that was the last one; return whether the release went too."""
@@ -197,44 +205,6 @@ class ReleaseStore:
             some = release_ids[first : first + _DELETED_AT_ONCE]
             await connection.execute(delete(release).where(release.c.id.in_(some)))
 
-    async def pin(
-        self,
-        connection: AsyncConnection,
-        application_id: str,
-        details: BuildDetails,
-        scheme: Scheme,
-        digest: str | None,
-    ) -> tuple[str | None, str]:
-        """Bind the coordinate to its bytes for ever; return the digest it is bound to, and the version's text there.
-
-        Without a digest nothing is bound, and None is what an unbound coordinate returns. Every spelling of a version
-        leads to the same build, so all of them are one coordinate.
-        """
-        version, target = details.version, details.target
-        mine = (
-            pinned_digest.c.application_id == application_id,
-            pinned_digest.c.platform == target.platform,
-            pinned_digest.c.architecture == target.architecture,
-            pinned_digest.c.name_key == "",
-        )
-        exact, pattern = spelling_patterns(version, scheme)
-        spelt = or_(pinned_digest.c.version.in_((version.text, exact)), pinned_digest.c.version.like(pattern))
-        rows = await connection.execute(select(pinned_digest.c.version, pinned_digest.c.digest).where(*mine, spelt))
-        bound = {row.version: str(row.digest) for row in rows if is_spelling(row.version, version, scheme)}
-        if bound:
-            text = version.text if version.text in bound else min(bound)
-            return bound[text], text
-        coordinate = {
-            "application_id": application_id,
-            "version": version.text,
-            "platform": target.platform,
-            "architecture": target.architecture,
-            "name_key": "",
-        }
-        if digest is not None:
-            await connection.execute(insert(pinned_digest).values(digest=digest, **coordinate))
-        return digest, version.text
-
 
 def _equal_release(application_id: str, version: Version) -> Select[Any]:
     """Select the release of an equal version; where an older server made several, that of the same text first."""
@@ -244,6 +214,16 @@ def _equal_release(application_id: str, version: Version) -> Select[Any]:
         .order_by(case((release.c.version == version.text, 0), else_=1), release.c.id)
         .limit(1)
     )
+
+
+def _said(details: BuildDetails) -> dict[str, Any]:
+    return {
+        "notes": details.notes,
+        "required": details.required,
+        "minimum_version": details.minimum.text if details.minimum else None,
+        "minimum_key": details.minimum.sort_key if details.minimum else None,
+        "metadata": dict(details.metadata),
+    }
 
 
 def _known_release(row: Any) -> KnownRelease:
@@ -257,4 +237,5 @@ def _known_release(row: Any) -> KnownRelease:
         row.channel,
         row.channel_position,
         row.created_at,
+        row.published_at,
     )

@@ -63,6 +63,8 @@ def select_removable(
     if policy.keep_days is not None:
         since = now - timedelta(days=policy.keep_days)
         kept |= {each.release_id for each in candidates if each.created_at >= since}
+    # Drafts have a rule of their own.
+    kept |= {each.release_id for each in candidates if each.status is ReleaseStatus.DRAFT}
     gone = [each for each in candidates if each.release_id not in kept]
     return sorted(gone, key=lambda each: each.version.sort_key)
 

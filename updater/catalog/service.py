@@ -7,7 +7,7 @@ snapshots reads it again before the write returns.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,12 +21,14 @@ from updater.catalog.changes import (
     named,
 )
 from updater.catalog.channels import require_channel_moves, require_channels_kept
+from updater.catalog.file_store import FileStore
 from updater.catalog.model import (
     CONFIG_DEFAULTS,
     DEFAULT_CHANNELS,
     Application,
     ApplicationStats,
     Build,
+    BuildFile,
     BuildQuery,
     Page,
     Release,
@@ -35,6 +37,7 @@ from updater.catalog.model import (
 from updater.catalog.platforms import Target
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
+from updater.catalog.signing import require_keys
 from updater.catalog.spellings import find_spellings
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Scheme, parse_field, parse_version
@@ -60,6 +63,7 @@ class CatalogService:
     ) -> None:
         self._store = store
         self._releases = releases
+        self._files = FileStore()
         self._audit = audit
         self._database = database
         self._clock = clock
@@ -79,10 +83,10 @@ class CatalogService:
     ) -> Application:
         """Add an application.
 
-        `extra` may hold `description`, `config`, `scheme`, `private`, `channels` and `default_rollout`.
+        `extra` may hold `description`, `config`, `scheme`, `private`, `channels`, `default_rollout` and `keys`.
 
         Raises:
-            Conflict: the id is taken. Invalid: a version in `config` does not parse.
+            Conflict: the id is taken. Invalid: a version in `config` does not parse, or a key is none.
         """
         now = self._clock()
         made = Application(
@@ -97,6 +101,7 @@ class CatalogService:
             updated_at=now,
             channels=tuple(extra.get("channels") or DEFAULT_CHANNELS),
             default_rollout=extra.get("default_rollout"),
+            keys=_keys_of(extra.get("keys", {})),
         )
         _require_config(made)
         async with self._changing(application_id) as (connection, known):
@@ -124,11 +129,11 @@ class CatalogService:
     async def update_application(self, application_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Application:
         """Change the given fields; `config` is merged, all others are replaced.
 
-        The fields are `name`, `description`, `platforms`, `config`, `private`, `channels`, and `default_rollout`, a
-        canonical plan or None.
+        The fields are `name`, `description`, `platforms`, `config`, `private`, `channels`, `keys`, and
+        `default_rollout`, a canonical plan or None.
 
         Raises:
-            NotFound: no such application. Invalid: a version in `config` does not parse.
+            NotFound: no such application. Invalid: a version in `config` does not parse, or a key is none.
             Conflict: the channels would lose or reorder releases.
         """
         async with self._changing(application_id) as (connection, known):
@@ -139,6 +144,8 @@ class CatalogService:
                 given["channels"] = tuple(changes["channels"])
             if "platforms" in changes:
                 given["platforms"] = tuple(dict.fromkeys(changes["platforms"]))
+            if "keys" in changes:
+                given["keys"] = _keys_of(changes["keys"])
             if "config" in changes:
                 given["config"] = {**known.config, **changes["config"]}
             changed = dataclasses.replace(known, **given, updated_at=self._clock())
@@ -149,7 +156,7 @@ class CatalogService:
                 require_channels_kept(changed.channels, await self._store.list_tuf_channels(connection, application_id))
                 await self._releases.number_channels(connection, application_id, changed.channels)
             await self._store.update_application(connection, changed)
-            for name in ("channels", "default_rollout"):
+            for name in ("channels", "default_rollout", "keys"):
                 was, now = ({name: getattr(each, name)} for each in (known, changed))
                 if was != now:
                     await self._record(connection, actor, f"{name}.set", application_id, before=was, after=now)
@@ -179,6 +186,11 @@ class CatalogService:
         key = None if version is None else parse_field(version, application.scheme, "version").sort_key
         return await self._store.list_builds(application.id, query, key)
 
+    async def list_files(self, builds: Sequence[Build]) -> dict[int, list[BuildFile]]:
+        """Return the files of builds by the build's id, the primary one first, then by name. Raises Unavailable."""
+        async with self._database.read() as connection:
+            return await self._files.list_files(connection, [each.id for each in builds])
+
     async def list_history(self, application_id: str, version: str | None, page: Page) -> tuple[list[AuditRow], int]:
         """Return one page of an application's history, newest first, and how many entries fit in all.
 
@@ -195,7 +207,7 @@ class CatalogService:
         return await self._audit.list_history(application_id, spellings=spellings, limit=page.limit, offset=page.offset)
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
-        """Return one page of a family's releases, whatever their status, highest first; and how many in all."""
+        """Return one page of a family's releases, active or withdrawn, highest first; and how many in all."""
         return await self._store.list_releases(application_id, family, page)
 
     async def delete_build(self, application_id: str, version: str, target: Target, *, actor: Actor) -> Build:
@@ -283,6 +295,12 @@ def _present(known: Application | None) -> Application:
     if known is None:
         raise NotFound("application", "Application not found")
     return known
+
+
+def _keys_of(given: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return public keys by scheme, each once. Raises Invalid."""
+    require_keys(given)
+    return {scheme: tuple(dict.fromkeys(each)) for scheme, each in given.items() if each}
 
 
 def _require_config(each: Application) -> None:

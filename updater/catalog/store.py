@@ -32,6 +32,8 @@ from updater.database.tables import application, build, release
 from updater.database.tuf_tables import tuf_metadata
 from updater.errors import NotFound
 
+# Drafts are in no list but that of builds.
+_SHOWN = release.c.status != ReleaseStatus.DRAFT.value
 _SORT_COLUMNS = {
     "version": release.c.sort_key,
     "release_date": build.c.created_at,
@@ -98,7 +100,7 @@ class CatalogStore:
         return set(await connection.scalars(wanted))
 
     async def stats(self, application_id: str) -> ApplicationStats:
-        """Count over the builds of an application; the latest version is the highest active one."""
+        """Count over the builds of an application but for drafts; the latest version is the highest active one."""
         mine = release.c.application_id == application_id
         counts = (
             select(
@@ -107,7 +109,7 @@ class CatalogStore:
                 func.count(case((build.c.required.is_(True), 1))),
             )
             .select_from(build.join(release, release.c.id == build.c.release_id))
-            .where(mine)
+            .where(mine, _SHOWN)
         )
         newest = (
             select(release.c.version, build.c.created_at)
@@ -188,10 +190,10 @@ class CatalogStore:
         return found
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
-        """Return one page of a family's releases, whatever their status, highest first; and how many in all."""
+        """Return one page of a family's releases, active or withdrawn, highest first; and how many in all."""
         mine = in_family(family)
         known = select(build.c.id).where(build.c.release_id == release.c.id, mine).exists()
-        wanted = select(release.c.id).where(release.c.application_id == application_id, known)
+        wanted = select(release.c.id).where(release.c.application_id == application_id, known, _SHOWN)
         ids, total = await self._page(wanted.order_by(release.c.sort_key.desc()), page, lambda row: row["id"])
         builds = BUILD.where(release.c.id.in_(ids), mine).order_by(release.c.sort_key.desc(), build.c.id)
         async with self._database.read() as connection:

@@ -130,6 +130,8 @@ file = Table(
     Column("created_at", UtcTime, nullable=False),
     UniqueConstraint("build_id", "name_key"),
     Index(None, "digest"),
+    # Clients ask for packages by name alone.
+    Index(None, "name_key"),
 )
 
 file_signature = Table(

@@ -29,24 +29,28 @@ class AnswerCache:
 
     def _make_room(self, wanted_bytes: int) -> None:
         while self.size_bytes + wanted_bytes > self.max_bytes and self._shelves:
-            max(self._shelves, key=lambda shelf: shelf.size_bytes).close()
+            max(self._shelves, key=lambda shelf: shelf.size_bytes).clear()
 
 
 class AnswerShelf:
     """The answers of one snapshot. `get` is the way of every check: one dictionary, nothing else."""
 
-    __slots__ = ("_answers", "_cache", "get", "size_bytes")
+    __slots__ = ("_answers", "_cache", "_is_closed", "get", "size_bytes")
 
     def __init__(self, cache: AnswerCache) -> None:
         self._cache = cache
         self._answers: dict[Hashable, Any] = {}
         self.get = self._answers.get
         self.size_bytes = 0
+        self._is_closed = False
 
     def keep(self, key: Hashable, answer: Any, text_bytes: int) -> None:
-        """Keep an answer, unless it is too large; `text_bytes` counts its body and the texts of its key."""
+        """Keep an answer, unless it is too large; `text_bytes` counts its body and the texts of its key.
+
+        A closed shelf keeps nothing: its snapshot went while the answer was being made.
+        """
         size_bytes = text_bytes + _ENTRY_BYTES
-        if key in self._answers or size_bytes > self._cache.max_bytes // 16:
+        if self._is_closed or key in self._answers or size_bytes > self._cache.max_bytes // 16:
             return
         self._cache._make_room(size_bytes)
         self._answers[key] = answer
@@ -55,6 +59,11 @@ class AnswerShelf:
         self._cache._shelves.add(self)
 
     def close(self) -> None:
+        """Let go of all answers, and keep none from now on."""
+        self._is_closed = True
+        self.clear()
+
+    def clear(self) -> None:
         """Let go of all answers, and give their bytes back."""
         self._answers.clear()
         self._cache.size_bytes -= self.size_bytes

@@ -9,13 +9,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import updater.offers.decision as decision
-from updater.catalog.model import Application, Build, Release, ReleaseStatus
+from updater.catalog.model import Application, Build, Release
 from updater.catalog.platforms import Target
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Version, parse_field
 from updater.database.engine import Connection, Database
 from updater.database.mirror import EVERYTHING, LARGE_S, Mirror
-from updater.errors import Conflict, NotFound, Unavailable
+from updater.errors import Conflict, NotFound
 from updater.offers.answers import AnswerCache, AnswerShelf
 from updater.offers.cohorts import chances_of_check, chances_of_latest, cohort_of
 from updater.offers.decision import (
@@ -214,24 +214,6 @@ class OfferService:
         decided = decision.decide(snapshot, query, cohort)
         because = decision.why_required(snapshot, query, decided, cohort) if isinstance(decided, Offer) else None
         return Explanation(candidates, decided, because)
-
-    async def get_build(self, application_id: str, version: str, target: Target) -> Build:
-        """Return one build that clients may download: from the snapshot when it is there, else from the database.
-
-        Raises:
-            NotFound: no such application or build, or its release is not active. Invalid: not a version.
-            Unavailable: its bytes are in quarantine.
-        """
-        snapshot = self.snapshot_of(application_id)
-        wanted = parse_field(version, snapshot.application.scheme, "version")
-        found = snapshot.builds.get((wanted.text, target))
-        if found is None:  # not on a ladder, or spelt otherwise
-            found = await self._catalog.find_build(application_id, wanted, target)
-        if found is None or found.status is not ReleaseStatus.ACTIVE:
-            raise NotFound("release", f"Release not found: {wanted.text} for {target.platform}/{target.architecture}")
-        if found.quarantined:
-            raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)
-        return found
 
     async def still_offered(self, connection: Connection, application_id: str) -> set[int]:
         """Return the releases, by id, that some client is offered, as the caller's transaction sees them."""

@@ -101,9 +101,10 @@ class ReleaseMoves:
         One that is withdrawn already stays as it is. The clock of its rollout stands still.
 
         Raises:
-            NotFound: no such application or release. Invalid: not a version.
+            NotFound: no such application or release. Invalid: not a version. Conflict: it is a draft.
         """
         async with self._changes.holding(application_id, version) as held:
+            _refuse_draft(held)
             if held.release.status is not ReleaseStatus.WITHDRAWN:
                 held = await self._set_status(held, ReleaseStatus.WITHDRAWN, "release.withdrawn", actor, reason)
                 await self._changes.stand_still(held)
@@ -124,10 +125,11 @@ class ReleaseMoves:
 
         Raises:
             NotFound: no such application or release. Invalid: not a version, or a plan that contradicts itself.
-            Conflict: active already and a plan is given, or too many others are under rollouts.
+            Conflict: a draft, or active already and a plan is given, or too many others are under rollouts.
         """
         async with self._changes.holding(application_id, version) as held:
             wanted = self._plan(plan)
+            _refuse_draft(held)
             if held.release.status is ReleaseStatus.ACTIVE:
                 if wanted is not None:
                     raise Conflict(f"Version {held.release.version} is active; set its rollout instead")
@@ -180,3 +182,8 @@ class ReleaseMoves:
         application_id, version = held.application.id, held.release.version
         entry = Entry(action, named(application_id, version), before, after, application_id, version, reason)
         await self._audit.record(held.connection, actor, entry)
+
+
+def _refuse_draft(held: Held) -> None:
+    if held.release.status is ReleaseStatus.DRAFT:
+        raise Conflict(f"Version {held.release.version} is a draft: publish or delete it", details={"status": "draft"})

@@ -191,7 +191,7 @@ class RetentionSettings:
 
     Releases: none, unless a rule is set; then those that no set rule keeps. Deployments: log lines and finished updates
     older than `deployment_days` days that do not belong to the last `deployment_runs` runs. Audit: none, unless
-    `audit_days` is set.
+    `audit_days` is set. Drafts: those that nothing was uploaded to for `draft_days` days.
     """
 
     keep_releases: int | None = setting(checks.whole_or_none(1, 1_000_000), None)
@@ -199,6 +199,7 @@ class RetentionSettings:
     deployment_days: int = setting(checks.whole(1, 36_500), 400)
     deployment_runs: int = setting(checks.whole(1, 10_000), 100)
     audit_days: int | None = setting(checks.whole_or_none(1, 36_500), None)
+    draft_days: int = setting(checks.whole(1, 36_500), 30)
 
     @property
     def concerns_releases(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.actors import TESTER
+from tests.builds import publishing_of
 from tests.database.races.interleaving import Interleaving, pauses
 from tests.rollouts_of import arms_of, changes_of, moves_of, rollouts_of
 from tests.servers.postgres import Postgres
@@ -90,7 +91,7 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             rows, releases = CatalogStore(database), ReleaseStore(database)
             catalog = CatalogService(rows, releases, audit, database, clock=lambda: NOW)
             changes = changes_of(database, lambda: NOW)
-            publishing = Publishing(rows, releases, store, audit, database, changes.open_rollout, clock=lambda: NOW)
+            publishing = publishing_of(database, changes.open_rollout, lambda: NOW)
             offers = OfferService(OfferStore(database), rows, database)
             stack.push_async_callback(offers.close)
             artifacts = ArtifactService(blobs, store, database, audit, max_bytes=1000)

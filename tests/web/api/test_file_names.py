@@ -47,7 +47,7 @@ def saved_as(header: str) -> str:
 
 
 async def kind_of_the_file(service: Any) -> str:
-    build = await service.services.offers.get_build("my-app", "1.0.0", ("linux", "amd64"))
+    build = await service.services.downloads.get_build("my-app", "1.0.0", ("linux", "amd64"))
     return str(build.file.kind)
 
 

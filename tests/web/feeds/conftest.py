@@ -8,7 +8,6 @@ import pytest
 
 from tests.actors import TESTER
 from tests.conftest import Service, StartService
-from tests.feeds.filing import make_shelf
 
 
 @pytest.fixture
@@ -19,5 +18,4 @@ async def feeds(start_service: StartService) -> Service:
     await started.services.catalog.create_application(
         "my-app", name="My App", platforms=("linux", "windows", "darwin"), extra=extra, actor=TESTER
     )
-    await make_shelf(started)
     return started

@@ -8,10 +8,12 @@ from updater.services import Services
 from updater.web.api.applications import Applications
 from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
+from updater.web.api.drafts import Drafts
 from updater.web.api.explain import Explain
 from updater.web.api.feed_keys import FeedKeys
 from updater.web.api.feeds import Feeds
 from updater.web.api.figures import ApplicationFigures
+from updater.web.api.files import Files
 from updater.web.api.health import Health
 from updater.web.api.history import History
 from updater.web.api.releases import Releases
@@ -31,6 +33,13 @@ from updater.web.transfer.uploads import delay_continue
 PREFIX = "/api/v1"
 # DELETE below a release's rollout is 405, not the deletion of a build.
 _PLATFORM = "{platform:(?!rollout/)[^/]+}"
+# aiohttp's own pattern takes no braces.
+_FILE_NAME = "{file_name:[^/]+}"
+_ONE_BUILD = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
+_ONE_FILE = f"{_ONE_BUILD}/files/{_FILE_NAME}"
+_ONE_RELEASE = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}"
+_ROLLOUT = f"{_ONE_RELEASE}/rollout"
+_TUF = f"{PREFIX}/updates/{{app_id}}/tuf/{{channel}}"
 
 
 def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
@@ -41,46 +50,46 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     releases = Releases(services, links)
     builds = Builds(services, links, metrics)
     reports = Reports(services, identities)
-    applications = Applications(services)
-    figures = ApplicationFigures(services.telemetry)
+    applications, figures = Applications(services), ApplicationFigures(services.telemetry)
     feed_keys, feeds = FeedKeys(services.access), Feeds(services, links)
     history, explain = History(services.catalog), Explain(services, links, identities)
+    files, drafts = Files(services, links, metrics), Drafts(services)
     rollouts, moving = Rollouts(services), ReleaseMoving(services)
-    tuf = TufRepositories(services, metrics)
-    health = Health(services)
-    build_path = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arch}}"
-    release_path = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}/{_PLATFORM}/{{arch}}"
-    one_release = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}"
-    rollout_path = f"{one_release}/rollout"
-    tuf_path = f"{PREFIX}/updates/{{app_id}}/tuf/{{channel}}"
+    tuf, health = TufRepositories(services, metrics), Health(services)
     # Paths are tried in this order: what installed applications ask comes first.
     routes = (
         web.get(f"{PREFIX}/updates/{{app_id}}/check", checks.check_for_update),
         web.get(Links.DOWNLOAD_PATH, builds.download),
+        web.get(f"{Links.DOWNLOAD_PATH}/{_FILE_NAME}", files.download_file),
         web.post(f"{PREFIX}/check", checks.check_for_update_by_body),
         web.get(f"{PREFIX}/updates/{{app_id}}/latest", checks.get_latest),
         web.get(f"{PREFIX}/latest", checks.get_latest_by_query),
         web.get(f"{PREFIX}/updates/{{app_id}}/releases", releases.list_releases),
         web.post(f"{PREFIX}/updates/{{app_id}}/register", releases.register_release),
-        web.delete(release_path, releases.delete_release),
+        web.delete(f"{_ONE_RELEASE}/{_PLATFORM}/{{arch}}", releases.delete_release),
         web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
-        web.put(build_path, builds.upload_body, expect_handler=delay_continue),
-        web.put(f"{tuf_path}/targets/{{path:(?s:.+)}}", tuf.put_target, expect_handler=delay_continue),
-        web.post(f"{tuf_path}/metadata", tuf.publish_metadata, expect_handler=delay_continue),
+        web.put(_ONE_BUILD, builds.upload_body, expect_handler=delay_continue),
+        web.put(_ONE_FILE, files.upload_file, expect_handler=delay_continue),
+        web.put(f"{_ONE_FILE}/signatures", files.sign_file),
+        web.delete(_ONE_FILE, files.delete_file),
+        web.put(f"{_TUF}/targets/{{path:(?s:.+)}}", tuf.put_target, expect_handler=delay_continue),
+        web.post(f"{_TUF}/metadata", tuf.publish_metadata, expect_handler=delay_continue),
         web.post(f"{PREFIX}/updates/{{app_id}}/status", reports.report_status),
         web.get(f"{PREFIX}/updates/{{app_id}}/history", history.list_history),
         web.get(f"{PREFIX}/updates/{{app_id}}/rollouts", rollouts.list_rollouts),
         web.get(f"{PREFIX}/updates/{{app_id}}/explain", explain.explain),
         web.get(f"{PREFIX}/updates/{{app_id}}/feeds", feeds.list_feeds),
-        web.get(one_release, moving.get_release),
-        web.post(f"{one_release}/promote", moving.promote),
-        web.post(f"{one_release}/withdraw", moving.withdraw),
-        web.post(f"{one_release}/restore", moving.restore),
-        web.get(rollout_path, rollouts.get_rollout),
-        web.put(rollout_path, rollouts.set_plan),
-        web.post(f"{rollout_path}/pause", rollouts.pause),
-        web.post(f"{rollout_path}/resume", rollouts.resume),
-        web.post(f"{rollout_path}/complete", rollouts.complete),
+        web.get(_ONE_RELEASE, moving.get_release),
+        web.post(f"{_ONE_RELEASE}/publish", drafts.publish_release),
+        web.delete(_ONE_RELEASE, drafts.delete_release),
+        web.post(f"{_ONE_RELEASE}/promote", moving.promote),
+        web.post(f"{_ONE_RELEASE}/withdraw", moving.withdraw),
+        web.post(f"{_ONE_RELEASE}/restore", moving.restore),
+        web.get(_ROLLOUT, rollouts.get_rollout),
+        web.put(_ROLLOUT, rollouts.set_plan),
+        web.post(f"{_ROLLOUT}/pause", rollouts.pause),
+        web.post(f"{_ROLLOUT}/resume", rollouts.resume),
+        web.post(f"{_ROLLOUT}/complete", rollouts.complete),
         web.get(f"{PREFIX}/applications", applications.list_applications),
         web.post(f"{PREFIX}/applications", applications.create_application),
         web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from updater.web.api.schemas import ConfigBody
+from updater.web.api.file_schemas import FileItem
+from updater.web.api.schemas import ConfigBody, KeysBody
 
 
 class CheckAnswer(Schema):
@@ -59,6 +60,8 @@ class ReleaseItem(BuildAnswer):
     channel = fields.String(required=True)
     status = fields.String(required=True)
     percent = fields.Float(required=True)
+    feeds = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    files = fields.List(fields.Nested(FileItem), required=True)
 
 
 class PageAnswer(Schema):
@@ -86,6 +89,8 @@ class Created(Schema):
 
 class Uploaded(Created, FileAnswer):
     """A hosted build was made."""
+
+    status = fields.String(required=True)
 
     version = fields.String(required=True)
     platform = fields.String(required=True)
@@ -281,6 +286,7 @@ class ApplicationAnswer(ApplicationItem):
     private = fields.Boolean(required=True)
     channels = fields.List(fields.String(), required=True)
     default_rollout = fields.Dict(required=True, allow_none=True)
+    keys = fields.Nested(KeysBody, required=True)
 
 
 class ComponentAnswer(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -10,11 +11,13 @@ import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.limits import Traffic
 from updater.access.principals import Permission
-from updater.artifacts.blobs import Staged
-from updater.catalog.publishing import ReceivedFile
+from updater.catalog.files import kind_of, name_key, own_name
+from updater.catalog.model import ReleaseStatus
+from updater.catalog.requests import ReceivedFile
 from updater.errors import Invalid, Malformed
 from updater.services import Services
 from updater.times import rfc3339
+from updater.web.api.files import given_signatures
 from updater.web.api.releases import request_of
 from updater.web.api.rendering import build_id
 from updater.web.api.targets import target_in_path
@@ -22,10 +25,11 @@ from updater.web.gate.context import CONTEXT
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.fields import shown
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import load_object, load_values
 from updater.web.transfer.downloads import send_build
-from updater.web.transfer.uploads import receive_body, receive_form
+from updater.web.transfer.uploads import NamedFile, receive_body, receive_form
 
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
 _FIELDS = schemas.UploadFields()
@@ -47,15 +51,17 @@ class Builds:
             "Upload a build (form)",
             Permission.WRITE,
             raw_body={"multipart/form-data": schemas.UploadForm()},
-            answers={201: answers.Uploaded()},
+            answers={200: answers.Uploaded(), 201: answers.Uploaded()},
             failures=_UPLOAD_FAILURES,
         )
     )
     async def upload_form(self, request: web.Request) -> web.Response:
-        """Take a multipart form with the file and its fields, in any order."""
-        async with receive_form(request, self._artifacts, self.FORM_FIELDS, self._count_received) as form:
+        """Take a multipart form with the file, its companions and its fields, in any order."""
+        received = receive_form(request, self._artifacts, self.FORM_FIELDS, self._count_received, companions=True)
+        async with received as form:
             fields = _load(form.fields)
-            return await self._publish(request, fields, form.require_file(), form.file_name)
+            file, *companions = _signed((form.require_file(), *form.files), fields)
+            return await self._publish(request, fields, file, companions)
 
     @endpoint(
         Contract(
@@ -64,7 +70,7 @@ class Builds:
             query=schemas.UploadQuery(),
             parses_itself=True,
             raw_body={"application/octet-stream": {"type": "string", "format": "binary"}},
-            answers={201: answers.Uploaded()},
+            answers={200: answers.Uploaded(), 201: answers.Uploaded()},
             failures=_UPLOAD_FAILURES,
         )
     )
@@ -72,12 +78,15 @@ class Builds:
         """Take the raw body as the file; everything else is in the path and the query."""
         in_path = request.match_info
         given = {
-            name: request.query[name] for name in request.query if name not in ("version", "platform", "file_name")
+            name: request.query[name]
+            for name in request.query
+            if name not in ("version", "platform", "file_name", "signatures")
         }
         given |= {"version": in_path["version"], "platform": in_path["platform"], "architecture": in_path["arch"]}
-        fields = _load(given)
-        async with receive_body(request, self._artifacts, self._count_received) as staged:
-            return await self._publish(request, fields, staged, request.query.get("file_name", ""))
+        fields, name = _load(given), request.query.get("file_name", "")
+        async with receive_body(request, self._artifacts, self._count_received, kind_of(name)) as staged:
+            (file,) = _signed((NamedFile(staged, name),), fields)
+            return await self._publish(request, fields, file)
 
     @endpoint(
         Contract(
@@ -90,15 +99,25 @@ class Builds:
     )
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send the bytes, whole or in ranges; an external build answers with its address."""
-        build = await self._services.offers.get_build(
-            request.match_info["app_id"], request.match_info["version"], target_in_path(request)
+        application_id = request.match_info["app_id"]
+        build = await self._services.downloads.get_build(
+            application_id,
+            request.match_info["version"],
+            target_in_path(request),
+            sees_drafts=request[CONTEXT].may(Permission.READ, application_id),
         )
         return await send_build(request, self._services, build)
 
-    async def _publish(self, request: web.Request, fields: dict[str, Any], staged: Staged, name: str) -> web.Response:
+    async def _publish(
+        self,
+        request: web.Request,
+        fields: dict[str, Any],
+        file: ReceivedFile,
+        companions: Sequence[ReceivedFile] = (),
+    ) -> web.Response:
         wanted = request_of(request.match_info["app_id"], fields, self._services.rollouts)
-        file = ReceivedFile(staged, name, fields["checksum"])
-        build = await self._services.publishing.publish(wanted, file, request[CONTEXT].actor)
+        actor = request[CONTEXT].actor
+        build, is_new = await self._services.publishing.publish(wanted, file, actor, companions)
         answer = {
             "id": build_id(build),
             "message": "Release uploaded successfully",
@@ -110,16 +129,33 @@ class Builds:
             "file_size": build.size_bytes,
             "download_url": self._links.download_url(build, self._links.download_origin(request)),
             "created_at": rfc3339(build.created_at),
+            "status": build.status.value,
         }
-        return json_answer(answer, 201)
+        return json_answer(answer, 201 if is_new or build.status is not ReleaseStatus.DRAFT else 200)
+
+
+def _signed(files: Sequence[NamedFile], fields: dict[str, Any]) -> list[ReceivedFile]:
+    """Give the files of an upload their signatures; the first is the build's own. Raises Invalid."""
+    given = {name_key(own_name(name) or name): each for name, each in fields["signatures"].items()}
+    described = []
+    for number, (staged, name) in enumerate(files):
+        signatures = given.pop(name_key(own_name(name) or name), {})
+        if number == 0:
+            signatures = {**signatures, **given_signatures(fields)}
+        checksum = fields["checksum"] if number == 0 else None
+        described.append(ReceivedFile(staged, name, checksum, signatures=signatures))
+    if given:
+        raise Invalid({"signatures": f"no file of this form is called {', '.join(shown(each) for each in given)}"})
+    return described
 
 
 def _load(given: dict[str, str]) -> dict[str, Any]:
     """Check text fields. Raises Invalid."""
     values: dict[str, Any] = dict(given)
-    if "metadata" in values:
-        try:
-            values["metadata"] = load_object(given["metadata"].encode())
-        except (Malformed, UnicodeEncodeError):
-            raise Invalid({"metadata": "expected a JSON object without duplicate keys, NaN or Infinity"}) from None
+    for name in ("metadata", "signatures"):
+        if name in values:
+            try:
+                values[name] = load_object(given[name].encode())
+            except (Malformed, UnicodeEncodeError):
+                raise Invalid({name: "expected a JSON object without duplicate keys, NaN or Infinity"}) from None
     return load_values(_FIELDS, values)

@@ -13,7 +13,7 @@ import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.catalog.model import BuildQuery, Checksum, ExternalFile, Page
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import PublishRequest
+from updater.catalog.requests import PublishRequest
 from updater.errors import Invalid
 from updater.rollouts.service import RolloutService
 from updater.services import Services
@@ -65,8 +65,16 @@ class Releases:
             builds, total = await self._catalog.list_builds(application, dataclasses.replace(wanted, page=page))
             limited = {build.release_id for build in builds if not build.complete}
             shares = await self._rollouts.list_shares(limited) if limited else {}
+            files = await self._catalog.list_files(builds)
             return [
-                release_item(build, self._links.download_url(build, origin), shares.get(build.release_id, 100.0))
+                release_item(
+                    application,
+                    build,
+                    files.get(build.id, ()),
+                    self._links,
+                    origin,
+                    shares.get(build.release_id, 100.0),
+                )
                 for build in builds
             ], total
 
@@ -94,7 +102,7 @@ class Releases:
             body["download_url"], Checksum(body["checksum_type"], body["checksum"]), body.get("file_size")
         )
         wanted = request_of(application_id, body, self._rollouts)
-        build = await self._publishing.publish(wanted, file, request[CONTEXT].actor)
+        build, _ = await self._publishing.publish(wanted, file, request[CONTEXT].actor)
         answer = {
             "id": build_id(build),
             "message": "Release registered successfully",
@@ -124,4 +132,6 @@ def request_of(application_id: str, given: dict[str, Any], rollouts: RolloutServ
         metadata=given["metadata"],
         channel=given["channel"],
         rollout=rollouts.read_plan(given["rollout"], "rollout"),
+        also=given.get("also", ()),
+        draft=given.get("draft", False),
     )

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Sequence
 from typing import Any
 
-from updater.catalog.model import Application, ApplicationStats, Build, Page
+from updater.catalog.drafts import PublishedRelease
+from updater.catalog.model import Application, ApplicationStats, Build, BuildFile, Page
+from updater.feeds.registry import feed_statuses
 from updater.offers.decision import NoUpdate, Offer
+from updater.offers.feed_choice import FeedBuild
 from updater.rollouts.releases import ReleaseDetails
 from updater.times import rfc3339
 from updater.web.api.questions import CheckQuestion
@@ -25,7 +30,7 @@ def offer_keys(build: Build, download_url: str) -> dict[str, Any]:
         "checksum_type": build.checksum.kind,
         "file_size": build.size_bytes or 0,
         "release_notes": build.notes,
-        "release_date": rfc3339(build.created_at),
+        "release_date": rfc3339(build.released_at),
         "required": build.required,
     }
 
@@ -48,18 +53,83 @@ def check_answer(decided: Offer | NoUpdate, question: CheckQuestion, links: Link
     return answer
 
 
-def release_item(build: Build, download_url: str, percent: float) -> dict[str, Any]:
+def file_id(file: BuildFile) -> str:
+    """Render the id of a file: `file-001`."""
+    return f"file-{file.id:03d}"
+
+
+def added_file(build: Build, file: BuildFile, url: str) -> dict[str, Any]:
+    """Render what the upload of a companion answers."""
+    return {
+        "id": file_id(file),
+        "message": "File uploaded successfully",
+        "version": build.version.text,
+        "platform": build.target.platform,
+        "architecture": build.target.architecture,
+        "file_name": file.name,
+        "kind": file.kind.value,
+        "checksum": file.digest,
+        "checksum_type": "sha256",
+        "file_size": file.size_bytes,
+        "download_url": url,
+        "created_at": rfc3339(file.created_at),
+        "status": build.status.value,
+    }
+
+
+def file_item(file: BuildFile, url: str) -> dict[str, Any]:
+    """Render a file in a listing. The SHA-512 is in base64, as updaters compare it."""
+    return {
+        "name": file.name,
+        "kind": file.kind.value,
+        "primary": file.primary,
+        "size": file.size_bytes,
+        "sha256": file.digest,
+        "sha512": None if file.sha512 is None else b64encode(bytes.fromhex(file.sha512)).decode(),
+        "sha1": file.sha1,
+        "signatures": sorted(file.signatures, reverse=True),
+        "delta_from": file.delta_from,
+        "made_by": file.made_by,
+        "download_url": url,
+        "created_at": rfc3339(file.created_at),
+    }
+
+
+def published_release(published: PublishedRelease) -> dict[str, Any]:
+    """Render a release that has gone live, with what each target's feeds say of it."""
+    release = published.release
+    return {
+        "version": release.version,
+        "message": "Release published successfully",
+        "status": release.status.value,
+        "published_at": rfc3339(release.published_at or release.created_at),
+        "builds": len(published.builds),
+        "files": sum(len(each) for each in published.files.values()),
+        "feeds": {
+            "/".join(each.target): feed_statuses(
+                published.application, FeedBuild(each, tuple(published.files.get(each.id, ())))
+            )
+            for each in published.builds
+        },
+    }
+
+
+def release_item(
+    application: Application, build: Build, files: Sequence[BuildFile], links: Links, origin: str, percent: float
+) -> dict[str, Any]:
     """Render a build in a listing; `percent` is the share of clients that its release is for."""
     return {
         "id": build_id(build),
         "version": build.version.text,
         "platform": build.target.platform,
         "architecture": build.target.architecture,
-        **offer_keys(build, download_url),
+        **offer_keys(build, links.download_url(build, origin)),
         "minimum_version": build.minimum.text if build.minimum else "",
         "channel": build.channel,
         "status": build.status.value,
         "percent": percent,
+        "feeds": feed_statuses(application, FeedBuild(build, tuple(files))),
+        "files": [file_item(each, links.file_url(build, each.name, origin)) for each in files],
     }
 
 

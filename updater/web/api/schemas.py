@@ -13,8 +13,11 @@ from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
+from updater.web.api.file_schemas import Architectures, SignatureMap, signature
 from updater.web.api.rollout_schemas import DefaultPlanBody, PlanValue, channel_list
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
+
+MAX_KEYS = 4
 
 
 def _notes(**kwargs: Any) -> own.Text:
@@ -143,6 +146,10 @@ class UploadDetails(Strict):
     checksum = own.Sha256(load_default=None)
     channel = fields.String(load_default=None)
     rollout = PlanValue(as_text=True, load_default=None)
+    draft = own.QueryBoolean(load_default=False)
+    also = Architectures(load_default=())
+    minisign = signature()
+    ed25519 = signature()
 
 
 class UploadQuery(UploadDetails):
@@ -157,12 +164,14 @@ class UploadFields(UploadDetails):
     version = own.VersionText(required=True)
     platform = own.platform(required=True)
     architecture = own.architecture(required=True)
+    signatures = SignatureMap(load_default=dict)
 
 
 class UploadForm(UploadFields):
-    """The whole form, for the OpenAPI document: the file is streamed past the schema."""
+    """The whole form, for the OpenAPI document: the files are streamed past the schema."""
 
     file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
+    files = fields.List(fields.Raw(metadata={"type": "string", "format": "binary"}))
 
 
 class ReportBody(FromInstaller):
@@ -207,6 +216,17 @@ def _platforms(**kwargs: Any) -> fields.List[str]:
     return fields.List(own.platform(), validate=validate.Length(1, len(PLATFORMS) * 4), **kwargs)
 
 
+def _keys() -> fields.List[str]:
+    return fields.List(own.Text(max_bytes=1_000, lines=True), validate=validate.Length(max=MAX_KEYS))
+
+
+class KeysBody(Strict):
+    """Public keys that signatures of an application's files are held to."""
+
+    minisign = _keys()
+    ed25519 = _keys()
+
+
 class ApplicationBody(Strict):
     """A new application."""
 
@@ -217,6 +237,7 @@ class ApplicationBody(Strict):
     config = fields.Nested(ConfigBody, load_default=dict)
     channels = channel_list(load_default=list(DEFAULT_CHANNELS))
     default_rollout = PlanValue(DefaultPlanBody, allow_none=True, load_default=None)
+    keys = fields.Nested(KeysBody, load_default=dict)
     version_scheme = own.OneOf("version scheme", tuple(each.value for each in Scheme), load_default="semver")
     private = own.StrictBoolean(load_default=False)
 
@@ -231,6 +252,7 @@ class ApplicationChanges(Strict):
     private = own.StrictBoolean()
     channels = channel_list()
     default_rollout = PlanValue(DefaultPlanBody, allow_none=True)
+    keys = fields.Nested(KeysBody)
 
 
 class FeedKeyBody(Strict):

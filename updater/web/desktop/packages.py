@@ -9,7 +9,7 @@ from aiohttp import web
 import updater.web.desktop.schemas as schemas
 from updater.access.limits import Traffic
 from updater.access.principals import Permission
-from updater.catalog.publishing import PublishRequest, ReceivedFile
+from updater.catalog.requests import PublishRequest, ReceivedFile
 from updater.services import Services
 from updater.web.desktop.agents import agent_of
 from updater.web.desktop.rendering import Names, package_hash
@@ -52,7 +52,7 @@ class Packages:
     async def download(self, request: web.Request, path: dict[str, Any]) -> web.StreamResponse:
         """Send a package, whole or in ranges; not to a client that would move down or across a gap."""
         application = self._names.application
-        build = await self._offers.get_build(application, path["version"], TARGETS[path["platform"]])
+        build = await self._services.downloads.get_build(application, path["version"], TARGETS[path["platform"]])
         current = agent_of(request).version
         if current is not None:
             self._offers.require_upgrade_path(build, self._offers.parse(application, current, "User-Agent"))
@@ -87,9 +87,10 @@ class Packages:
                 required=given["critical"],
                 minimum_version=given["minimum_version"],
                 follows_first=True,
+                live=True,
             )
-            file = ReceivedFile(form.require_file(), form.file_name)
-            build = await self._services.publishing.publish(wanted, file, request[CONTEXT].actor)
+            file = ReceivedFile(*form.require_file())
+            build, _ = await self._services.publishing.publish(wanted, file, request[CONTEXT].actor)
         request[CONTEXT].outcome = "published"
         origin = self._names.links.download_origin(request)
         answer = {

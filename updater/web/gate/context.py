@@ -85,6 +85,11 @@ class RequestContext:
         """Return who makes the changes of this request. Routes that change something ask for a permission."""
         return (self.principal or EVERYBODY).actor
 
+    def may(self, level: Permission, application_id: str) -> bool:
+        """Tell whether the credential opens an application at a level, where the route itself does not ask."""
+        principal = self.principal
+        return principal is not None and principal.level >= level and principal.application in (None, application_id)
+
     def begin(self, response: web.StreamResponse) -> None:
         """Add what every answer carries; from now on the answer is out, and errors can only cut it.
 

@@ -64,9 +64,12 @@ class Links:
         """Return where the bytes are: the external address, or our own on `origin`, which `download_origin` gives."""
         if build.url is not None:
             return build.url
+        return self._build_path(build, origin, "")
+
+    def _build_path(self, build: Build, origin: str, safe: str) -> str:
         path = self.DOWNLOAD_PATH.format(
             app_id=build.application_id,
-            version=quote(build.version.text, safe=""),
+            version=quote(build.version.text, safe=safe),
             platform=build.target.platform,
             arch=build.target.architecture,
         )
@@ -77,10 +80,4 @@ class Links:
 
         `+` stays as it is: electron-updater looks for the version of a release in the path.
         """
-        path = self.DOWNLOAD_PATH.format(
-            app_id=build.application_id,
-            version=quote(build.version.text, safe="+"),
-            platform=build.target.platform,
-            arch=build.target.architecture,
-        )
-        return f"{origin}{path}/{quote(file_name, safe='+')}"
+        return f"{self._build_path(build, origin, '+')}/{quote(file_name, safe='+')}"

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from updater.catalog.model import Build
+from updater.catalog.file_store import SERVER
+from updater.catalog.files import FileKind
+from updater.catalog.model import Build, BuildFile, ReleaseStatus, StoredFile
 from updater.services import Services
 from updater.web.gate.context import CONTEXT
 from updater.web.transfer.delivery import DELIVERY
@@ -43,6 +45,9 @@ async def send_blob(
     return response
 
 
+_INSTALLED = frozenset({FileKind.INSTALLER, FileKind.ARCHIVE, FileKind.PACKAGE, FileKind.DELTA})
+
+
 async def send_build(
     request: web.Request,
     services: Services,
@@ -62,11 +67,40 @@ async def send_build(
     if build.file is None:
         request[CONTEXT].outcome = "redirected"
         return web.Response(status=302, headers={"Location": build.url or "", "Cache-Control": "no-cache"})
-    stored = build.file
+    return await send_stored(
+        request, services, build, build.file, file_name=file_name, cache_control=cache_control, headers=headers
+    )
+
+
+async def send_stored(
+    request: web.Request,
+    services: Services,
+    build: Build,
+    stored: StoredFile | BuildFile,
+    *,
+    file_name: str | None = None,
+    cache_control: str = IMMUTABLE,
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Send a file of a build, whole or in ranges. What clients install counts as a download of the build.
+
+    A draft is for those who try it: no cache keeps it, and it counts as nothing. What the server made itself may be
+    replaced, so caches ask each time.
+
+    Raises:
+        Unavailable: the file cannot be read.
+    """
+    is_draft = build.status is ReleaseStatus.DRAFT
+    if is_draft:
+        cache_control = "private, no-store"
+    elif isinstance(stored, BuildFile) and stored.made_by == SERVER:
+        cache_control = "no-cache"
     began_s = time.monotonic()
     blob = StoredBlob(stored.digest, stored.size_bytes, file_name or stored.name, build.created_at)
     response = await send_blob(request, blob, cache_control=cache_control, headers=headers)
     handed_over = response.sent.ending is Ending.HANDED_OVER
+    if is_draft or not _is_installed(stored):
+        return response
     if request.method == "GET" and (handed_over or response.status in (200, 206)):
         # A download starts with the first byte, and is finished when its bytes have left, in however many requests.
         # What nginx or the object store sends counts as sent.
@@ -76,7 +110,7 @@ async def send_build(
             build.id,
             started=started,
             finished=services.telemetry.partial.add(
-                (build.id, request.app[DELIVERY].client_of(request)),
+                (stored.id, request.app[DELIVERY].client_of(request)),
                 [(span.start, span.stop) for span in response.spans],
                 stored.size_bytes,
             ),
@@ -84,3 +118,8 @@ async def send_build(
             duration_s=time.monotonic() - began_s,
         )
     return response
+
+
+def _is_installed(stored: StoredFile | BuildFile) -> bool:
+    """Tell a file that a client installs from those that help it to. A build's primary file is always one."""
+    return not isinstance(stored, BuildFile) or stored.primary or stored.kind in _INSTALLED

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from aiohttp import (
@@ -22,9 +23,9 @@ from aiohttp import (
     web,
 )
 
-from updater.artifacts.blobs import Staged
+from updater.artifacts.received import Received
 from updater.artifacts.service import ArtifactService
-from updater.catalog.files import own_name
+from updater.catalog.files import MAX_FILES, FileKind, further_digest, kind_of, own_name
 from updater.errors import Invalid, Malformed, TooLarge, UnsupportedContent
 from updater.web.messages.fields import shown
 from updater.web.messages.pace import Arrival, receive_at_most
@@ -43,26 +44,33 @@ from updater.web.transfer.wholeness import (
 for _category in (BadContentDispositionHeader, BadContentDispositionParam):
     warnings.filterwarnings("ignore", category=_category)
 
-MAX_PARTS = 16
+MAX_PARTS = 64
 MAX_FIELD_BYTES = 64 * 1024
 READ_BYTES = 256 * 1024
 # Multipart framing and the other fields beside the file, when Content-Length is held against the limit.
 _FORM_OVERHEAD_BYTES = 2 * 1024 * 1024
 
 
+class NamedFile(NamedTuple):
+    """A staged file, and the name that its part has."""
+
+    staged: Received
+    name: str
+
+
 @dataclass
 class Form:
-    """A received form: its text fields, and the staged file."""
+    """A received form: its text fields, the staged file of the part `file`, and those of the parts `files`."""
 
     fields: dict[str, str] = field(default_factory=dict)
-    staged: Staged | None = None
-    file_name: str = ""
+    file: NamedFile | None = None
+    files: list[NamedFile] = field(default_factory=list)
 
-    def require_file(self) -> Staged:
-        """Return the staged file. Raises Invalid when there was none."""
-        if self.staged is None:
+    def require_file(self) -> NamedFile:
+        """Return the file of the part `file`. Raises Invalid when there was none."""
+        if self.file is None:
             raise Invalid({"file": "Missing data for required field"})
-        return self.staged
+        return self.file
 
 
 async def delay_continue(request: web.Request) -> None:
@@ -87,19 +95,27 @@ async def _welcome(request: web.Request) -> None:
 
 @asynccontextmanager
 async def receive_form(
-    request: web.Request, artifacts: ArtifactService, allowed: Collection[str], count: Callable[[int], None]
+    request: web.Request,
+    artifacts: ArtifactService,
+    allowed: Collection[str],
+    count: Callable[[int], None],
+    *,
+    companions: bool = False,
 ) -> AsyncIterator[Form]:
     """Stream a multipart form with exactly one file part named `file`, in any order.
+
+    With `companions` there may be further file parts, all named `files`.
 
     What was staged and not placed when the block ends is discarded. `count` is told the file's bytes as they come.
 
     Raises:
         UnsupportedContent: not multipart/form-data, or an encoded body. TooLarge, TooSlow.
         Malformed: no form, a piece of one, or it has no end. Invalid: a field twice, an unknown field, a field too
-        large, a file without a name or a byte. Also what `wholeness` raises.
+        large, a file without a name or a byte, too many files. Also what `wholeness` raises.
     """
     _require_form(request)
-    await _require_size(request, artifacts, artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
+    most_files = MAX_FILES if companions else 1
+    await _require_size(request, artifacts, most_files * artifacts.max_bytes + _FORM_OVERHEAD_BYTES)
     await _welcome(request)
     async with AsyncExitStack() as stack:
         form, arrival = Form(), _arrival_of(request)
@@ -109,14 +125,18 @@ async def receive_form(
                 part = _require_plain(await arrival.wait(partial(_next_part, reader)))
                 if part is None:
                     break
-                if part.name != "file":
+                if part.name != "file" and not (companions and part.name == "files"):
                     await _take_field(part, form, allowed, arrival)
                     continue
-                if form.staged is not None:
-                    raise Invalid({"file": "given more than once"})
-                form.file_name = _require_file_name(part, "file")
+                name = _require_file_name(part, part.name)
+                _require_place(part.name, form)
                 chunks = _chunks(arrival, partial(part.read_chunk, READ_BYTES), count)
-                form.staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, part.headers)))
+                received = artifacts.receive(whole_file(chunks, part.headers), further_digest(kind_of(name)))
+                taken = NamedFile(await stack.enter_async_context(received), name)
+                if part.name == "file":
+                    form.file = taken
+                else:
+                    form.files.append(taken)
             else:
                 raise Malformed(f"The form has more than {MAX_PARTS} parts")
         yield form
@@ -164,9 +184,9 @@ async def receive_small_files(
 
 @asynccontextmanager
 async def receive_body(
-    request: web.Request, artifacts: ArtifactService, count: Callable[[int], None]
-) -> AsyncIterator[Staged]:
-    """Stream the raw body. Discarded when the block ends and it was not placed.
+    request: web.Request, artifacts: ArtifactService, count: Callable[[int], None], kind: FileKind = FileKind.OTHER
+) -> AsyncIterator[Received]:
+    """Stream the raw body of a file of this kind. Discarded when the block ends and it was not placed.
 
     Raises:
         TooLarge, TooSlow. UnsupportedContent, Malformed, Invalid, DigestMismatch: see `wholeness`.
@@ -178,7 +198,8 @@ async def receive_body(
     async with AsyncExitStack() as stack:
         with reading():
             chunks = _chunks(_arrival_of(request), request.content.readany, count)
-            staged = await stack.enter_async_context(artifacts.receive(whole_file(chunks, request.headers)))
+            received = artifacts.receive(whole_file(chunks, request.headers), further_digest(kind))
+            staged = await stack.enter_async_context(received)
         yield staged
 
 
@@ -244,6 +265,14 @@ def _require_plain(part: MultipartReader | BodyPartReader | None) -> BodyPartRea
         raise UnsupportedContent("Encoded form parts are not supported")
     require_file_kind(part.headers)
     return part
+
+
+def _require_place(part_name: str, form: Form) -> None:
+    """Refuse one file too many. Raises Invalid."""
+    if part_name == "file" and form.file is not None:
+        raise Invalid({"file": "given more than once"})
+    if part_name == "files" and len(form.files) >= MAX_FILES - 1:
+        raise Invalid({"file_name": f"a build has at most {MAX_FILES} files"})
 
 
 def _require_file_name(part: BodyPartReader, field_name: str) -> str:

@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.execute("UPDATE release SET published_at = created_at")
     with op.batch_alter_table("file") as file:
         file.add_column(sa.Column("facts", sa.JSON(), nullable=True))
+    op.create_index(op.f("ix_file_name_key"), "file", ["name_key"])
     _bind_names()
 
 

@@ -1,0 +1,77 @@
+"""Which files clients may download: from memory where that is known, else from the database."""
+
+from __future__ import annotations
+
+from updater.catalog.file_store import FileStore
+from updater.catalog.model import Build, BuildFile, ReleaseStatus
+from updater.catalog.platforms import Target
+from updater.catalog.store import CatalogStore
+from updater.catalog.versions import parse_field
+from updater.database.engine import Database
+from updater.errors import NotFound, Unavailable
+from updater.offers.service import OfferService
+
+# What a build and one of its files take in memory at most, beside notes and name; metadata have 16 KiB.
+_FILE_BYTES = 20_000
+
+
+class DownloadService:
+    """Finds what an address of a download names."""
+
+    def __init__(self, offers: OfferService, catalog: CatalogStore, database: Database) -> None:
+        self._offers = offers
+        self._catalog = catalog
+        self._files = FileStore()
+        self._database = database
+
+    async def get_build(self, application_id: str, version: str, target: Target, *, sees_drafts: bool = False) -> Build:
+        """Return one build that clients may download: from the snapshot when it is there, else from the database.
+
+        Raises:
+            NotFound: no such application or build, it has no primary file, or its release is not active; with
+                `sees_drafts` it may be a draft. Invalid: not a version. Unavailable: its bytes are in quarantine.
+        """
+        snapshot = self._offers.snapshot_of(application_id)
+        wanted = parse_field(version, snapshot.application.scheme, "version")
+        found = snapshot.builds.get((wanted.text, target))
+        if found is None:  # not on a ladder, or spelt otherwise
+            found = await self._catalog.find_build(application_id, wanted, target)
+        if found is None or not _is_downloadable(found, sees_drafts=sees_drafts):
+            raise NotFound("release", f"Release not found: {wanted.text} for {target.platform}/{target.architecture}")
+        if found.file is None and found.url is None:
+            raise NotFound("release", f"Version {wanted.text} has no primary file yet")
+        _require_whole(found)
+        return found
+
+    async def get_file(
+        self, application_id: str, version: str, target: Target, name: str, *, sees_drafts: bool = False
+    ) -> tuple[Build, BuildFile]:
+        """Return a file of a build that clients may download, by its name, whose case does not count.
+
+        Raises:
+            NotFound: no such application, build or file, or the release is not active; with `sees_drafts` it may be a
+                draft. Invalid: not a version. Unavailable: its bytes are in quarantine.
+        """
+        present = self._offers.present(application_id)
+        wanted = parse_field(version, present.snapshot.application.scheme, "version")
+        key = ("file", wanted.text, target, name)
+        known: tuple[Build, BuildFile] | None = present.answers.get(key)
+        if known is None:
+            async with self._database.read() as connection:
+                build = await self._catalog.get_build_in(connection, application_id, wanted, target)
+                if not _is_downloadable(build, sees_drafts=sees_drafts):
+                    raise NotFound("release", f"Release not found: {wanted.text} for {'/'.join(target)}")
+                known = build, await self._files.get_file(connection, build, name)
+            if build.status is ReleaseStatus.ACTIVE:
+                present.answers.keep(key, known, len(build.notes) + len(name) + _FILE_BYTES)
+        _require_whole(known[1])
+        return known
+
+
+def _is_downloadable(build: Build, *, sees_drafts: bool) -> bool:
+    return build.status is ReleaseStatus.ACTIVE or (sees_drafts and build.status is ReleaseStatus.DRAFT)
+
+
+def _require_whole(each: Build | BuildFile) -> None:
+    if each.quarantined:
+        raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)

@@ -1,0 +1,154 @@
+"""What the REST API takes and answers about files of builds and drafts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+import updater.web.messages.fields as own
+from updater.artifacts.signatures import MOST_TEXT_CHARS
+from updater.catalog.files import FileKind
+from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
+from updater.web.api.rollout_schemas import PlanValue, ReasonBody
+from updater.web.messages.schemas import Strict
+
+MOST_REQUIRED = 1_000
+_REQUIRED = re.compile(rf"(?:{'|'.join(PLATFORMS)})/(?:{'|'.join(ARCHITECTURES)})(?:/[^/]+)?")
+
+
+class Architectures(fields.String):
+    """Architecture words with commas between them, as a tuple without repetitions."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:  # type: ignore[override]
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        words = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
+        strange = [own.shown(each) for each in words if each not in ARCHITECTURES]
+        if strange:
+            raise ValidationError(
+                f"invalid architecture: {', '.join(strange)}; expected some of {', '.join(ARCHITECTURES)}"
+            )
+        return words
+
+
+def signature() -> own.Text:
+    """Return the field for the text of a signature."""
+    return own.Text(max_bytes=MOST_TEXT_CHARS, lines=True)
+
+
+class Signatures(Strict):
+    """Signatures of one file, by scheme: one or both."""
+
+    minisign = signature()
+    ed25519 = signature()
+
+
+class SignatureBody(Signatures):
+    """Signatures that are added to a file."""
+
+    def load(self, data: Any, **kwargs: Any) -> Any:
+        """Check as ever, and refuse an empty object."""
+        loaded = super().load(data, **kwargs)
+        if not loaded:
+            raise ValidationError({"minisign": ["Missing data for required field; or give ed25519"]})
+        return loaded
+
+
+class SignatureMap(fields.Dict):
+    """Signatures of the files of a form: `{file name: {minisign, ed25519}}`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(keys=fields.String(), values=fields.Nested(Signatures), **kwargs)
+
+
+class FileQuery(Strict):
+    """The query beside the raw body of a companion."""
+
+    kind = own.OneOf("kind", tuple(each.value for each in FileKind), load_default=None)
+    checksum = own.Sha256(load_default=None)
+    delta_from = own.Text(max_bytes=100, load_default=None)
+    also = Architectures(load_default=())
+    draft = own.QueryBoolean(load_default=False)
+    minisign = signature()
+    ed25519 = signature()
+
+
+class Required(fields.String):
+    """A target, or a file of one: `windows/amd64`, `darwin/arm64/App.zip`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **kwargs)
+        if _REQUIRED.fullmatch(text) is None:
+            raise ValidationError("expected platform/architecture or platform/architecture/file name")
+        return text
+
+
+class PublishBody(ReasonBody):
+    """How a draft goes live."""
+
+    require = fields.List(Required(), validate=validate.Length(max=MOST_REQUIRED), load_default=list)
+    rollout = PlanValue(load_default=None)
+
+
+class FileAdded(Schema):
+    """A companion as it is stored."""
+
+    id = fields.String(required=True)
+    message = fields.String(required=True)
+    version = fields.String(required=True)
+    platform = fields.String(required=True)
+    architecture = fields.String(required=True)
+    file_name = fields.String(required=True)
+    kind = fields.String(required=True)
+    checksum = fields.String(required=True)
+    checksum_type = fields.String(required=True)
+    file_size = fields.Integer(required=True)
+    download_url = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+    status = fields.String(required=True)
+
+
+class FileSigned(Schema):
+    """The schemes of the signatures that a file has."""
+
+    id = fields.String(required=True)
+    message = fields.String(required=True)
+    file_name = fields.String(required=True)
+    signatures = fields.List(fields.String(), required=True)
+
+
+class FileItem(Schema):
+    """A file in the listing of releases."""
+
+    name = fields.String(required=True)
+    kind = fields.String(required=True)
+    primary = fields.Boolean(required=True)
+    size = fields.Integer(required=True)
+    sha256 = fields.String(required=True)
+    sha512 = fields.String(required=True, allow_none=True)
+    sha1 = fields.String(required=True, allow_none=True)
+    signatures = fields.List(fields.String(), required=True)
+    delta_from = fields.String(required=True, allow_none=True)
+    made_by = fields.String(required=True)
+    download_url = fields.String(required=True)
+    created_at = fields.DateTime(required=True)
+
+
+class ReleasePublished(Schema):
+    """A release that is live, with the numbers of its builds and files, and what each target's feeds say of it."""
+
+    version = fields.String(required=True)
+    message = fields.String(required=True)
+    status = fields.String(required=True)
+    published_at = fields.DateTime(required=True)
+    builds = fields.Integer(required=True)
+    files = fields.Integer(required=True)
+    feeds = fields.Dict(keys=fields.String(), values=fields.Dict(keys=fields.String(), values=fields.String()))
+
+
+class ReleaseDeleted(Schema):
+    """A release that is gone."""
+
+    version = fields.String(required=True)
+    message = fields.String(required=True)
