@@ -110,7 +110,7 @@ def test_an_application_from_creation_to_deletion(remote: Command) -> None:
     assert (created.status, created.out, created.err) == (0, "created  life\n", "")
     shown = remote("app", "show", "life", "--json").json
     keys = ["id", "name", "description", "platforms", "created_at", "updated_at", "config", "stats", "private"]
-    keys += ["channels", "default_rollout"]
+    keys += ["channels", "default_rollout", "feeds"]
     assert list(shown) == keys
     assert (shown["name"], shown["description"], shown["platforms"]) == ("life", "größer 🚀", ["linux"])
     assert shown["created_at"].endswith("Z")
@@ -133,6 +133,18 @@ def test_an_application_from_creation_to_deletion(remote: Command) -> None:
         assert ["private", "yes" if private else "no"] in [
             line.split() for line in remote("app", "show", "life").out.splitlines()
         ]
+
+    said = '{"scoop": {"license": "MIT"}}'
+    assert remote("app", "update", "life", "--feeds", "-", stdin=said).status == 0
+    assert remote("app", "show", "life", "--json").json["feeds"] == {"scoop": {"license": "MIT"}}
+    assert ["feeds", "scoop"] in [line.split() for line in remote("app", "show", "life").out.splitlines()]
+    for text, problem in (("[]", "must be a JSON object"), ("{", "not valid JSON")):
+        wrong = remote("app", "update", "life", "--feeds", "-", stdin=text)
+        assert wrong.status == 2 and problem in wrong.err
+    wrong = remote("app", "update", "life", "--feeds", "nowhere.json")
+    assert wrong.status == 2 and "cannot read nowhere.json: No such file" in wrong.err
+    wrong = remote("app", "update", "life", "--feeds", "-", stdin='{"winget": {}}')
+    assert wrong.status != 0 and "feeds.winget.package_identifier" in wrong.err
 
     kept = remote("app", "delete", "life", stdin="n\n")
     assert (kept.status, kept.out) == (1, "")

@@ -83,7 +83,8 @@ class CatalogService:
     ) -> Application:
         """Add an application.
 
-        `extra` may hold `description`, `config`, `scheme`, `private`, `channels`, `default_rollout` and `keys`.
+        `extra` may hold `description`, `config`, `scheme`, `private`, `channels`, `default_rollout`, `keys` and
+        `feeds`.
 
         Raises:
             Conflict: the id is taken. Invalid: a version in `config` does not parse, or a key is none.
@@ -102,6 +103,7 @@ class CatalogService:
             channels=tuple(extra.get("channels") or DEFAULT_CHANNELS),
             default_rollout=extra.get("default_rollout"),
             keys=_keys_of(extra.get("keys", {})),
+            feeds=dict(extra.get("feeds", {})),
         )
         _require_config(made)
         async with self._changing(application_id) as (connection, known):
@@ -129,7 +131,7 @@ class CatalogService:
     async def update_application(self, application_id: str, changes: Mapping[str, Any], *, actor: Actor) -> Application:
         """Change the given fields; `config` is merged, all others are replaced.
 
-        The fields are `name`, `description`, `platforms`, `config`, `private`, `channels`, `keys`, and
+        The fields are `name`, `description`, `platforms`, `config`, `private`, `channels`, `keys`, `feeds` and
         `default_rollout`, a canonical plan or None.
 
         Raises:
@@ -138,7 +140,7 @@ class CatalogService:
         """
         async with self._changing(application_id) as (connection, known):
             known = _present(known)
-            plain = ("name", "description", "private", "default_rollout")
+            plain = ("name", "description", "private", "default_rollout", "feeds")
             given = {key: changes[key] for key in plain if key in changes}
             if "channels" in changes:
                 given["channels"] = tuple(changes["channels"])
@@ -156,7 +158,7 @@ class CatalogService:
                 require_channels_kept(changed.channels, await self._store.list_tuf_channels(connection, application_id))
                 await self._releases.number_channels(connection, application_id, changed.channels)
             await self._store.update_application(connection, changed)
-            for name in ("channels", "default_rollout", "keys"):
+            for name in ("channels", "default_rollout", "keys", "feeds"):
                 was, now = ({name: getattr(each, name)} for each in (known, changed))
                 if was != now:
                     await self._record(connection, actor, f"{name}.set", application_id, before=was, after=now)

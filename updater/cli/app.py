@@ -9,7 +9,7 @@ import click
 
 from updater.cli.output import print_table
 from updater.cli.plans import plan_options
-from updater.cli.remote import JsonObject, Remote, remote_options
+from updater.cli.remote import JsonFile, JsonObject, Remote, remote_options
 from updater.cli.targets import PLATFORM
 from updater.cli.words import plan_in_words
 from updater.client import (
@@ -35,6 +35,9 @@ _default_rollout = plan_options(
     "--default-rollout-plan",
     "default_rollout",
     "Offer releases that are published without a rollout to this percent of the clients.",
+)
+_feeds = click.option(
+    "--feeds", type=JsonFile(), help="File with a JSON object: what it says to Scoop and WinGet. Replaces all of it."
 )
 _config = click.option("--config", type=JsonObject(), help="Configuration as a JSON object.")
 
@@ -83,6 +86,7 @@ def show_application(remote: Remote, app_id: str) -> None:
         ("platforms", found.platforms),
         ("channels", found.channels),
         ("default rollout", plan_in_words(found.default_rollout)),
+        ("feeds", ", ".join(sorted(found.feeds)) if found.feeds else None),
         ("private", None if found.private is None else "yes" if found.private else "no"),
         ("created", found.created_at),
         ("updated", found.updated_at),
@@ -100,6 +104,7 @@ def show_application(remote: Remote, app_id: str) -> None:
 @_private
 @_channels
 @_default_rollout
+@_feeds
 @_config
 @remote_options
 def create_application(
@@ -111,6 +116,7 @@ def create_application(
     private: bool | None,
     channels: tuple[str, ...],
     default_rollout: RolloutPlan | None,
+    feeds: dict[str, Any] | None,
     config: dict[str, Any] | None,
 ) -> None:
     """Create an application, for all platforms unless some are named.
@@ -128,6 +134,7 @@ def create_application(
         private,
         channels or None,
         default_rollout,
+        feeds,
     )
     created = remote.run(lambda client: client.create_application(new))
     remote.show({"id": created.id, "created_at": created.created_at}, [("created", created.id)])
@@ -142,6 +149,7 @@ def create_application(
 @_channels
 @_default_rollout
 @click.option("--no-default-rollout", is_flag=True, help="Offer them to everybody again.")
+@_feeds
 @_config
 @remote_options
 def update_application(

@@ -262,6 +262,27 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         return parsed
 
 
+class JsonFile(JsonObject):
+    """An option whose value is a file with a JSON object; `-` is what comes on standard input."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        """Read and parse the file.
+
+        Raises:
+            UsageError: it cannot be read, is not JSON, or holds something else than an object.
+        """
+        if isinstance(value, dict):
+            return value
+        try:
+            with click.open_file(value, encoding="utf-8") as file:
+                text = file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"cannot read {value}: {getattr(error, 'strerror', None) or error}", param, ctx)
+        return super().convert(text, param, ctx)
+
+
 def _one_line(error: UpdateError) -> str:
     parts = [error.message, *(f"{name}: {text}" for name, text in error.fields.items())]
     origin = " ".join(filter(None, (str(error.status or ""), error.code)))

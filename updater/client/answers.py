@@ -123,6 +123,7 @@ def read_application(data: Json) -> Application:
         private=_find(data, "private", bool),
         channels=None if channels is None else tuple(map(str, channels)),
         default_rollout=_find(data, "default_rollout", dict),
+        feeds=_find(data, "feeds", dict),
     )
 
 

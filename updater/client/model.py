@@ -194,9 +194,10 @@ class InstallReport:
 
 @dataclass(frozen=True)
 class Application:
-    """A product. The last five are None in lists, where the server does not send them.
+    """A product. The last six are None in lists, where the server does not send them.
 
-    `channels`, the most stable first; `default_rollout`, the plan of releases that are published without one.
+    `channels`, the most stable first; `default_rollout`, the plan of releases that are published without one; `feeds`,
+    what it says to package managers, by feed.
     """
 
     id: str
@@ -210,11 +211,12 @@ class Application:
     private: bool | None = None
     channels: tuple[str, ...] | None = None
     default_rollout: Mapping[str, Any] | None = None
+    feeds: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class NewApplication:
-    """An application to create; None leaves a thing to the server: not private, one channel `stable`, no plan.
+    """An application to create; None leaves a thing to the server: not private, one channel `stable`, no plan, no feed.
 
     `channels` have the most stable first.
     """
@@ -227,11 +229,12 @@ class NewApplication:
     private: bool | None = None
     channels: tuple[str, ...] | None = None
     default_rollout: RolloutPlan | None = None
+    feeds: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class ApplicationChanges:
-    """What to change of an application; None leaves it as it is. `config` is merged, not replaced.
+    """What to change of an application; None leaves it as it is. `config` is merged, not replaced; `feeds` is replaced.
 
     `no_default_rollout` takes the default plan away: releases published without one are for everybody again.
     """
@@ -243,6 +246,7 @@ class ApplicationChanges:
     private: bool | None = None
     channels: tuple[str, ...] | None = None
     default_rollout: RolloutPlan | None = None
+    feeds: Mapping[str, Any] | None = None
     no_default_rollout: bool = False
 
 

@@ -54,6 +54,8 @@ async def test_shown_with_exactly_the_documented_keys(service: Any) -> None:
         "private": False,
         "channels": ["stable"],
         "default_rollout": None,
+        "keys": {},
+        "feeds": {},
     }
 
 

@@ -50,6 +50,11 @@ async def test_an_image_updates_itself(feeds: Any, tmp_path: Path) -> None:
     head, nothing = await feeds.exchange("HEAD", PATH, status=200)
     assert nothing == b"" and head.headers["Content-Length"] == str(len(body))
     await feeds.exchange("GET", PATH, headers={"If-None-Match": response.headers["ETag"]}, status=304)
+    (tmp_path / "installed.AppImage").write_bytes(old)
+    arguments = ["zsync", "-q", "-i", "installed.AppImage", "-o", "updated.AppImage", f"{feeds.url}{PATH}"]
+    process = await asyncio.create_subprocess_exec(*arguments, cwd=tmp_path)
+    assert await process.wait() == 0
+    assert (tmp_path / "updated.AppImage").read_bytes() == new
 
 
 async def test_while_there_is_no_control_file_the_image_before_is_shown(feeds: Any) -> None:

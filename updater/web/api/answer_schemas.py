@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from updater.web.api.feed_settings import FeedsBody
 from updater.web.api.file_schemas import FileItem
 from updater.web.api.schemas import ConfigBody, KeysBody
 
@@ -287,6 +288,7 @@ class ApplicationAnswer(ApplicationItem):
     channels = fields.List(fields.String(), required=True)
     default_rollout = fields.Dict(required=True, allow_none=True)
     keys = fields.Nested(KeysBody, required=True)
+    feeds = fields.Nested(FeedsBody, required=True)
 
 
 class ComponentAnswer(Schema):

@@ -61,7 +61,7 @@ class Applications:
         """Create an application. Raises Forbidden when the key is bound to another one."""
         if _bound_to(request) not in (None, body["id"]):
             raise Forbidden("This key is for another application")
-        extra = {key: body[key] for key in ("description", "config", "private", "channels", "keys")}
+        extra = {key: body[key] for key in ("description", "config", "private", "channels", "keys", "feeds")}
         extra |= {
             "scheme": body["version_scheme"],
             "default_rollout": self._rollouts.read_plan(body["default_rollout"], "default_rollout"),
@@ -95,6 +95,7 @@ class Applications:
             "channels": list(found.channels),
             "default_rollout": found.default_rollout,
             "keys": {scheme: list(keys) for scheme, keys in found.keys.items()},
+            "feeds": found.feeds,
         }
         return json_answer(answer)
 

@@ -13,6 +13,7 @@ from updater.catalog.platforms import PLATFORMS
 from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
+from updater.web.api.feed_settings import FeedsBody
 from updater.web.api.file_schemas import Architectures, SignatureMap, signature
 from updater.web.api.rollout_schemas import DefaultPlanBody, PlanValue, channel_list
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
@@ -238,6 +239,7 @@ class ApplicationBody(Strict):
     channels = channel_list(load_default=list(DEFAULT_CHANNELS))
     default_rollout = PlanValue(DefaultPlanBody, allow_none=True, load_default=None)
     keys = fields.Nested(KeysBody, load_default=dict)
+    feeds = fields.Nested(FeedsBody, load_default=dict)
     version_scheme = own.OneOf("version scheme", tuple(each.value for each in Scheme), load_default="semver")
     private = own.StrictBoolean(load_default=False)
 
@@ -253,6 +255,7 @@ class ApplicationChanges(Strict):
     channels = channel_list()
     default_rollout = PlanValue(DefaultPlanBody, allow_none=True)
     keys = fields.Nested(KeysBody)
+    feeds = fields.Nested(FeedsBody)
 
 
 class FeedKeyBody(Strict):
