@@ -7,12 +7,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import checks, commands, desktop, files, history, objects, reports, rollouts, startup, workers
+from tests.bench import checks, commands, desktop, feeds, files, history, objects, reports, rollouts, startup, workers
 from tests.bench.rows import Figure, Row, table
 
 ROWS: tuple[Row, ...] = (
     *checks.ROWS,
     *desktop.ROWS,
+    *feeds.ROWS,
     *files.ROWS,
     *objects.ROWS,
     *reports.ROWS,

@@ -65,10 +65,10 @@ def per_cpu_s(server: Process, script: Path) -> float:
     return answered / (server.cpu_s() - before_s)
 
 
-def write_script(folder: Path) -> Path:
+def write_script(folder: Path, questions: Sequence[str] = QUESTIONS, name: str = "checks.lua") -> Path:
     """Write what wrk asks for."""
-    path = folder / "checks.lua"
-    path.write_text(_SCRIPT % ", ".join(f'"{each}"' for each in QUESTIONS))
+    path = folder / name
+    path.write_text(_SCRIPT % ", ".join(f'"{each}"' for each in questions))
     return path
 
 

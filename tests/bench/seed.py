@@ -12,15 +12,23 @@ from updater.access.keys import load_secret
 from updater.catalog.model import CONFIG_DEFAULTS
 from updater.catalog.versions import parse_version
 from updater.database.opening import open_database
-from updater.database.tables import application, build, release
+from updater.database.tables import application, blob, build, file, release
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def seed(root: Path, releases: int) -> None:
-    """Give `my-app` this many releases, each with a build for linux/amd64."""
-    (root / "storage").mkdir(parents=True)
-    asyncio.run(_seed(root / "storage" / "updater.db", releases))
+# The files of a hosted build: their endings, kinds and sizes. No bytes lie behind them.
+_FILES = (
+    (".AppImage", "installer", 80_000_000),
+    (".deb", "installer", 60_000_000),
+    (".AppImage.zsync", "zsync", 300_000),
+)
+
+
+def seed(root: Path, releases: int, *, hosted: bool = False) -> None:
+    """Give `my-app` this many releases, each with a build for linux/amd64; `hosted` ones have three files."""
+    (root / "storage" / "blobs").mkdir(parents=True)
+    asyncio.run(_seed(root / "storage" / "updater.db", releases, hosted=hosted))
     # A database in use is refused without the secret that its keys depend on.
     load_secret(root / "storage" / "secret")
 
@@ -34,7 +42,7 @@ def _version(number: int) -> str:
     return f"{1 + number // 10_000}.{number // 100 % 100}.{number % 100}"
 
 
-async def _seed(path: Path, releases: int) -> None:
+async def _seed(path: Path, releases: int, *, hosted: bool) -> None:
     product = {
         "id": "my-app",
         "name": "My App",
@@ -49,7 +57,42 @@ async def _seed(path: Path, releases: int) -> None:
     async with open_database(None, path.parent) as database, database.write() as connection:
         await connection.execute(insert(application), [product])
         await connection.execute(insert(release), [_release(number) for number in range(releases)])
-        await connection.execute(insert(build), [_build(number) for number in range(releases)])
+        builds = [_build(number) for number in range(releases)]
+        if not hosted:
+            await connection.execute(insert(build), builds)
+            return
+        nowhere = {"url": None, "checksum_type": None, "checksum": None, "size_bytes": None}
+        await connection.execute(insert(build), [{**each, **nowhere} for each in builds])
+        await connection.execute(insert(blob), [each for number in range(releases) for each in _blobs(number)])
+        await connection.execute(insert(file), [each for number in range(releases) for each in _files(number)])
+
+
+def _blobs(number: int) -> list[dict[str, object]]:
+    return [
+        {
+            "digest": f"{3 * number + at:064x}",
+            "sha512": f"{3 * number + at:0128x}",
+            "size_bytes": size_bytes,
+            "created_at": _AT,
+        }
+        for at, (_, _, size_bytes) in enumerate(_FILES)
+    ]
+
+
+def _files(number: int) -> list[dict[str, object]]:
+    return [
+        {
+            "build_id": number + 1,
+            "name": f"my-app-{_version(number)}{ending}",
+            "name_key": f"my-app-{_version(number)}{ending}".casefold(),
+            "kind": kind,
+            "is_primary": at == 0,
+            "digest": f"{3 * number + at:064x}",
+            "made_by": "developer",
+            "created_at": _AT,
+        }
+        for at, (ending, kind, _) in enumerate(_FILES)
+    ]
 
 
 def _release(number: int) -> dict[str, object]:
@@ -69,6 +112,7 @@ def _release(number: int) -> dict[str, object]:
 
 def _build(number: int) -> dict[str, object]:
     return {
+        "id": number + 1,
         "release_id": number + 1,
         "platform": "linux",
         "architecture": "amd64",

@@ -6,6 +6,7 @@ Source: electron-updater 6.8, `GenericProvider`, `Provider.ts` (`findFile`, `get
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class ElectronYml:
         return Rendered(orjson.dumps(body), MEDIA_TYPE)
 
 
+@functools.lru_cache(256)  # a question that is the same object is found sooner
 def read_name(name: str) -> tuple[str | None, ElectronYml] | None:
     """Return the channel that a file's name asks for (None: the address's) and the question; None for another file."""
     found = _NAME.fullmatch(name)

@@ -49,6 +49,9 @@ class Question(Protocol):
     It holds only what the feed's own words allow, so that there are few of them: never a version, a channel or an id.
     """
 
+    def __hash__(self) -> int:
+        """Return the hash: questions are keys."""
+
     @property
     def groups(self) -> tuple[tuple[Target, ...], ...]:
         """Return the targets that are asked for, those of one platform that count as one together."""

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 from updater.catalog.files import FileKind, name_key, own_name
@@ -47,13 +47,20 @@ _LISTED = frozenset({FeedStatus.LISTED})
 _OR_PENDING = frozenset({FeedStatus.LISTED, FeedStatus.DIGEST_PENDING})
 
 
-class FeedAnswer(NamedTuple):
-    """What a question gets. `by_dice`: another client could have got another answer."""
+class FeedAnswer:
+    """What a question gets: equal questions of alike clients get one and the same object.
 
-    rendered: Rendered
-    # SHA-256 of the body, in hex.
-    digest: str
-    by_dice: bool
+    `digest` is the SHA-256 of the body, in hex. `by_dice`: another client could have got another answer. In `headers`
+    a surface may keep what it says of the answer each time.
+    """
+
+    __slots__ = ("by_dice", "digest", "headers", "rendered")
+
+    def __init__(self, rendered: Rendered, *, by_dice: bool) -> None:
+        self.rendered = rendered
+        self.digest = hashlib.sha256(rendered.body).hexdigest()
+        self.by_dice = by_dice
+        self.headers: Any = None
 
 
 class _Known:
@@ -277,7 +284,7 @@ def _render(
 
 
 def _answer_of(rendered: Rendered | None, *, by_dice: bool) -> FeedAnswer | None:
-    return None if rendered is None else FeedAnswer(rendered, hashlib.sha256(rendered.body).hexdigest(), by_dice)
+    return None if rendered is None else FeedAnswer(rendered, by_dice=by_dice)
 
 
 async def _make_html(notes: list[str]) -> None:
