@@ -14,9 +14,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 # minisign itself writes comments of at most 1,024 and 8,192 bytes; base64 makes a third more of it.
@@ -239,6 +236,10 @@ def _hash(data: Buffer) -> bytes:
 
 
 def _holds(point: bytes, signature: bytes, message: Buffer) -> bool:
+    # Imported when the first signature comes: 8 MB of memory.
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         with memoryview(message) as view:
             Ed25519PublicKey.from_public_bytes(point).verify(signature, view)

@@ -5,14 +5,17 @@ Source: CommonMark 0.31; XML 1.0 section 2.2.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from threading import Lock
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 # A window that shows notes would run the first and the last, and show anything at all for the others.
 _DANGEROUS = re.compile(r"(?:javascript|vbscript|data|file):")
@@ -22,18 +25,16 @@ _SKIPPED = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u180e\u200b-\u200f\u2028-\u202f\
 _NEVER_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class _Markdown(MarkdownIt):
-    """CommonMark without raw HTML, and without addresses that do something when they are followed."""
+@functools.lru_cache(1)
+def _parser() -> MarkdownIt:
+    """Return the parser of CommonMark without raw HTML, and without addresses that do something when followed."""
+    from markdown_it import MarkdownIt  # when the first notes are read: not every server has any
 
-    def __init__(self) -> None:
-        super().__init__("commonmark", {"html": False})
+    class Markdown(MarkdownIt):
+        def validateLink(self, url: str) -> bool:
+            return _DANGEROUS.match(_SKIPPED.sub("", unquote(url)).lower()) is None
 
-    def validateLink(self, url: str) -> bool:
-        """Tell whether an address may stand in a link or an image."""
-        return _DANGEROUS.match(_SKIPPED.sub("", unquote(url)).lower()) is None
-
-
-_PARSER = _Markdown()
+    return Markdown("commonmark", {"html": False})
 
 
 class _Kept:
@@ -137,12 +138,12 @@ def _inline(tokens: list[Token]) -> str:
 
 
 def _html(markdown: str) -> str:
-    rendered: str = _PARSER.render(xml_text(markdown))
+    rendered: str = _parser().render(xml_text(markdown))
     return rendered
 
 
 def _text(markdown: str) -> str:
-    return "\n".join(_lines(_PARSER.parse(xml_text(markdown)))).strip()
+    return "\n".join(_lines(_parser().parse(xml_text(markdown)))).strip()
 
 
 _HTML = _Kept(_html, 8 << 20)

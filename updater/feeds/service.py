@@ -101,6 +101,11 @@ class FeedState:
         self._notes: dict[Target, asyncio.Task[None]] = {}
         self.size_bytes = notes + _BUILD_BYTES * len(builds) + _FILE_BYTES * len(self._packages)
 
+    def has_notes(self, target: Target) -> bool:
+        """Tell whether `prepare_notes` was done for a target."""
+        task = self._notes.get(target)
+        return task is not None and task.done()
+
     async def prepare_notes(self, target: Target) -> None:
         """Make HTML of a target's notes in a thread, once, before answers hold it: 50 releases take half a second."""
         task = self._notes.get(target)

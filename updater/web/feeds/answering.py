@@ -88,8 +88,10 @@ class FeedDoor:
         application_id = request.match_info["app_id"]
         told = read_query(request.rel_url.raw_query_string)
         state = self._feeds.find(application_id) or await self._feeds.load(application_id)
-        if notes_of is not None:
+        while notes_of is not None and not state.has_notes(notes_of):
             await state.prepare_notes(notes_of)
+            # Something may have changed meanwhile, and what is gone must keep no answer.
+            state = self._feeds.find(application_id) or await self._feeds.load(application_id)
         application = state.snapshot.application
         client = _client(application, told, current, channel or request.match_info["channel"])
         origin = self._links.download_origin(request)
