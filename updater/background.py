@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 import structlog
 
 from updater.audit.model import RETENTION, SYSTEM
+from updater.catalog.backlog import Backlog
 from updater.operations.storage import collect, retain
 from updater.processes.jobs import Work
 from updater.services import Services
@@ -23,8 +24,8 @@ _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
 _WATCHING_S = 10.0
 _DAY_S = 86_400.0
-# How often, and how soon after a start, stored files that lack a digest are looked for.
-_DIGESTS_S = 300.0
+# How often all files are asked for what they lack; how soon after a start, and after a change: others often follow it.
+_LACKING_S, _LACKING_FIRST_S, _LACKING_SOON_S = 600.0, 3.0, 2.0
 # How soon a process takes over the watching of a run that a command started, or whose watcher has ended.
 _LOOKING_S = 5.0
 # How often stages are looked at, and how soon another process looks when this one is gone.
@@ -44,6 +45,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         apply_retention,
         watch_runs,
         fill_digests,
+        derive_files,
         roll_up_old,
         scrub_files,
         advance_rollouts,
@@ -111,11 +113,13 @@ async def apply_retention(services: Services) -> None:
 
 
 async def fill_digests(services: Services) -> None:
-    """Compute the further digests of stored files that lack them, one file at a time."""
-    works = (("digests", services.artifacts.fill_digests),)
-    turns = _Turns(services, works, every_s=_DIGESTS_S, first_s=_DIGESTS_S)
-    async for _ in _while_leased(services, "digests"):
-        await turns.take()
+    """Soon after each change compute digests that feeds lack, one file at a time, under the lease `digests`."""
+    await _fill(services, "digests", services.derived.digests)
+
+
+async def derive_files(services: Services) -> None:
+    """Soon after each change make block maps and zsync files that are missing, one at a time, under `derived`."""
+    await _fill(services, "derived", services.derived.files)
 
 
 async def roll_up_old(services: Services) -> None:
@@ -193,6 +197,17 @@ async def _while_leased(
 
     None: a lease of `LEASE_S`, every `RENEWAL_S`.
     """
+    had = False
+    async for held in _leases(services, name, lease_s=lease_s, every_s=every_s):
+        if held:
+            yield not had
+        had = held
+
+
+async def _leases(
+    services: Services, name: str, *, lease_s: float | None = None, every_s: float | None = None
+) -> AsyncIterator[bool]:
+    """Ask for a lease every `every_s` seconds, and yield whether this process holds it. None: as `_while_leased`."""
     lease_s, every_s, held = lease_s or LEASE_S, every_s or RENEWAL_S, False
 
     async def take() -> None:
@@ -200,11 +215,46 @@ async def _while_leased(
         held = await services.leases.take(name, for_s=lease_s)
 
     while True:
-        had, held = held, False
+        held = False
         await services.jobs.attempt(f"lease_{name}", take, every_s=every_s)
-        if held:
-            yield not had
+        yield held
         await asyncio.sleep(every_s)
+
+
+async def _fill(services: Services, name: str, backlog: Backlog) -> None:
+    """Under a lease, work on a backlog soon after each change; it ends with the lease, however long it takes."""
+
+    async def fill() -> None:
+        await asyncio.sleep(_LACKING_FIRST_S)
+        due_s = time.monotonic()
+        while True:
+            everything = time.monotonic() >= due_s
+            work = functools.partial(backlog.work_off, actor=SYSTEM, everything=everything)
+            pause_s = await services.jobs.attempt(name, work, every_s=_LACKING_SOON_S)
+            if name in services.jobs.failing:
+                due_s = time.monotonic()  # what it was about to do is not known any more
+            elif everything:
+                due_s = time.monotonic() + _LACKING_S
+            if name not in services.jobs.failing:
+                await backlog.wait(max(due_s - time.monotonic(), 0.0))
+            await asyncio.sleep(pause_s)
+
+    filling: asyncio.Task[None] | None = None
+    try:
+        async for held in _leases(services, name):
+            if held and filling is None:
+                filling = asyncio.create_task(fill(), name=f"{name} under its lease")
+            elif not held and filling is not None:
+                await _end(filling)
+                filling = None
+    finally:
+        if filling is not None:
+            await _end(filling)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _is_clock_believed(services: Services) -> bool:

@@ -24,6 +24,8 @@ from updater.audit.store import AuditStore
 from updater.backups.marker import require_whole
 from updater.catalog.changing import Changes
 from updater.catalog.companions import Companions
+from updater.catalog.derived import DerivedFiles
+from updater.catalog.derived_store import DerivedStore
 from updater.catalog.drafts import Drafts
 from updater.catalog.file_store import FileStore
 from updater.catalog.filing import Filing
@@ -114,6 +116,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             publishing=core.publishing,
             companions=core.companions,
             drafts=core.drafts,
+            derived=core.derived,
             rollouts=core.rollouts,
             releases=core.releases,
             offers=core.offers,
@@ -155,6 +158,7 @@ class _Core(NamedTuple):
     publishing: Publishing
     companions: Companions
     drafts: Drafts
+    derived: DerivedFiles
     rollouts: RolloutService
     releases: ReleaseMoves
     arms: ArmCounter
@@ -179,6 +183,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
     repositories = TufStore(database)
     opening, files, signatures = Changes(rows, artifacts, audit, database), FileStore(), SignatureChecks(rows)
     filing = Filing(files)
+    derive_bytes = settings.feeds.derive_max_bytes if settings.feeds.derive else None
     return _Core(
         audit=audit,
         access=access,
@@ -187,6 +192,9 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         publishing=Publishing(rows, releases, opening, filing, signatures, changes.open_rollout),
         companions=Companions(rows, releases, files, opening, filing, signatures, blobs, database),
         drafts=Drafts(releases, files, opening, filing, changes.open_rollout, database),
+        derived=DerivedFiles(
+            DerivedStore(database), files, opening, service, artifacts, database, max_bytes=derive_bytes
+        ),
         timekeeping=TimekeepingService(TimekeepingStore(database), database, audit),
         rollouts=RolloutService(rollouts, rows, changes, database),
         releases=ReleaseMoves(changes, releases, audit),

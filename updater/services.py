@@ -11,6 +11,7 @@ from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
 from updater.audit.service import AuditService
 from updater.catalog.companions import Companions
+from updater.catalog.derived import DerivedFiles
 from updater.catalog.drafts import Drafts
 from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
@@ -45,6 +46,7 @@ class Services(AccessServices):
     publishing: Publishing
     companions: Companions
     drafts: Drafts
+    derived: DerivedFiles
     rollouts: RolloutService
     releases: ReleaseMoves
     offers: OfferService

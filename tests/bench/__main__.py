@@ -7,7 +7,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import checks, commands, desktop, feeds, files, history, objects, reports, rollouts, startup, workers
+from tests.bench import (
+    checks,
+    commands,
+    derive,
+    desktop,
+    feeds,
+    files,
+    history,
+    objects,
+    reports,
+    rollouts,
+    startup,
+    workers,
+)
 from tests.bench.rows import Figure, Row, table
 
 ROWS: tuple[Row, ...] = (
@@ -15,6 +28,7 @@ ROWS: tuple[Row, ...] = (
     *desktop.ROWS,
     *feeds.ROWS,
     *files.ROWS,
+    *derive.ROWS,
     *objects.ROWS,
     *reports.ROWS,
     *rollouts.ROWS,

@@ -86,7 +86,7 @@ class ArtifactService:
         self._audit = audit
         self._clock = clock
         self._removing = asyncio.Lock()
-        self.inspector = Inspector(self._check_again)
+        self.inspector = Inspector(self.check_again)
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes], further: str | None = None) -> AsyncIterator[Received]:
@@ -154,7 +154,7 @@ class ArtifactService:
             await self._check(each, actor)
         return len(due)
 
-    async def _check_again(self, digest: str) -> None:
+    async def check_again(self, digest: str) -> None:
         """Verify one blob, in the name of the service. One that nothing uses any more is left alone."""
         for each in await self._store.list_to_verify(digest=digest):
             await self._check(each, SYSTEM)
@@ -183,22 +183,17 @@ class ArtifactService:
                     await self._database.announce(connection, application_id)
         return changed
 
-    async def fill_digests(self) -> int:
-        """Compute the SHA-512 and SHA-1 of the blobs that lack them, newest first; return how many got them.
+    async def compute(self, digest: str, name: str) -> str:
+        """Return a further digest of a blob, its `sha512` or `sha1`, in lower-case hex.
 
-        A blob that is damaged or gone is left to `verify`. Raises Unavailable.
+        Raises:
+            NotFound: the blob is missing or damaged. Unavailable: the store failed.
         """
-        filled = 0
-        for digest in await self._store.list_without_digests():
-            sha256, sha512, sha1 = hashlib.sha256(), hashlib.sha512(), hashlib.sha1(usedforsecurity=False)
-            try:
-                await feed(self.blobs, digest, sha256, sha512, sha1)
-            except NotFound:
-                continue
-            if sha256.hexdigest() == digest:
-                await self._store.add_digests(digest, sha512=sha512.hexdigest(), sha1=sha1.hexdigest())
-                filled += 1
-        return filled
+        whole, further = hashlib.sha256(), hashlib.new(name, usedforsecurity=False)
+        await feed(self.blobs, digest, whole, further)
+        if whole.hexdigest() != digest:
+            raise NotFound("blob", "The file is damaged")
+        return further.hexdigest()
 
     async def collect(self, *, actor: Actor, grace_s: float) -> AsyncIterator[str]:
         """Remove blobs that nothing uses and that came in more than `grace_s` seconds ago; yield the digest of each.

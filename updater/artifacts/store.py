@@ -147,24 +147,6 @@ class ArtifactStore:
             return None
         return (each.quarantined_at is None) != good
 
-    async def list_without_digests(self) -> list[str]:
-        """Return used blobs whose further digests are not known, those that came in last first."""
-        used = exists().where(blob_use.c.digest == blob.c.digest)
-        missing = or_(blob.c.sha512.is_(None), blob.c.sha1.is_(None))
-        statement = (
-            select(blob.c.digest)
-            .where(missing, used, blob.c.quarantined_at.is_(None))
-            .order_by(blob.c.created_at.desc(), blob.c.digest)
-        )
-        async with self._database.read() as connection:
-            return list(await connection.scalars(statement))
-
-    async def add_digests(self, digest: str, *, sha512: str, sha1: str) -> None:
-        """Keep a blob's further digests, in hex. A blob that went meanwhile is left alone."""
-        statement = update(blob).where(blob.c.digest == digest).values(sha512=sha512, sha1=sha1)
-        async with self._database.write() as connection:
-            await connection.execute(statement)
-
     async def find_uses(self, digests: Collection[str]) -> list[FileUse]:
         """Return the files of builds that have these bytes, by application, version and target."""
         return await find_uses(self._database, digests)

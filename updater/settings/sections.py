@@ -208,6 +208,15 @@ class RetentionSettings:
 
 
 @dataclass(frozen=True)
+class FeedsSettings:
+    """What the server makes for the updaters of installed applications: block maps and zsync files."""
+
+    derive: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    # A larger file gets none.
+    derive_max_bytes: int = setting(checks.whole(0), 2_147_483_648)
+
+
+@dataclass(frozen=True)
 class LoggingSettings:
     """What is written to standard output, one JSON object a line."""
 
@@ -234,6 +243,7 @@ class Settings:
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    feeds: FeedsSettings = field(default_factory=FeedsSettings)
     deployments: tuple[DeploymentSettings, ...] = ()
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     desktop: tuple[DesktopSettings, ...] = ()
@@ -246,6 +256,7 @@ SECTIONS: dict[str, type[Any]] = {
     "rate_limit": RateLimitSettings,
     "telemetry": TelemetrySettings,
     "retention": RetentionSettings,
+    "feeds": FeedsSettings,
     "deployments": DeploymentSettings,
     "logging": LoggingSettings,
     "desktop": DesktopSettings,
