@@ -1,4 +1,4 @@
-"""The chapter "Ship to 1 % first" of README.md, run as it stands there: each command works, with curl and without."""
+"""Chapters of README.md, run as they stand there: each command works, with curl and without."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def blocks(title: str, end: str) -> str:
     chapter = text[text.index("## Ship to 1 % first\n") :]
     part = chapter[chapter.index(title) : chapter.index(end)]
     found = "\n".join(re.findall(r"```bash\n(.*?)```", part, re.DOTALL))
+    assert "updater key create" in found
+    return re.sub(r"^export UPDATER_KEY=.*$", "", found, flags=re.MULTILINE)
+
+
+def chapter(title: str) -> str:
+    """Return the commands of a whole chapter, but for those that make a key."""
+    text = README.read_text()
+    begin = text.index(f"## {title}\n")
+    found = "\n".join(re.findall(r"```bash\n(.*?)```", text[begin : text.index("\n## ", begin)], re.DOTALL))
     assert "updater key create" in found
     return re.sub(r"^export UPDATER_KEY=.*$", "", found, flags=re.MULTILINE)
 
@@ -64,6 +73,19 @@ def test_the_command_line(shared: Running, tmp_path: Path) -> None:
         "the test machines were full",
         "update    1.0.0 -> 1.2.0 linux/amd64",
         "promoted    demo 1.2.0",
+    )
+
+
+def test_publishing_a_folder(shared: Running, tmp_path: Path) -> None:
+    said = run(chapter("Publish a folder"), shared, tmp_path)
+    in_order(
+        said,
+        "dry run  nothing was sent",
+        "published  folder-demo 1.2.0, 3 files sent",
+        "update    1.1.0 -> 1.2.0 darwin/arm64",
+        "draft    folder-demo 1.3.0",
+        "published  folder-demo 1.3.0, 1 builds, 1 files",
+        "windows/arm64",
     )
 
 

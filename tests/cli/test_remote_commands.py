@@ -110,7 +110,7 @@ def test_an_application_from_creation_to_deletion(remote: Command) -> None:
     assert (created.status, created.out, created.err) == (0, "created  life\n", "")
     shown = remote("app", "show", "life", "--json").json
     keys = ["id", "name", "description", "platforms", "created_at", "updated_at", "config", "stats", "private"]
-    keys += ["channels", "default_rollout", "feeds"]
+    keys += ["channels", "default_rollout", "feeds", "keys"]
     assert list(shown) == keys
     assert (shown["name"], shown["description"], shown["platforms"]) == ("life", "größer 🚀", ["linux"])
     assert shown["created_at"].endswith("Z")

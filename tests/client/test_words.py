@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.client.conftest import Answers
-from updater.client import ApplicationChanges, BuildQuery, NewApplication, Target, UpdateClient
+from updater.client import ApplicationChanges, BuildQuery, NewApplication, Target, UpdateClient, UpdateError
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,17 @@ async def test_calls_send_the_words_of_the_server(answers: Answers) -> None:
     assert json.loads(answers.bodies[1])["platforms"] == ["windows", "darwin"]
     assert json.loads(answers.bodies[2])["platforms"] == ["darwin"]
     assert json.loads(answers.bodies[3])["platforms"] == ["darwin"]
+
+
+async def test_a_refused_word_comes_back_with_the_one_that_is_close(answers: Answers) -> None:
+    fields = {"platform": "expected one of ...", "architecture": "expected one of ..."}
+    answers.handle = lambda request: answers.json({"message": "wrong", "errors": fields}, 422)
+    async with UpdateClient(answers.url) as client:
+        for target, hint in (
+            (Target("widnows", "amd46"), "wrong; did you mean windows and amd64?"),
+            (Target("linux", "aarch46"), "wrong; did you mean aarch64?"),
+            (Target("beos", "mips"), "wrong"),
+        ):
+            with pytest.raises(UpdateError) as refused:
+                await client.check("a", "1.0.0", target)
+            assert refused.value.message == hint

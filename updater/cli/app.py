@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +16,7 @@ from updater.cli.targets import PLATFORM
 from updater.cli.words import plan_in_words
 from updater.client import (
     PLATFORMS,
+    Application,
     ApplicationChanges,
     NewApplication,
     RolloutPlan,
@@ -38,6 +41,20 @@ _default_rollout = plan_options(
 )
 _feeds = click.option(
     "--feeds", type=JsonFile(), help="File with a JSON object: what it says to Scoop and WinGet. Replaces all of it."
+)
+_minisign = click.option(
+    "--minisign-key",
+    "minisign_keys",
+    multiple=True,
+    metavar="FILE|TEXT",
+    help="Public key that minisign signatures of files must fit: a file of minisign, or Tauri's pubkey. Up to 4.",
+)
+_ed25519 = click.option(
+    "--ed25519-key",
+    "ed25519_keys",
+    multiple=True,
+    metavar="TEXT",
+    help="The same for ed25519 signatures: Sparkle's SUPublicEDKey. Up to 4.",
 )
 _config = click.option("--config", type=JsonObject(), help="Configuration as a JSON object.")
 
@@ -88,6 +105,7 @@ def show_application(remote: Remote, app_id: str) -> None:
         ("default rollout", plan_in_words(found.default_rollout)),
         ("feeds", ", ".join(sorted(found.feeds)) if found.feeds else None),
         ("private", None if found.private is None else "yes" if found.private else "no"),
+        *((f"{scheme} key", key.strip().splitlines()[-1]) for scheme, keys in _keys_of(found) for key in keys),
         ("created", found.created_at),
         ("updated", found.updated_at),
     ]
@@ -105,6 +123,8 @@ def show_application(remote: Remote, app_id: str) -> None:
 @_channels
 @_default_rollout
 @_feeds
+@_minisign
+@_ed25519
 @_config
 @remote_options
 def create_application(
@@ -117,6 +137,8 @@ def create_application(
     channels: tuple[str, ...],
     default_rollout: RolloutPlan | None,
     feeds: dict[str, Any] | None,
+    minisign_keys: tuple[str, ...],
+    ed25519_keys: tuple[str, ...],
     config: dict[str, Any] | None,
 ) -> None:
     """Create an application, for all platforms unless some are named.
@@ -135,6 +157,7 @@ def create_application(
         channels or None,
         default_rollout,
         feeds,
+        _read_keys(minisign_keys, ed25519_keys) or None,
     )
     created = remote.run(lambda client: client.create_application(new))
     remote.show({"id": created.id, "created_at": created.created_at}, [("created", created.id)])
@@ -150,12 +173,24 @@ def create_application(
 @_default_rollout
 @click.option("--no-default-rollout", is_flag=True, help="Offer them to everybody again.")
 @_feeds
+@_minisign
+@_ed25519
+@click.option("--no-keys", is_flag=True, help="Take all public keys away; with new ones: those that are not given.")
 @_config
 @remote_options
 def update_application(
-    remote: Remote, app_id: str, platforms: tuple[str, ...], channels: tuple[str, ...], **changes: Any
+    remote: Remote,
+    app_id: str,
+    platforms: tuple[str, ...],
+    channels: tuple[str, ...],
+    minisign_keys: tuple[str, ...],
+    ed25519_keys: tuple[str, ...],
+    no_keys: bool,
+    **changes: Any,
 ) -> None:
     """Change what is given, leave the rest. Needs an admin key.
+
+    The keys of one kind that are given are the whole list of that kind.
 
     \f
     Raises:
@@ -163,10 +198,18 @@ def update_application(
     """
     if changes["no_default_rollout"] and changes["default_rollout"] is not None:
         raise click.UsageError("give a default rollout or --no-default-rollout, not both")
+    keys = _read_keys(minisign_keys, ed25519_keys)
     wanted = ApplicationChanges(platforms=platforms or None, channels=channels or None, **changes)
-    if wanted == ApplicationChanges():
+    if wanted == ApplicationChanges() and not keys and not no_keys:
         raise click.UsageError("nothing to change")
-    _do(remote, "updated", app_id, lambda client: client.update_application(app_id, wanted))
+
+    async def _update(client: UpdateClient) -> None:
+        # The server takes the keys of all kinds as one value.
+        kept = (await client.get_application(app_id)).keys if keys and not no_keys else None
+        changed = {**(kept or {}), **keys} if keys or no_keys else None
+        await client.update_application(app_id, replace(wanted, keys=changed))
+
+    _do(remote, "updated", app_id, _update)
 
 
 @app.command("delete")
@@ -183,6 +226,26 @@ def delete_application(remote: Remote, app_id: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {app_id} and all its releases?", abort=True, err=True)
     _do(remote, "deleted", app_id, lambda client: client.delete_application(app_id))
+
+
+def _read_keys(minisign: tuple[str, ...], ed25519: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return public keys by their kind; what names a file stands for its text."""
+    given = {"minisign": minisign, "ed25519": ed25519}
+    return {scheme: [_read_key(each) for each in keys] for scheme, keys in given.items() if keys}
+
+
+def _read_key(given: str) -> str:
+    path = Path(given)
+    try:
+        if len(given) > 1000 or "\n" in given or not path.is_file():
+            return given
+        return path.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"the key file {given} cannot be read: {error}") from None
+
+
+def _keys_of(application: Application) -> list[tuple[str, list[str]]]:
+    return [(scheme, [str(key) for key in keys]) for scheme, keys in sorted((application.keys or {}).items())]
 
 
 def _do(remote: Remote, verb: str, app_id: str, call: Callable[[UpdateClient], Awaitable[None]]) -> None:

@@ -27,6 +27,12 @@ def progress_bar(label: str) -> Iterator[Progress | None]:
     if not sys.stderr.isatty():
         yield None
         return
+    with _bars() as bar:
+        task = bar.add_task(printable(label), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _bars() -> Any:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -39,9 +45,39 @@ def progress_bar(label: str) -> Iterator[Progress | None]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
                TransferSpeedColumn(), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(printable(label), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return Progress(*columns, console=Console(stderr=True))
+
+
+class Bars:
+    """Bars of several transfers, and one for all of them. The place of `progress_bars`."""
+
+    def __init__(self, progress: Any, title: str, total_bytes: int) -> None:
+        self._progress = progress
+        self._all = progress.add_task(printable(title), total=total_bytes)
+        self._tasks: dict[Any, Any] = {}
+        self._done: dict[Any, int] = {}
+
+    def move(self, key: Any, label: str, done: int, total: int | None) -> None:
+        """Move the bar of one transfer, which appears with its first bytes and goes with its last."""
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(printable(label), total=total)
+        self._done[key] = done
+        self._progress.update(self._tasks[key], completed=done, total=total, visible=done != total)
+        self._progress.update(self._all, completed=sum(self._done.values()))
+
+    def advance(self, size_bytes: int) -> None:
+        """Move the bar of all alone."""
+        self._progress.advance(self._all, size_bytes)
+
+
+@contextmanager
+def progress_bars(title: str, total_bytes: int) -> Iterator[Bars | None]:
+    """Show bars of bytes on stderr while transfers run, the one of all on top; None when stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _bars() as progress:
+        yield Bars(progress, title, total_bytes)
 
 
 def replace_unprintable() -> None:
@@ -80,6 +116,16 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 def printable(text: str) -> str:
     """Take out what a terminal would obey: text from a server is only ever shown."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def in_bytes(size: int) -> str:
+    """Return a size as people read it: `78.3 MB` of 78,300,000."""
+    number, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 1000:
+            break
+        number, unit = number / 1000, larger
+    return f"{size} B" if unit == "B" else f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
 
 
 def in_minutes(moment: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from updater.cli.output import as_plain, print_table
+from updater.cli.output import as_plain, in_bytes, print_rows, print_table
 from updater.cli.plans import rollout_options
 from updater.cli.remote import (
     JsonObject,
@@ -16,10 +16,11 @@ from updater.cli.remote import (
     reason_option,
     release_options,
     remote_options,
+    require_option,
     target_options,
 )
-from updater.cli.targets import ARCHITECTURE, PLATFORM
-from updater.cli.words import as_percent, release_rows
+from updater.cli.targets import ARCHITECTURE, PLATFORM, Required
+from updater.cli.words import as_percent, feed_rows, release_rows
 from updater.client import (
     BuildQuery,
     ExternalBuild,
@@ -34,7 +35,7 @@ SORT_FIELDS = ("version", "release_date", "platform", "architecture", "created_a
 
 @click.group()
 def release() -> None:
-    """List, register, promote, withdraw releases."""
+    """List, register, publish, promote, withdraw releases."""
 
 
 @release.command("list")
@@ -129,7 +130,60 @@ def show_release(remote: Remote, app_id: str, version: str) -> None:
     Raises:
         ClickException: with status 5 when there is no such release, 4 without such a key.
     """
-    _do(remote, "release", lambda client: client.rollouts.get_release(app_id, version))
+
+    async def _ask(client: UpdateClient) -> tuple[Mapping[str, Any], tuple[ListedBuild, ...]]:
+        found = await client.rollouts.get_release(app_id, version)
+        return found, await client.releases.list_builds(app_id, version)
+
+    found, builds = remote.run(_ask)
+    if remote.as_json:
+        remote.show({**found, "files": {str(each.target): as_plain(each.files or ()) for each in builds}}, [])
+        return
+    remote.show(found, [("release", f"{found['application_id']} {found['version']}"), *release_rows(found)])
+    rows = [
+        (each.target, file.name, f"{file.kind}, primary" if file.primary else file.kind, in_bytes(file.size_bytes),
+         " ".join(file.signatures))
+        for each in builds
+        for file in each.files or ()
+    ]  # fmt: skip
+    if rows:
+        print_table(("target", "file", "kind", "size", "signed"), rows)
+    print_rows(feed_rows({str(each.target): each.feeds or {} for each in builds}))
+
+
+@release.command("publish")
+@click.argument("app_id", metavar="APP")
+@click.argument("version")
+@click.option(
+    "--require",
+    multiple=True,
+    type=Required(),
+    metavar="TARGET[/FILE]",
+    help="What must be there, such as windows/amd64 or macos/arm64/App.zip; may be given several times.",
+)
+@rollout_options
+@reason_option
+@remote_options
+def publish_release(
+    remote: Remote,
+    app_id: str,
+    version: str,
+    require: tuple[str, ...],
+    rollout: RolloutPlan | None,
+    reason: str | None,
+) -> None:
+    """Make a draft live with all its builds and files, as one step. One that is live stays as it is.
+
+    \f
+    Raises:
+        ClickException: with status 6 when something that is required is missing, or the release is withdrawn, 5 when
+            there is no such release.
+    """
+    found = remote.run(
+        lambda client: client.releases.publish(app_id, version, require=require, rollout=rollout, reason=reason)
+    )
+    what = f"{app_id} {found['version']}, {found.get('builds')} builds, {found.get('files')} files"
+    remote.show(found, [("published", what), *feed_rows(found.get("feeds") or {})])
 
 
 @release.command("promote")
@@ -194,19 +248,47 @@ def _do(remote: Remote, verb: str, call: Callable[[UpdateClient], Awaitable[Mapp
 @release.command("delete")
 @click.option("--app", "app_id", required=True, help="Application id.")
 @click.option("--version", required=True, help="Version of the release.")
-@target_options(required=True)
+@click.option("--platform", type=PLATFORM, help="System of the build.  [required without --all]")
+@click.option("--arch", "architecture", type=ARCHITECTURE, help="Processor of the build.  [required without --all]")
+@click.option("--file", "file_name", help="Of the build only this file, which is not its primary one.")
+@click.option("--all", "everything", is_flag=True, help="The whole release, with all its builds.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @remote_options
-def delete_release(remote: Remote, app_id: str, version: str, target: Target, yes: bool) -> None:
-    """Delete one build. Needs an admin key.
+def delete_release(
+    remote: Remote,
+    app_id: str,
+    version: str,
+    platform: str | None,
+    architecture: str | None,
+    file_name: str | None,
+    everything: bool,
+    yes: bool,
+) -> None:
+    """Delete one build, one file of it, or a whole release. Needs an admin key; of a draft, one that may write.
 
     \f
     Raises:
-        Abort: the answer was no. ClickException: with status 5 when there is no such build, 4 without such a key.
+        UsageError: --all with a build, or neither. Abort: the answer was no.
+        ClickException: with status 5 when there is no such thing, 4 without such a key.
     """
-    what = f"{app_id} {version} {target}"
+    target = None
+    if not everything:
+        target = Target(require_option("platform", platform), require_option("architecture", architecture))
+    elif platform or architecture or file_name:
+        raise click.UsageError("--all deletes the whole release: give no build or file with it")
+    what = " ".join(str(each) for each in (app_id, version, target, file_name) if each)
     if not yes:
         click.confirm(f"Delete {what}?", abort=True, err=True)
-    remote.run(lambda client: client.delete_release(app_id, version, target))
-    document = {"application": app_id, "version": version, **as_plain(target), "deleted": True}
-    remote.show(document, [("deleted", what)])
+
+    async def _delete(client: UpdateClient) -> None:
+        if target is None:
+            await client.releases.delete(app_id, version)
+        elif file_name is None:
+            await client.delete_release(app_id, version, target)
+        else:
+            await client.releases.delete_file(app_id, version, target, file_name)
+
+    remote.run(_delete)
+    document = {"application": app_id, "version": version, **(as_plain(target) if target else {})}
+    document |= {"file": file_name} if file_name else {}
+    remote.show({**document, "deleted": True}, [("deleted", what)])

@@ -96,22 +96,27 @@ class Remote:
             code = exit_of(error)
             if code is Exit.FORBIDDEN and not (self.key or "").strip():
                 error.add("no key is given: set UPDATER_KEY, or give --key")
-            self._fail(_one_line(error), code, _describe(error))
+            self.fail(_one_line(error), code, _describe(error))
         except UnicodeEncodeError:
-            self._fail("a value is not valid UTF-8", Exit.USAGE, {"message": "a value is not valid UTF-8"})
+            self.fail("a value is not valid UTF-8", Exit.USAGE, {"message": "a value is not valid UTF-8"})
         except OSError as error:
             reason = error.strerror or str(error)
             name = f": {os.fsdecode(error.filename)}" if error.filename else ""
-            self._fail(f"{reason}{name}", Exit.LOCAL_FILE, {"message": reason})
+            self.fail(f"{reason}{name}", Exit.LOCAL_FILE, {"message": reason})
         except KeyboardInterrupt:
-            self._fail("interrupted", Exit.INTERRUPTED, {"message": "interrupted"})
+            self.fail("interrupted", Exit.INTERRUPTED, {"message": "interrupted"})
 
     async def _run(self, work: Callable[[UpdateClient], Awaitable[T]], client_id: str | None, channel: str | None) -> T:
         policy = RetryPolicy(attempts=self.retries + 1)
         async with UpdateClient(self.server, self.key, client_id, channel, retry=policy, waiting=_tell_wait) as client:
             return await work(client)
 
-    def _fail(self, message: str, code: Exit, description: dict[str, Any]) -> NoReturn:
+    def fail(self, message: str, code: Exit, description: dict[str, Any]) -> NoReturn:
+        """End the command with one line, an exit status, and with --json a document that describes the failure.
+
+        Raises:
+            ClickException: always.
+        """
         document = {"error": description, "exit_status": int(code)} if self.as_json else None
         raise _Failure(message, code, document)
 
@@ -218,6 +223,19 @@ def target_options(*, required: bool) -> Callable[[Callable[..., None]], Callabl
         return _with_target
 
     return _decorate
+
+
+def require_option(name: str, value: str | None) -> str:
+    """Return the value of an option that only some calls of a command need.
+
+    Raises:
+        UsageError: it was not given.
+    """
+    if value is None:
+        context = click.get_current_context()
+        option = next(each for each in context.command.params if each.name == name)
+        raise click.MissingParameter(ctx=context, param=option)
+    return value
 
 
 def client_options(command: Callable[..., None]) -> Callable[..., None]:

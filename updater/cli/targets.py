@@ -42,4 +42,33 @@ class Word(click.Choice[str]):
 
 
 PLATFORM = Word(PLATFORMS, find_platform, close_platform)
+# What one file of a Mac is for both of.
+UNIVERSAL = "universal"
+
 ARCHITECTURE = Word(ARCHITECTURES, find_architecture, close_architecture)
+
+
+class Required(click.ParamType[str]):
+    """A target, or a file of one: `windows/amd64`, `darwin/arm64/App.zip`."""
+
+    name = "target"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it in the words of the server.
+
+        Raises:
+            UsageError: it is none; names the word that is close.
+        """
+        platform, _, rest = str(value).partition("/")
+        architecture, slash, name = rest.partition("/")
+        if not architecture or (slash and not name):
+            self.fail(f"{value!r} is no target such as windows/amd64, nor a file of one", param, ctx)
+        words = (PLATFORM.convert(platform, param, ctx), ARCHITECTURE.convert(architecture, param, ctx))
+        return "/".join(words) + slash + name
+
+
+def _find_of_file(word: str) -> str | None:
+    return UNIVERSAL if word.strip().lower() == UNIVERSAL else find_architecture(word)
+
+
+ARCHITECTURE_OF_FILE = Word((*ARCHITECTURES, UNIVERSAL), _find_of_file, close_architecture)

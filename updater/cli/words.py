@@ -122,6 +122,15 @@ def release_rows(release: Json) -> Rows:
     ]
 
 
+def feed_rows(feeds: Mapping[str, Json]) -> Rows:
+    """Return what feeds say of the builds of a release, a row for each feed and state; `feeds` is by target."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for target, each in sorted(feeds.items()):
+        for feed, state in each.items():
+            found.setdefault((feed, state), []).append(target)
+    return [(feed, wrapped(f"{state}: {', '.join(targets)}")) for (feed, state), targets in sorted(found.items())]
+
+
 def change_in_words(before: Json | None, after: Json | None) -> str:
     """Say what a change of the history changed."""
     if after is not None and after.get("state") == "halted" and "rollout" in after:

@@ -21,10 +21,12 @@ everything that lists or changes; it is never sent along with a download.
 
 from updater.client.client import UpdateClient
 from updater.client.errors import BadAnswer, DigestMismatch, FileChanged, Unreachable, UpdateError
+from updater.client.files import AddedFile, NewFile
 from updater.client.model import (
     Application,
     ApplicationChanges,
     Build,
+    BuildFile,
     BuildQuery,
     CheckResult,
     ExternalBuild,
@@ -40,6 +42,7 @@ from updater.client.model import (
     RolloutPlan,
     Target,
 )
+from updater.client.releases import Releases
 from updater.client.retry import RetryPolicy, Wait
 from updater.client.rollouts import Rollouts
 from updater.client.words import ARCHITECTURES, PLATFORMS
@@ -47,10 +50,12 @@ from updater.client.words import ARCHITECTURES, PLATFORMS
 __all__ = [
     "ARCHITECTURES",
     "PLATFORMS",
+    "AddedFile",
     "Application",
     "ApplicationChanges",
     "BadAnswer",
     "Build",
+    "BuildFile",
     "BuildQuery",
     "CheckResult",
     "DigestMismatch",
@@ -61,10 +66,12 @@ __all__ = [
     "ListedBuild",
     "NewApplication",
     "NewBuild",
+    "NewFile",
     "Page",
     "Progress",
     "PublishedBuild",
     "Registered",
+    "Releases",
     "RetryPolicy",
     "RolloutPlan",
     "Rollouts",

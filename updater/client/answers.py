@@ -8,7 +8,18 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from updater.client.errors import BadAnswer, UpdateError
-from updater.client.model import Application, Build, CheckResult, ListedBuild, Page, PublishedBuild, Registered, Target
+from updater.client.files import AddedFile
+from updater.client.model import (
+    Application,
+    Build,
+    BuildFile,
+    CheckResult,
+    ListedBuild,
+    Page,
+    PublishedBuild,
+    Registered,
+    Target,
+)
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
@@ -73,11 +84,49 @@ def read_latest(data: Json, target: Target) -> Build:
 def read_listed(data: Json) -> ListedBuild:
     """Read one entry of the list of releases. Raises BadAnswer."""
     build = read_latest(data, Target(_take(data, "platform", str), _take(data, "architecture", str)))
+    files = _find(data, "files", list)
     return ListedBuild(
         **{each.name: getattr(build, each.name) for each in fields(build)},
         channel=_find(data, "channel", str),
         status=_find(data, "status", str),
         percent=_find_number(data, "percent"),
+        files=None if files is None else tuple(map(read_file, _objects(files, "files"))),
+        feeds=_find(data, "feeds", dict),
+    )
+
+
+def read_file(data: Json) -> BuildFile:
+    """Read a file in the list of releases. Raises BadAnswer."""
+    return BuildFile(
+        name=_take(data, "name", str),
+        kind=_take(data, "kind", str),
+        primary=_take(data, "primary", bool),
+        size_bytes=_take(data, "size", int),
+        sha256=_take(data, "sha256", str),
+        signatures=tuple(map(str, _take(data, "signatures", list))),
+        made_by=_take(data, "made_by", str),
+        download_url=_take(data, "download_url", str),
+        sha512=_find(data, "sha512", str),
+        sha1=_find(data, "sha1", str),
+        delta_from=_find(data, "delta_from", str),
+        created_at=_instant(data, "created_at"),
+    )
+
+
+def read_added(data: Json) -> AddedFile:
+    """Read the answer of the upload of a companion. Raises BadAnswer."""
+    return AddedFile(
+        id=_take(data, "id", str),
+        version=_take(data, "version", str),
+        target=Target(_take(data, "platform", str), _take(data, "architecture", str)),
+        name=_take(data, "file_name", str),
+        kind=_take(data, "kind", str),
+        checksum=_take(data, "checksum", str),
+        checksum_type=_take(data, "checksum_type", str),
+        file_size_bytes=_take(data, "file_size", int),
+        download_url=_take(data, "download_url", str),
+        created_at=_instant(data, "created_at"),
+        status=_find(data, "status", str),
     )
 
 
@@ -124,6 +173,7 @@ def read_application(data: Json) -> Application:
         channels=None if channels is None else tuple(map(str, channels)),
         default_rollout=_find(data, "default_rollout", dict),
         feeds=_find(data, "feeds", dict),
+        keys=_find(data, "keys", dict),
     )
 
 
@@ -133,11 +183,14 @@ def read_page(data: Json, name: str, read: Callable[[Json], T]) -> Page[T]:
     Raises:
         BadAnswer: an entry, or a field of the page, is missing or of another type.
     """
-    entries = _take(data, name, list)
+    items = tuple(read(entry) for entry in _objects(_take(data, name, list), name))
+    return Page(items, _take(data, "total_count", int), _take(data, "has_more", bool))
+
+
+def _objects(entries: list[Any], name: str) -> list[Json]:
     if not all(isinstance(entry, dict) for entry in entries):
         raise BadAnswer(f"{name!r} in the answer is no list of objects")
-    items = tuple(read(entry) for entry in entries)
-    return Page(items, _take(data, "total_count", int), _take(data, "has_more", bool))
+    return entries
 
 
 def read_error(status: int, data: Any, request_id: str) -> UpdateError:

@@ -12,7 +12,7 @@ import updater.client.answers as answers
 from updater.client.checksums import find_checksum
 from updater.client.download import Fetch, find_file_name
 from updater.client.errors import BadAnswer, UpdateError
-from updater.client.listing import application_path, as_published, build_path, find_listed, find_same, list_builds
+from updater.client.listing import application_path, build_path, find_listed, find_same, list_builds
 from updater.client.model import (
     Application,
     ApplicationChanges,
@@ -32,10 +32,11 @@ from updater.client.model import (
     Target,
 )
 from updater.client.placing import open_place
+from updater.client.releases import Releases
 from updater.client.retry import RetryPolicy, Waiting
 from updater.client.rollouts import Rollouts
 from updater.client.transport import Transport, json_body, segment
-from updater.client.upload import build_form, take_snapshot
+from updater.client.upload import take_snapshot
 from updater.client.words import known_platforms
 
 STRONG_DIGEST_TAG = re.compile(r'"([0-9a-f]{64})"')
@@ -51,7 +52,8 @@ class UpdateClient:
 
     `client_id` is what this installation is known by: made once, such as a UUID, and kept. `channel` is the one it is
     on. Both go with every check, question for the latest build, and report; without an id, rollouts know a client by
-    its address, which others may share. `rollouts` has the calls about rollouts, channels and history.
+    its address, which others may share. `rollouts` has the calls about rollouts, channels and history, `releases` those
+    about the files of builds, drafts and feeds.
 
     A target that is not given is the one of this computer. Every method raises `UpdateError` or one of its kinds
     when it fails for good, and cancelling it leaves nothing open.
@@ -71,6 +73,7 @@ class UpdateClient:
         self._transport = Transport(server, key, retry or RetryPolicy(), proxy, waiting)
         self._asker = {"client_id": client_id, "channel": channel}
         self.rollouts = Rollouts(self._transport, client_id, channel)
+        self.releases = Releases(self._transport)
 
     async def __aenter__(self) -> UpdateClient:
         await self._transport.__aenter__()
@@ -192,17 +195,10 @@ class UpdateClient:
             FileChanged: the file was written to meanwhile. OSError: it cannot be read.
             UpdateError: 409 when the build exists with other bytes, 401 or 403 without a key that may write.
         """
-        path = f"{application_path(app_id)}/upload"
         snapshot = await take_snapshot(build.path)
         if create is not None:
-            await self._create_unless_there(create)
-        try:
-            body = lambda: build_form(build, snapshot, progress)  # noqa: E731
-            data = await self._transport.call("POST", path, body=body)
-        except UpdateError as error:
-            digest = bytes.fromhex(snapshot.sha256)
-            return as_published(await find_same(self._transport, app_id, build, digest, error))
-        return answers.read_published(data)
+            await self.create_unless_there(create)
+        return await self.releases.add_build(app_id, build, progress, snapshot=snapshot)
 
     async def register(self, app_id: str, build: ExternalBuild) -> Registered:
         """Announce a build whose file lies elsewhere; one with the same address and checksum may be there already.
@@ -338,7 +334,12 @@ class UpdateClient:
         """
         await self._transport.delete(f"/applications/{segment('app_id', app_id)}")
 
-    async def _create_unless_there(self, application: NewApplication) -> None:
+    async def create_unless_there(self, application: NewApplication) -> None:
+        """Create an application; one that is there stays as it is. Needs `write`.
+
+        Raises:
+            UpdateError: 401 or 403 without such a key, 422 for a value that does not fit.
+        """
         try:
             await self.create_application(application)
         except UpdateError as error:

@@ -70,15 +70,41 @@ class Build:
 
 
 @dataclass(frozen=True)
+class BuildFile:
+    """A file of a build, its primary one or a companion, as the list of releases has it.
+
+    `kind` is what it is for (`installer`, `archive`, ...), `signatures` names those that it has (`minisign`,
+    `ed25519`). `sha512` is base64, `sha1` hex; None while the server does not know them. `made_by` is `developer` or
+    `server`.
+    """
+
+    name: str
+    kind: str
+    primary: bool
+    size_bytes: int
+    sha256: str
+    signatures: tuple[str, ...]
+    made_by: str
+    download_url: str
+    sha512: str | None = None
+    sha1: str | None = None
+    delta_from: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class ListedBuild(Build):
     """A build in the list of releases: also its release's channel, status, and the percent of clients it is for.
 
-    They are None where the server does not know of them.
+    They are None where the server does not know of them; so are `files`, the primary one first, and `feeds`, which
+    says for each feed that the build is listed in it, or why not.
     """
 
     channel: str | None = None
     status: str | None = None
     percent: float | None = None
+    files: tuple[BuildFile, ...] | None = None
+    feeds: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,9 +123,11 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class NewBuild:
-    """A file to publish as one build of one version.
+    """A file to publish as one build of one version: its primary file.
 
-    `channel` and `rollout` are those of a new release; None leaves them to the server.
+    `channel` and `rollout` are those of a new release; None leaves them to the server. The file is called `file_name`,
+    else as it is on the disk. `also` are further architectures that it is for. With `draft` a new release is live only
+    once it is published. `signatures` are the developer's, by scheme: `minisign`, `ed25519`.
     """
 
     path: Path
@@ -111,6 +139,10 @@ class NewBuild:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     channel: str | None = None
     rollout: RolloutPlan | None = None
+    file_name: str | None = None
+    also: tuple[str, ...] = ()
+    draft: bool = False
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -194,10 +226,11 @@ class InstallReport:
 
 @dataclass(frozen=True)
 class Application:
-    """A product. The last six are None in lists, where the server does not send them.
+    """A product. The last seven are None in lists, where the server does not send them.
 
     `channels`, the most stable first; `default_rollout`, the plan of releases that are published without one; `feeds`,
-    what it says to package managers, by feed.
+    what it says to package managers, by feed; `keys`, the public keys by scheme (`minisign`, `ed25519`) that signatures
+    of its files are held to.
     """
 
     id: str
@@ -212,13 +245,14 @@ class Application:
     channels: tuple[str, ...] | None = None
     default_rollout: Mapping[str, Any] | None = None
     feeds: Mapping[str, Any] | None = None
+    keys: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class NewApplication:
     """An application to create; None leaves a thing to the server: not private, one channel `stable`, no plan, no feed.
 
-    `channels` have the most stable first.
+    `channels` have the most stable first. `keys` are public keys by scheme: `{"minisign": [...], "ed25519": [...]}`.
     """
 
     id: str
@@ -230,6 +264,7 @@ class NewApplication:
     channels: tuple[str, ...] | None = None
     default_rollout: RolloutPlan | None = None
     feeds: Mapping[str, Any] | None = None
+    keys: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -248,6 +283,7 @@ class ApplicationChanges:
     default_rollout: RolloutPlan | None = None
     feeds: Mapping[str, Any] | None = None
     no_default_rollout: bool = False
+    keys: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

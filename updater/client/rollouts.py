@@ -113,7 +113,7 @@ class Rollouts:
         """
         path = f"{release_path(app_id, version)}/promote"
         try:
-            return await self._post(path, channel=channel, rollout=_plan(rollout), reason=reason)
+            return await self._post(path, channel=channel, rollout=as_plan(rollout), reason=reason)
         except UpdateError as error:
             return await self._if_done(app_id, version, error, "channel", channel)
 
@@ -134,7 +134,7 @@ class Rollouts:
         """
         path = f"{release_path(app_id, version)}/restore"
         try:
-            return await self._post(path, rollout=_plan(rollout), reason=reason)
+            return await self._post(path, rollout=as_plan(rollout), reason=reason)
         except UpdateError as error:
             return await self._if_done(app_id, version, error, "status", "active")
 
@@ -188,6 +188,6 @@ class Rollouts:
         return found
 
 
-def _plan(rollout: RolloutPlan | None) -> Json | None:
-    """Return a plan as bodies of promote and restore take it."""
+def as_plan(rollout: RolloutPlan | None) -> Json | None:
+    """Return a plan as bodies of publish, promote and restore take it."""
     return {"percent": rollout} if isinstance(rollout, int | float) else rollout

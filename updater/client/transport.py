@@ -20,6 +20,7 @@ from updater.client.address import Request, header_key, no_address, server_addre
 from updater.client.answers import read_error
 from updater.client.errors import BadAnswer, Unreachable, UpdateError
 from updater.client.retry import Attempts, RetryPolicy, Waiting, parse_retry_after
+from updater.client.words import meant
 
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
 """Above the largest list: 1,000 releases with 64 KiB of notes and 16 KiB of metadata each."""
@@ -106,6 +107,8 @@ class Transport:
             try:
                 return await self._call_once(method, url, body, seen)
             except UpdateError as error:
+                if query and (hint := meant(error.fields, query.get("platform"), query.get("architecture"))):
+                    error.add(hint)
                 error.uncertain = seen.lost
                 seen.lost = seen.lost or error.status in (408, 502, 503, 504)
                 await attempts.pause(error)

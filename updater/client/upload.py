@@ -103,9 +103,15 @@ def build_form(build: NewBuild, snapshot: Snapshot, progress: Progress | None) -
             form.append(value).set_content_disposition("form-data", name=name)
     part = form.append_payload(_FilePart(snapshot, progress))
     # As it is, and not percent-encoded: the server keeps the name.
-    name = build.path.name.encode(errors="replace").decode()
+    name = (build.file_name or build.path.name).encode(errors="replace").decode()
     part.set_content_disposition("form-data", quote_fields=False, name="file", filename=name)
     return form
+
+
+def file_body(snapshot: Snapshot, progress: Progress | None) -> aiohttp.Payload:
+    """Build the raw body of one attempt. Raises FileChanged when the file is no longer the one that was hashed."""
+    snapshot.check()
+    return _FilePart(snapshot, progress)
 
 
 def _fields(build: NewBuild, snapshot: Snapshot) -> dict[str, str]:
@@ -120,4 +126,8 @@ def _fields(build: NewBuild, snapshot: Snapshot) -> dict[str, str]:
         "checksum": snapshot.sha256,
         "channel": build.channel or "",
         "rollout": "" if build.rollout is None else json.dumps(build.rollout),
+        "also": ",".join(build.also),
+        "draft": "true" if build.draft else "",
+        "minisign": build.signatures.get("minisign", ""),
+        "ed25519": build.signatures.get("ed25519", ""),
     }

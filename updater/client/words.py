@@ -48,6 +48,16 @@ def close_architecture(word: str) -> str | None:
     return _closest(word, _ARCHITECTURE_OF_WORD)
 
 
+def meant(fields: Iterable[str], platform: object, architecture: object) -> str | None:
+    """Return a hint for a refusal that names these fields: the words that were meant; None when none are close."""
+    found = []
+    if "platform" in fields and isinstance(platform, str) and (close := close_platform(platform)):
+        found.append(close)
+    if {"architecture", "arch"} & set(fields) and isinstance(architecture, str):
+        found += [close] if (close := close_architecture(architecture)) else []
+    return f"did you mean {' and '.join(found)}?" if found else None
+
+
 def _closest(word: str, words: dict[str, str]) -> str | None:
     lower = word.strip().lower()
     if lower in words:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Callable
@@ -18,15 +19,26 @@ Reading = Callable[[int], None]
 """Called with the number of bytes that were read since the last call, from any thread."""
 
 
-def with_digests(plan: Plan, reading: Reading | None = None) -> Plan:
-    """Return the plan with the digest of each file; a checksum that does not hold is a problem of it.
-
-    Two files are read at a time.
+async def read_digests(plan: Plan, reading: Reading | None = None) -> Plan:
+    """Return the plan with the digest of each file, read in a thread; a checksum that does not hold is a problem of it.
 
     Raises:
         OSError: a file cannot be read.
     """
     ended = Event()
+    try:
+        return await asyncio.to_thread(with_digests, plan, reading, ended)
+    finally:
+        ended.set()
+
+
+def with_digests(plan: Plan, reading: Reading | None = None, ended: Event | None = None) -> Plan:
+    """Return the plan as `read_digests` does; two files are read at a time, until `ended` is set.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    ended = ended or Event()
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
         try:
             read = list(pool.map(lambda file: _read(file, reading, ended), plan.files))
@@ -42,6 +54,7 @@ def _read(file: PlannedFile, reading: Reading | None, ended: Event) -> tuple[Pla
     known = [(kind, text, place) for kind, text, place in file.checksums if kind in KINDS]
     hashes = {kind: hashlib.new(kind, usedforsecurity=False) for kind in {"sha256", *(kind for kind, _, _ in known)}}
     with file.path.open("rb") as stream:
+        modified_at_ns = os.fstat(stream.fileno()).st_mtime_ns
         while not ended.is_set() and (block := stream.read(BLOCK_BYTES)):
             for each in hashes.values():
                 each.update(block)
@@ -55,4 +68,4 @@ def _read(file: PlannedFile, reading: Reading | None, ended: Event) -> tuple[Pla
         for kind, text, place in known
         if find_checksum(kind, text) != hashes[kind].digest()
     ]
-    return replace(file, sha256=hashes["sha256"].hexdigest()), problems
+    return replace(file, sha256=hashes["sha256"].hexdigest(), modified_at_ns=modified_at_ns), problems

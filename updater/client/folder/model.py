@@ -127,7 +127,7 @@ class PlannedFile:
     """A file to publish: what it is called, for which targets, and which of them have it as their primary file.
 
     `checksums` are those that must hold: kind, text, and the feed file that says so. `feeds` names the makers of those
-    files. `sha256` is empty until the file was read. `signatures` are by kind: `minisign`, `ed25519`.
+    files. `signatures` are by scheme: `minisign`, `ed25519`. `sha256` and `modified_at_ns` are told once it was read.
     """
 
     path: Path
@@ -142,6 +142,7 @@ class PlannedFile:
     checksums: tuple[tuple[str, str, str], ...] = ()
     feeds: tuple[str, ...] = ()
     sha256: str = ""
+    modified_at_ns: int = 0
 
 
 @dataclass(frozen=True)
