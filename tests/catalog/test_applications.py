@@ -50,6 +50,22 @@ async def unchanged(service: Any, work: Any, error: type[Exception]) -> Any:
     return caught.value
 
 
+async def test_who_is_told_that_an_application_is_there_may_use_it(started: Any) -> None:
+    """Of two build machines that create it at once, one is told while the other's answer is still on its way."""
+
+    async def create_and_look(application_id: str) -> bool:
+        try:
+            await create(started, application_id)
+        except Conflict:
+            assert started.services.offers.get_application(application_id) is not None
+            return False
+        return True
+
+    for number in range(20):
+        made = await asyncio.gather(*(create_and_look(f"app-{number}") for _ in range(3)))
+        assert sorted(made) == [False, False, True]
+
+
 async def test_a_new_application_has_the_defaults(started: Any) -> None:
     made = await create(started)
     assert (made.id, made.name, made.description) == ("my-app", "My App", "")

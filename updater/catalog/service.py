@@ -106,13 +106,18 @@ class CatalogService:
             feeds=dict(extra.get("feeds", {})),
         )
         _require_config(made)
-        async with self._changing(application_id) as (connection, known):
-            if known is not None:
-                raise Conflict(f"Application exists already: {application_id}")
-            await self._store.insert_application(connection, made)
-            await self._record(
-                connection, actor, "application.created", application_id, after=describe_application(made)
-            )
+        try:
+            async with self._changing(application_id) as (connection, known):
+                if known is not None:
+                    raise Conflict(f"Application exists already: {application_id}")
+                await self._store.insert_application(connection, made)
+                await self._record(
+                    connection, actor, "application.created", application_id, after=describe_application(made)
+                )
+        except Conflict:
+            # Whoever is told that it is there may use it at once, also while the one who made it is not yet answered.
+            await self._database.tell({application_id})
+            raise
         return made
 
     async def ensure_application(
