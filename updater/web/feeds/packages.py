@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from aiohttp import web
 
 from updater.access.limits import Traffic
-from updater.catalog.model import StoredFile
 from updater.catalog.platforms import Target
 from updater.errors import NotFound, Unavailable
 from updater.services import Services
 from updater.web.gate.routing import Contract
-from updater.web.transfer.downloads import send_build
+from updater.web.transfer.downloads import send_stored
 
 PACKAGE = Contract(
     "A package of a feed",
@@ -35,5 +32,4 @@ async def send_package(request: web.Request, services: Services, target: Target,
     build, file = found
     if file.quarantined:
         raise Unavailable("The stored file is damaged and is not served until it is repaired", retry_after_s=600)
-    stored = StoredFile(file.id, file.name, file.kind, file.digest, file.size_bytes)
-    return await send_build(request, services, dataclasses.replace(build, file=stored, created_at=file.created_at))
+    return await send_stored(request, services, build, file)
