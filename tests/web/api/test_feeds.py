@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.actors import TESTER
-from tests.feeds.filing import make_shelf, publish, set_blob, sign
+from tests.feeds.filing import publish, set_blob, sign
 from tests.stored import set_release
 from updater.catalog.platforms import Target
 
@@ -24,7 +24,6 @@ async def start(start_service: Any) -> Any:
     await service.services.catalog.create_application(
         "my-app", name="My App", platforms=("linux", "windows", "darwin"), extra=extra, actor=TESTER
     )
-    await make_shelf(service)
     return service
 
 

@@ -163,7 +163,7 @@ async def test_an_application_is_read_once_however_many_ask(feeds: Any, readings
     await asyncio.gather(*(shown(feeds, f"?current_version=0.{number}.0") for number in range(20)))
     assert readings == ["my-app"]
     await shown(feeds)
-    await publish(feeds, "1.0.0", LINUX, {"a.deb": b"x"}, application_id="shelf")
+    await publish(feeds, "1.0.0", LINUX, {"a.deb": b"x"}, application_id="other")
     await shown(feeds)
     assert readings == ["my-app"], "another application's change is none of ours"
     await image(feeds, "1.1.0")
@@ -274,6 +274,6 @@ async def test_a_private_application_keeps_its_feeds_to_itself(feeds: Any) -> No
     assert url.startswith(f"{feeds.url}/k/{key}/api/v1/updates/my-app/download/1.0.0/linux/amd64/")
     response, body = await feeds.exchange("GET", YML, status=200, headers={"Authorization": f"Bearer {key}"})
     assert json.loads(body)["files"][0]["url"].startswith(f"{feeds.url}/api/")
-    _, other = await feeds.services.access.create_key("others", "feed", application="shelf", actor=TESTER)
+    _, other = await feeds.services.access.create_key("others", "feed", application="other", actor=TESTER)
     await feeds.exchange("GET", f"/k/{other}{YML}", status=403)
     await feeds.exchange("GET", YML, status=200, headers={"Authorization": f"Bearer {KEYS['read']}"})
