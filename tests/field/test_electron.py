@@ -47,6 +47,13 @@ def clients(shop: Shop) -> Clients:
     return shop.clients_of(APP, "1.2.0")
 
 
+@pytest.fixture(scope="module")
+def block_maps(shop: Shop, clients: Clients) -> None:
+    """Wait for what the server makes for differential updates."""
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        shop.await_files(APP, version, *(f"{KINDS[each].name.format(version)}.blockmap" for each in ("Nsis", "Mac")))
+
+
 @pytest.fixture(params=list(KINDS))
 def kind(request: pytest.FixtureRequest) -> Kind:
     return KINDS[request.param]
@@ -76,6 +83,15 @@ def test_full_update(check: Check, kind: Kind, clients: Clients) -> None:
     assert told["file"]["name"] == kind.name.format("1.1.0")
     if kind.updater == "Mac":  # and Squirrel.Mac got it from electron-updater's own server
         assert told["native"]["sha256"] == told["file"]["sha256"]
+
+
+@pytest.mark.usefixtures("block_maps")
+def test_differential_update(check: Check, kind: Kind, clients: Clients, relay: Relay) -> None:
+    told = check("1.0.0", old="1.0.0", stagingId=clients.outside)
+    assert told["error"] is None
+    assert told["file"]["sha256"] == sha256(kind.make("1.1.0"))
+    assert not [line for line in told["log"] if line.startswith("error")]
+    assert relay.sent_bytes("/download/") < 0.2 * len(kind.make("1.1.0"))
 
 
 def test_up_to_date(check: Check, clients: Clients) -> None:
@@ -125,3 +141,22 @@ def test_each_processor_gets_its_own(npm: Npm, shop: Shop, relay: Relay, tmp_pat
         told = npm.drive("electron.js", kind=name, feed=feed, version="1.0.0", arch=arch, cache=cache)
         assert told["error"] is None
         assert told["file"]["sha256"] == sha256(data)
+
+
+def test_with_a_feed_key_in_the_path(npm: Npm, shop: Shop, relay: Relay, tmp_path: Path) -> None:
+    app = "electron-private"
+    shop.open(app)
+    key = shop.hide(app)
+    for version in ("1.0.0", "1.1.0"):
+        shop.put(app, version, "windows/amd64", f"Field-{version}.exe", content("exe", version))
+        shop.await_files(app, version, f"Field-{version}.exe.blockmap")
+    (tmp_path / "old").write_bytes(content("exe", "1.0.0"))
+    asked = {"kind": "Nsis", "version": "1.0.0", "cache": str(tmp_path / "cache"), "old": str(tmp_path / "old")}
+    feed = {"provider": "generic", "url": f"{relay.url}/feeds/{app}/stable/electron"}
+    assert "401" in npm.drive("electron.js", feed=feed, **asked)["error"]
+    feed["url"] = f"{relay.url}/k/{key}/feeds/{app}/stable/electron"
+    told = npm.drive("electron.js", feed=feed, **asked)
+    assert told["error"] is None
+    assert told["file"]["sha256"] == sha256(content("exe", "1.1.0"))
+    assert relay.sent_bytes("/download/") < 0.2 * len(content("exe", "1.1.0"))
+    assert all(each.path.startswith(f"/k/{key}/") for each in relay.of("/download/"))
