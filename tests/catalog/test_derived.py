@@ -101,6 +101,20 @@ async def test_what_the_developer_uploaded_stays_and_replaces_what_was_made(serv
     await add(service, "Setup.exe.blockmap", b"other bytes", "1.1.0", status=409)
 
 
+async def test_a_name_that_was_the_developers_stays_theirs(service: Service) -> None:
+    """Caches may hold their bytes for ever. Control: in a draft the name is not bound yet."""
+    path = f"{U}/builds/1.0.0/windows/amd64/files/Setup.exe.blockmap"
+    await setup(service, draft="true")
+    await add(service, "Setup.exe.blockmap", b"my own")
+    await service.call("DELETE", path, key="write", status=200)
+    assert await derive(service) == 1
+    await add(service, "Setup.exe.blockmap", b"my own")
+    await service.call("POST", f"{U}/releases/1.0.0/publish", key="write", json={}, status=200)
+    await service.call("DELETE", path, key="admin", status=200)
+    assert await derive(service) == 0
+    assert set(await names(service)) == {"Setup.exe"}
+
+
 async def test_what_is_made_is_not_counted_and_not_bound_to_its_name(service: Service) -> None:
     await setup(service, "a.exe")
     for number in range(30):

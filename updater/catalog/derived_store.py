@@ -15,7 +15,7 @@ from updater.catalog.files import FileKind, further_digest
 from updater.catalog.model import ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.database.engine import Database
-from updater.database.tables import blob, build, file, release
+from updater.database.tables import blob, build, file, pinned_digest, release
 
 # How many are found at once.
 _AT_ONCE = 200
@@ -62,7 +62,8 @@ class DerivedStore:
     async def list_underived(self, scope: Scope, max_bytes: int) -> list[Lack]:
         """Return files of up to `max_bytes` bytes without the block map or zsync file that they should have.
 
-        A file that the server made and whose bytes were found damaged is missing, too.
+        A file that the server made and whose bytes were found damaged is missing, too. A name that its developer's own
+        bytes ever had is theirs for ever: caches may still hold them.
         """
         named = file.c.name_key.endswith
         kind = case((named(".appimage"), FileKind.ZSYNC.value), else_=FileKind.BLOCKMAP.value)
@@ -79,7 +80,7 @@ class DerivedStore:
         )
         mapped = and_(or_(named(".exe"), named(".zip")), build.c.platform.in_(("windows", "darwin")))
         wanted = or_(named(".appimage"), mapped), blob.c.size_bytes <= max_bytes, ~exists(there)
-        return await self._list(scope, kind, wanted)
+        return await self._list(scope, kind, [*wanted, ~exists(_bound(kind))])
 
     async def list_unlooked(self, scope: Scope) -> list[Lack]:
         """Return AppImages whose end nobody has looked at."""
@@ -115,6 +116,21 @@ class DerivedStore:
             statement = statement.where(file.c.id == scope.file_id)
         async with self._database.read() as connection:
             return [_lack_of(row) for row in await connection.execute(statement)]
+
+
+def _bound(kind: ColumnElement[Any]) -> Select[Any]:
+    """Return the bytes that the address of a file's derived one is bound to."""
+    return (
+        select(pinned_digest.c.digest)
+        .where(
+            pinned_digest.c.application_id == release.c.application_id,
+            pinned_digest.c.version == release.c.version,
+            pinned_digest.c.platform == build.c.platform,
+            pinned_digest.c.architecture == build.c.architecture,
+            pinned_digest.c.name_key == file.c.name_key + "." + kind,
+        )
+        .correlate(release, build, file)
+    )
 
 
 def _newest_of(application_id: str) -> Select[Any]:
