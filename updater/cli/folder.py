@@ -141,10 +141,10 @@ def _show_plan(plan: Plan, work: Work, order: Order) -> None:
         (
             file.name,
             _targets(file),
-            f"{file.kind}, primary" if file.primary_of else file.kind,
+            f"{file.kind} *" if file.primary_of else file.kind,
             in_bytes(file.size_bytes),
             " ".join(sorted(file.signatures)) or "no",
-            "to send" if file.place in targets else "there",
+            "new" if file.place in targets else "there",
         )
         for file in plan.files
     ]
@@ -153,6 +153,7 @@ def _show_plan(plan: Plan, work: Work, order: Order) -> None:
     why = ", which its version names" if work.status == "new" and plan.channel != order.wishes.channel else ""
     rest = [each for each in plan.left_out if kind_of(each.place) != "other" or each.why.startswith("a link")]
     rows_below: list[tuple[str, Any]] = [
+        ("*", "the file of a build: what a client gets that asks for no other"),
         ("release", f"{order.app_id} {plan.version}{_STATES[work.status]}"),
         ("channel", f"{plan.channel}{why}" if plan.channel else _FIRST_CHANNEL if work.status == "new" else ""),
         ("notes", "" if not notes else notes[0] if len(notes) == 1 else f"{notes[0]} ... ({len(notes)} lines)"),

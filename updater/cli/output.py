@@ -109,7 +109,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=10_000, color_system=None)
     table = Table(*header, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(printable(_in_words(cell))) for cell in row))
+        # On a narrow terminal a long name goes on in the next line: half of it names nothing.
+        table.add_row(*(Text(printable(_in_words(cell)), overflow="fold") for cell in row))
     console.print(table)
 
 

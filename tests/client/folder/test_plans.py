@@ -255,6 +255,18 @@ def test_links_and_hidden_files_are_not_followed(tmp_path: Path) -> None:
     assert names(good(dist, version="1.0.0", include=("secret*",))) == ["secret-linux.bin"]
 
 
+def test_what_installers_are_made_of_is_not_looked_at(tmp_path: Path) -> None:
+    makers.place(tmp_path, "make/App-1.0.0.exe")
+    makers.place(tmp_path, "App-win32-x64/App.exe")
+    makers.place(tmp_path, "App-win32-x64/resources.pak")
+    makers.place(tmp_path, "linux-arm64-unpacked/tool-linux.zip")
+    makers.place(tmp_path, "mac/App.app/Contents/Helper-mac.zip")
+    makers.place(tmp_path, "deb/app_1.0.0_amd64/data-linux.tar.gz")
+    makers.place(tmp_path, "deb/app_1.0.0_amd64.deb")
+    makers.place(tmp_path, "old_updates/App-0.9.0-mac.zip")
+    assert names(good(tmp_path)) == ["App-1.0.0.exe", "app_1.0.0_amd64.deb"]
+
+
 def test_a_link_that_a_feed_file_names(tmp_path: Path) -> None:
     makers.latest_yml(tmp_path, "latest.yml", "1.0.0", [makers.place(tmp_path, "App-1.0.0.exe")])
     (tmp_path / "App-1.0.0.exe").rename(tmp_path / "other.bin")

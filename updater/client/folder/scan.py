@@ -16,6 +16,8 @@ MAX_DEPTH = 12
 
 # What installers are made of: electron-builder's and Tauri's own folders, and bundles of macOS.
 _INSIDES = ("*-unpacked", "*.app", "*.appdir", "*.framework", "*.dsym", "*.lproj", "node_modules", "__appimage*")
+_OF_CHROMIUM = "resources.pak"  # lies beside the program of each unpacked Electron application
+_OLD = "old_updates"  # where Sparkle puts what its appcast does not name any more
 _MADE_FROM = (".deb", ".rpm", ".dmg", ".pkg", ".appimage", ".msi", ".exe", ".zip", ".snap")
 
 
@@ -51,6 +53,8 @@ def _walk(folder: Path, below: str, depth: int) -> Iterator[tuple[os.DirEntry[st
     with os.scandir(folder) as entries:
         here = sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
     files = {each.name.lower() for each in here if not each.is_dir(follow_symlinks=False)}
+    if below and _OF_CHROMIUM in files:
+        return
     for entry in here:
         place = f"{below}{_readable(entry.name)}"
         if not entry.is_dir(follow_symlinks=False):
@@ -61,7 +65,11 @@ def _walk(folder: Path, below: str, depth: int) -> Iterator[tuple[os.DirEntry[st
 
 def _is_inside(name: str, files: set[str]) -> bool:
     """Say whether a folder is what an installer was made of: by its name, or by a file beside it that is made of it."""
-    return any(fnmatchcase(name, pattern) for pattern in _INSIDES) or any(f"{name}{end}" in files for end in _MADE_FROM)
+    return (
+        name == _OLD
+        or any(fnmatchcase(name, pattern) for pattern in _INSIDES)
+        or any(f"{name}{end}" in files for end in _MADE_FROM)
+    )
 
 
 def _readable(name: str) -> str:
