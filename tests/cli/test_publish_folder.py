@@ -175,9 +175,12 @@ def test_a_file_that_is_added_to_a_live_release(remote: Command, tmp_path: Path)
     assert publish(remote, tmp_path, "added").status == 0
     makers.place(tmp_path, "App-1.2.0-ia32.exe")
     makers.place(tmp_path, "App-1.2.0.msi")
+    draft = publish(remote, tmp_path, "added", "--draft")
+    assert draft.status == 6 and "is live" in draft.err
     said = publish(remote, tmp_path, "added")
     assert said.status == 0 and "release  added 1.2.0, live" in said.out
     assert len(stored(remote, "added")) == 3
+    assert done(publish(remote, tmp_path, "added", "--draft", "--json"))["status"] == "published"
 
 
 @pytest.mark.parametrize(

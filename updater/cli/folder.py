@@ -61,7 +61,7 @@ def publish_folder(remote: Remote, folder: Path, order: Order) -> None:
         _refuse(remote, plan.problems)
     known = _ask(remote, plan, order)
     plan = replace(plan, channel=_channel(plan, known, order.wishes))
-    work = _compare(remote, plan, known)
+    work = _compare(remote, plan, known, draft=order.draft)
     if not remote.as_json:
         _show_plan(plan, work, order)
     if order.dry_run:
@@ -128,9 +128,13 @@ def _ask(remote: Remote, plan: Plan, order: Order) -> _Known | None:
     return remote.run(ask)
 
 
-def _compare(remote: Remote, plan: Plan, known: _Known | None) -> Work:
+def _compare(remote: Remote, plan: Plan, known: _Known | None, *, draft: bool) -> Work:
     async def work(_client: UpdateClient) -> Work:
-        return compare(plan, () if known is None else known.builds)
+        found = compare(plan, () if known is None else known.builds)
+        if draft and found.status == "active" and found.steps:
+            message = f"version {plan.version} is live: what is added to it shows at once, and is no draft"
+            raise UpdateError(message, status=409, code="CONFLICT")
+        return found
 
     return remote.run(work)
 
