@@ -206,5 +206,5 @@ def hold_to_promises(server: Server, ledger: Ledger) -> None:
     kept = [name for (name,) in server.place.ask("SELECT report_id FROM report")]
     assert len(kept) == len(set(kept))
     assert set(kept) >= {stored_id(name) for name in ledger.reported}
-    orphans = "SELECT count(*) FROM blob WHERE digest NOT IN (SELECT digest FROM build WHERE digest IS NOT NULL)"
+    orphans = "SELECT count(*) FROM blob WHERE digest NOT IN (SELECT blob_use.digest FROM blob_use)"
     assert server.place.ask(orphans) == [("0",)]
