@@ -65,7 +65,7 @@ class Filing:
         )
 
     async def put_primary(self, change: Change, build: Build, file: ReceivedFile) -> None:
-        """Give a build its primary file, or the build of a draft another one.
+        """Give a build its primary file, or the build of a draft another one, which may have been its companion.
 
         Raises:
             Invalid: a package whose name tells another version.
@@ -76,7 +76,7 @@ class Filing:
         kind = await self._require_kind(change, build, name, file.kind)
         there = await self._files.find_file(connection, build.id, name)
         if there is not None and not there.primary:
-            if there.made_by == DEVELOPER:
+            if there.made_by == DEVELOPER and build.status is not ReleaseStatus.DRAFT:
                 raise Conflict(f"{name} is a companion of this build already", details={"file_name": name})
             await self._files.delete_file(connection, there.id)
         if build.status is not ReleaseStatus.DRAFT:

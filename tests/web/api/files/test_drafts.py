@@ -88,6 +88,15 @@ async def test_names_in_a_draft_may_be_used_again(service: Any) -> None:
     await add(service, "a.zip", ONE, status=409)
 
 
+async def test_a_companion_may_become_the_primary_file(service: Any) -> None:
+    await add(service, "App.bin", draft="true")
+    path = f"{U}/builds/1.0.0/linux/amd64"
+    await service.call("PUT", path, key="write", data=OTHER, params={"file_name": "App.bin"}, status=201)
+    assert [(each["name"], each["primary"], each["size"]) for each in await listed(service)] == [
+        ("App.bin", True, len(OTHER))
+    ]
+
+
 async def test_a_failed_attempt_costs_no_version_number(service: Any) -> None:
     """Nothing of a draft is bound to its bytes before it is published."""
     await service.publish(b"wrong", draft="true")
