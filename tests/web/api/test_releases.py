@@ -47,6 +47,8 @@ async def test_a_listed_release_has_exactly_the_documented_keys(service: Any) ->
         "channel": "stable",
         "status": "active",
         "percent": 100.0,
+        "feeds": {},
+        "files": [],
     }
 
 
