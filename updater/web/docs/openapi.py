@@ -20,6 +20,7 @@ from updater.access.principals import Permission
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.web.api.answer_schemas import ErrorAnswer
 from updater.web.docs.pages import ASSETS
+from updater.web.feeds.schemas import ToldVersion
 from updater.web.gate.routing import BYTES, Contract, Surface, contract_of
 from updater.web.gate.sessions import COOKIE
 from updater.web.messages.bodies import BodyLimits
@@ -37,7 +38,7 @@ _CREDENTIALS = {
 }
 # Any request may be malformed, limited or unlucky; a body may also stall.
 _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
-_OF_ANY_TYPE = (client.Flag, client.ClientId, client.ReportId, client.Seconds, client.ErrorMessage)
+_OF_ANY_TYPE = (client.Flag, client.ClientId, client.ReportId, client.Seconds, client.ErrorMessage, ToldVersion)
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
