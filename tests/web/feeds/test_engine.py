@@ -11,10 +11,12 @@ import json
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from tests.actors import TESTER
 from tests.conftest import KEYS, StartService
 from tests.feeds.filing import publish
+from tests.stored import settle
 from updater.catalog.platforms import Target
 from updater.offers.feed_store import FeedStore
 from updater.telemetry.model import UNKNOWN, ClientFacts
@@ -26,7 +28,9 @@ RELEASES = "/api/v1/updates/my-app/releases"
 
 
 async def image(feeds: Any, version: str, **more: Any) -> Any:
-    return await publish(feeds, version, LINUX, {"app.AppImage": version.encode()}, **more)
+    made = await publish(feeds, version, LINUX, {"app.AppImage": version.encode()}, **more)
+    await settle(feeds)
+    return made
 
 
 async def shown(feeds: Any, query: str = "", path: str = YML, **headers: str) -> str:
@@ -38,6 +42,7 @@ async def shown(feeds: Any, query: str = "", path: str = YML, **headers: str) ->
 
 async def under_rollout(feeds: Any, version: str, percent: float) -> None:
     await feeds.call("PUT", f"{RELEASES}/{version}/rollout", key="admin", status=200, json={"percent": percent})
+    await settle(feeds)
 
 
 # -- who asks
@@ -164,6 +169,7 @@ async def test_an_application_is_read_once_however_many_ask(feeds: Any, readings
     assert readings == ["my-app"]
     await shown(feeds)
     await publish(feeds, "1.0.0", LINUX, {"a.deb": b"x"}, application_id="other")
+    await settle(feeds)
     await shown(feeds)
     assert readings == ["my-app"], "another application's change is none of ours"
     await image(feeds, "1.1.0")
@@ -277,3 +283,61 @@ async def test_a_private_application_keeps_its_feeds_to_itself(feeds: Any) -> No
     _, other = await feeds.services.access.create_key("others", "feed", application="other", actor=TESTER)
     await feeds.exchange("GET", f"/k/{other}{YML}", status=403)
     await feeds.exchange("GET", YML, status=200, headers={"Authorization": f"Bearer {KEYS['read']}"})
+
+
+# -- hostile addresses
+
+
+async def test_hostile_addresses_are_answered(feeds: Any) -> None:
+    """No address is an error of the server, or leads anywhere else."""
+    await image(feeds, "1.0.0")
+    base = "/feeds/my-app/stable"
+    odd = (
+        "..",
+        "%2e%2e",
+        "..%2f..%2fetc",
+        "%00",
+        "%0d%0aX:%20y",
+        "%ff%fe",
+        "%ed%a0%80",
+        "a" * 3_000,
+        "%F0%9F%92%A9",
+        "{x}",
+    )
+    shapes = (
+        "electron/{}",
+        "electron/{}-linux.yml",
+        "squirrel/{}/1.0.0",
+        "squirrel/win32/{}",
+        "squirrel/win32/{}/RELEASES",
+        "squirrel/win32/1.0.0/{}",
+        "squirrel/win32/{}.nupkg",
+        "velopack/{}/releases.win.json",
+        "velopack/win-x64/{}",
+        "velopack/win-x64/releases.{}.json",
+        "tauri/linux/x86_64/{}",
+        "appcast/{}.xml",
+        "appimage/{}.zsync",
+        "scoop/{}.json",
+    )
+    for shape in shapes:
+        for each in odd:
+            for method in ("GET", "HEAD"):
+                url = URL(f"{feeds.url}{base}/{shape.format(each)}", encoded=True)
+                async with feeds.session.request(method, url, allow_redirects=False) as response:
+                    assert response.status in (200, 204, 400, 404, 422), (shape, each, response.status)
+                    assert "X" not in response.headers
+    for channel in ("..", "%00", "%2e%2e%2f", "a" * 3_000, "%ed%a0%80"):
+        url = URL(f"{feeds.url}/feeds/my-app/{channel}/electron/latest-linux.yml", encoded=True)
+        async with feeds.session.get(url) as response:
+            assert response.status in (200, 400, 404), (channel, response.status)
+    for query in (
+        "client_id=%ff",
+        "stagingId=" + "x" * 3_000,
+        "client_id=a&client_id=b",
+        "&&&==&%",
+        "manual=true&manual=no",
+    ):
+        url = URL(f"{feeds.url}{YML}?{query}", encoded=True)
+        async with feeds.session.get(url) as response:
+            assert response.status in (200, 422), (query, response.status)
