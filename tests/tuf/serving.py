@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,19 @@ class App:
 
     def _fetch(self, path: str) -> bytes | None:
         updater = Updater(str(self.metadata), f"{self.base}/metadata/", str(self.files), f"{self.base}/targets/")
-        updater.refresh()
-        found = updater.get_targetinfo(path)
-        if found is None:
-            return None
-        return Path(updater.find_cached_target(found) or updater.download_target(found)).read_bytes()
+        with closed(updater):
+            updater.refresh()
+            found = updater.get_targetinfo(path)
+            if found is None:
+                return None
+            return Path(updater.find_cached_target(found) or updater.download_target(found)).read_bytes()
+
+
+@contextmanager
+def closed(updater: Updater) -> Iterator[None]:
+    """Close the connections of an updater behind the block; python-tuf leaves them open."""
+    try:
+        yield
+    finally:
+        for session in updater._fetcher._sessions.values():
+            session.close()

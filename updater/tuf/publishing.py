@@ -23,9 +23,9 @@ from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.errors import Conflict, NotFound
 from updater.tuf.checks import Repository, find_problems
-from updater.tuf.model import Metadata, Target, own_path, require_channel
+from updater.tuf.model import ROOT, SNAPSHOT, TIMESTAMP, Metadata, Target, own_path, require_channel
 from updater.tuf.reading import read_metadata
-from updater.tuf.service import topic_of
+from updater.tuf.service import read_whole, topic_of
 from updater.tuf.store import TufStore
 
 
@@ -76,7 +76,7 @@ class TufPublishing:
             place = await self._hold(connection, application_id, channel, actor)
             known = (await self._store.list_targets(connection, application_id, channel, [path])).get(path)
             is_same = known is not None and known.digest == staged.digest
-            if known is not None and known.bound and not is_same:
+            if known is not None and known.bound and not is_same and await self._is_named(place, path):
                 raise Conflict(
                     f"{path} is named by published metadata, with other bytes; give the new file another name",
                     details={"path": path, "sha256": known.digest},
@@ -132,6 +132,26 @@ class TufPublishing:
             raise NotFound("application", "Application not found")
         require_channel(known.channels, channel)
         return _Place(connection, application_id, channel, actor, self._clock())
+
+    async def _is_named(self, place: _Place, path: str) -> bool:
+        """Tell whether metadata that is served names a path to which a target was bound.
+
+        Names with a version are served for ever. A plain name has the last version alone: what that names no more is
+        free again, as after tufup's `targets remove-latest`. What cannot be read counts as naming it.
+        """
+        connection, application_id, channel, _, _ = place
+        files = await self._store.list_metadata(connection, application_id, channel)
+        listing = [each for each in files.values() if each.role not in (ROOT, TIMESTAMP, SNAPSHOT)]
+        for each in listing:
+            if each.number is not None:
+                return True
+            try:
+                read = read_metadata(each.name, await read_whole(self._artifacts.blobs, each.digest), each.digest)
+            except NotFound:
+                return True
+            if isinstance(read, str) or path in map(own_path, read.targets):
+                return True
+        return False
 
     async def _require_fitting(
         self, place: _Place, read: Mapping[str, Metadata | str]

@@ -110,7 +110,7 @@ class TufService:
         if stored.damaged:
             raise Unavailable(_DAMAGED, retry_after_s=600)
         try:
-            return Served(await _read_whole(self._artifacts.blobs, stored.digest), stored.digest)
+            return Served(await read_whole(self._artifacts.blobs, stored.digest), stored.digest)
         except NotFound:
             self._artifacts.inspector.suspect(stored.digest)
             raise Unavailable(_DAMAGED, retry_after_s=600) from None
@@ -156,7 +156,7 @@ def _size(served: Served | None) -> int:
     return _ENTRY_BYTES + (0 if served is None else len(served.body))
 
 
-async def _read_whole(blobs: BlobStore, digest: str) -> bytes:
+async def read_whole(blobs: BlobStore, digest: str) -> bytes:
     """Read a small blob and hash it. Raises NotFound when it is gone or damaged, Unavailable."""
     body = b"".join([piece async for piece in blobs.read(digest)])
     small = len(body) <= _HASHED_AT_ONCE_BYTES

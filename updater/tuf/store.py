@@ -118,11 +118,11 @@ class TufStore:
     async def put_target(
         self, connection: Connection, application_id: str, channel: str, path: str, digest: str, now: datetime
     ) -> None:
-        """Add a target, or give its path other bytes."""
+        """Add a target, or give its path other bytes, which nothing binds yet."""
         statement = self._database.upsert(tuf_target).values(
             application_id=application_id, channel=channel, path=path, digest=digest, bound=False, created_at=now
         )
-        new = {"digest": statement.excluded.digest, "created_at": statement.excluded.created_at}
+        new = {name: statement.excluded[name] for name in ("digest", "bound", "created_at")}
         await connection.execute(statement.on_conflict_do_update(index_elements=[*tuf_target.primary_key], set_=new))
 
     async def bind_targets(
