@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.actors import TESTER
+from updater.artifacts.blobs import BlobStore
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
 from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
 from updater.catalog.changing import Changes
+from updater.catalog.companions import Companions
+from updater.catalog.drafts import Drafts
 from updater.catalog.file_store import FileStore
 from updater.catalog.filing import Filing
 from updater.catalog.model import Build, Checksum, ExternalFile, ReleaseStatus
@@ -35,6 +38,24 @@ def publishing_of(database: Database, open_rollout: OpenRollout, clock: Clock = 
     audit = AuditService(AuditStore(database), database, clock=clock)
     changes = Changes(rows, artifacts, audit, database, clock=clock)
     return Publishing(rows, ReleaseStore(database), changes, Filing(FileStore()), SignatureChecks(rows), open_rollout)
+
+
+def drafts_of(database: Database, open_rollout: OpenRollout, clock: Clock = utc_now) -> Drafts:
+    """Return the use case that publishes drafts, on a database alone."""
+    audit = AuditService(AuditStore(database), database, clock=clock)
+    changes = Changes(CatalogStore(database), ArtifactStore(database), audit, database, clock=clock)
+    return Drafts(
+        ReleaseStore(database), FileStore(), changes, Filing(FileStore()), open_rollout, database, clock=clock
+    )
+
+
+def companions_of(database: Database, blobs: BlobStore, clock: Clock = utc_now) -> Companions:
+    """Return the use case that adds companions, on a database and a store."""
+    rows, files = CatalogStore(database), FileStore()
+    audit = AuditService(AuditStore(database), database, clock=clock)
+    changes = Changes(rows, ArtifactStore(database), audit, database, clock=clock)
+    releases, signatures = ReleaseStore(database), SignatureChecks(rows)
+    return Companions(rows, releases, files, changes, Filing(files), signatures, blobs, database)
 
 
 async def publish_bytes(
