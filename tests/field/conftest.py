@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from typing import Any
 import pytest
 
 from tests.field.relay import Relay, running_relay
+from tests.field.running import HERE, told
 from tests.field.shop import Shop
+from tests.field.squirrel import ID, Install, Installed, compile_missing, install_in
 from tests.processes.serving import serving
-from tests.servers.node import find_node, install
+from tests.servers import node as nodejs
 from tests.threaded import threaded
-
-HERE = Path(__file__).parent
-DRIVEN_S = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,27 +67,8 @@ class Npm:
 @pytest.fixture(scope="session")
 def npm(pytestconfig: pytest.Config) -> Npm:
     """Install what `node/` pins."""
-    node = find_node()
-    return Npm(node.program, install(HERE / "node", node, pytestconfig.cache.mkdir("updaters")) / "node_modules")
-
-
-def told(command: list[str], **environment: str) -> dict[str, Any]:
-    """Run a driver to its end; return the JSON of its last line."""
-    ran = run(command, None, **environment)
-    assert ran.stdout.strip(), f"{command[:2]} said nothing: {ran.stderr[-3000:]}"
-    answer: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
-    return answer
-
-
-def run(command: list[str], cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with more of an environment."""
-    full = {**os.environ, **environment}
-    return subprocess.run(command, cwd=cwd, env=full, capture_output=True, text=True, timeout=DRIVEN_S)
-
-
-def drive_python(driver: str, asked: dict[str, Any], **environment: str) -> dict[str, Any]:
-    """Run a driver in Python; return what it told."""
-    return told([sys.executable, str(HERE / "drivers" / driver), json.dumps(asked)], **environment)
+    node = nodejs.find_node()
+    return Npm(node.program, nodejs.install(HERE / "node", node, pytestconfig.cache.mkdir("updaters")) / "node_modules")
 
 
 @pytest.fixture(scope="session")
@@ -103,3 +82,37 @@ def program() -> Callable[[str], str]:
         return found
 
     return find
+
+
+@pytest.fixture(scope="session")
+def display(program: Callable[[str], str]) -> Iterator[str]:
+    """Run an X server on a number that is free."""
+    reads, writes = os.pipe()
+    command = [program("Xvfb"), "-displayfd", str(writes), "-screen", "0", "320x240x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writes], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(writes)
+    try:
+        with os.fdopen(reads) as said:
+            number = said.readline().strip()
+        assert number, "Xvfb did not start"
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="session")
+def without_windows(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile what Squirrel.Windows' Update.exe misses under Mono."""
+    return compile_missing(program("mcs"), tmp_path_factory.mktemp("missing"))
+
+
+@pytest.fixture
+def install(npm: Npm, without_windows: Path, program: Callable[[str], str], tmp_path: Path) -> Install:
+    """Return a function that installs a version as Squirrel.Windows does."""
+    update_exe = npm.modules / "electron-winstaller" / "vendor" / "Squirrel.exe"
+
+    def make(version: str) -> Installed:
+        return install_in(tmp_path / ID, version, update_exe, without_windows, program("mono"))
+
+    return make

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.field.conftest import drive_python, run
 from tests.field.made import content
 from tests.field.relay import Relay
+from tests.field.running import drive_python, run
 from tests.field.shop import Clients, Shop
 
 APP = "appimage-app"

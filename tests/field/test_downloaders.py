@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.field.conftest import run
 from tests.field.made import content
 from tests.field.relay import Relay
+from tests.field.running import run
 from tests.field.shop import Shop
 
 APP, VERSION, TARGET = "files-app", "1.1.0+b1", "linux/amd64"

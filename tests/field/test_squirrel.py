@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.field.conftest import HERE, Npm, run
 from tests.field.made import content, package, sha256, squirrel_delta
 from tests.field.readers import ask_squirrel_mac
 from tests.field.relay import Relay
+from tests.field.running import run
 from tests.field.shop import Clients, Shop
+from tests.field.squirrel import ID, Install
 
-APP, ID = "squirrel-app", "Field"
+APP = "squirrel-app"
 
 
 @pytest.fixture(scope="module")
@@ -34,64 +29,6 @@ def clients(shop: Shop) -> Clients:
     delta = squirrel_delta(ID, "1.0.0", "1.1.0")
     shop.add(APP, "1.1.0", "windows/amd64", f"{ID}-1.1.0-delta.nupkg", delta, delta_from="1.0.0")
     return shop.clients_of(APP, "1.2.0")
-
-
-@dataclass
-class Installed:
-    """An application that Squirrel.Windows installed."""
-
-    mono: str
-    folder: Path
-
-    def update_exe(self, *words: str) -> str:
-        """Run the program that every such application has; return what it said."""
-        ran = run([self.mono, "Update.exe", *words], cwd=self.folder, HOME=str(self.folder))
-        logs = "".join(path.read_text("utf-8-sig") for path in self.folder.glob("*.log"))
-        assert ran.returncode == 0, ran.stdout + ran.stderr + logs
-        return ran.stdout
-
-    def check(self, url: str) -> Any:
-        return json.loads(self.update_exe("--checkForUpdate", url).strip().splitlines()[-1])
-
-    def versions(self) -> dict[str, str]:
-        """Return the SHA-256 of the installed file of each version."""
-        found = self.folder.glob("app-*/field.bin")
-        return {path.parent.name.removeprefix("app-"): sha256(path.read_bytes()) for path in found}
-
-
-@pytest.fixture(scope="session")
-def without_windows(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile what Update.exe names of Windows' own libraries."""
-    library = tmp_path_factory.mktemp("stub") / "PresentationFramework.dll"
-    source = HERE / "drivers" / "PresentationFramework.cs"
-    ran = run([program("mcs"), "-target:library", f"-out:{library}", str(source)])
-    assert ran.returncode == 0, ran.stderr
-    return library
-
-
-@pytest.fixture
-def install(
-    npm: Npm, without_windows: Path, program: Callable[[str], str], tmp_path: Path
-) -> Callable[[str], Installed]:
-    """Return a function that installs a version, as Setup.exe leaves it."""
-
-    def make(version: str) -> Installed:
-        folder = tmp_path / ID
-        (folder / "packages").mkdir(parents=True)
-        shutil.copy(npm.modules / "electron-winstaller" / "vendor" / "Squirrel.exe", folder / "Update.exe")
-        shutil.copy(without_windows, folder)
-        data, name = package(ID, version), f"{ID}-{version}-full.nupkg"
-        (folder / "packages" / name).write_bytes(data)
-        line = f"{hashlib.sha1(data).hexdigest().upper()} {name} {len(data)}\n"
-        (folder / "packages" / "RELEASES").write_text(line)
-        (folder / f"app-{version}").mkdir()
-        (folder / f"app-{version}" / "field.bin").write_bytes(content("package", version))
-        return Installed(program("mono"), folder)
-
-    return make
-
-
-Install = Callable[[str], Installed]
 
 
 def feed(relay: Relay, client: str, channel: str = "stable", target: str = "win32-x64") -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.field.conftest import drive_python, run
 from tests.field.made import content, sha256
 from tests.field.relay import Relay
+from tests.field.running import drive_python, run
 from tests.field.shop import Clients, Shop
 
 APP, TARGET = "tauri-app", "linux/amd64"
@@ -51,23 +50,6 @@ class Minisign:
     def _run(self, *words: str) -> None:
         ran = run([self._program, *words], cwd=self._folder)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-@pytest.fixture(scope="session")
-def display(program: Callable[[str], str]) -> Iterator[str]:
-    """Run an X server on a number that is free."""
-    reads, writes = os.pipe()
-    command = [program("Xvfb"), "-displayfd", str(writes), "-screen", "0", "320x240x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[writes], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.close(writes)
-    try:
-        with os.fdopen(reads) as said:
-            number = said.readline().strip()
-        assert number, "Xvfb did not start"
-        yield f":{number}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.field.conftest import Npm, drive_python
+from tests.field.conftest import Npm
 from tests.field.made import content, package, sha256, velopack_delta
 from tests.field.relay import Relay
+from tests.field.running import drive_python
 from tests.field.shop import Shop
 
 APP, ID = "velopack-app", "Field.App"

@@ -1,8 +1,8 @@
 /* electron-updater without Electron: `node electron.js JSON`; prints one line of JSON.
  *
  * In: {modules, kind: "AppImage"|"Nsis"|"Mac", feed: {provider options}, version, cache, old?, channel?, headers?,
- *      stagingId?, arch?, allowDowngrade?}. `cache` is the folder that the updater keeps between runs; the installed file of
- *      `old` is put where the updater of that kind looks for it.
+ *      stagingId?, arch?, system?, allowDowngrade?}. `cache` is the folder that the updater keeps between runs; the
+ *      installed file `old` is put where the updater of that kind looks for it.
  * Out: {available, offered: {version, notes, ...}, file: {name, sha256, size}|null, log: [text], error: text|null}.
  */
 "use strict";
@@ -76,6 +76,7 @@ function makeUpdater(out) {
     const platform = { AppImage: "linux", Nsis: "win32", Mac: "darwin" }[asked.kind];
     const options = updater.createProviderRuntimeOptions;
     updater.createProviderRuntimeOptions = () => ({ ...options.call(updater), platform });
+    if (asked.system) require("os").release = () => asked.system;
     if (asked.arch) Object.defineProperty(process, "arch", { value: asked.arch });
     const say = (level) => (text) => out.log.push(`${level}: ${text}`);
     updater.logger = { info: say("info"), warn: say("warn"), error: say("error"), debug: say("debug") };
