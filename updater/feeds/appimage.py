@@ -20,7 +20,7 @@ from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Shape
 MEDIA_TYPE: Final = "application/x-zsync"
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armhf": "arm"}
 """The architectures in the words of AppImage, and in those of the catalog."""
-MAX_ZSYNC_BYTES: Final = 32 << 20
+MAX_ZSYNC_BYTES: Final = 64 << 20
 """An image of 2 GiB has a control file of 4 MiB; what is larger than this is none that anybody means."""
 _ENDING: Final = ".appimage"
 

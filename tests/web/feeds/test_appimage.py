@@ -6,12 +6,14 @@ Controls: `URL:` left as it was, the recipe sent instead of the file: each turns
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError
 
 from tests.feeds.filing import publish
 from updater.artifacts import zsync
@@ -83,3 +85,28 @@ async def test_a_control_file_whose_bytes_are_gone_is_503(feeds: Any) -> None:
         if each.size_bytes == len(control):
             await blobs.delete(each.digest)
     await feeds.exchange("GET", PATH, status=503)
+
+
+async def test_a_large_control_file_is_sent_piece_by_piece(feeds: Any) -> None:
+    sums = random.Random(2).randbytes(5_000_000)
+    control = zsync.render(sums, size_bytes=3, sha1="ab" * 20, filename="x", url="x")
+    await publish(feeds, "1.0.0", LINUX, {NAME: b"one", f"{NAME}.zsync": control})
+    url = f"{feeds.url}/api/v1/updates/my-app/download/1.0.0/linux/amd64/My%20App.AppImage"
+    response, body = await feeds.exchange("GET", PATH, status=200)
+    assert body == zsync.rewrite(control, NAME, url)
+    assert response.headers["Content-Length"] == str(len(body))
+    assert response.headers["Content-Type"] == "application/x-zsync" and "ETag" in response.headers
+    head, nothing = await feeds.exchange("HEAD", PATH, status=200)
+    assert nothing == b"" and head.headers["Content-Length"] == str(len(body))
+    await feeds.exchange("GET", PATH, headers={"If-None-Match": response.headers["ETag"]}, status=304)
+
+
+async def test_a_control_file_that_was_cut_is_no_whole_answer(feeds: Any) -> None:
+    control = zsync.render(b"\0" * 5_000_000, size_bytes=3, sha1="ab" * 20, filename="x", url="x")
+    await publish(feeds, "1.0.0", LINUX, {NAME: b"one", f"{NAME}.zsync": control})
+    path = feeds.services.artifacts.blobs.locate(hashlib.sha256(control).hexdigest())
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.truncate(4_000_000)
+    with pytest.raises(ClientPayloadError):
+        await feeds.exchange("GET", PATH)

@@ -70,6 +70,33 @@ class TauriQuery(FeedQuery):
     bundle_type = fields.String(load_default=None)
 
 
+class TauriAnswer(Schema):
+    """A newer release for a client of Tauri; `signature` is the base64 of the minisign file."""
+
+    version = fields.String(required=True)
+    url = fields.String(required=True)
+    signature = fields.String(required=True)
+    notes = fields.String(required=True)
+    pub_date = fields.DateTime(required=True)
+    required = fields.Boolean(required=True)
+
+
+class TauriPlatform(Schema):
+    """A file of the static answer."""
+
+    url = fields.String(required=True)
+    signature = fields.String(required=True)
+
+
+class TauriLatestAnswer(Schema):
+    """The newest release, by targets such as `linux-x86_64` and `windows-x86_64-nsis`."""
+
+    version = fields.String(required=True)
+    notes = fields.String(required=True)
+    pub_date = fields.DateTime(required=True)
+    platforms = fields.Dict(keys=fields.String(), values=fields.Nested(TauriPlatform), required=True)
+
+
 class WingetQuery(FeedQuery):
     """The same, and of which version the manifest is asked for."""
 

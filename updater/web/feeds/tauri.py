@@ -8,7 +8,7 @@ from updater.access.limits import Traffic
 from updater.errors import NotFound
 from updater.feeds.tauri import TauriLatest, read_update
 from updater.web.feeds.answering import FeedDoor
-from updater.web.feeds.schemas import FeedQuery, TauriQuery
+from updater.web.feeds.schemas import FeedQuery, TauriAnswer, TauriLatestAnswer, TauriQuery
 from updater.web.gate.routing import Contract, endpoint
 
 
@@ -24,9 +24,8 @@ class TauriFeed:
             traffic=Traffic.FEED,
             query=TauriQuery(),
             parses_itself=True,
-            answers={200: None, 204: None, 304: None},
+            answers={200: TauriAnswer(), 204: None, 304: None},
             failures=(404, 422, 503),
-            media_types=("application/json",),
         )
     )
     async def get_update(self, request: web.Request) -> web.Response:
@@ -48,9 +47,8 @@ class TauriFeed:
             traffic=Traffic.FEED,
             query=FeedQuery(),
             parses_itself=True,
-            answers={200: None, 304: None},
+            answers={200: TauriLatestAnswer(), 304: None},
             failures=(404, 422, 503),
-            media_types=("application/json",),
         )
     )
     async def get_latest(self, request: web.Request) -> web.Response:

@@ -91,5 +91,5 @@ class WingetFeed:
         if not winget.FEED.is_of(application):
             raise NotFound("feed", "This application has no WinGet feed: its `feeds.winget` is not set")
         if not self._links.origin(request).startswith("https://"):
-            raise NotFound("feed", "WinGet takes a source over https alone")
+            raise NotFound("feed", "WinGet takes a source over https alone: ask over TLS, or set server.public_url")
         return application
