@@ -200,7 +200,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         releases=ReleaseMoves(changes, releases, audit),
         arms=ArmCounter(rollouts, counting, audit, database, access.access.hash_source),
         tuf=TufService(repositories, service, database),
-        tuf_publishing=TufPublishing(repositories, rows, service, artifacts, audit, database),
+        tuf_publishing=TufPublishing(repositories, service, opening),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
     )
 
