@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from updater.database.engine import POOL_TIMEOUT_S, Database
 from updater.database.place import DatabasePlace
+from updater.database.sqlite_driver import connect
 
 BUSY_TIMEOUT_MS = 5_000
 _READERS = 4
@@ -71,7 +72,7 @@ def _engine(path: Path, *, connections: int) -> AsyncEngine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        connect_args={"factory": _Connection},
+        connect_args={"factory": _Connection, "async_creator_fn": connect},
     )
 
 
@@ -80,20 +81,28 @@ def _prepare(engine: AsyncEngine, begin: str, place: DatabasePlace, *, foreign_k
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "cache_size=-4096",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.execute("PRAGMA user_version")  # a read: from here on the write-ahead log is open
-        cursor.close()
-        place.opened(record.info)
+        try:
+            _set_up(connection, foreign_keys=foreign_keys)
+            place.opened(record.info)
+        except BaseException:
+            connection.close()  # the pool would leave it, with its thread, to the garbage collector
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:
         connection.exec_driver_sql(begin)
+
+
+def _set_up(connection: Any, *, foreign_keys: bool) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "cache_size=-4096",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute("PRAGMA user_version")  # a read: from here on the write-ahead log is open
+    cursor.close()
