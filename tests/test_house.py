@@ -254,6 +254,7 @@ PURE_ROOMS = (
     "rollouts.model",
     "rollouts.moves",
     "rollouts.plan",
+    "rollouts.sources",
     "times",
     "feeds.appcast",
     "feeds.appimage",

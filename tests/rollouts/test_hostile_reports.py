@@ -18,7 +18,7 @@ from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.database.engine import Database
 from updater.database.opening import open_database
-from updater.database.rollout_tables import rollout_source
+from updater.database.rollout_tables import rollout_gathered, rollout_source
 from updater.rollouts.plan import canonical, make_plan
 from updater.telemetry.model import Report
 from updater.telemetry.store import TelemetryStore
@@ -64,8 +64,11 @@ async def is_halted(database: Database) -> bool:
 
 
 async def count_sources(database: Database) -> int:
+    """Count those in their table, and those that lie in rows of their batches."""
     async with database.read() as connection:
-        return int(await connection.scalar(select(func.count()).select_from(rollout_source)) or 0)
+        in_table = int(await connection.scalar(select(func.count()).select_from(rollout_source)) or 0)
+        rows = await connection.scalars(select(rollout_gathered.c.sources))
+        return in_table + len({(arm, each) for row in rows for arm, sources in row.items() for each in sources})
 
 
 @pytest.mark.parametrize("addresses", [1, MIN_ADDRESSES - 1, MIN_ADDRESSES])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 from datetime import datetime
 
 from updater.access.keys import ApiKey, KeyRing, key_digest, new_feed_key, new_key
@@ -103,8 +105,12 @@ class AccessService:
     # -- managing keys
 
     def hash_source(self, text: str) -> str:
-        """Return the keyed hash of what somebody is known by, such as an address: 64 hex digits, never to be undone."""
-        return key_digest(self._secret, f"source:{text}")
+        """Return the keyed hash of what somebody is known by, such as an address: 20 characters, never to be undone.
+
+        Two of a billion are the same with a probability of 4e-19: 120 bits. Source: RFC 7693 (BLAKE2b with a key).
+        """
+        spelt = f"source:{text}".encode("utf-8", "surrogatepass")
+        return base64.urlsafe_b64encode(hashlib.blake2b(spelt, key=self._secret, digest_size=15).digest()).decode()
 
     async def create_key(
         self,

@@ -57,3 +57,15 @@ rollout_source = Table(
     Column("failed", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# Sources of counted reports that are not in `rollout_source` yet, a row for each batch of reports that counted.
+rollout_gathered = Table(
+    "rollout_gathered",
+    metadata,
+    Column("release_id", ForeignKey("rollout.release_id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("platform", String(20), primary_key=True),
+    # Counted from 1 since they were last moved to their table.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # `rollouts.sources.Packed`.
+    Column("sources", JSON, nullable=False),
+)

@@ -24,14 +24,12 @@ from updater.rollouts.counting_store import CountingStore
 from updater.rollouts.describe import ABOVE_MAX_FAILURE_RATE, WORSE_THAN_CONTROL, describe_arms, describe_halt
 from updater.rollouts.evidence import Running
 from updater.rollouts.model import Halt, PlatformArm, Rollout
+from updater.rollouts.sources import GATHERED, Gathered, Place, Seen, SourceKey, Sources, pack
 from updater.rollouts.store import RolloutStore
 from updater.telemetry.model import Report
 
 _COUNTED = ("completed", "failed")
 _log = structlog.get_logger(__name__)
-
-SourceKey = tuple[int, str, str, str]
-"""Release, platform, arm, source."""
 
 
 class ArmCounter:
@@ -53,6 +51,8 @@ class ArmCounter:
         self._database = database
         self._hash = hash_source
         self._clock = clock
+        # What the gathered sources were when this process last looked, or wrote them.
+        self._gathered: dict[Place, Gathered] = {}
 
     async def count(self, connection: Connection, reports: Sequence[Report]) -> None:
         """Count stored reports, in the order of arrival; the last thing but announcements in their transaction.
@@ -68,24 +68,25 @@ class ArmCounter:
         batch = _Batch(found, self._clock())
         reports = [each for each in reports if each.application_id in batch.rollouts]
         keys = [_sort_key(each, batch) for each in reports]
-        for application_id in batch.rollouts:
-            mine = zip(reports, keys, strict=True)
-            wanted = {key for each, key in mine if key is not None and each.application_id == application_id}
-            wanted -= {each.sort_key for each in batch.rollouts[application_id]}
-            batch.complete[application_id] = (
-                await self._counting.find_complete(connection, application_id, wanted) if wanted else ()
-            )
+        versions = {(each.application_id, key) for each, key in zip(reports, keys, strict=True) if key is not None}
         sources = [self._sources_of(each) for each in reports]
-        everywhere = [source for pair in sources for source in pair if source is not None]
-        batch.sources = await self._counting.read_sources(connection, [each.release_id for each in found], everywhere)
+        known = await self._counting.read_known(
+            connection,
+            versions=versions - {(each.application_id, each.sort_key) for each in found},
+            places=batch.arms,
+            sources={source for pair in sources for source in pair if source is not None},
+        )
+        batch.complete = known.complete
+        gathered = await self._recall(connection, batch.arms, known.numbers)
+        batch.sources = Sources(known.stored, gathered)
         for report, key, (address, client) in zip(reports, keys, sources, strict=True):
             batch.add(report, key, address, client)
-        await self._write(connection, batch)
+        await self._write(connection, batch, gathered)
 
-    async def _write(self, connection: Connection, batch: _Batch) -> None:
+    async def _write(self, connection: Connection, batch: _Batch, gathered: Mapping[Place, Gathered]) -> None:
         changed = [(place[0], batch.arm_of_now(place)) for place in sorted(batch.changed)]
         await self._store.save_platforms(connection, changed)
-        await self._counting.save_sources(connection, {key: batch.sources[key] for key in batch.changed_sources})
+        await self._keep_sources(connection, batch.sources.changed, gathered)
         await self._store.add_stage_reports(connection, batch.stage_reports)
         if batch.halted:
             await self._store.touch(connection, {rollout.release_id for rollout, _ in batch.halted}, batch.now)
@@ -106,6 +107,45 @@ class ArmCounter:
         for rollout, arm in batch.halted:
             _log_halt(rollout, arm)
 
+    async def _recall(
+        self, connection: Connection, places: Collection[Place], numbers: Mapping[Place, int]
+    ) -> dict[Place, Gathered]:
+        """Return what has gathered, by place: from memory where it is what the database has, else from there.
+
+        It is not when the transaction that gathered it was taken back, or when a series began since. Only the process
+        that has the database for itself adds to it, and looks here before, so equal numbers mean equal sources.
+        """
+        found: dict[Place, Gathered] = {}
+        for place in places:
+            gathered, number = self._gathered.get(place), numbers.get(place, 0)
+            if gathered is None or gathered.number != number:
+                sources = await self._counting.read_gathered(connection, place) if number else {}
+                gathered = Gathered(number, sources)
+            found[place] = gathered
+        if sum(len(each.sources) for each in self._gathered.values()) > 2 * GATHERED:
+            self._gathered = {}
+        self._gathered |= found
+        return found
+
+    async def _keep_sources(
+        self, connection: Connection, changed: Mapping[SourceKey, Seen], gathered: Mapping[Place, Gathered]
+    ) -> None:
+        """Let sources gather; move them to their table once they are many, or where other processes count too."""
+        amount = len(changed) + sum(len(each.sources) for each in gathered.values())
+        if not self._database.shared and amount < GATHERED:
+            rows = {place: (gathered[place].number + 1, packed) for place, packed in pack(changed).items()}
+            await self._counting.gather(connection, rows)
+            for place, (number, _) in rows.items():
+                gathered[place].number = number
+            for key, seen in changed.items():
+                gathered[key[:2]].sources[key] = seen
+            return
+        everything = {key: seen for each in gathered.values() for key, seen in each.sources.items()}
+        await self._counting.save_sources(connection, {**everything, **changed})
+        await self._counting.forget_gathered(connection, [place for place, each in gathered.items() if each.number])
+        for each in gathered.values():
+            each.number, each.sources = 0, {}
+
     def _sources_of(self, each: Report) -> tuple[str, str | None]:
         """Return the keyed hashes of a report's address and client id."""
         client = None if each.client_id is None else self._hash(f"client:{each.client_id}")
@@ -122,10 +162,10 @@ class _Batch:
     # Platforms as they were read, or as they were halted, and their numbers of now.
     arms: dict[tuple[int, str], PlatformArm] = field(default_factory=dict)
     running: dict[tuple[int, str], Running] = field(default_factory=dict)
-    complete: dict[str, Collection[str]] = field(default_factory=dict)
-    sources: dict[SourceKey, tuple[int, bool]] = field(default_factory=dict)
+    # Versions that are complete releases: application and sort key.
+    complete: set[tuple[str, str]] = field(default_factory=set)
+    sources: Sources = field(default_factory=lambda: Sources({}, {}))
     changed: set[tuple[int, str]] = field(default_factory=set)
-    changed_sources: set[SourceKey] = field(default_factory=set)
     stage_reports: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     halted: list[tuple[Rollout, PlatformArm]] = field(default_factory=list)
 
@@ -144,7 +184,7 @@ class _Batch:
                 continue
             if key == rollout.sort_key:
                 self._count(rollout, report, "rollout", address, client)
-            elif key in self.complete[report.application_id] and _is_control(rollout, report):
+            elif (report.application_id, key) in self.complete and _is_control(rollout, report):
                 self._count(rollout, report, "control", address, client)
 
     def _count(self, rollout: Rollout, report: Report, name: str, address: str, client: str | None) -> None:
@@ -153,14 +193,14 @@ class _Batch:
         failed, control = report.status == "failed", name == "control"
         at_address: SourceKey = (*place, name, address)
         at_client: SourceKey | None = None if client is None else (*place, name, client)
-        counted, has_failed = self.sources.get(at_address, (0, False))
+        counted, has_failed = self.sources.find(at_address) or (0, False)
         self.changed.add(place)
-        if counted >= rules.per_address or (at_client is not None and at_client in self.sources):
+        if counted >= rules.per_address or (at_client is not None and self.sources.find(at_client) is not None):
             series.ignore(control=control)
             return
-        self._remember(at_address, counted + 1, failed or has_failed)
+        self.sources.remember(at_address, counted + 1, failed or has_failed)
         if at_client is not None:
-            self._remember(at_client, 1, failed)
+            self.sources.remember(at_client, 1, failed)
         rate = evidence.baseline_rate(series.baseline, rules.max_failure_rate)
         series.count(failed=failed, control=control, margin=rules.margin, rate=rate)
         if not control:
@@ -186,10 +226,6 @@ class _Batch:
     def arm_of_now(self, place: tuple[int, str]) -> PlatformArm:
         """Return a platform with its numbers of now."""
         return replace(self.arms[place], series=self.running[place].series())
-
-    def _remember(self, key: SourceKey, reports: int, failed: bool) -> None:
-        self.sources[key] = reports, failed
-        self.changed_sources.add(key)
 
 
 def _sort_key(report: Report, batch: _Batch) -> str | None:

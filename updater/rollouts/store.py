@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import ReleaseStatus
@@ -45,6 +45,18 @@ _ARMS = ("rollout", "control", "baseline")
 _OPEN = rollout.c.state != RolloutState.COMPLETE.value
 _ACTIVE = release.c.status == ReleaseStatus.ACTIVE.value
 
+_MAY_COUNT = (
+    rollout.c.application_id.in_(bindparam("application_ids", expanding=True)),
+    rollout.c.state.in_((RolloutState.ACTIVE.value, RolloutState.PAUSED.value)),
+)
+# Made once, since each batch of reports runs them.
+_COUNTING = _WITH_RELEASE.where(*_MAY_COUNT, _ACTIVE).order_by(rollout.c.release_id)
+_ADD_STAGE_REPORTS = (
+    update(rollout)
+    .where(rollout.c.release_id == bindparam("counted_in"))
+    .values(stage_reports=rollout.c.stage_reports + bindparam("more"))
+)
+
 
 class RolloutStore:
     """Reads and writes rollouts. Methods that take a connection run in the caller's transaction.
@@ -75,16 +87,14 @@ class RolloutStore:
 
     async def lock_counting(self, connection: AsyncConnection, application_ids: Collection[str]) -> list[Rollout]:
         """Return, locked, the rollouts of active releases that reports of these applications may count in."""
-        counting: tuple[ColumnElement[bool], ...] = (
-            rollout.c.application_id.in_(list(application_ids)),
-            rollout.c.state.in_((RolloutState.ACTIVE.value, RolloutState.PAUSED.value)),
-        )
-        held = await self._hold(connection, *counting)
-        if held == []:
+        asked = {"application_ids": sorted(application_ids)}
+        if not self._database.shared:
+            return await self._list(connection, _COUNTING, asked)
+        held = await self._hold(connection, *_MAY_COUNT, asked=asked)
+        if not held:
             return []
-        if held is not None:  # no others: what began in between is not locked
-            counting = (rollout.c.release_id.in_(held), *counting)
-        return await self._list(connection, _WITH_RELEASE.where(*counting, _ACTIVE).order_by(rollout.c.release_id))
+        # No others: what began in between is not locked.
+        return await self._list(connection, _COUNTING.where(rollout.c.release_id.in_(held)), asked)
 
     async def list_open(self, connection: AsyncConnection, application_ids: Collection[str] | None) -> list[Rollout]:
         """Return the rollouts of active releases that are not complete, highest version first; None: of all."""
@@ -150,10 +160,9 @@ class RolloutStore:
 
     async def add_stage_reports(self, connection: AsyncConnection, amounts: Mapping[int, int]) -> None:
         """Add to the counted reports of present stages, by release."""
-        for release_id in sorted(amounts):
-            added = rollout.c.stage_reports + amounts[release_id]
-            mine = rollout.c.release_id == release_id
-            await connection.execute(update(rollout).where(mine).values(stage_reports=added))
+        added = [{"counted_in": release_id, "more": amounts[release_id]} for release_id in sorted(amounts)]
+        if added:
+            await connection.execute(_ADD_STAGE_REPORTS, added)
 
     # -- rows
 
@@ -162,7 +171,9 @@ class RolloutStore:
         mine = release.c.id == each.release_id
         await connection.execute(update(release).where(mine).values(complete=is_complete))
 
-    async def _hold(self, connection: AsyncConnection, *conditions: ColumnElement[bool]) -> list[int] | None:
+    async def _hold(
+        self, connection: AsyncConnection, *conditions: ColumnElement[bool], asked: Mapping[str, Any] | None = None
+    ) -> list[int] | None:
         """Lock rollouts in the order of their releases; return these, or None when all are locked anyway.
 
         What is read must be read by a later statement. The one that waits for a lock sees the locked rows as they are
@@ -171,18 +182,23 @@ class RolloutStore:
         if not self._database.shared:
             return None  # a write transaction has the database for itself
         wanted = select(rollout.c.release_id).where(*conditions).order_by(rollout.c.release_id).with_for_update()
-        return list(await connection.scalars(wanted))
+        return list(await connection.scalars(wanted, asked))
 
-    async def _list(self, connection: AsyncConnection, wanted: Select[Any]) -> list[Rollout]:
+    async def _list(
+        self, connection: AsyncConnection, wanted: Select[Any], asked: Mapping[str, Any] | None = None
+    ) -> list[Rollout]:
         # One statement, since each report is counted after it: a row for each platform, or one with none.
-        rows = (await connection.execute(wanted.order_by(rollout_platform.c.platform))).all()
+        rows = (await connection.execute(wanted, asked)).all()
         arms: dict[int, list[PlatformArm]] = {}
         for row in rows:
             mine = arms.setdefault(row.release_id, [])
             if row.platform is not None:
                 mine.append(_platform_of(row))
         first = {row.release_id: row for row in reversed(rows)}
-        return [_rollout_of(first[release_id], found) for release_id, found in arms.items()]
+        return [
+            _rollout_of(first[release_id], sorted(found, key=lambda each: each.platform))
+            for release_id, found in arms.items()
+        ]
 
 
 def _platform_values(release_id: int, arm: PlatformArm) -> dict[str, Any]:

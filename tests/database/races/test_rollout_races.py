@@ -194,9 +194,9 @@ async def test_a_release_is_deleted_while_its_reports_are_counted(
     async with one.database.read() as connection:
         left = [
             await connection.scalar(text(f"SELECT count(*) FROM {each}"))
-            for each in ("rollout", "rollout_platform", "rollout_source", "report")
+            for each in ("rollout", "rollout_platform", "rollout_source", "rollout_gathered", "report")
         ]
-    assert left == [0, 0, 0, 30]
+    assert left == [0, 0, 0, 0, 30]
 
 
 @pytest.mark.parametrize("before", [WRITES_NUMBERS, LAST])

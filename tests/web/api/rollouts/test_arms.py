@@ -109,18 +109,21 @@ async def test_who_is_on_no_such_channel_is_no_control_for_a_beta(staged: Any) -
 
 
 async def test_neither_addresses_nor_ids_are_kept_in_clear(staged: Any) -> None:
-    from updater.database.rollout_tables import rollout_source
+    from updater.database.rollout_tables import rollout_gathered, rollout_source
 
     await started(staged)
     await report(staged, "1.1.0", client_id="a-private-name", headers=from_address(7))
     database = staged.services.offers._store._database
     async with database.read() as connection:
-        rows = (await connection.execute(rollout_source.select())).all()
-    assert len(rows) == 2
-    assert not {"a-private-name", "198.51.0.8"} & {row.source for row in rows}
+        sources = {row.source for row in await connection.execute(rollout_source.select())}
+        rows = [row.sources for row in await connection.execute(rollout_gathered.select())]
+    sources |= {source for row in rows for arm in row.values() for source in arm}
+    assert len(sources) == 2
+    assert not {"a-private-name", "198.51.0.8"} & sources
     await move(staged, "1.1.0", "rollout/complete")
     async with database.read() as connection:
-        assert (await connection.execute(rollout_source.select())).all() == []
+        for table in (rollout_source, rollout_gathered):
+            assert (await connection.execute(table.select())).all() == []
 
 
 async def test_the_numbers_are_those_of_the_pure_part(staged: Any) -> None:

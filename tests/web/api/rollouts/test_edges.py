@@ -156,14 +156,14 @@ async def test_promoted_while_under_rollout_it_goes_on(staged: Any) -> None:
 
 
 async def test_the_last_build_takes_release_rollout_and_counts_along(staged: Any) -> None:
-    from updater.database.rollout_tables import rollout, rollout_platform, rollout_source
+    from updater.database.rollout_tables import rollout, rollout_gathered, rollout_platform, rollout_source
 
     await release(staged, "1.0.0", rollout={"percent": 50, "halt": WATCHED})
     await report(staged, "1.0.0", client_id="c")
     salt = (await shown(staged, "1.0.0"))["salt"]
     await staged.call("DELETE", f"{RELEASE}/linux/amd64", key="admin", status=200)
     async with staged.services.offers._store._database.read() as connection:
-        for table in (rollout, rollout_platform, rollout_source):
+        for table in (rollout, rollout_platform, rollout_source, rollout_gathered):
             assert (await connection.execute(table.select())).all() == [], table.name
     assert (await history(staged))[-1]["before"] == {"channel": "stable", "status": "active"}
     await release(staged, "1.0.0", channel="beta")
