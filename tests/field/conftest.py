@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.field.minisigning import Minisign
 from tests.field.relay import Relay, running_relay
 from tests.field.running import HERE, told
 from tests.field.shop import Shop
@@ -85,6 +86,12 @@ def program() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def minisign(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Minisign:
+    """Make a pair of keys."""
+    return Minisign(program("minisign"), tmp_path_factory.mktemp("minisign") / "ours")
+
+
+@pytest.fixture(scope="session")
 def display(program: Callable[[str], str]) -> Iterator[str]:
     """Run an X server on a number that is free."""
     reads, writes = os.pipe()
@@ -113,6 +120,6 @@ def install(npm: Npm, without_windows: Path, program: Callable[[str], str], tmp_
     update_exe = npm.modules / "electron-winstaller" / "vendor" / "Squirrel.exe"
 
     def make(version: str) -> Installed:
-        return install_in(tmp_path / ID, version, update_exe, without_windows, program("mono"))
+        return install_in(tmp_path / version / ID, version, update_exe, without_windows, program("mono"))
 
     return make

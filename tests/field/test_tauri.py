@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.field.made import content, sha256
+from tests.field.minisigning import Minisign
 from tests.field.relay import Relay
-from tests.field.running import drive_python, run
+from tests.field.running import drive_python
 from tests.field.shop import Clients, Shop
 
 APP, TARGET = "tauri-app", "linux/amd64"
@@ -23,38 +23,6 @@ ASKS = "{{target}}/{{arch}}/{{current_version}}?bundle={{bundle_type}}"
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.uname().machine != "x86_64", reason="pytauri-wheel is for Linux on x86_64 here"
 )
-
-
-class Minisign:
-    """A pair of keys of the program minisign, without a password."""
-
-    def __init__(self, program: str, folder: Path) -> None:
-        self._program, self._folder = program, folder
-        folder.mkdir()
-        self._run("-G", "-W", "-p", "key.pub", "-s", "key.sec")
-        # What `tauri signer generate` prints, and tauri.conf.json holds.
-        self.public = base64.b64encode((folder / "key.pub").read_bytes()).decode()
-
-    def sign(self, data: bytes) -> str:
-        """Return what `tauri build` writes to {file}.sig."""
-        (self._folder / "file").write_bytes(data)
-        self._run("-S", "-s", "key.sec", "-m", "file", "-t", "timestamp:1767323045\tfile:file")
-        return base64.b64encode((self._folder / "file.minisig").read_bytes()).decode()
-
-    def verify(self, data: bytes, signature: str) -> None:
-        """Let minisign verify the signature of a Tauri feed."""
-        (self._folder / "got").write_bytes(data)
-        (self._folder / "got.minisig").write_bytes(base64.b64decode(signature))
-        self._run("-V", "-p", "key.pub", "-m", "got")
-
-    def _run(self, *words: str) -> None:
-        ran = run([self._program, *words], cwd=self._folder)
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-@pytest.fixture(scope="module")
-def minisign(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Minisign:
-    return Minisign(program("minisign"), tmp_path_factory.mktemp("minisign") / "ours")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +99,7 @@ def test_beta(check: Check, clients: Clients) -> None:
 
 
 def test_an_application_with_another_key(check: Check, clients: Clients, tmp_path: Path, minisign: Minisign) -> None:
-    other = Minisign(minisign._program, tmp_path / "other")
+    other = Minisign(minisign.program, tmp_path / "other")
     told = check("1.0.0", clients.outside, public=other.public)
     assert "different key" in told["error"]
     assert not told["installed"]
@@ -141,7 +109,7 @@ def test_an_application_with_another_key(check: Check, clients: Clients, tmp_pat
 def test_a_signature_by_another_key_is_refused(
     shop: Shop, clients: Clients, tmp_path: Path, minisign: Minisign
 ) -> None:
-    other = Minisign(minisign._program, tmp_path / "other")
+    other = Minisign(minisign.program, tmp_path / "other")
     path = f"/updates/{APP}/builds/1.3.0/{TARGET}/files/field_1.3.0_amd64.AppImage/signatures"
     refused = shop.ask("PUT", path, {"minisign": other.sign(content("image", "1.3.0"))}, status=422)
     assert "minisign" in str(refused["details"])
