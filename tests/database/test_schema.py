@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -127,9 +129,14 @@ async def test_a_start_without_room_says_so(tmp_path: Path, monkeypatch: pytest.
     """On a full disk SQLite cannot open what it lays beside its file, and says only that."""
     (tmp_path / "updater.db-wal").mkdir()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    before = set(threading.enumerate())
     with pytest.raises(StorageFull, match="no room left in"):
         async with open_database(None, tmp_path):
             pass
+    # The thread of the connection that failed tells the loop when it ends: the loop must still be there.
+    for thread in set(threading.enumerate()) - before:
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 10)
 
 
 @pytest.mark.sqlite("damages its file")
