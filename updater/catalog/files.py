@@ -61,8 +61,8 @@ def kind_of(name: str) -> FileKind:
 
 
 def name_key(name: str) -> str:
-    """Return the form in which two names are compared: those that differ only in case are the same name."""
-    return name.casefold()
+    """Return the form in which two names are compared: those that differ only in case, or composition, are the same."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def own_name(text: str) -> str | None:

@@ -67,6 +67,18 @@ async def test_a_companion_is_there_under_its_name(service: Any) -> None:
     await service.exchange("GET", down("nothing.zip"), status=404)
 
 
+async def test_composed_and_decomposed_letters_are_one_name(service: Any) -> None:
+    """Disks of Macs give names decomposed, whatever was asked of them."""
+    await service.publish(b"primary")
+    composed, decomposed = "Pr\u00fcfung.zip", "Pru\u0308fung.zip"
+    assert (await add(service, decomposed))["file_name"] == composed
+    await add(service, composed, status=200)
+    for name in (composed, decomposed, composed.upper()):
+        _, body = await service.exchange("GET", down(name), status=200)
+        assert body == ONE
+    await add(service, decomposed, OTHER, status=409)
+
+
 async def test_what_a_release_lists_of_its_files(service: Any) -> None:
     await service.publish(b"primary", file_name="Setup.exe", platform="windows")
     await add(service, "b.zip", target="windows/amd64")
