@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import updater
 from updater.artifacts import deriving
@@ -17,6 +19,8 @@ from updater.artifacts.deriving import Order
 from updater.errors import NotFound, Unavailable
 
 _SAID_BYTES = 4096
+NICENESS: Final = 19
+"""The process gives way to everything else. On a machine that is busy to the last it hardly gets on, then."""
 
 
 class Underivable(Exception):
@@ -68,7 +72,14 @@ async def _start(order: Order, path: Path | None, *, fed: bool) -> asyncio.subpr
     }
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", deriving.__name__, order.text(), *([str(path)] if path else [])),
+            *(
+                sys.executable,
+                "-P",
+                "-m",
+                deriving.__name__,
+                dataclasses.replace(order, niceness=NICENESS).text(),
+                *([str(path)] if path else []),
+            ),
             env=environment,
             cwd="/",
             process_group=0,  # what a terminal sends to this process is not for that one

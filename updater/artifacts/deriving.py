@@ -21,7 +21,6 @@ DAMAGED: Final = 3
 """How this process ends when the bytes are not those of the digest, or not there."""
 YES, NO = b"yes", b"no"
 
-_LEAST_PRIORITY = 19
 _PIECE_BYTES = 1 << 20
 
 
@@ -30,7 +29,8 @@ class Order:
     """What to make: `blockmap`, `zsync`, or `embedded`, which tells whether the input is a block map, `YES` or `NO`.
 
     `size_bytes` and `digest` are those of the input. A zsync file says `name`, `url` (may be relative) and
-    `modified_at` of the file that it is of. `parent` is the process id of whoever waits for it.
+    `modified_at` of the file that it is of. `parent` is the process id of whoever waits for it. `niceness` is how far
+    the process gives way to others, 19 the most.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Order:
     name: str = ""
     url: str = ""
     modified_at: str | None = None
+    niceness: int = 19
 
     def text(self) -> str:
         """Return the order as `read_order` reads it."""
@@ -52,8 +53,8 @@ class Damaged(Exception):
 
 def main(arguments: list[str]) -> int:
     """Carry the order out; return the exit status."""
-    os.nice(_LEAST_PRIORITY)
     order = Order(**json.loads(arguments[0]))
+    os.nice(order.niceness)
     try:
         if len(arguments) > 1:
             with Path(arguments[1]).open("rb", buffering=0) as file:
