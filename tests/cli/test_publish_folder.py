@@ -14,6 +14,7 @@ from tests.cli.conftest import Command, Ran, Updater
 from tests.client.folder import makers
 from tests.conftest import KEYS, Running
 from tests.ports import free_port
+from updater.client import NewApplication, NewFile, Target, UpdateClient
 
 
 def publish(remote: Command, folder: Path, app: str, *words: str, **more: Any) -> Ran:
@@ -168,6 +169,22 @@ def test_a_failed_run_costs_no_version_number(remote: Command, tmp_path: Path) -
     refused = publish(remote, tmp_path, "rebuilt")
     assert refused.status == 6
     assert "version 1.2.0 is live, with other bytes for windows/amd64/App-1.2.0.msi" in refused.err
+
+
+async def test_a_companion_of_a_draft_becomes_its_primary_file(
+    server: Running, updater: Updater, tmp_path: Path
+) -> None:
+    """A run that broke may have left the files of another plan."""
+    path = makers.place(tmp_path / "dist", "App-1.2.0.exe")
+    async with UpdateClient(server.url, server.key) as client:
+        await client.create_application(NewApplication("turned", "Turned"))
+        file = NewFile(path, path.name, "1.2.0", Target("windows", "amd64"), draft=True)
+        await client.releases.add_file("turned", file)
+        ran = await updater("publish", tmp_path / "dist", "--app", "turned", "--yes")
+        assert (ran.status, ran.err) == (0, "")
+        (build,) = await client.releases.list_builds("turned", "1.2.0")
+    assert build.status == "active" and build.files is not None
+    assert [(each.name, each.primary) for each in build.files if each.made_by == "developer"] == [(path.name, True)]
 
 
 def test_a_file_that_is_added_to_a_live_release(remote: Command, tmp_path: Path) -> None:
@@ -390,6 +407,25 @@ async def test_a_run_that_is_killed_goes_on_by_file(updater: Updater, server: Ru
     final = await updater("release", "list", "--app", "killed", "--json")
     files = [file for each in final.json["items"] for file in each["files"]]
     assert len(files) == 6 and {each["sha256"] for each in files} == {sha256(path) for path in dist.iterdir()}
+
+
+async def test_the_client_library_publishes_a_folder(server: Running, tmp_path: Path) -> None:
+    from updater.client.folder import Details, Wishes, compare, make_plan, read_digests, read_folder, send
+
+    makers.electron(tmp_path / "dist")
+    wishes = Wishes(exclude=("*.deb", "latest-linux.yml"))
+    plan = await read_digests(make_plan(read_folder(tmp_path / "dist", wishes), wishes))
+    assert plan.problems == () and len(plan.files) == 12
+    async with UpdateClient(server.url, server.key) as client:
+        await client.create_application(NewApplication("library", "Library"))
+        work = compare(plan, await client.releases.list_builds("library", plan.version))
+        await send(client, "library", plan, work, Details(required=True, metadata={"commit": "ab12"}))
+        published = await client.releases.publish("library", plan.version, require=plan.require)
+        assert (published["status"], published["builds"]) == ("active", 5)
+        build = await client.latest("library", Target("mac", "x64"), include_metadata=True)
+        assert build.required
+        assert build.metadata == {"electron": {"minimumSystemVersion": "21.6.0"}, "commit": "ab12"}
+        assert compare(plan, await client.releases.list_builds("library", plan.version)).steps == ()
 
 
 async def test_two_jobs_at_the_same_time(updater: Updater, tmp_path: Path) -> None:

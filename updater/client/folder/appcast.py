@@ -5,16 +5,18 @@ Source: "Publishing an update" of Sparkle's documentation; WinSparkle's `appcast
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from updater.client.folder.markdown import from_html
-from updater.client.folder.model import Feed, FeedError, NamedFile
+from updater.client.folder.model import Feed, FeedError, NamedFile, checked_version
 from updater.client.folder.names import architectures_of, last_part, platform_in, platform_of
 from updater.client.folder.versions import completed, is_newer_build, version_key
 from updater.client.folder.xml import Element, parse
 
 SPARKLE = "http://www.andymatuschak.org/xml-namespaces/sparkle "
+_SIZE = re.compile(r"[1-9][0-9]{0,17}")
 _METADATA = ("minimumSystemVersion", "maximumSystemVersion", "minimumAutoupdateVersion", "hardwareRequirements")
 
 
@@ -81,7 +83,8 @@ def _item(element: Element) -> _Item | None:
     if build is None:
         raise FeedError("an item of it has no sparkle:version")
     deltas = tuple(each for group in element.all(f"{SPARKLE}deltas") for each in group.all("enclosure"))
-    return _Item(build, _said(element, enclosures[0], "shortVersionString") or build, enclosures, deltas, element)
+    version = checked_version(_said(element, enclosures[0], "shortVersionString") or build)
+    return _Item(checked_version(build), version, enclosures, deltas, element)
 
 
 def _key(item: _Item) -> object:
@@ -113,7 +116,7 @@ def _file(enclosure: Element, delta_from: str | None, system: str = "") -> Named
     length = enclosure.attributes.get("length", "")
     return NamedFile(
         name,
-        size_bytes=int(length) if length.isascii() and length.isdigit() and int(length) else None,
+        size_bytes=int(length) if _SIZE.fullmatch(length) else None,
         platform=platform_in(system) if system else platform_of(name) or "darwin",
         architecture=architectures[0] if architectures and len(architectures) == 1 else None,
         ed25519=enclosure.attributes.get(f"{SPARKLE}edSignature", "").strip() or None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from updater.client.folder.model import Feed, FeedError, NamedFile
+from updater.client.folder.model import Feed, FeedError, NamedFile, checked_version
 from updater.client.folder.names import last_part
 
 NAME = re.compile(r"(?P<word>[A-Za-z0-9_.-]+?)(?P<suffix>-mac|-linux(?:-arm64|-arm|-ia32)?)?\.ya?ml")
@@ -52,14 +52,14 @@ def read(place: str, text: str) -> Feed | None:
     if not isinstance(content, dict) or "version" not in content or not ("files" in content or "path" in content):
         return None
     version = content["version"]
-    if not isinstance(version, str | int) or isinstance(version, bool) or not str(version).strip():
+    if not isinstance(version, str | int) or isinstance(version, bool):
         raise FeedError("its version is no text")
     platform, architecture = _TARGETS[name["suffix"] or ""]
     share = content.get("stagingPercentage")
     return Feed(
         place,
         "electron",
-        str(version).strip(),
+        checked_version(str(version)),
         _files(content),
         platform=platform,
         architecture=architecture,

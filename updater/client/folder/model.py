@@ -13,8 +13,23 @@ MAX_FILES_OF_A_BUILD = 32
 """A primary file and 31 companions; the server has the last word."""
 
 
+MAX_VERSION_CHARS = 200
+
+
 class FeedError(ValueError):
     """A feed file that cannot be read; the text says why."""
+
+
+def checked_version(text: str) -> str:
+    """Return the version that a feed file tells, without space at its ends.
+
+    Raises:
+        FeedError: it is empty, or longer than any.
+    """
+    version = text.strip()
+    if not 0 < len(version) <= MAX_VERSION_CHARS:
+        raise FeedError("a version of it is empty, or far too long")
+    return version
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from updater.client.folder.model import Feed, FeedError, NamedFile
+from updater.client.folder.model import Feed, FeedError, NamedFile, checked_version
 from updater.client.folder.names import architectures_of, last_part, platform_in, platform_of
 from updater.client.folder.versions import completed, order, version_key
 
@@ -18,7 +18,7 @@ VELOPACK = re.compile(r"releases\.(?P<word>.+)\.json", re.IGNORECASE)
 ASSETS = re.compile(r"assets\.(?P<word>.+)\.json", re.IGNORECASE)
 RELEASES = re.compile(r"RELEASES(?:-(?P<word>[A-Za-z0-9_.-]+?))?")
 
-_LINE = re.compile(r"(?P<sha1>[0-9a-fA-F]{40})\s+(?P<name>\S+)\s+(?P<size>\d+)(?:\s.*)?")
+_LINE = re.compile(r"(?P<sha1>[0-9a-fA-F]{40})\s+(?P<name>\S+)\s+(?P<size>\d{1,18})(?:\s.*)?")
 _PACKAGE = re.compile(
     r"(?P<id>.+?)-(?P<version>\d+(?:\.\d+){1,3}(?:[-+][0-9A-Za-z.+-]+?)?)-(?P<kind>full|delta)\.nupkg", re.IGNORECASE
 )
@@ -78,7 +78,7 @@ def read_velopack(place: str, text: str, wanted: str | None) -> Feed:
         checksums = {kind.lower(): str(each[kind]) for kind in ("SHA1", "SHA256") if each.get(kind)}
         size = each.get("Size")
         file = NamedFile(last_part(name), checksums, size if isinstance(size, int) else None)
-        entries.append(_Entry(version, file, str(each.get("NotesMarkdown") or "")))
+        entries.append(_Entry(checked_version(version), file, str(each.get("NotesMarkdown") or "")))
     return _newest(place, "velopack", word, entries, wanted)
 
 
@@ -99,7 +99,7 @@ def read_assets(place: str, text: str) -> Feed:
         if str(each.get("Type")).lower() == "portable":
             others[last_part(name)] = "for people who want no installer: --include takes it"
         elif package := read_package_name(last_part(name), word):
-            version = package.version
+            version = checked_version(package.version)
         else:
             files.append(NamedFile(last_part(name)))
     by_name = (platform for file in files if (platform := platform_of(file.name)))
@@ -123,7 +123,7 @@ def read_releases(place: str, text: str, wanted: str | None) -> Feed | None:
         if match is None or package is None:
             raise FeedError(f"a line of it names no package: {plain[:80]}")
         file = NamedFile(last_part(match["name"]), {"sha1": match["sha1"].lower()}, int(match["size"]))
-        entries.append(_Entry(package.version, file))
+        entries.append(_Entry(checked_version(package.version), file))
     return _newest(place, "squirrel", word, entries, wanted) if entries else None
 
 

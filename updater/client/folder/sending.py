@@ -28,8 +28,6 @@ class Step:
     file: PlannedFile
     targets: tuple[Target, ...]
     primary: bool
-    # A companion of a draft that becomes the primary file has to go first.
-    replaces: bool = False
 
     @property
     def key(self) -> tuple[str, tuple[Target, ...]]:
@@ -122,29 +120,28 @@ class _Comparing:
 
     def add(self, file: PlannedFile) -> None:
         """Decide for each target of a file; targets with the same to do share one upload."""
-        ways: dict[tuple[bool, bool], list[Target]] = {}
+        ways: dict[bool, list[Target]] = {}
         for target in file.targets:
-            way = self._way(file, target)
-            if way is not None:
-                ways.setdefault(way, []).append(target)
-        for (primary, replaces), targets in ways.items():
-            self.steps.append(Step(file, tuple(targets), primary, replaces))
+            primary = self._way(file, target)
+            if primary is not None:
+                ways.setdefault(primary, []).append(target)
+        self.steps += [Step(file, tuple(targets), primary) for primary, targets in ways.items()]
 
-    def _way(self, file: PlannedFile, target: Target) -> tuple[bool, bool] | None:
-        """Return how a file is to be sent for a target: as its primary, and in the place of a companion; None: not."""
+    def _way(self, file: PlannedFile, target: Target) -> bool | None:
+        """Say whether a file is to be sent for a target as its primary one or as a companion; None: not at all."""
         found = self._there.get(target, {}).get(file.name.casefold())
         if found is not None and found.made_by == "server":
             found = None
         wants_primary = self._wants_primary(file, target)
         if found is None:
-            return wants_primary, False
+            return wants_primary
         if found.sha256 != file.sha256:
             if self._is_live:
                 self.conflicts.append(f"{target}/{file.name}")
                 return None
-            return found.primary or wants_primary, wants_primary and not found.primary
+            return found.primary or wants_primary
         if wants_primary and not found.primary:
-            return True, True
+            return True
         missing = {scheme: text for scheme, text in file.signatures.items() if scheme not in found.signatures}
         if missing:
             self.signings.append(Signing(file, target, missing))
@@ -214,9 +211,6 @@ class _Sender:
             new = NewFile(*given, delta_from=file.delta_from, signatures=file.signatures)
             await self._client.releases.add_file(self._app_id, new, progress, snapshot=snapshot)
             return
-        if step.replaces:
-            for each in step.targets:
-                await self._client.releases.delete_file(self._app_id, self._plan.version, each, file.name)
         details, metadata = self._details, self._plan.metadata.get(target.platform, {})
         build = NewBuild(
             file.path,
