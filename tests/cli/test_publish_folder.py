@@ -127,7 +127,11 @@ def test_a_pre_release_is_for_the_channel_that_it_names(remote: Command, tmp_pat
     assert (build["channel"], build["percent"]) == ("beta", 5)
     again = publish(remote, tmp_path, "channels", "--rollout", "50")
     assert again.status == 0 and "nothing to send" in again.out
-    wished = remote("publish", tmp_path, "--app", "channels", "--dry-run", "--channel", "stable", "--json")
+    assert "note     the release is live and keeps its rollout" in again.out
+    moved = publish(remote, tmp_path, "channels", "--channel", "stable")
+    assert moved.status == 6 and "version 1.3.0-beta.2 is on beta: `updater release promote` moves it" in moved.err
+    makers.place(tmp_path / "next", "App-1.4.0-beta.1.exe")
+    wished = remote("publish", tmp_path / "next", "--app", "channels", "--dry-run", "--channel", "stable", "--json")
     assert wished.json["channel"] == "stable"
 
 

@@ -61,7 +61,7 @@ def publish_folder(remote: Remote, folder: Path, order: Order) -> None:
         _refuse(remote, plan.problems)
     known = _ask(remote, plan, order)
     plan = replace(plan, channel=_channel(plan, known, order.wishes))
-    work = _compare(remote, plan, known, draft=order.draft)
+    work = _compare(remote, plan, known, order)
     if not remote.as_json:
         _show_plan(plan, work, order)
     if order.dry_run:
@@ -128,11 +128,16 @@ def _ask(remote: Remote, plan: Plan, order: Order) -> _Known | None:
     return remote.run(ask)
 
 
-def _compare(remote: Remote, plan: Plan, known: _Known | None, *, draft: bool) -> Work:
+def _compare(remote: Remote, plan: Plan, known: _Known | None, order: Order) -> Work:
     async def work(_client: UpdateClient) -> Work:
-        found = compare(plan, () if known is None else known.builds)
-        if draft and found.status == "active" and found.steps:
+        builds = () if known is None else known.builds
+        found = compare(plan, builds)
+        message = None
+        if order.draft and found.status == "active" and found.steps:
             message = f"version {plan.version} is live: what is added to it shows at once, and is no draft"
+        elif builds and order.wishes.channel not in (None, builds[0].channel):
+            message = f"version {plan.version} is on {builds[0].channel}: `updater release promote` moves it"
+        if message is not None:
             raise UpdateError(message, status=409, code="CONFLICT")
         return found
 
@@ -164,11 +169,13 @@ def _show_plan(plan: Plan, work: Work, order: Order) -> None:
         ("to send", f"{len(work.steps)} of {_files(len(plan.files))}, {in_bytes(work.size_bytes)}"),
         *(("left out", f"{each.place}: {each.why}") for each in rest),
         *(("note", remark) for remark in plan.remarks),
+        ("note", _KEEPS_ITS_ROLLOUT if order.rollout is not None and work.status == "active" else ""),
         *(("also there", f"{each}, which this folder does not have") for each in work.others),
     ]
     print_rows([row for row in rows_below if row[1]])
 
 
+_KEEPS_ITS_ROLLOUT = "the release is live and keeps its rollout: `updater rollout set` gives it another one"
 _STATES = {"new": "", "draft": ", a draft", "active": ", live"}
 
 
