@@ -61,8 +61,9 @@ class Explain:
         current = self._offers.parse(application_id, question.current_version, "current_version")
         target = Target(question.platform, question.architecture)
         asked = UpdateQuery(current, target, question.allow_prerelease, position)
-        found = await self._offers.explain(application_id, asked, identity.value, manual=query["manual"])
+        # Read first: what comes between this and the decision may be in it, but nothing that is named is missing.
         history, _ = await self._audit.list_history(application_id, limit=1)
+        found = await self._offers.explain(application_id, asked, identity.value, manual=query["manual"])
         answer = {
             "application_id": application_id,
             "current_version": question.current_version,

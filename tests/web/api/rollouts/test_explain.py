@@ -161,6 +161,22 @@ async def test_the_revision_is_the_newest_entry_of_the_history(staged: Any) -> N
     assert (await explain(staged))["revision"] == (await history(staged))[-1]["id"]
 
 
+async def test_the_revision_names_nothing_that_was_not_decided_on(staged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await release(staged, "1.0.0")
+    before = (await history(staged))[-1]["id"]
+    offers = staged.services.offers
+    decide = offers.explain
+
+    async def decide_before_a_change(*asked: Any, **how: Any) -> Any:
+        found = await decide(*asked, **how)
+        await move(staged, "1.0.0", "withdraw")
+        return found
+
+    monkeypatch.setattr(offers, "explain", decide_before_a_change)
+    answer = await explain(staged)
+    assert (answer["answer"]["latest_version"], answer["revision"]) == ("1.0.0", before)
+
+
 async def test_every_verdict_in_its_order(staged: Any) -> None:
     """A release that several verdicts fit has the first; each in turn is taken away."""
     application = "/api/v1/applications/my-app"
