@@ -321,6 +321,13 @@ def test_a_build_has_32_files(tmp_path: Path) -> None:
     assert len(good(tmp_path, include=("part-p1?-*",)).files) == 10
 
 
+def test_a_folder_of_sources_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("updater.client.folder.scan.MAX_FILES", 20)
+    for number in range(30):
+        makers.place(tmp_path, f"src/{number}.js", b"x")
+    assert problems(tmp_path) == "the folder holds more than 20 files: give the one with the installers alone"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     makers.place(tmp_path, "App-1.0.0.exe").chmod(0)

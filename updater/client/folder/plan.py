@@ -35,6 +35,8 @@ from updater.client.model import Target
 
 def make_plan(contents: Contents, wishes: Wishes) -> Plan:
     """Return the plan; what stands in its way is in `problems`, and nothing may be sent while there is one."""
+    if contents.problems and not contents.files and not contents.feeds:
+        return Plan("", wishes.channel, "", (), left_out=contents.left_out, problems=contents.problems)
     wanted = [file for file in contents.files if _may_be_wanted(file, wishes)]
     version, problems = find_version(contents, wishes, [file.name for file in wanted])
     problems = [*contents.problems, *problems]
