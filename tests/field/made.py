@@ -31,9 +31,10 @@ _RELATIONS = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def content(kind: str, version: str) -> bytes:
-    """Return bytes that no compressor makes smaller, of which versions of a kind differ in one place."""
+    """Return bytes that no compressor makes smaller, of which versions of a kind differ in three places."""
     same = bytearray(random.Random(kind).randbytes(SIZE_BYTES))
-    same[200_000:200_032] = hashlib.sha256(version.encode()).digest()
+    for start in (100_000, 200_000, 300_000):
+        same[start : start + 32] = hashlib.sha256(f"{version} {start}".encode()).digest()
     return bytes(same)
 
 

@@ -62,6 +62,7 @@ def update(request: pytest.FixtureRequest, program: Callable[[str], str], relay:
 def test_differential_update(update: Update, clients: Clients, relay: Relay) -> None:
     assert update("1.0.0", clients.outside) == content("image", "1.1.0")
     assert relay.sent_bytes("/download/") < 0.1 * len(content("image", "1.1.0"))
+    assert max(each.headers.get("range", "").count("-") for each in relay.asked) >= 3
 
 
 def test_up_to_date(update: Update, clients: Clients, relay: Relay) -> None:

@@ -92,6 +92,7 @@ def test_differential_update(check: Check, kind: Kind, clients: Clients, relay: 
     assert told["file"]["sha256"] == sha256(kind.make("1.1.0"))
     assert not [line for line in told["log"] if line.startswith("error")]
     assert relay.sent_bytes("/download/") < 0.2 * len(kind.make("1.1.0"))
+    assert max(each.headers.get("range", "").count("-") for each in relay.asked) == 3
 
 
 def test_up_to_date(check: Check, clients: Clients) -> None:

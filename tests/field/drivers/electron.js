@@ -71,6 +71,7 @@ function makeUpdater(out) {
     if (asked.kind === "AppImage") process.env.APPIMAGE = asked.old || "/absent";
     const name = `${asked.kind}Updater`;
     const found = require.resolve("electron-updater", { paths: [asked.modules] });
+    require(found); // older versions import each other in a circle that begins here
     const updater = new (require(path.join(path.dirname(found), `${name}.js`))[name])(null, app);
     updater.httpExecutor = new NodeExecutor();
     const platform = { AppImage: "linux", Nsis: "win32", Mac: "darwin" }[asked.kind];
@@ -93,8 +94,8 @@ async function main() {
     actAsSquirrelMac(out);
     try {
         const updater = makeUpdater(out);
+        updater.on("update-available", () => (out.available = true));
         const result = await updater.checkForUpdates();
-        out.available = result.isUpdateAvailable;
         out.offered = result.updateInfo;
         if (out.available) {
             const [file] = await updater.downloadUpdate();
