@@ -22,6 +22,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.publishing import OpenRollout, Publishing
 from updater.catalog.release_store import ReleaseStore
 from updater.catalog.requests import PublishRequest, ReceivedFile
+from updater.catalog.service import CatalogService
 from updater.catalog.signing import SignatureChecks
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import Version
@@ -38,6 +39,13 @@ def publishing_of(database: Database, open_rollout: OpenRollout, clock: Clock = 
     audit = AuditService(AuditStore(database), database, clock=clock)
     changes = Changes(rows, artifacts, audit, database, clock=clock)
     return Publishing(rows, ReleaseStore(database), changes, Filing(FileStore()), SignatureChecks(rows), open_rollout)
+
+
+def catalog_of(database: Database, clock: Clock = utc_now) -> CatalogService:
+    """Return the use cases of what exists, on a database alone."""
+    rows, audit = CatalogStore(database), AuditService(AuditStore(database), database, clock=clock)
+    changes = Changes(rows, ArtifactStore(database), audit, database, clock=clock)
+    return CatalogService(rows, ReleaseStore(database), changes, audit, database, clock=clock)
 
 
 def drafts_of(database: Database, open_rollout: OpenRollout, clock: Clock = utc_now) -> Drafts:

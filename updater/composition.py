@@ -188,7 +188,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         audit=audit,
         access=access,
         artifacts=service,
-        catalog=CatalogService(rows, releases, audit, database),
+        catalog=CatalogService(rows, releases, opening, audit, database),
         publishing=Publishing(rows, releases, opening, filing, signatures, changes.open_rollout),
         companions=Companions(rows, releases, files, opening, filing, signatures, blobs, database),
         drafts=Drafts(releases, files, opening, filing, changes.open_rollout, database),

@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.actors import TESTER, audit_of
-from tests.builds import LINUX, publishing_of, register
+from tests.actors import TESTER
+from tests.builds import LINUX, catalog_of, publishing_of, register
 from tests.databases import place_database
 from tests.rollouts_of import changes_of, moves_of
 from updater.catalog.publishing import Publishing
-from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import parse_version
@@ -45,10 +44,10 @@ class Rooms(NamedTuple):
 
 
 def rooms_of(database: Database) -> Rooms:
-    store, releases, audit = CatalogStore(database), ReleaseStore(database), audit_of(database)
+    store = CatalogStore(database)
     return Rooms(
         database,
-        CatalogService(store, releases, audit, database),
+        catalog_of(database),
         publishing_of(database, changes_of(database).open_rollout),
         OfferService(OfferStore(database), store, database),
         moves_of(database),

@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.actors import TESTER, audit_of
-from tests.builds import LINUX, publishing_of, register
+from tests.actors import TESTER
+from tests.builds import LINUX, catalog_of, publishing_of, register
 from tests.databases import place_database
 from tests.rollouts_of import changes_of, moves_of
 from updater.catalog.publishing import Publishing
-from updater.catalog.release_store import ReleaseStore
-from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.database.engine import Database
 from updater.database.opening import open_database
@@ -80,7 +78,7 @@ async def staged(database_url: str | None, tmp_path: Path) -> AsyncIterator[Stag
         place_database(tmp_path)
     async with open_database(database_url, tmp_path) as database:
         rooms = rooms_of(database, Hands())
-        catalog = CatalogService(CatalogStore(database), ReleaseStore(database), audit_of(database), database)
+        catalog = catalog_of(database)
         await catalog.create_application("my-app", name="x", platforms=("linux",), extra={}, actor=TESTER)
         await register(rooms.publishing, "1.0.0")
         yield rooms

@@ -15,13 +15,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from tests.actors import TESTER, audit_of
-from tests.builds import LINUX, publishing_of, register
+from tests.actors import TESTER
+from tests.builds import LINUX, catalog_of, publishing_of, register
 from tests.databases import place_database
 from tests.rollouts_of import arms_of, changes_of, rollouts_of
-from updater.catalog.release_store import ReleaseStore
-from updater.catalog.service import CatalogService
-from updater.catalog.store import CatalogStore
 from updater.database.engine import Connection, Database
 from updater.database.opening import open_database
 from updater.database.rollout_tables import rollout_gathered, rollout_source
@@ -41,9 +38,8 @@ async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[Da
     if database_url is None:
         place_database(tmp_path)
     async with open_database(database_url, tmp_path) as opened:
-        rows, releases, audit = CatalogStore(opened), ReleaseStore(opened), audit_of(opened)
         publishing = publishing_of(opened, changes_of(opened).open_rollout)
-        catalog = CatalogService(rows, releases, audit, opened)
+        catalog = catalog_of(opened)
         await catalog.create_application("my-app", name="x", platforms=("linux",), extra={}, actor=TESTER)
         await register(publishing, "1.0.0")
         await register(publishing, "1.1.0", LINUX, rollout=canonical(make_plan(PLAN, NOW)))

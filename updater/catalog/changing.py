@@ -23,7 +23,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.store import CatalogStore
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
-from updater.errors import NotFound
+from updater.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,26 @@ class Changes:
             for staged in sorted(received, key=lambda each: each.digest):
                 await self._claim(change, staged)
             yield change
-            for staged in change.claimed:
-                await staged.place()
-            for entry in change.entries:
-                await self._audit.record(connection, actor, entry)
-            for topic in sorted(change.topics):
-                await self._database.announce(connection, topic)
+            await self._end(change)
+
+    @asynccontextmanager
+    async def begin(self, made: Application, actor: Actor) -> AsyncIterator[Change]:
+        """Give the change that adds an application. Raises Conflict: its id is taken."""
+        async with self._database.write() as connection:
+            if await self._store.hold_application(connection, made.id) is not None:
+                raise Conflict(f"Application exists already: {made.id}")
+            await self._store.insert_application(connection, made)
+            change = Change(connection, made, actor, made.created_at, {made.id})
+            yield change
+            await self._end(change)
+
+    async def _end(self, change: Change) -> None:
+        for staged in change.claimed:
+            await staged.place()
+        for entry in change.entries:
+            await self._audit.record(change.connection, change.actor, entry)
+        for topic in sorted(change.topics):
+            await self._database.announce(change.connection, topic)
 
     async def _claim(self, change: Change, staged: Received) -> None:
         """Claim a blob: whatever collects this digest waits, or has ended before."""

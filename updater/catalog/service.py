@@ -7,19 +7,18 @@ snapshots reads it again before the write returns.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from updater.audit.model import Actor, AuditRow, Entry
+from updater.audit.model import Actor, AuditRow
 from updater.audit.service import APPLICATION_DELETED, AuditService
 from updater.catalog.changes import (
     describe_application,
     describe_build,
     describe_changes,
     describe_deleted_release,
-    named,
 )
+from updater.catalog.changing import Changes
 from updater.catalog.channels import require_channel_moves, require_channels_kept
 from updater.catalog.file_store import FileStore
 from updater.catalog.model import (
@@ -56,6 +55,7 @@ class CatalogService:
         self,
         store: CatalogStore,
         releases: ReleaseStore,
+        changes: Changes,
         audit: AuditService,
         database: Database,
         *,
@@ -63,6 +63,7 @@ class CatalogService:
     ) -> None:
         self._store = store
         self._releases = releases
+        self._changes = changes
         self._files = FileStore()
         self._audit = audit
         self._database = database
@@ -107,13 +108,8 @@ class CatalogService:
         )
         _require_config(made)
         try:
-            async with self._changing(application_id) as (connection, known):
-                if known is not None:
-                    raise Conflict(f"Application exists already: {application_id}")
-                await self._store.insert_application(connection, made)
-                await self._record(
-                    connection, actor, "application.created", application_id, after=describe_application(made)
-                )
+            async with self._changes.begin(made, actor) as change:
+                change.record("application.created", after=describe_application(made))
         except Conflict:
             # Whoever is told that it is there may use it at once, also while the one who made it is not yet answered.
             await self._database.tell({application_id})
@@ -143,8 +139,8 @@ class CatalogService:
             NotFound: no such application. Invalid: a version in `config` does not parse, or a key is none.
             Conflict: the channels would lose or reorder releases.
         """
-        async with self._changing(application_id) as (connection, known):
-            known = _present(known)
+        async with self._changes.open(application_id, actor) as change:
+            known, connection = change.application, change.connection
             plain = ("name", "description", "private", "default_rollout", "feeds")
             given = {key: changes[key] for key in plain if key in changes}
             if "channels" in changes:
@@ -166,20 +162,17 @@ class CatalogService:
             for name in ("channels", "default_rollout", "keys", "feeds"):
                 was, now = ({name: getattr(each, name)} for each in (known, changed))
                 if was != now:
-                    await self._record(connection, actor, f"{name}.set", application_id, before=was, after=now)
+                    change.record(f"{name}.set", before=was, after=now)
             before, after = describe_changes(known, changed)
             if after:
-                await self._record(connection, actor, "application.updated", application_id, before=before, after=after)
+                change.record("application.updated", before=before, after=after)
         return changed
 
     async def delete_application(self, application_id: str, *, actor: Actor) -> None:
         """Remove an application and all it has; its addresses stay bound to their bytes. Raises NotFound."""
-        async with self._changing(application_id) as (connection, known):
-            known = _present(known)
-            await self._store.delete_application(connection, application_id)
-            await self._record(
-                connection, actor, APPLICATION_DELETED, application_id, before=describe_application(known)
-            )
+        async with self._changes.open(application_id, actor) as change:
+            await self._store.delete_application(change.connection, application_id)
+            change.record(APPLICATION_DELETED, before=describe_application(change.application))
 
     # -- releases and builds
 
@@ -223,17 +216,14 @@ class CatalogService:
         Raises:
             NotFound: no such application or build. Invalid: not a version.
         """
-        async with self._changing(application_id) as (connection, known):
-            wanted = parse_field(version, _present(known).scheme, "version")
-            found = await self._store.get_build_in(connection, application_id, wanted, target)
-            text = found.version.text
-            with_release = await self._releases.delete_build(connection, found)
-            await self._record(
-                connection, actor, "build.deleted", application_id, text, target, before=describe_build(found)
-            )
+        async with self._changes.open(application_id, actor) as change:
+            wanted = parse_field(version, change.application.scheme, "version")
+            found = await self._store.get_build_in(change.connection, application_id, wanted, target)
+            with_release = await self._releases.delete_build(change.connection, found)
+            change.record("build.deleted", found.version.text, target, before=describe_build(found))
             if with_release:
                 before = describe_deleted_release(found.channel, found.status)
-                await self._record(connection, actor, "release.deleted", application_id, text, before=before)
+                change.record("release.deleted", found.version.text, before=before)
         return found
 
     async def retire(
@@ -256,23 +246,14 @@ class CatalogService:
         async with self._database.read() as connection:
             gone = await self._select_removable(connection, application_id, policy, still_offered)
         if gone and not dry_run:
-            async with self._changing(application_id) as (connection, _):
+            async with self._changes.open(application_id, actor) as change:
                 # Again: a withdrawal in between may have made one of them the latest.
-                gone = await self._select_removable(connection, application_id, policy, still_offered)
-                await self._releases.delete_releases(connection, [each.release_id for each in gone])
+                gone = await self._select_removable(change.connection, application_id, policy, still_offered)
+                await self._releases.delete_releases(change.connection, [each.release_id for each in gone])
                 for each in gone:
                     before = describe_deleted_release(each.channel, each.status)
-                    await self._record(
-                        connection, actor, "release.deleted", application_id, each.version.text, before=before
-                    )
+                    change.record("release.deleted", each.version.text, before=before)
         return [each.version.text for each in gone]
-
-    @asynccontextmanager
-    async def _changing(self, application_id: str) -> AsyncIterator[tuple[Connection, Application | None]]:
-        """Give a write transaction, and the application, held; its change is announced at the end."""
-        async with self._database.write() as connection:
-            yield connection, await self._store.hold_application(connection, application_id)
-            await self._database.announce(connection, application_id)
 
     async def _select_removable(
         self, connection: Connection, application_id: str, policy: RetentionPolicy, still_offered: StillOffered
@@ -280,22 +261,6 @@ class CatalogService:
         candidates = await self._releases.list_candidates(connection, application_id)
         offered = await still_offered(connection, application_id)
         return select_removable(candidates, offered, policy, self._clock())
-
-    async def _record(
-        self,
-        connection: Connection,
-        actor: Actor,
-        action: str,
-        application_id: str,
-        version: str | None = None,
-        target: Target | None = None,
-        *,
-        before: Mapping[str, Any] | None = None,
-        after: Mapping[str, Any] | None = None,
-    ) -> None:
-        subject = named(application_id, version, target)
-        entry = Entry(action, subject, before, after, application_id, version)
-        await self._audit.record(connection, actor, entry)
 
 
 def _present(known: Application | None) -> Application:

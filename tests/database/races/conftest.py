@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.actors import TESTER
-from tests.builds import publishing_of
+from tests.builds import catalog_of, publishing_of
 from tests.database.races.interleaving import Interleaving, pauses
 from tests.rollouts_of import arms_of, changes_of, moves_of, rollouts_of
 from tests.servers.postgres import Postgres
@@ -24,7 +24,6 @@ from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
 from updater.catalog.platforms import Target
 from updater.catalog.publishing import Publishing
-from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.store import CatalogStore
 from updater.database.engine import Database
@@ -88,8 +87,8 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
             blobs = LocalBlobStore(tmp_path)
             stack.callback(blobs.close)
             audit = AuditService(AuditStore(database), database, clock=lambda: NOW)
-            rows, releases = CatalogStore(database), ReleaseStore(database)
-            catalog = CatalogService(rows, releases, audit, database, clock=lambda: NOW)
+            rows = CatalogStore(database)
+            catalog = catalog_of(database, lambda: NOW)
             changes = changes_of(database, lambda: NOW)
             publishing = publishing_of(database, changes.open_rollout, lambda: NOW)
             offers = OfferService(OfferStore(database), rows, database)
