@@ -66,27 +66,19 @@ class FeedStore:
 
     async def find_package(self, application_id: str, target: Target, name: str) -> tuple[Build, BuildFile] | None:
         """Return a package or delta of an active release by its name, whose case does not count."""
-        wanted = (
-            BUILD.add_columns(_package.c.name.label("package_name"))
-            .join(_package, _package.c.build_id == build.c.id)
-            .where(
-                release.c.application_id == application_id,
-                release.c.status == ReleaseStatus.ACTIVE.value,
-                build.c.platform == target.platform,
-                build.c.architecture == target.architecture,
-                _package.c.name_key == name_key(name),
-                _package.c.kind.in_(_PACKAGES),
-            )
-            .order_by(release.c.sort_key.desc())
-            .limit(1)
+        named = select(file.c.build_id, file.c.name).where(
+            file.c.name_key == name_key(name), file.c.kind.in_(_PACKAGES)
         )
         async with self._database.read() as connection:
-            row = (await connection.execute(wanted)).first()
-            if row is None:
+            # By its name first, of any application: asked in one, SQLite walks along all releases of this one.
+            names = {row.build_id: row.name for row in await connection.execute(named)}
+            builds = await self._builds(connection, sorted(names), _ACTIVE)
+            mine = [each for each in builds if (each.application_id, each.target) == (application_id, target)]
+            if not mine:
                 return None
-            found = build_of(row._mapping)
-            files = (await self._files.list_files(connection, [found.id])).get(found.id, [])
-        return next(((found, each) for each in files if each.name == row.package_name), None)
+            newest = max(mine, key=lambda each: each.version.sort_key)
+            files = (await self._files.list_files(connection, [newest.id])).get(newest.id, [])
+        return next(((newest, each) for each in files if each.name == names[newest.id]), None)
 
     async def _groups(self, connection: AsyncConnection, application_id: str) -> Sequence[Row[Any]]:
         """Return the kinds of builds that there are, and the lowest version of each that was ever published."""
@@ -120,9 +112,6 @@ class FeedStore:
             wanted = BUILD.where(build.c.id.in_(some), release.c.status.in_(statuses), build.c.url.is_(None))
             found += [build_of(row._mapping) for row in await connection.execute(wanted)]
         return found
-
-
-_package = file.alias("package")
 
 
 def _newest(application_id: str, group: Row[Any], statuses: Collection[str]) -> Select[tuple[int]]:
