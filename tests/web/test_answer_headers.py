@@ -81,7 +81,7 @@ async def test_pages_have_a_complete_policy(service: Service, path: str) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["/k/{}/x", "//k/{}/x", "/K/{}/x", "/k//{}", "/updates/k/{}/api/v1/check", "///k//{}/"]
+    "path", ["/k/{}/x", "//k/{}/x", "/K/{}/x", "/k//{}", "/updates/k/{}/api/v1/check", "///k//{}/", "/k/{0}/k/{0}/x"]
 )
 def test_keys_in_paths_are_not_shown_wherever_they_were_put(path: str) -> None:
     key = "abcd" * 10

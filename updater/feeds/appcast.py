@@ -12,10 +12,11 @@ from email.utils import format_datetime
 from typing import Any, Final
 from xml.dom.minidom import Document, Element
 
+from updater.catalog.files import FileKind
 from updater.catalog.model import Build, BuildFile
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
-from updater.feeds.model import Feed, Page, Rendered, judge_files
+from updater.feeds.model import Feed, Page, Rendered, fitting_files, judge_files
 from updater.feeds.notes import to_html, xml_text
 from updater.offers.feed_choice import Candidate, FeedBuild, FeedStatus, Judgement, Shape
 
@@ -84,7 +85,7 @@ def read_word(word: str) -> Appcast | None:
 def judge(each: FeedBuild) -> Judgement | None:
     """Return what the feed says of a build: its first signed file; on darwin, its signed deltas behind it."""
     endings = _ENDINGS.get(each.build.target.platform, ())
-    fitting = [file for end in endings for file in each.files if file.name.lower().endswith(end)]
+    fitting = fitting_files(each, endings)
     if not fitting:
         return None
     signed = [file for file in fitting if _SCHEME in file.signatures]
@@ -98,7 +99,7 @@ def judge(each: FeedBuild) -> Judgement | None:
 
 def _is_delta(file: BuildFile) -> bool:
     is_usable = _SCHEME in file.signatures and file.delta_from is not None and not file.quarantined
-    return is_usable and file.name.lower().endswith(".delta")
+    return is_usable and file.kind is FileKind.DELTA and file.name.lower().endswith(".delta")
 
 
 def _item(document: Document, page: Page, candidate: Candidate, system: str) -> Element:

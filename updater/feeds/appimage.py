@@ -14,7 +14,7 @@ import orjson
 from updater.catalog.files import name_key
 from updater.catalog.model import BuildFile
 from updater.catalog.platforms import Target
-from updater.feeds.model import Feed, Page, Rendered, judge_files
+from updater.feeds.model import Feed, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Shape
 
 MEDIA_TYPE: Final = "application/x-zsync"
@@ -81,7 +81,7 @@ def judge(each: FeedBuild) -> Judgement | None:
     """Return what the feed says of a build: its first image that has a control file, and that file behind it."""
     if each.build.target.platform != "linux":
         return None
-    images = [file for file in each.files if file.name.lower().endswith(_ENDING)]
+    images = fitting_files(each, (_ENDING,))
     if not images:
         return None
     by_name = {name_key(file.name): file for file in each.files}

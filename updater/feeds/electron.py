@@ -15,16 +15,14 @@ from typing import Any, Final
 
 import orjson
 
-from updater.catalog.files import FileKind
 from updater.catalog.model import Build, BuildFile
 from updater.catalog.platforms import ARCHITECTURES, Target
-from updater.feeds.model import Feed, Page, Rendered, files_of, judge_files
+from updater.feeds.model import Feed, Page, Rendered, files_of, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Shape
 
 MEDIA_TYPE: Final = "text/yaml; charset=utf-8"
 # What is listed, in this order; the client takes the first that it can install.
 _LISTED: Final = {"windows": (".exe",), "darwin": (".zip", ".dmg"), "linux": (".appimage", ".deb", ".rpm", ".pacman")}
-_KINDS: Final = (FileKind.INSTALLER, FileKind.ARCHIVE)
 # The words by which the client finds the installer of its architecture in an address.
 _WORDS: Final = {"amd64": "x64", "arm64": "arm64", "386": "ia32"}
 # The server decides who is staged, and names no packages.
@@ -100,20 +98,18 @@ def judge(each: FeedBuild) -> Judgement | None:
     """Return what the feed says of a build: `.exe` on windows, `.zip` on darwin, any package on linux."""
     platform = each.build.target.platform
     endings = _LISTED.get(platform, ())
-    found = [file for file in each.files if file.kind in _KINDS and file.name.lower().endswith(endings or ("\0",))]
+    # Their order is that of the endings; within one it stays: the primary first, then by name.
+    found = fitting_files(each, endings)
     if platform == "darwin" and not any(file.name.lower().endswith(".zip") for file in found):
         return missing_zip(each)
     if not found:
         return None
-    # Their order is that of the endings; within one it stays: the primary first, then by name.
-    found.sort(key=lambda file: next(at for at, end in enumerate(endings) if file.name.lower().endswith(end)))
     return judge_files(found, digest="sha512")
 
 
 def missing_zip(each: FeedBuild) -> Judgement | None:
     """Return the judgement about a build of darwin without a zip: an image alone cannot be installed by itself."""
-    has_image = any(file.name.lower().endswith((".dmg", ".pkg")) for file in each.files)
-    return Judgement(FeedStatus.MISSING_ZIP) if has_image else None
+    return Judgement(FeedStatus.MISSING_ZIP) if fitting_files(each, (".dmg", ".pkg")) else None
 
 
 def _entry(page: Page, build: Build, each: BuildFile, *, several: bool) -> dict[str, Any]:

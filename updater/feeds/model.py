@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from updater.catalog.files import name_key
+from updater.catalog.files import FileKind, name_key
 from updater.catalog.model import Application, Build, BuildFile
 from updater.catalog.platforms import ARCHITECTURES, Target
 from updater.offers.feed_choice import Candidate, Choice, FeedBuild, FeedClient, FeedStatus, Judgement, Shape
@@ -90,6 +90,19 @@ class Feed(NamedTuple):
     def is_of(self, application: Application) -> bool:
         """Tell whether an application has the feed."""
         return not self.needs_settings or self.name in application.feeds
+
+
+_KINDS_BY_FEEDS = (FileKind.INSTALLER, FileKind.ARCHIVE)
+
+
+def fitting_files(each: FeedBuild, endings: Iterable[str]) -> list[BuildFile]:
+    """Return the installers and archives of a build whose names end so, by ending; those of one ending as they come.
+
+    Endings are in lower case. What its developer says is something else, such as a portable program of kind `other`,
+    is for nobody, whatever its name.
+    """
+    files = [file for file in each.files if file.kind in _KINDS_BY_FEEDS]
+    return [file for end in endings for file in files if file.name.lower().endswith(end)]
 
 
 def judge_files(files: Iterable[BuildFile], *, digest: str | None = None) -> Judgement:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from updater.catalog.files import FileKind
 from updater.catalog.model import Build, BuildFile
 from updater.feeds.model import judge_files
-from updater.offers.feed_choice import Candidate, Choice, FeedBuild, Judgement
+from updater.offers.feed_choice import RELEASES_SHOWN, Candidate, Choice, FeedBuild, Judgement
 
 
 class Package(NamedTuple):
@@ -31,7 +31,9 @@ def judge(each: FeedBuild) -> Judgement | None:
 def packages_of(choice: Choice) -> list[tuple[Candidate, list[Package]]]:
     """Return the packages of the releases that are listed, newest first: of each the full one, then its deltas."""
     deltas = {each.release_id: _deltas_of(each) for each in choice.listed}
-    complete = choice.new is None or all(deltas.get(each.release_id) for each in choice.way)
+    # Below the oldest release that a feed looks at there may be more on the client's way, without deltas.
+    is_seen = len(choice.way) < RELEASES_SHOWN and all(deltas.get(each.release_id) for each in choice.way)
+    complete = choice.new is None or is_seen
     listed = []
     for each in choice.listed:
         build, files, _ = each.builds[0]

@@ -15,7 +15,7 @@ import orjson
 from updater.catalog.files import name_key
 from updater.catalog.model import Application
 from updater.catalog.platforms import ARCHITECTURES, Target
-from updater.feeds.model import Feed, Page, Rendered, judge_files
+from updater.feeds.model import Feed, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, Judgement, Shape
 
 MEDIA_TYPE: Final = "application/json"
@@ -65,8 +65,7 @@ def judge(each: FeedBuild) -> Judgement | None:
     target = each.build.target
     if target.platform != "windows" or target.architecture not in _WORDS:
         return None
-    fitting = [file for end in _ENDINGS for file in each.files if file.name.lower().endswith(end)]
-    found = next((file for file in fitting if not file.name.lower().endswith(_WRAPPED)), None)
+    found = next((file for file in fitting_files(each, _ENDINGS) if not file.name.lower().endswith(_WRAPPED)), None)
     return None if found is None else judge_files((found,))
 
 

@@ -11,11 +11,10 @@ from typing import Final
 
 import orjson
 
-from updater.catalog.files import FileKind
 from updater.catalog.platforms import Target
 from updater.feeds import packages
 from updater.feeds.electron import missing_zip
-from updater.feeds.model import JSON, NOTHING_NEW, Feed, Page, Rendered, judge_files
+from updater.feeds.model import JSON, NOTHING_NEW, Feed, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Shape
 
 # What Node.js calls targets; a universal application is listed as that of amd64.
@@ -30,7 +29,7 @@ TARGETS: Final = {
     "win32-ia32": Target("windows", "386"),
 }
 _WORDS: Final = {target: word for word, target in TARGETS.items() if "-" in word and "universal" not in word}
-_ENDINGS: Final = {"darwin": (FileKind.ARCHIVE, ".zip"), "windows": (FileKind.INSTALLER, ".msix")}
+_ENDINGS: Final = {"darwin": ".zip", "windows": ".msix"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +108,9 @@ def _judge_update(each: FeedBuild) -> Judgement | None:
     platform = each.build.target.platform
     if platform not in _ENDINGS:
         return None
-    kind, ending = _ENDINGS[platform]
-    file = next((file for file in each.files if file.kind is kind and file.name.lower().endswith(ending)), None)
-    if file is not None:
-        return judge_files((file,))
+    fitting = fitting_files(each, (_ENDINGS[platform],))
+    if fitting:
+        return judge_files(fitting[:1])
     return missing_zip(each) if platform == "darwin" else None
 
 

@@ -14,7 +14,7 @@ import orjson
 from updater.artifacts.signatures import render_tauri
 from updater.catalog.model import BuildFile
 from updater.catalog.platforms import Target
-from updater.feeds.model import NOTHING_NEW, Feed, Page, Rendered, judge_files
+from updater.feeds.model import NOTHING_NEW, Feed, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Listed, Shape
 from updater.times import rfc3339
 
@@ -119,15 +119,11 @@ def judge(each: FeedBuild, bundle: str | None = None) -> Judgement | None:
     """Return what the feed says of a build: for each way of bundling, the first file that is signed with minisign."""
     bundles = _BUNDLES.get(each.build.target.platform, {})
     endings = [bundles[bundle]] if bundle is not None else list(bundles.values())
-    fitting = [[file for end in ends for file in each.files if _ends(file, end)] for ends in endings]
+    fitting = [fitting_files(each, ends) for ends in endings]
     signed = [[file for file in files if _SCHEME in file.signatures] for files in fitting]
     if any(signed):
         return judge_files(files[0] for files in signed if files)
     return Judgement(FeedStatus.MISSING_SIGNATURE) if any(fitting) else None
-
-
-def _ends(file: BuildFile, ending: str) -> bool:
-    return file.name.lower().endswith(ending)
 
 
 def _source(page: Page, listed: Listed, file: BuildFile) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import orjson
 from updater.catalog.files import name_key
 from updater.catalog.model import Application, Build, BuildFile
 from updater.catalog.platforms import ARCHITECTURES, Target
-from updater.feeds.model import Feed, Page, Rendered, judge_files
+from updater.feeds.model import Feed, Page, Rendered, fitting_files, judge_files
 from updater.feeds.notes import to_text
 from updater.offers.feed_choice import Candidate, FeedBuild, Judgement, Shape
 
@@ -160,7 +160,7 @@ def judge(each: FeedBuild) -> Judgement | None:
     """Return what the feed says of a build: all installers, and archives behind them."""
     if each.build.target.platform != "windows":
         return None
-    found = [file for end in _TYPES for file in each.files if _ending(file) == end]
+    found = [file for file in fitting_files(each, _TYPES) if _ending(file) is not None]
     return judge_files(found) if found else None
 
 

@@ -110,12 +110,13 @@ async def test_deltas_are_listed_only_when_none_is_missing_on_the_way(feeds: Any
 
 async def test_fifty_releases_are_listed(feeds: Any) -> None:
     for number in range(53):
-        await packages(feeds, f"1.{number}.0", with_delta=False)
-    listed = await names(feeds, "win32/RELEASES")
+        await packages(feeds, f"1.{number}.0", with_delta=number > 1)
+    listed = [each for each in await names(feeds, "win32/RELEASES") if "delta" not in each]
     assert listed == [full(f"1.{number}.0") for number in range(3, 53)]
-    assert await names(feeds, "win32/1.0.0/RELEASES") == listed
+    assert await names(feeds, "win32/1.0.0/RELEASES") == listed, "1.1.0, on the way, is not looked at and has no delta"
     body = await feeds.call("GET", f"{VELOPACK}/win-x64/releases.win.json", status=200)
-    assert [each["Version"] for each in body["Assets"]] == [f"1.{number}.0" for number in reversed(range(3, 53))]
+    versions = [each["Version"] for each in body["Assets"] if each["Type"] == "Full"]
+    assert versions == [f"1.{number}.0" for number in reversed(range(3, 53))]
     _, oldest = await feeds.exchange("GET", f"{SQUIRREL}/win32/{full('1.0.0')}", status=200)
     assert oldest == b"full 1.0.0", "what is older than that is still there"
 

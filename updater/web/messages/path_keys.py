@@ -36,11 +36,13 @@ def hide_key(path: str) -> str:
     """Return a path as it may be logged: `/k/-/...`, also where the key has not the form of one.
 
     So too for paths that no route has and that are meant so: with more slashes, in capitals, or behind the prefix of a
-    proxy when what follows has the form of a key.
+    proxy, or a second time, when what follows has the form of a key.
     """
     if path.startswith(PREFIX) and not path.startswith("/k//"):
         _, slash, rest = path[len(PREFIX) :].partition("/")
-        return f"{PREFIX}-{slash}{rest}"
-    if "/k/" in path or "/K/" in path:
-        return _MISPLACED.sub(r"\1-", path)
-    return path
+        return f"{PREFIX}-{_hide_misplaced(slash + rest)}"
+    return _hide_misplaced(path)
+
+
+def _hide_misplaced(path: str) -> str:
+    return _MISPLACED.sub(r"\1-", path) if "/k/" in path or "/K/" in path else path
