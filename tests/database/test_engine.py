@@ -274,3 +274,13 @@ async def test_memory_that_follows_waits_behind_no_request(database: Database) -
             await (await held.enter_async_context(database.read())).execute(text("SELECT 1"))
         async with asyncio.timeout(2), database.read_to_follow() as connection:
             assert await connection.scalar(text("SELECT 1")) == 1
+
+
+@pytest.mark.sqlite("asks a pragma")
+async def test_connections_that_read_keep_little_of_the_file(database: Database) -> None:
+    """There are six of them, and each passes over the whole catalog at times."""
+    kept = {}
+    for name, begin in (("read", database.read), ("follow", database.read_to_follow), ("write", database.write)):
+        async with begin() as connection:
+            kept[name] = await connection.scalar(text("PRAGMA cache_size"))
+    assert kept == {"read": -1_024, "follow": -1_024, "write": -4_096}

@@ -23,6 +23,8 @@ BUSY_TIMEOUT_MS = 5_000
 _READERS = 4
 # One for each memory that follows changes.
 _FOLLOWERS = 2
+# What a connection keeps of the file. Those that read pass over much, once; the system keeps the file as well.
+_WRITER_KIB, _READER_KIB = 4_096, 1_024
 
 
 def sqlite_database(path: Path) -> Database:
@@ -31,8 +33,8 @@ def sqlite_database(path: Path) -> Database:
     writer, reader, follower, migrator = (_engine(path, connections=count) for count in sizes)
     place = DatabasePlace(path)
     _prepare(writer, "BEGIN IMMEDIATE", place)
-    _prepare(reader, "BEGIN", place)
-    _prepare(follower, "BEGIN", place)
+    _prepare(reader, "BEGIN", place, cache_kib=_READER_KIB)
+    _prepare(follower, "BEGIN", place, cache_kib=_READER_KIB)
     # A migration that builds a table anew drops the old one, which would cascade into all that refers to it.
     # Source: sqlite.org, "Making Other Kinds Of Table Schema Changes".
     _prepare(migrator, "BEGIN IMMEDIATE", place, foreign_keys=False)
@@ -76,13 +78,15 @@ def _engine(path: Path, *, connections: int) -> AsyncEngine:
     )
 
 
-def _prepare(engine: AsyncEngine, begin: str, place: DatabasePlace, *, foreign_keys: bool = True) -> None:
+def _prepare(
+    engine: AsyncEngine, begin: str, place: DatabasePlace, *, foreign_keys: bool = True, cache_kib: int = _WRITER_KIB
+) -> None:
     """Set the pragmas on each connection, and begin transactions ourselves instead of the driver."""
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
         try:
-            _set_up(connection, foreign_keys=foreign_keys)
+            _set_up(connection, foreign_keys=foreign_keys, cache_kib=cache_kib)
             place.opened(record.info)
         except BaseException:
             connection.close()  # the pool would leave it, with its thread, to the garbage collector
@@ -93,7 +97,7 @@ def _prepare(engine: AsyncEngine, begin: str, place: DatabasePlace, *, foreign_k
         connection.exec_driver_sql(begin)
 
 
-def _set_up(connection: Any, *, foreign_keys: bool) -> None:
+def _set_up(connection: Any, *, foreign_keys: bool, cache_kib: int) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (
@@ -101,7 +105,7 @@ def _set_up(connection: Any, *, foreign_keys: bool) -> None:
         "synchronous=FULL",
         f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "cache_size=-4096",
+        f"cache_size=-{cache_kib}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.execute("PRAGMA user_version")  # a read: from here on the write-ahead log is open
