@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from updater.artifacts.blobs import BlobStore
 from updater.audit.model import Actor
-from updater.catalog.changes import describe_file
+from updater.catalog.changes import describe_build, describe_file
 from updater.catalog.changing import Change, Changes
 from updater.catalog.file_store import FileStore
 from updater.catalog.filing import Filing
@@ -126,7 +126,21 @@ class Companions:
             await self._files.delete_derived(change.connection, build.id, file.name)
             await self._files.delete_file(change.connection, file.id)
             change.record("file.deleted", build.version.text, target, before=describe_file(file))
+            await self._drop_empty(change, build)
             return FiledUnder(build, file, is_new=False)
+
+    async def _drop_empty(self, change: Change, build: Build) -> None:
+        """Remove a build of a draft whose last file went: it would keep the others from going live.
+
+        The last build stays, so that the draft can be seen.
+        """
+        if build.status is not ReleaseStatus.DRAFT or build.file is not None or build.url is not None:
+            return
+        if await self._files.count_companions(change.connection, build.id):
+            return
+        if len(await self._releases.list_builds_of(change.connection, build.release_id)) > 1:
+            await self._releases.delete_build(change.connection, build)
+            change.record("build.deleted", build.version.text, build.target, before=describe_build(build))
 
     async def _get_build(self, connection: Connection, application_id: str, version: str, target: Target) -> Build:
         application = await self._store.find_application_in(connection, application_id)

@@ -85,6 +85,10 @@ class FileStore:
         await connection.execute(delete(file_signature).where(file_signature.c.file_id == file_id))
         await connection.execute(update(file).where(file.c.id == file_id).values(facts=None, **values))
 
+    async def update_file(self, connection: AsyncConnection, file_id: int, **values: Any) -> None:
+        """Change what is said of a file whose bytes stay."""
+        await connection.execute(update(file).where(file.c.id == file_id).values(**values))
+
     async def delete_file(self, connection: AsyncConnection, file_id: int) -> None:
         """Remove a file with its signatures."""
         await connection.execute(delete(file).where(file.c.id == file_id))

@@ -6,6 +6,7 @@ Everything runs in a `Change`, which has claimed the bytes and places them at it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from updater.catalog.changes import describe_file
@@ -64,6 +65,11 @@ class Filing:
             f"{published} with other bytes, which caches may still hold; publish a new version", details=details
         )
 
+    async def require_no_files(self, change: Change, build: Build) -> None:
+        """Hold a build of a draft to the host that its files are on. Raises Conflict: it has companions here."""
+        if await self._files.count_companions(change.connection, build.id):
+            raise Conflict("The build has companions on this server; delete them first")
+
     async def put_primary(self, change: Change, build: Build, file: ReceivedFile) -> None:
         """Give a build its primary file, or the build of a draft another one, which may have been its companion.
 
@@ -106,6 +112,8 @@ class Filing:
         is_draft = build.status is ReleaseStatus.DRAFT
         if mine is not None:
             if mine.digest == digest:
+                if is_draft:
+                    await self._say_otherwise(change, build, mine, file)
                 await self.sign(change, build, mine, file.signatures)
                 return Filed(await self._files.get_file(connection, build, name), is_new=False)
             if mine.primary or not is_draft:
@@ -128,6 +136,14 @@ class Filing:
             before, after = describe_file(mine), describe_file(made)
             change.record("file.replaced", build.version.text, build.target, before=before, after=after)
         return Filed(made, is_new=mine is None)
+
+    async def _say_otherwise(self, change: Change, build: Build, mine: BuildFile, file: ReceivedFile) -> None:
+        """Let a file of a draft be what its publisher says now, where that is something else than before."""
+        now = replace(mine, kind=file.kind or mine.kind, delta_from=file.delta_from or mine.delta_from)
+        if now != mine:
+            await self._files.update_file(change.connection, mine.id, kind=now.kind.value, delta_from=now.delta_from)
+            before, after = describe_file(mine), describe_file(now)
+            change.record("file.replaced", build.version.text, build.target, before=before, after=after)
 
     async def sign(self, change: Change, build: Build, file: BuildFile, given: Mapping[str, str]) -> None:
         """Add checked signatures to a file; those that it has change nothing. Raises Conflict for another one."""

@@ -13,6 +13,7 @@ from updater.artifacts.digests import find_digest
 from updater.audit.model import Actor
 from updater.catalog.changes import describe_build, describe_release
 from updater.catalog.changing import Change, Changes
+from updater.catalog.files import name_key, own_name
 from updater.catalog.filing import Filing
 from updater.catalog.model import Application, Build, BuildDetails, Checksum, ExternalFile, ReleaseStatus
 from updater.catalog.release_store import KnownRelease, ReleaseStore
@@ -90,6 +91,7 @@ class Publishing:
             StorageFull, Unavailable: nothing is visible.
         """
         received = [each for each in (file, *companions) if isinstance(each, ReceivedFile)]
+        require_one_of_each_name(received)
         checked = await self._signatures.check_received(request.application_id, received)
         async with self._changes.open(request.application_id, actor, [each.staged for each in received]) as change:
             checked.require_same(change.application)
@@ -137,6 +139,8 @@ class Publishing:
             await self._releases.insert_build(connection, release.id, details, change.at, **external)
         else:
             _require_same_place(there, file)
+            if external:
+                await self._filing.require_no_files(change, there)
             await self._releases.update_build(connection, there.id, details, change.at, **external)
         build = await self._store.get_build_in(connection, application_id, details.version, details.target)
         if isinstance(file, ReceivedFile):
@@ -179,13 +183,29 @@ class Publishing:
         if request.live and release.status is ReleaseStatus.DRAFT:
             raise Conflict(f"Version {release.version} is a draft; publish it first", details={"status": "draft"})
         if channel not in (None, release.channel):
-            raise Conflict(
-                f"Version {release.version} is on channel {release.channel}", details={"channel": release.channel}
-            )
+            if not await self._has_only_companions(change, release):
+                raise Conflict(
+                    f"Version {release.version} is on channel {release.channel}", details={"channel": release.channel}
+                )
+            release = await self._move(change, release, first)
         if request.follows_first and release.version != wanted.text:
             # Clients that know one spelling alone would never see a build below the other one.
             raise Conflict(f"Version {wanted.text} is there already, as {release.version}; publish a new version")
         return release, replace(details, version=replace(wanted, text=release.version)), is_new
+
+    async def _has_only_companions(self, change: Change, release: KnownRelease) -> bool:
+        """Tell whether a release is a draft that nobody named a channel of: companions, which name none, came first."""
+        if release.status is not ReleaseStatus.DRAFT:
+            return False
+        builds = await self._releases.list_builds_of(change.connection, release.id)
+        return all(each.file is None and each.url is None for each in builds)
+
+    async def _move(self, change: Change, release: KnownRelease, channel: str) -> KnownRelease:
+        position = change.application.channels.index(channel)
+        await self._releases.set_channel(change.connection, release.id, channel, position)
+        before, after = {"channel": release.channel}, {"channel": channel}
+        change.record("release.drafted", release.version, before=before, after=after)
+        return replace(release, channel=channel, channel_position=position)
 
     def _repaired(
         self,
@@ -250,6 +270,15 @@ def _require_same_place(there: Build, file: ReceivedFile | ExternalFile) -> None
     if (there.url is not None) if isinstance(file, ReceivedFile) else (there.file is not None):
         where = "another host" if there.url is not None else "this server"
         raise Conflict(f"The build's file is on {where}; delete the build first")
+
+
+def require_one_of_each_name(received: Sequence[ReceivedFile]) -> None:
+    """Refuse an upload with two files of one name and different bytes: neither is the right one. Raises Conflict."""
+    digests: dict[str, str] = {}
+    for each in received:
+        name = own_name(each.uploaded_name)
+        if name is not None and digests.setdefault(name_key(name), each.staged.digest) != each.staged.digest:
+            raise Conflict(f"{name} is given twice, with other bytes", details={"file_name": name})
 
 
 def _checked(known: Application, request: PublishRequest, received: Sequence[ReceivedFile]) -> BuildDetails:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -136,17 +136,26 @@ class Builds:
 
 def _signed(files: Sequence[NamedFile], fields: dict[str, Any]) -> list[ReceivedFile]:
     """Give the files of an upload their signatures; the first is the build's own. Raises Invalid."""
-    given = {name_key(own_name(name) or name): each for name, each in fields["signatures"].items()}
+    given: dict[str, dict[str, str]] = {}
+    for name, each in fields["signatures"].items():
+        _add_signatures(given.setdefault(name_key(own_name(name) or name), {}), each, name)
     described = []
     for number, (staged, name) in enumerate(files):
         signatures = given.pop(name_key(own_name(name) or name), {})
         if number == 0:
-            signatures = {**signatures, **given_signatures(fields)}
+            _add_signatures(signatures, given_signatures(fields), name)
         checksum = fields["checksum"] if number == 0 else None
         described.append(ReceivedFile(staged, name, checksum, signatures=signatures))
     if given:
         raise Invalid({"signatures": f"no file of this form is called {', '.join(shown(each) for each in given)}"})
     return described
+
+
+def _add_signatures(signatures: dict[str, str], further: Mapping[str, str], name: str) -> None:
+    """Add signatures of a file to those that are known of it. Raises Invalid: one is given twice, with other texts."""
+    for scheme, text in further.items():
+        if signatures.setdefault(scheme, text) != text:
+            raise Invalid({"signatures": f"gives two {scheme} signatures of {shown(name)}"})
 
 
 def _load(given: dict[str, str]) -> dict[str, Any]:

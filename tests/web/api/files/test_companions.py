@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,12 @@ from aiohttp import FormData
 from tests.stored import everything, path_of, rows_since
 
 U = "/api/v1/updates/my-app"
+TWO_SIGNATURES = json.dumps(
+    {
+        name: {"ed25519": base64.b64encode(each * 64).decode()}
+        for name, each in (("Setup.exe", b"a"), ("setup.EXE", b"b"))
+    }
+)
 ONE, OTHER = b"the bytes of a companion" * 50, b"other bytes" * 70
 
 
@@ -122,6 +129,7 @@ async def test_the_same_again_is_success_and_other_bytes_are_not(service: Any) -
     "name",
     [
         "con.txt",
+        "CONIN$",
         "AUX",
         ".hidden",
         "-rf",
@@ -250,6 +258,7 @@ async def test_a_form_takes_companions_and_their_signatures(service: Any) -> Non
         (("files", b"x", "con"), "file_name"),
         (("files", b"x", "Setup.exe"), "Setup.exe"),
         (("signatures", '{"nothing.zip": {"ed25519": "x"}}', None), "signatures"),
+        (("signatures", TWO_SIGNATURES, None), "signatures"),
         (("also", "arm64,arm9", None), "also"),
         (("draft", "perhaps", None), "draft"),
     ],

@@ -97,6 +97,66 @@ async def test_a_companion_may_become_the_primary_file(service: Any) -> None:
     ]
 
 
+async def test_a_file_is_what_was_said_of_it_last(service: Any) -> None:
+    await add(service, "1.delta", draft="true", delta_from="100")
+    again = await add(service, "1.delta", status=200, delta_from="101", kind="other")
+    assert again["kind"] == "other"
+    assert [(each["kind"], each["delta_from"]) for each in await listed(service)] == [("other", "101")]
+    before = await everything(service)
+    assert await add(service, "1.delta", status=200) == again, "what is left out stays"
+    after = await everything(service)
+    assert (after["file"], after["audit"]) == (before["file"], before["audit"])
+    path = f"{U}/builds/1.0.0/linux/amd64"
+    await service.call("PUT", path, key="write", data=b"primary", status=201)
+    await publish(service)
+    assert (await add(service, "1.delta", status=200, kind="delta"))["kind"] == "other", "what is live never changes"
+
+
+async def test_a_draft_that_begins_with_a_companion_is_on_the_channel_of_its_build(service: Any) -> None:
+    await service.call("PUT", "/api/v1/applications/my-app", key="admin", json={"channels": ["stable", "beta"]})
+    await add(service, "a.zip", draft="true")
+    path = f"{U}/builds/1.0.0/linux/amd64"
+    await service.call("PUT", path, key="write", data=b"x", params={"channel": "nightly"}, status=422)
+    await service.call("PUT", path, key="write", data=b"x", params={"channel": "beta"}, status=201)
+    await service.call(
+        "PUT", f"{U}/builds/1.0.0/linux/arm64", key="write", data=b"x", params={"channel": "stable"}, status=409
+    )
+    await publish(service)
+    shown = await service.call("GET", f"{U}/releases/1.0.0", key="read", status=200)
+    assert shown["channel"] == "beta"
+    assert not (await check(service))["update_available"]
+
+
+async def test_a_build_whose_last_file_was_deleted_holds_no_draft_up(service: Any) -> None:
+    await service.publish(b"primary", draft="true")
+    await add(service, "a.zip", target="windows/amd64")
+    await add(service, "b.zip", target="windows/amd64")
+    for name in ("a.zip", "b.zip"):
+        assert (await publish(service, 409))["details"]["missing"] == ["windows/amd64"]
+        await service.call("DELETE", at(name, target="windows/amd64"), key="write", status=200)
+    assert (await publish(service))["builds"] == 1
+
+
+async def test_the_last_build_of_a_draft_stays_to_be_seen(service: Any) -> None:
+    await add(service, "a.zip", draft="true")
+    await service.call("DELETE", at("a.zip"), key="write", status=200)
+    assert await listed(service) == []
+    assert (await publish(service, 409))["details"]["missing"] == ["linux/amd64"]
+
+
+async def test_files_of_one_form_have_names_of_their_own(service: Any) -> None:
+    form = FormData()
+    for name, value in {"version": "1.0.0", "platform": "linux", "architecture": "amd64", "draft": "true"}.items():
+        form.add_field(name, value)
+    form.add_field("file", b"primary", filename="App.bin")
+    for name, content in (("a.zip", ONE), ("A.zip", OTHER)):
+        form.add_field("files", content, filename=name)
+    before = await everything(service)
+    refused = await service.call("POST", f"{U}/upload", key="write", data=form, status=409)
+    assert refused["details"] == {"file_name": "A.zip"}
+    assert await everything(service) == before
+
+
 async def test_a_failed_attempt_costs_no_version_number(service: Any) -> None:
     """Nothing of a draft is bound to its bytes before it is published."""
     await service.publish(b"wrong", draft="true")
@@ -172,6 +232,18 @@ async def test_an_external_build_waits_with_its_draft(service: Any) -> None:
         "checksum_type": "md5",
     }
     await service.call("POST", f"{U}/register", key="write", json=external, status=201)
+    await service.call("POST", f"{U}/register", key="write", json=external | {"platform": "darwin"}, status=201)
+    await add(service, "b.zip", target="darwin/amd64", status=409)
+    await add(service, "b.zip", target="windows/arm64")
+    refused = await service.call(
+        "POST",
+        f"{U}/register",
+        key="write",
+        json=external | {"platform": "windows", "architecture": "arm64"},
+        status=409,
+    )
+    assert "companions" in refused["message"]
+    await service.call("DELETE", at("b.zip", target="windows/arm64"), key="write", status=200)
     assert not (await check(service))["update_available"]
     await publish(service, require=["linux/amd64"])
     assert (await check(service))["download_url"] == "https://files.example.com/x"
