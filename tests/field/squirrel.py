@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.field.made import content, package, sha256
-from tests.field.running import HERE, run
+from tests.field.running import DRIVEN_S, HERE, run
 
 ID = "Field"
 Install = Callable[[str], "Installed"]
@@ -25,11 +28,31 @@ class Installed:
     folder: Path
 
     def update_exe(self, *words: str) -> str:
-        """Run the program that every such application has; return what it said."""
-        ran = run([self.mono, "Update.exe", *words], cwd=self.folder, HOME=str(self.folder))
-        logs = "".join(path.read_text("utf-8-sig") for path in self.folder.glob("*.log"))
-        assert ran.returncode == 0, ran.stdout + ran.stderr + logs
-        return ran.stdout
+        """Run the program that every such application has until its work is done; return what it said.
+
+        Its log tells the end. Mono itself ends badly at times: it waits for a minute, or falls over its own threads.
+        """
+        for log in self.folder.glob("*.log"):
+            log.unlink()
+        out, until_s = self.folder / "said", time.monotonic() + DRIVEN_S
+        with out.open("wb") as said, (self.folder / "complained").open("wb") as complained:
+            environment = {**os.environ, "HOME": str(self.folder)}
+            command = [self.mono, "Update.exe", *words]
+            process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=said, stderr=complained)
+        try:
+            while process.poll() is None and not self._is_done() and time.monotonic() < until_s:
+                time.sleep(0.02)
+        finally:
+            process.kill()
+            process.wait()
+        assert self._is_done(), out.read_text() + (self.folder / "complained").read_text() + self._logs()
+        return out.read_text()
+
+    def _is_done(self) -> bool:
+        return "Finished Squirrel Updater" in self._logs()
+
+    def _logs(self) -> str:
+        return "".join(path.read_text("utf-8-sig", "replace") for path in self.folder.glob("*.log"))
 
     def check(self, url: str) -> Any:
         """Return what it says of a feed."""
