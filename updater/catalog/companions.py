@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from updater.artifacts.blobs import BlobStore
@@ -16,7 +17,7 @@ from updater.catalog.platforms import Target
 from updater.catalog.publishing import require_announced, require_open
 from updater.catalog.release_store import KnownRelease, ReleaseStore
 from updater.catalog.requests import FileRequest, ReceivedFile
-from updater.catalog.signing import Content, SignatureChecks
+from updater.catalog.signing import Content, SignatureChecks, new_signatures
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import parse_field
 from updater.database.engine import Connection, Database
@@ -70,7 +71,8 @@ class Companions:
             Conflict: the release does not take it, the build is on another host, or other bytes have that name.
             StorageFull, Unavailable: nothing is visible.
         """
-        checked = await self._signatures.check_received(request.application_id, [file])
+        new = await self._find_new_signatures(request, file)
+        checked = await self._signatures.check_received(request.application_id, [replace(file, signatures=new)])
         async with self._changes.open(request.application_id, actor, [file.staged]) as change:
             checked.require_same(change.application)
             require_announced(file)
@@ -96,7 +98,9 @@ class Companions:
             file = await self._files.get_file(connection, build, name)
 
         content = Content(self._blobs.locate(file.digest), file.size_bytes, lambda: self._blobs.read(file.digest))
-        checked = await self._signatures.check_stored(application_id, given, content)
+        # What is there already was checked with the keys of then.
+        new = new_signatures(file.signatures, given)
+        checked = await self._signatures.check_stored(application_id, new, content)
         async with self._changes.open(application_id, actor) as change:
             checked.require_same(change.application)
             build = await self._get_build(change.connection, application_id, version, target)
@@ -128,6 +132,21 @@ class Companions:
             change.record("file.deleted", build.version.text, target, before=describe_file(file))
             await self._drop_empty(change, build)
             return FiledUnder(build, file, is_new=False)
+
+    async def _find_new_signatures(self, request: FileRequest, file: ReceivedFile) -> Mapping[str, str]:
+        """Return the signatures that not all builds have of this file: the others were held to the keys of then."""
+        new: dict[str, str] = {}
+        if file.signatures:
+            async with self._database.read() as connection:
+                for target in request.targets:
+                    try:
+                        build = await self._get_build(connection, request.application_id, request.version, target)
+                        there = await self._files.get_file(connection, build, file.uploaded_name)
+                    except NotFound:
+                        return file.signatures
+                    known = there.signatures if there.digest == file.staged.digest else {}
+                    new |= new_signatures(known, file.signatures)
+        return new
 
     async def _drop_empty(self, change: Change, build: Build) -> None:
         """Remove a build of a draft whose last file went: it would keep the others from going live.

@@ -24,6 +24,7 @@ from updater.catalog.files import (
 from updater.catalog.model import Build, BuildFile, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.requests import ReceivedFile
+from updater.catalog.signing import new_signatures
 from updater.catalog.versions import Version
 from updater.errors import Conflict, Invalid
 
@@ -147,13 +148,13 @@ class Filing:
 
     async def sign(self, change: Change, build: Build, file: BuildFile, given: Mapping[str, str]) -> None:
         """Add checked signatures to a file; those that it has change nothing. Raises Conflict for another one."""
-        other = sorted(scheme for scheme, text in given.items() if file.signatures.get(scheme, text) != text)
+        new = new_signatures(file.signatures, given)
+        other = sorted(scheme for scheme in new if scheme in file.signatures)
         if other:
             raise Conflict(
                 f"{file.name} has another {' and '.join(other)} signature, which never changes",
                 details={"file_name": file.name, "signatures": other},
             )
-        new = {scheme: text for scheme, text in given.items() if scheme not in file.signatures}
         if new:
             await self._files.insert_signatures(change.connection, file.id, new)
             after = {"file_name": file.name, "signatures": sorted(new)}

@@ -26,6 +26,23 @@ _PARSE_KEY: Mapping[str, Callable[[str], object]] = {
 _VERIFY = {"minisign": signatures.verify_minisign, "ed25519": signatures.verify_ed25519}
 
 
+def is_same(scheme: str, one: str, other: str) -> bool:
+    """Tell whether two texts are one signature, however they are wrapped: a line break or Tauri's base64 is no part."""
+    try:
+        return one == other or _PARSE[scheme](one) == _PARSE[scheme](other)
+    except ValueError:
+        return False
+
+
+def new_signatures(known: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the signatures that a file does not have yet, or has another one in place of."""
+    return {
+        scheme: text
+        for scheme, text in given.items()
+        if scheme not in known or not is_same(scheme, known[scheme], text)
+    }
+
+
 def require_keys(keys: Mapping[str, Sequence[str]]) -> None:
     """Hold public keys to their forms. Raises Invalid: names `keys.minisign.0` and the like."""
     problems = {}

@@ -46,6 +46,7 @@ async def test_a_client_gets_what_is_new_to_it(feeds: Any) -> None:
     deb = await feeds.call("GET", f"{BASE}/linux/x86_64/1.0.0?bundle=deb", status=200)
     assert deb["url"].endswith("/my-app.deb")
     assert (await feeds.call("GET", f"{BASE}/linux/x86_64/1.0.0?bundle_type=deb"))["url"] == deb["url"]
+    assert (await feeds.call("GET", f"{BASE}/linux/x86_64/1.0.0?bundle=&bundle_type=deb"))["url"] == deb["url"]
     # What versions of the plugin send that do not know the placeholder.
     for told in ("{{bundle_type}}", "unknown", ""):
         found = await feeds.call("GET", f"{BASE}/linux/x86_64/1.0.0?bundle={told}", status=200)

@@ -34,7 +34,7 @@ class TauriFeed:
         `target` is linux, windows or darwin; `machine` is x86_64, aarch64, i686 or armv7.
         """
         match, query = request.match_info, request.query
-        question = read_update(match["target"], match["machine"], query.get("bundle", query.get("bundle_type")))
+        question = read_update(match["target"], match["machine"], query.get("bundle") or query.get("bundle_type"))
         if question is None:
             raise NotFound(
                 "feed", "No such target: expected linux, windows or darwin, and x86_64, aarch64, i686 or armv7"

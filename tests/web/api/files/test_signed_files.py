@@ -91,6 +91,20 @@ async def test_the_same_bytes_with_a_signature_add_it(service: Any) -> None:
     await add(service, "a.zip", ed25519=signed(ONE, FOREIGN), status=409)
 
 
+async def test_the_same_again_is_success_whatever_the_keys_are_by_now(service: Any) -> None:
+    await service.publish(b"primary")
+    await with_keys(service, OURS)
+    path, body = f"{at('a.zip')}/signatures", {"ed25519": signed(ONE)}
+    first = await add(service, "a.zip", **body)
+    await with_keys(service, FOREIGN)
+    assert await add(service, "a.zip", status=200, **body) == first
+    await service.call("PUT", path, key="write", json=body, status=200)
+    await service.call("PUT", path, key="write", json={"ed25519": f" {signed(ONE)}\n"}, status=200)
+    await add(service, "b.zip", status=422, **body)
+    await service.publish(b"arm", arch="arm64")
+    await add(service, "a.zip", status=422, also="arm64", **body)
+
+
 async def test_other_bytes_in_a_draft_lose_the_signature(service: Any) -> None:
     await service.publish(b"primary", draft="true")
     await add(service, "a.zip", ed25519=signed(ONE))
@@ -126,4 +140,5 @@ async def test_minisign_by_its_own_program(service: Any, tmp_path: Any, tail: st
     await service.publish(b"primary")
     assert set((await add(service, "a.zip", OTHER, minisign=tauri, status=422))["errors"]) == {"minisign"}
     await add(service, "a.zip", minisign=tauri if tail else text)
+    await add(service, "a.zip", minisign=text if tail else tauri, status=200)
     assert (await listed(service))[1]["signatures"] == ["minisign"]
