@@ -77,10 +77,10 @@ class Builds:
     async def upload_body(self, request: web.Request) -> web.Response:
         """Take the raw body as the file; everything else is in the path and the query."""
         in_path = request.match_info
+        if "signatures" in request.query:
+            raise Invalid({"signatures": "is a field of forms; here minisign and ed25519 are those of the file"})
         given = {
-            name: request.query[name]
-            for name in request.query
-            if name not in ("version", "platform", "file_name", "signatures")
+            name: request.query[name] for name in request.query if name not in ("version", "platform", "file_name")
         }
         given |= {"version": in_path["version"], "platform": in_path["platform"], "architecture": in_path["arch"]}
         fields, name = _load(given), request.query.get("file_name", "")

@@ -96,7 +96,9 @@ async def send_stored(
     elif isinstance(stored, BuildFile) and stored.made_by == SERVER:
         cache_control = "no-cache"
     began_s = time.monotonic()
-    blob = StoredBlob(stored.digest, stored.size_bytes, file_name or stored.name, build.created_at)
+    # A companion has a time of its own: who asks by date must hear of one that took another's place.
+    since = stored.created_at if isinstance(stored, BuildFile) else build.created_at
+    blob = StoredBlob(stored.digest, stored.size_bytes, file_name or stored.name, since)
     response = await send_blob(request, blob, cache_control=cache_control, headers=headers)
     handed_over = response.sent.ending is Ending.HANDED_OVER
     if is_draft or not _is_installed(stored):

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +15,7 @@ import pytest
 from aiohttp import FormData
 
 from tests.stored import everything, path_of, rows_since
+from updater.database.tables import build
 
 U = "/api/v1/updates/my-app"
 TWO_SIGNATURES = json.dumps(
@@ -359,6 +362,25 @@ async def test_every_change_leaves_its_row(service: Any) -> None:
     assert [each.action for each in rows] == ["file.published", "file.deleted"]
     history = await service.call("GET", f"{U}/history", key="read", status=200)
     assert [each["action"] for each in history["entries"]][:2] == ["file.deleted", "file.published"]
+
+
+async def test_who_asks_by_date_hears_of_a_file_that_took_another_ones_place(service: Any) -> None:
+    """A companion, such as one that the server made, may be replaced long after its build was published."""
+    await service.publish(b"primary")
+    async with service.services.catalog._database.write() as connection:
+        await connection.execute(build.update().values(created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)))
+    await add(service, "a.zip")
+    made = datetime.fromisoformat((await listed(service))[1]["created_at"])
+    response, _ = await service.exchange("GET", down("a.zip"), status=200)
+    assert parsedate_to_datetime(response.headers["Last-Modified"]) == made
+    before = {"If-Modified-Since": format_datetime(made - timedelta(hours=1), usegmt=True)}
+    await service.exchange("GET", down("a.zip"), headers=before, status=200)
+
+
+async def test_signatures_by_name_are_a_field_of_forms_alone(service: Any) -> None:
+    path, body = f"{U}/builds/1.0.0/linux/amd64", {"signatures": "{}"}
+    refused = await service.call("PUT", path, key="write", data=b"x", params=body, status=422)
+    assert set(refused["errors"]) == {"signatures"}
 
 
 async def test_uploads_at_once(service: Any) -> None:
