@@ -107,6 +107,15 @@ async def test_what_the_developer_uploaded_stays_and_replaces_what_was_made(serv
     await add(service, "Setup.exe.blockmap", b"other bytes", "1.1.0", status=409)
 
 
+async def test_publishing_again_has_the_same_answer_when_something_was_made_meanwhile(service: Service) -> None:
+    await setup(service, draft="true")
+    path = f"{U}/releases/1.0.0/publish"
+    first = await service.call("POST", path, key="write", json={}, status=200)
+    assert first["files"] == 1
+    assert await derive(service) == 1
+    assert await service.call("POST", path, key="write", json={}, status=200) == first
+
+
 async def test_a_name_that_was_the_developers_stays_theirs(service: Service) -> None:
     """Caches may hold their bytes for ever. Control: in a draft the name is not bound yet."""
     path = f"{U}/builds/1.0.0/windows/amd64/files/Setup.exe.blockmap"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from updater.catalog.drafts import PublishedRelease
+from updater.catalog.file_store import DEVELOPER
 from updater.catalog.model import Application, ApplicationStats, Build, BuildFile, Page
 from updater.feeds.registry import feed_statuses
 from updater.offers.decision import NoUpdate, Offer
@@ -104,7 +105,8 @@ def published_release(published: PublishedRelease) -> dict[str, Any]:
         "status": release.status.value,
         "published_at": rfc3339(release.published_at or release.created_at),
         "builds": len(published.builds),
-        "files": sum(len(each) for each in published.files.values()),
+        # What the server makes of them comes later, and publishing again has the same answer.
+        "files": sum(each.made_by == DEVELOPER for files in published.files.values() for each in files),
         "feeds": {
             "/".join(each.target): feed_statuses(
                 published.application, FeedBuild(each, tuple(published.files.get(each.id, ())))
