@@ -98,6 +98,19 @@ async def test_every_door_asks(shop: Service, door: Door) -> None:
         assert {"private", "no-store"} & set(answer.headers["Cache-Control"].split(", "))
 
 
+async def test_what_no_cache_may_keep_says_so_as_that_of_public_applications(shop: Service) -> None:
+    await shop.publish(b"a draft", "9.0.0", draft="true")
+    await shop.publish(b"for some", "8.0.0", rollout="50", file_name="App.AppImage")
+    asked = {"current_version": "0.1.0", "platform": "linux", "architecture": "amd64"}
+    for path, query in (
+        ("/api/v1/updates/my-app/download/9.0.0/linux/amd64", {}),
+        ("/api/v1/updates/my-app/check", asked),
+        ("/feeds/my-app/stable/electron/latest-linux.yml", {}),
+    ):
+        answer, _ = await shop.exchange("GET", path, key="read", params=query, status=200)
+        assert answer.headers["Cache-Control"] == "private, no-store", path
+
+
 @EVERY_DOOR
 async def test_what_is_public_stays_open_to_everybody(shop: Service, door: Door) -> None:
     await shop.call("PUT", "/api/v1/applications/my-app", key="admin", json={"private": False}, status=200)

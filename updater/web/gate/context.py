@@ -118,8 +118,10 @@ def _private(cache_control: str | None) -> str:
     """Take an answer's Cache-Control from shared caches. Source: RFC 9111 section 5.2.2.7."""
     if cache_control is None:
         return "private, no-cache"
-    kept = [each for each in map(str.strip, cache_control.split(",")) if each not in ("public", "private")]
-    return ", ".join(kept if "no-store" in kept else ["private", *kept])
+    given = list(map(str.strip, cache_control.split(",")))
+    if "private" in given or "no-store" in given:
+        return cache_control
+    return ", ".join(["private", *(each for each in given if each != "public")])
 
 
 CONTEXT = web.RequestKey("context", RequestContext)
