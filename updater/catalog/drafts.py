@@ -163,7 +163,7 @@ class Drafts:
         for platform in platforms[1:]:
             await self._open_rollout(change.connection, change.application, live, platform, None, is_new=False)
         after = describe_release(live.channel, opened.percent)
-        change.record("release.published", live.version, before={"status": "draft"}, after=after, reason=reason)
+        change.record("release.published", live.version, after=after, reason=reason)
         if opened.plan is not None:
             change.record("rollout.set", live.version, after=opened.plan, reason=reason)
         for build in builds:
