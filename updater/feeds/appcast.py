@@ -16,7 +16,7 @@ from updater.catalog.files import FileKind
 from updater.catalog.model import Build, BuildFile
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
-from updater.feeds.model import Feed, Page, Rendered, fitting_files, judge_files
+from updater.feeds.model import Feed, OneTarget, Page, Rendered, fitting_files, judge_files
 from updater.feeds.notes import to_html, xml_text
 from updater.offers.feed_choice import Candidate, FeedBuild, FeedStatus, Judgement, Shape
 
@@ -40,16 +40,10 @@ _PASSED: Final = ("minimumSystemVersion", "maximumSystemVersion", "minimumAutoup
 
 
 @dataclass(frozen=True, slots=True)
-class Appcast:
+class Appcast(OneTarget):
     """The question of one file. `plain`: on windows, the system is named without the architecture."""
 
-    target: Target
     plain: bool = False
-
-    @property
-    def groups(self) -> tuple[tuple[Target, ...], ...]:
-        """Return the one target."""
-        return ((self.target,),)
 
     @property
     def shape(self) -> Shape:

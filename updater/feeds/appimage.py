@@ -14,7 +14,7 @@ import orjson
 from updater.catalog.files import name_key
 from updater.catalog.model import BuildFile
 from updater.catalog.platforms import Target
-from updater.feeds.model import Feed, Page, Rendered, fitting_files, judge_files
+from updater.feeds.model import Feed, OneTarget, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Shape
 
 MEDIA_TYPE: Final = "application/x-zsync"
@@ -36,15 +36,8 @@ class ControlFile:
 
 
 @dataclass(frozen=True, slots=True)
-class AppImageZsync:
+class AppImageZsync(OneTarget):
     """The question of one architecture."""
-
-    target: Target
-
-    @property
-    def groups(self) -> tuple[tuple[Target, ...], ...]:
-        """Return the one target."""
-        return ((self.target,),)
 
     @property
     def shape(self) -> Shape:

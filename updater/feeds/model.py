@@ -67,6 +67,18 @@ class Question(Protocol):
         """Return the answer; None when there is nothing to show, which is 404."""
 
 
+@dataclass(frozen=True, slots=True)
+class OneTarget:
+    """What questions about one target are made of."""
+
+    target: Target
+
+    @property
+    def groups(self) -> tuple[tuple[Target, ...], ...]:
+        """Return the one target."""
+        return ((self.target,),)
+
+
 class Feed(NamedTuple):
     """A feed: its word in addresses, and what it says of builds.
 

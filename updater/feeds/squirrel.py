@@ -14,7 +14,7 @@ import orjson
 from updater.catalog.platforms import Target
 from updater.feeds import packages
 from updater.feeds.electron import missing_zip
-from updater.feeds.model import JSON, NOTHING_NEW, Feed, Page, Rendered, fitting_files, judge_files
+from updater.feeds.model import JSON, NOTHING_NEW, Feed, OneTarget, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Shape
 
 # What Node.js calls targets; a universal application is listed as that of amd64.
@@ -33,15 +33,8 @@ _ENDINGS: Final = {"darwin": ".zip", "windows": ".msix"}
 
 
 @dataclass(frozen=True, slots=True)
-class SquirrelUpdate:
+class SquirrelUpdate(OneTarget):
     """The question for one update. The client installs whatever it is given, so it is given what is new, or nothing."""
-
-    target: Target
-
-    @property
-    def groups(self) -> tuple[tuple[Target, ...], ...]:
-        """Return the one target."""
-        return ((self.target,),)
 
     @property
     def shape(self) -> Shape:
@@ -68,15 +61,8 @@ class SquirrelUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class SquirrelReleases:
+class SquirrelReleases(OneTarget):
     """The question for the list of packages."""
-
-    target: Target
-
-    @property
-    def groups(self) -> tuple[tuple[Target, ...], ...]:
-        """Return the one target."""
-        return ((self.target,),)
 
     @property
     def shape(self) -> Shape:

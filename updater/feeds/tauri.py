@@ -14,7 +14,7 @@ import orjson
 from updater.artifacts.signatures import render_tauri
 from updater.catalog.model import BuildFile
 from updater.catalog.platforms import Target
-from updater.feeds.model import NOTHING_NEW, Feed, Page, Rendered, fitting_files, judge_files
+from updater.feeds.model import NOTHING_NEW, Feed, OneTarget, Page, Rendered, fitting_files, judge_files
 from updater.offers.feed_choice import FeedBuild, FeedStatus, Judgement, Listed, Shape
 from updater.times import rfc3339
 
@@ -31,16 +31,10 @@ _SCHEME: Final = "minisign"
 
 
 @dataclass(frozen=True, slots=True)
-class TauriUpdate:
+class TauriUpdate(OneTarget):
     """The question of one client. `bundle` is how it was bundled; None when that is not known."""
 
-    target: Target
     bundle: str | None = None
-
-    @property
-    def groups(self) -> tuple[tuple[Target, ...], ...]:
-        """Return the one target."""
-        return ((self.target,),)
 
     @property
     def shape(self) -> Shape:

@@ -12,7 +12,7 @@ import orjson
 
 from updater.catalog.platforms import Target
 from updater.feeds import packages
-from updater.feeds.model import JSON, Feed, Page, Rendered
+from updater.feeds.model import JSON, Feed, OneTarget, Page, Rendered
 from updater.feeds.notes import to_html
 from updater.feeds.packages import Package
 from updater.offers.feed_choice import FeedBuild, Judgement, Shape
@@ -29,15 +29,8 @@ _WORDS: Final = {target: word for word, target in TARGETS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class VelopackReleases:
+class VelopackReleases(OneTarget):
     """The question for the list of packages."""
-
-    target: Target
-
-    @property
-    def groups(self) -> tuple[tuple[Target, ...], ...]:
-        """Return the one target."""
-        return ((self.target,),)
 
     @property
     def shape(self) -> Shape:
