@@ -121,5 +121,17 @@ def test_the_check_itself_can_fail(folder: Path) -> None:
 def test_every_local_command_is_in_the_lists() -> None:
     from updater.cli import COMMANDS
 
-    remote = {"publish", "check", "fetch", "report", "app", "release", "figures", "rollout", "explain", "history"}
+    remote = {
+        "publish",
+        "check",
+        "fetch",
+        "report",
+        "app",
+        "release",
+        "figures",
+        "rollout",
+        "explain",
+        "history",
+        "feeds",
+    }
     assert {words[0] for words in (*ACCESS, *LISTS, *OTHERS)} | {"restore", "serve"} == set(COMMANDS) - remote

@@ -14,6 +14,7 @@ from tests.cli.conftest import Command, Ran, Updater
 from tests.client.folder import makers
 from tests.conftest import KEYS, Running
 from tests.ports import free_port
+from tests.unprivileged import run_bound_by_modes
 from updater.client import NewApplication, NewFile, Target, UpdateClient
 
 
@@ -323,11 +324,12 @@ def test_names_of_macos_links_and_hidden_files(remote: Command, tmp_path: Path) 
     assert "nothing to send" in publish(remote, tmp_path, "letters").out
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_cannot_be_read(remote: Command, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read(shared: Running, tmp_path: Path) -> None:
     makers.place(tmp_path, "App-1.2.0.exe").chmod(0)
-    ran = publish(remote, tmp_path, "unreadable")
-    assert ran.status == 10 and "App-1.2.0.exe" in ran.err
+    words = ("-m", "updater", "publish", tmp_path, "--app", "unreadable", "--create", "--yes")
+    ran = run_bound_by_modes(*words, UPDATER_SERVER=shared.url, UPDATER_KEY=shared.key)
+    assert ran.returncode == 10
+    assert "App-1.2.0.exe" in ran.stderr
 
 
 def test_a_folder_that_is_none(remote: Command, tmp_path: Path) -> None:

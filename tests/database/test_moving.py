@@ -109,7 +109,7 @@ async def test_everything_goes_along(serve: Serve, postgres: Postgres, tmp_path:
     assert status == 0, err
     moved = json.loads(out)["rows"]
     assert (moved["application"], moved["release"], moved["build"], moved["report"]) == (2, 1, 1, 1_200)
-    assert (moved["pinned_digest"], moved["user_account"]) == (2, 1)
+    assert (moved["pinned_digest"], moved["user_account"]) == (4, 1)
     async with serve(url) as after:
         assert await after.call("GET", FIGURES, key="read", status=200) == figures
         assert await after.services.telemetry.download_counts(1) == (1, 1)

@@ -20,7 +20,15 @@ from updater.web.gate.middleware import GATE
 CHECK = "/api/v1/updates/my-app/check?current_version=0.9.0&platform=linux&architecture=amd64"
 APPLICATIONS = "/api/v1/applications"
 FORM, MULTIPART, TEXT = "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"
-PARTS = {"app_id": "my-app", "version": "9.9.9", "platform": "linux", "arch": "amd64"}
+PARTS = {
+    "app_id": "my-app",
+    "version": "9.9.9",
+    "platform": "linux",
+    "arch": "amd64",
+    "file_name": "a.zip",
+    "channel": "stable",
+    "path": "a.zip",
+}
 
 
 def guarded_routes(service: Service) -> list[tuple[str, str]]:
@@ -51,7 +59,7 @@ async def test_other_sites_change_nothing(service: Any) -> None:
     admin = await session_of(service, "admin")
     before = await service.stored()
     routes = guarded_routes(service)
-    assert len(routes) == 15
+    assert len(routes) == 22
     own = "Origin: http://localhost"
     for method, path in routes:
         for lines, body in (

@@ -97,6 +97,12 @@ class Publishing:
             checked.require_same(change.application)
             details = _checked(change.application, request, received)
             release, details, is_new = await self._open_release(change, request, details)
+            if release.status is not ReleaseStatus.DRAFT and not is_new:
+                # First of all, so that a publisher whose answer was lost is told of its own bytes.
+                for target in request.targets:
+                    published = await self._find_build(change, replace(details, target=target))
+                    if published is not None:
+                        self._repaired(change, published, file, companions)
             opened = OpenedRollout(100.0, None)
             if release.status is not ReleaseStatus.DRAFT:
                 opened = await self._open(change, request, release, is_new=is_new)
@@ -109,6 +115,11 @@ class Publishing:
                 for target in request.targets
             ]
         return made[0]
+
+    async def _find_build(self, change: Change, details: BuildDetails) -> Build | None:
+        return await self._store.find_build_in(
+            change.connection, change.application.id, details.version, details.target
+        )
 
     async def _open(
         self, change: Change, request: PublishRequest, release: KnownRelease, *, is_new: bool
@@ -128,7 +139,7 @@ class Publishing:
     ) -> Published:
         """Add a build with its files; the one of a draft is replaced."""
         connection, application_id = change.connection, change.application.id
-        there = await self._store.find_build_in(connection, application_id, details.version, details.target)
+        there = await self._find_build(change, details)
         is_draft = release.status is ReleaseStatus.DRAFT
         if there is not None and not is_draft:
             return Published(self._repaired(change, there, file, companions), is_new=False)

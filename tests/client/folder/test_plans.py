@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.folder import makers
+from tests.unprivileged import run_bound_by_modes
 from updater.client.folder.digests import with_digests
 from updater.client.folder.model import Plan, PlannedFile, Wishes
 from updater.client.folder.plan import make_plan
@@ -328,11 +329,11 @@ def test_a_folder_of_sources_is_not_read_to_its_end(tmp_path: Path, monkeypatch:
     assert problems(tmp_path) == "the folder holds more than 20 files: give the one with the installers alone"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     makers.place(tmp_path, "App-1.0.0.exe").chmod(0)
-    with pytest.raises(PermissionError):
-        plan_of(tmp_path)
+    code = "import sys; from tests.client.folder.test_plans import *; plan_of(Path(sys.argv[1]))"
+    ran = run_bound_by_modes("-c", code, tmp_path)
+    assert ran.stderr.splitlines()[-1].startswith("PermissionError: ")
 
 
 def test_include_takes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
