@@ -86,6 +86,10 @@ def test_publishing_a_folder(shared: Running, tmp_path: Path) -> None:
         "draft    folder-demo 1.3.0",
         "published  folder-demo 1.3.0, 1 builds, 1 files",
         "windows/arm64",
+        '"version":"1.4.0"',
+        '"file_name":"notes.txt"',
+        '"status":"active"',
+        "what is in it",
     )
 
 
