@@ -105,7 +105,7 @@ async def test_what_no_cache_may_keep_says_so_as_that_of_public_applications(sho
     for path, query in (
         ("/api/v1/updates/my-app/download/9.0.0/linux/amd64", {}),
         ("/api/v1/updates/my-app/check", asked),
-        ("/feeds/my-app/stable/electron/latest-linux.yml", {}),
+        ("/feeds/my-app/stable/electron/latest-linux.yml", {"manual": "true"}),
     ):
         answer, _ = await shop.exchange("GET", path, key="read", params=query, status=200)
         assert answer.headers["Cache-Control"] == "private, no-store", path
