@@ -64,7 +64,9 @@ class Postgres:
         name = name_of(url)
         others = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ending = f"SELECT pg_terminate_backend(pid, 5000) FROM {others}"
-        self.ask(name, f"{ending}; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        # As the server makes it: everybody may look into it.
+        anew = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC"
+        self.ask(name, f"{ending}; {anew}")
         self._free.append(name)
 
     def stop_syncing(self) -> None:

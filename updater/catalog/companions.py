@@ -14,14 +14,14 @@ from updater.catalog.file_store import FileStore
 from updater.catalog.filing import Filing
 from updater.catalog.model import Build, BuildDetails, BuildFile, ReleaseStatus
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import require_announced, require_open
+from updater.catalog.publishing import require_announced, require_open, require_platform
 from updater.catalog.release_store import KnownRelease, ReleaseStore
 from updater.catalog.requests import FileRequest, ReceivedFile
 from updater.catalog.signing import Content, SignatureChecks, new_signatures
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import parse_field
 from updater.database.engine import Connection, Database
-from updater.errors import Conflict, Forbidden, Malformed, NotFound
+from updater.errors import Conflict, Forbidden, NotFound
 
 
 class FiledUnder(NamedTuple):
@@ -170,12 +170,7 @@ class Companions:
 
     async def _open_release(self, change: Change, request: FileRequest) -> KnownRelease:
         application = change.application
-        if request.target.platform not in application.platforms:
-            raise Malformed(
-                f"Application {application.id} does not list platform {request.target.platform}; "
-                f"it lists {', '.join(application.platforms)}",
-                details={"platform": request.target.platform, "platforms": list(application.platforms)},
-            )
+        require_platform(application, request.target)
         version = parse_field(request.version, application.scheme, "version")
         release = await self._releases.find_release(change.connection, application.id, version)
         if release is None:

@@ -16,6 +16,7 @@ from updater.catalog.changing import Change, Changes
 from updater.catalog.files import name_key, own_name
 from updater.catalog.filing import Filing
 from updater.catalog.model import Application, Build, BuildDetails, Checksum, ExternalFile, ReleaseStatus
+from updater.catalog.platforms import Target
 from updater.catalog.release_store import KnownRelease, ReleaseStore
 from updater.catalog.requests import PublishRequest, ReceivedFile
 from updater.catalog.rows_store import external_values
@@ -310,13 +311,17 @@ def _checked(known: Application, request: PublishRequest, received: Sequence[Rec
         )
     for each in received:
         require_announced(each)
-    if request.target.platform not in known.platforms:
-        raise Malformed(
-            f"Application {known.id} does not list platform {request.target.platform}; "
-            f"it lists {', '.join(known.platforms)}",
-            details={"platform": request.target.platform, "platforms": list(known.platforms)},
-        )
+    require_platform(known, request.target)
     return details
+
+
+def require_platform(known: Application, target: Target) -> None:
+    """Hold a target to the platforms that its application lists. Raises Malformed."""
+    if target.platform not in known.platforms:
+        raise Malformed(
+            f"Application {known.id} does not list platform {target.platform}; it lists {', '.join(known.platforms)}",
+            details={"platform": target.platform, "platforms": list(known.platforms)},
+        )
 
 
 def require_announced(file: ReceivedFile) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +41,7 @@ class PublishRequest:
     @property
     def targets(self) -> tuple[Target, ...]:
         """Return what the build is for: its target first, then the further ones, each once."""
-        further = (Target(self.target.platform, each) for each in self.also)
-        return tuple(dict.fromkeys((self.target, *further)))
+        return _with_further(self.target, self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,8 @@ class FileRequest:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        """Return the targets of the builds that get the file, each once."""
-        further = (Target(self.target.platform, each) for each in self.also)
-        return tuple(dict.fromkeys((self.target, *further)))
+        """Return the targets of the builds that get the file: its own first, then the further ones, each once."""
+        return _with_further(self.target, self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +76,7 @@ class ReceivedFile:
     kind: FileKind | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
     delta_from: str | None = None
+
+
+def _with_further(target: Target, also: Iterable[str]) -> tuple[Target, ...]:
+    return tuple(dict.fromkeys((target, *(Target(target.platform, each) for each in also))))

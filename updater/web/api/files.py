@@ -13,6 +13,7 @@ from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.catalog.files import FileKind, kind_of
 from updater.catalog.requests import FileRequest, ReceivedFile
+from updater.catalog.signing import SCHEMES
 from updater.services import Services
 from updater.web.api.rendering import added_file, file_id
 from updater.web.api.targets import target_in_path
@@ -127,4 +128,4 @@ class Files:
 
 def given_signatures(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the signatures among checked fields, by scheme."""
-    return {scheme: fields[scheme] for scheme in ("minisign", "ed25519") if fields.get(scheme) is not None}
+    return {scheme: fields[scheme] for scheme in SCHEMES if fields.get(scheme) is not None}
