@@ -1,4 +1,4 @@
-"""The pages at `/admin`: sign-in and the dashboard of the default deployment: all routes on one screen.
+"""The pages at `/admin`: all routes on one screen, one module a noun.
 
 Pages answer failures as pages, and lead to the sign-in page without a session. What the dashboard's script asks for
 answers in the shape of document 001, whose interface it belongs to.
@@ -9,17 +9,20 @@ from __future__ import annotations
 import dataclasses
 
 import aiohttp_jinja2
-import jinja2
 from aiohttp import web
 
 from updater.access.attempts import SignInAttempts
 from updater.access.limits import RateLimits
 from updater.access.principals import Permission, Principal
 from updater.services import Services
+from updater.web.dashboard import elsewhere
+from updater.web.dashboard.assets import Assets
+from updater.web.dashboard.deployments import Deployments
 from updater.web.dashboard.live import Live
-from updater.web.dashboard.pages import Pages
+from updater.web.dashboard.page import OVERVIEW, PageKit
 from updater.web.dashboard.policy import write_page
-from updater.web.dashboard.sign_in import HOME, SIGN_IN, SignIn
+from updater.web.dashboard.sign_in import SIGN_IN, SIGN_OUT, SignIn
+from updater.web.dashboard.templates import environment
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
@@ -33,8 +36,9 @@ def build(
 
     The authenticator of the pages raises HTTPSeeOther, to the sign-in page, for a GET or HEAD without a session.
     """
-    sign_in = SignIn(services.people, sessions, origins, SignInAttempts(services.people, limits))
-    pages = Pages(services.deployments, sessions)
+    kit = PageKit(sessions)
+    sign_in = SignIn(kit, services.people, sessions, origins, SignInAttempts(services.people, limits))
+    assets, deployments = Assets(), Deployments(kit, services.deployments)
     live = Live(services.deployments)
     live_routes = (
         web.get("/admin/live/state/", live.get_state),
@@ -42,13 +46,16 @@ def build(
         web.get("/admin/live/events/", live.follow_run),
     )
     page_routes = (
-        web.get("/admin/", pages.go_home),
-        web.get(HOME, pages.show_dashboard),
+        web.get("/admin/", assets.go_home),
+        web.get(OVERVIEW, deployments.show_dashboard),
         web.get(SIGN_IN, sign_in.show_sign_in),
         web.post(SIGN_IN, sign_in.sign_in),
-        web.post("/admin/sign-out/", sign_in.sign_out),
-        web.get("/admin/assets/{name}", pages.get_asset),
+        web.get(SIGN_OUT, sign_in.show_sign_out),
+        web.post(SIGN_OUT, sign_in.sign_out),
+        web.get("/admin/assets/{name}", assets.get_asset),
     )
+    nowhere = elsewhere.Elsewhere(page_routes)
+    others = (web.get(address, nowhere.find_page) for address in elsewhere.ADDRESSES)
 
     def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
         if principal is None and request.method in ("GET", "HEAD"):
@@ -68,8 +75,8 @@ def build(
         ),
         Surface(
             "pages",
-            "/admin/",
-            page_routes,
+            "/admin",
+            (*page_routes, *others),
             (dataclasses.replace(by_script, authorize=authorize),),
             write_page,
             described=False,
@@ -79,5 +86,4 @@ def build(
 
 def prepare(application: web.Application) -> None:
     """Give an application the templates of the pages."""
-    loader = jinja2.PackageLoader("updater.web.dashboard")
-    aiohttp_jinja2.setup(application, loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    application[aiohttp_jinja2.APP_KEY] = environment()

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import html
-
 from aiohttp import web
 
+from updater.web.dashboard.templates import environment
 from updater.web.messages.errors import Answer
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_ERROR_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{status} - updater</title>
-<link rel="stylesheet" href="/admin/assets/style.css">
-</head>
-<body class="narrow">
-<main>
-<h1>{message}</h1>
-<p>Request {request_id}.</p>
-<p><a href="/admin/sign-in/">Sign in</a> or go to the <a href="/admin/dashboard/">dashboard</a>.</p>
-</main>
-</body>
-</html>
-"""
+
+
+# In words for people, where the interfaces' own are for programs.
+_WORDS = {404: "There is no such page", 405: "This page cannot be asked in this way"}
 
 
 def page_headers() -> dict[str, str]:
@@ -50,5 +36,12 @@ def write_page(answer: Answer, request_id: str) -> web.Response:
     headers = {**answer.headers, **page_headers()}
     if "Location" in headers:
         return web.Response(status=answer.status, headers=headers)
-    text = _ERROR_PAGE.format(status=answer.status, message=html.escape(answer.message), request_id=request_id)
+    context = {
+        "status": answer.status,
+        "message": _WORDS.get(answer.status, answer.message),
+        "fields": answer.fields or {},
+        "retry_after_s": answer.headers.get("Retry-After"),
+        "request_id": request_id,
+    }
+    text = environment().get_template("error.html").render(context)
     return web.Response(status=answer.status, text=text, content_type="text/html", headers=headers)

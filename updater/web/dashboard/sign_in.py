@@ -6,28 +6,26 @@ import re
 import secrets
 from collections.abc import Mapping
 
-import aiohttp_jinja2
 from aiohttp import web
 
 from updater.access.attempts import SignInAttempts
 from updater.access.people import PeopleService
 from updater.access.principals import Permission
 from updater.errors import Unauthenticated
-from updater.web.dashboard.policy import page_headers
+from updater.web.dashboard.page import HTML, OVERVIEW, PageKit
 from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.gate.sessions import TOKEN_FIELD, SessionAuthenticator
 
-SIGN_IN, HOME = "/admin/sign-in/", "/admin/dashboard/"
+SIGN_IN, SIGN_OUT = "/admin/sign-in/", "/admin/sign-out/"
 _PAGE_COOKIE, _DEVICE_COOKIE = "signinpage", "signindevice"
 # How long each of them lives; the second is renewed with each sign-in.
 _COOKIE_S = {_PAGE_COOKIE: 3600, _DEVICE_COOKIE: 180 * 86_400}
 _MOST_VALUES = 4
 _NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
-# Nothing that a browser could take for another host.
-_OWN_PATH = re.compile(r"/admin/(?:[\w-]+/)*", re.ASCII)
-_HTML = ("text/html",)
+# Nothing that a browser could take for another host, or for a folder above.
+_OWN_PATH = re.compile(r"/admin/(?:(?!\.{1,2}/)[\w.~+-]+/)*", re.ASCII)
 _NO_COOKIE = (
     "Your browser sent no cookie with this page: it blocks the cookies of this site, or the page was open for too "
     "long. Please allow cookies for this site, and try again."
@@ -38,19 +36,25 @@ class SignIn:
     """The page, and what its form does."""
 
     def __init__(
-        self, people: PeopleService, sessions: SessionAuthenticator, origins: Origins, attempts: SignInAttempts
+        self,
+        kit: PageKit,
+        people: PeopleService,
+        sessions: SessionAuthenticator,
+        origins: Origins,
+        attempts: SignInAttempts,
     ) -> None:
+        self._kit = kit
         self._people = people
         self._sessions = sessions
         self._origins = origins
         self._attempts = attempts
 
-    @endpoint(Contract("The sign-in page", answers={200: None}, media_types=_HTML))
+    @endpoint(Contract("The sign-in page", answers={200: None}, media_types=HTML))
     async def show_sign_in(self, request: web.Request) -> web.StreamResponse:
         """Show the form. It only works together with the cookie that comes with it."""
         return self._page(request, wanted=request.query.get("next", ""))
 
-    @endpoint(Contract("Sign in", answers={303: None}, failures=(400, 403, 413), media_types=_HTML))
+    @endpoint(Contract("Sign in", answers={303: None}, failures=(400, 403, 413), media_types=HTML))
     async def sign_in(self, request: web.Request) -> web.StreamResponse:
         """Open a session and go to the page that was wanted; a wrong name and a wrong password get the same page.
 
@@ -75,13 +79,18 @@ class SignIn:
             return self._page(request, form, f"{refused.message}.", status=403)
         # A browser that signs in anew leaves what it was before.
         await self._people.sign_out(self._sessions.read(request) or "")
-        response = _redirect(_own_path(form.get("next", "")))
+        response = self._kit.redirect(_own_path(form.get("next", "")))
         self._sessions.set_cookie(request, response, session_id, session)
         response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
         self._remember(request, response, name, device)
         return response
 
-    @endpoint(Contract("Sign out", Permission.READ, answers={303: None}, media_types=_HTML))
+    @endpoint(Contract("Sign out, the page", Permission.READ, answers={200: None}, media_types=HTML))
+    async def show_sign_out(self, request: web.Request) -> web.StreamResponse:
+        """Ask whether to sign out: the way on from pages that know no session, such as those of errors."""
+        return self._kit.render(request, "sign_out.html")
+
+    @endpoint(Contract("Sign out", Permission.READ, answers={303: None}, media_types=HTML))
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session.
 
@@ -90,7 +99,7 @@ class SignIn:
         """
         await self._sessions.require_form(request)
         await self._people.sign_out(self._sessions.read(request) or "")
-        response = _redirect(SIGN_IN)
+        response = self._kit.redirect(SIGN_IN, said="signed-out")
         self._sessions.clear_cookie(request, response)
         return response
 
@@ -126,8 +135,7 @@ class SignIn:
             "next": _own_path(form.get("next", "")),
             "token": self._people.form_token(f"sign-in:{nonce}"),
         }
-        response = aiohttp_jinja2.render_template("sign_in.html", request, context, status=status)
-        response.headers.update(page_headers())
+        response = self._kit.render(request, "sign_in.html", context, status=status)
         self._set(request, response, _PAGE_COOKIE, nonce)
         return response
 
@@ -148,11 +156,7 @@ def _nonce(request: web.Request) -> str:
 
 
 def _own_path(text: str) -> str:
-    return text if _OWN_PATH.fullmatch(text) else HOME
-
-
-def _redirect(location: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": location, **page_headers()})
+    return text if _OWN_PATH.fullmatch(text) else OVERVIEW
 
 
 def _device_of(name: str, device: str) -> str:
