@@ -14,12 +14,8 @@ from updater.access.principals import Permission
 from updater.catalog.files import kind_of, name_key, own_name
 from updater.catalog.model import ReleaseStatus
 from updater.catalog.requests import ReceivedFile
-from updater.errors import Invalid, Malformed
+from updater.errors import Invalid
 from updater.services import Services
-from updater.times import rfc3339
-from updater.web.api.files import given_signatures
-from updater.web.api.releases import request_of
-from updater.web.api.rendering import build_id
 from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.metrics import Metrics
@@ -27,12 +23,13 @@ from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.fields import shown
 from updater.web.messages.links import Links
-from updater.web.messages.parsing import load_object, load_values
 from updater.web.transfer.downloads import send_build
+from updater.web.transfer.published import published_build
+from updater.web.transfer.upload_fields import UploadFields, given_signatures, load_fields, request_of
 from updater.web.transfer.uploads import NamedFile, receive_body, receive_form
 
 _UPLOAD_FAILURES = (400, 404, 408, 409, 413, 415, 422, 507)
-_FIELDS = schemas.UploadFields()
+_FIELDS = UploadFields()
 
 
 class Builds:
@@ -59,7 +56,7 @@ class Builds:
         """Take a multipart form with the file, its companions and its fields, in any order."""
         received = receive_form(request, self._artifacts, self.FORM_FIELDS, self._count_received, companions=True)
         async with received as form:
-            fields = _load(form.fields)
+            fields = load_fields(_FIELDS, form.fields)
             file, *companions = _signed((form.require_file(), *form.files), fields)
             return await self._publish(request, fields, file, companions)
 
@@ -83,7 +80,7 @@ class Builds:
             name: request.query[name] for name in request.query if name not in ("version", "platform", "file_name")
         }
         given |= {"version": in_path["version"], "platform": in_path["platform"], "architecture": in_path["arch"]}
-        fields, name = _load(given), request.query.get("file_name", "")
+        fields, name = load_fields(_FIELDS, given), request.query.get("file_name", "")
         async with receive_body(request, self._artifacts, self._count_received, kind_of(name)) as staged:
             (file,) = _signed((NamedFile(staged, name),), fields)
             return await self._publish(request, fields, file)
@@ -118,19 +115,7 @@ class Builds:
         wanted = request_of(request.match_info["app_id"], fields, self._services.rollouts)
         actor = request[CONTEXT].actor
         build, is_new = await self._services.publishing.publish(wanted, file, actor, companions)
-        answer = {
-            "id": build_id(build),
-            "message": "Release uploaded successfully",
-            "version": build.version.text,
-            "platform": build.target.platform,
-            "architecture": build.target.architecture,
-            "checksum": build.checksum.value,
-            "checksum_type": build.checksum.kind,
-            "file_size": build.size_bytes,
-            "download_url": self._links.download_url(build, self._links.download_origin(request)),
-            "created_at": rfc3339(build.created_at),
-            "status": build.status.value,
-        }
+        answer = published_build(build, self._links.download_url(build, self._links.download_origin(request)))
         return json_answer(answer, 201 if is_new or build.status is not ReleaseStatus.DRAFT else 200)
 
 
@@ -156,15 +141,3 @@ def _add_signatures(signatures: dict[str, str], further: Mapping[str, str], name
     for scheme, text in further.items():
         if signatures.setdefault(scheme, text) != text:
             raise Invalid({"signatures": f"gives two {scheme} signatures of {shown(name)}"})
-
-
-def _load(given: dict[str, str]) -> dict[str, Any]:
-    """Check text fields. Raises Invalid."""
-    values: dict[str, Any] = dict(given)
-    for name in ("metadata", "signatures"):
-        if name in values:
-            try:
-                values[name] = load_object(given[name].encode())
-            except (Malformed, UnicodeEncodeError):
-                raise Invalid({name: "expected a JSON object without duplicate keys, NaN or Infinity"}) from None
-    return load_values(_FIELDS, values)

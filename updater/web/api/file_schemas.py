@@ -7,41 +7,13 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-import updater.web.messages.fields as own
-from updater.artifacts.signatures import MOST_TEXT_CHARS
-from updater.catalog.files import FileKind
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
-from updater.web.api.rollout_schemas import PlanValue, ReasonBody
-from updater.web.messages.schemas import Strict
+from updater.web.api.rollout_schemas import ReasonBody
+from updater.web.messages.plans import PlanValue
+from updater.web.transfer.upload_fields import Signatures
 
 MOST_REQUIRED = 1_000
 _REQUIRED = re.compile(rf"(?:{'|'.join(PLATFORMS)})/(?:{'|'.join(ARCHITECTURES)})(?:/[^/]+)?")
-
-
-class Architectures(fields.String):
-    """Architecture words with commas between them, as a tuple without repetitions."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> tuple[str, ...]:  # type: ignore[override]
-        text: str = super()._deserialize(value, attr, data, **kwargs)
-        words = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
-        strange = [own.shown(each) for each in words if each not in ARCHITECTURES]
-        if strange:
-            raise ValidationError(
-                f"invalid architecture: {', '.join(strange)}; expected some of {', '.join(ARCHITECTURES)}"
-            )
-        return words
-
-
-def signature() -> own.Text:
-    """Return the field for the text of a signature."""
-    return own.Text(max_bytes=MOST_TEXT_CHARS, lines=True)
-
-
-class Signatures(Strict):
-    """Signatures of one file, by scheme: one or both."""
-
-    minisign = signature()
-    ed25519 = signature()
 
 
 class SignatureBody(Signatures):
@@ -53,25 +25,6 @@ class SignatureBody(Signatures):
         if not loaded:
             raise ValidationError({"minisign": ["Missing data for required field; or give ed25519"]})
         return loaded
-
-
-class SignatureMap(fields.Dict):
-    """Signatures of the files of a form: `{file name: {minisign, ed25519}}`."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(keys=fields.String(), values=fields.Nested(Signatures), **kwargs)
-
-
-class FileQuery(Strict):
-    """The query beside the raw body of a companion."""
-
-    kind = own.OneOf("kind", tuple(each.value for each in FileKind), load_default=None)
-    checksum = own.Sha256(load_default=None)
-    delta_from = own.Text(max_bytes=100, load_default=None)
-    also = Architectures(load_default=())
-    draft = own.QueryBoolean(load_default=False)
-    minisign = signature()
-    ed25519 = signature()
 
 
 class Required(fields.String):

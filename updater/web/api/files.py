@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +12,7 @@ from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.catalog.files import FileKind, kind_of
 from updater.catalog.requests import FileRequest, ReceivedFile
-from updater.catalog.signing import SCHEMES
 from updater.services import Services
-from updater.web.api.rendering import added_file, file_id
 from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.metrics import Metrics
@@ -24,9 +21,11 @@ from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import load_values
 from updater.web.transfer.downloads import send_stored
+from updater.web.transfer.published import added_file, file_id
+from updater.web.transfer.upload_fields import FileQuery, given_signatures
 from updater.web.transfer.uploads import receive_body
 
-_QUERY = schemas.FileQuery()
+_QUERY = FileQuery()
 
 
 class Files:
@@ -124,8 +123,3 @@ class Files:
             sees_drafts=request[CONTEXT].may(Permission.READ, path["app_id"]),
         )
         return await send_stored(request, self._services, build, stored)
-
-
-def given_signatures(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the signatures among checked fields, by scheme."""
-    return {scheme: fields[scheme] for scheme in SCHEMES if fields.get(scheme) is not None}

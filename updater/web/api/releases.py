@@ -12,19 +12,18 @@ import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.catalog.model import BuildQuery, Checksum, ExternalFile, Page
-from updater.catalog.platforms import Target
-from updater.catalog.requests import PublishRequest
 from updater.errors import Invalid
-from updater.rollouts.service import RolloutService
 from updater.services import Services
 from updater.times import rfc3339
-from updater.web.api.rendering import build_id, page_keys, release_item
+from updater.web.api.rendering import page_keys, release_item
 from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
+from updater.web.transfer.published import build_id
+from updater.web.transfer.upload_fields import request_of
 
 
 class Releases:
@@ -118,20 +117,3 @@ class Releases:
             application_id, version, target_in_path(request), actor=request[CONTEXT].actor
         )
         return json_answer({"id": build_id(build), "message": "Release deleted successfully"})
-
-
-def request_of(application_id: str, given: dict[str, Any], rollouts: RolloutService) -> PublishRequest:
-    """Say what checked fields ask to publish. Raises Invalid for a plan that contradicts itself."""
-    return PublishRequest(
-        application_id=application_id,
-        version=given["version"],
-        target=Target(given["platform"], given["architecture"]),
-        notes=given["release_notes"],
-        required=given["required"],
-        minimum_version=given["minimum_version"],
-        metadata=given["metadata"],
-        channel=given["channel"],
-        rollout=rollouts.read_plan(given["rollout"], "rollout"),
-        also=given.get("also", ()),
-        draft=given.get("draft", False),
-    )

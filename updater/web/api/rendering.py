@@ -16,11 +16,7 @@ from updater.rollouts.releases import ReleaseDetails
 from updater.times import rfc3339
 from updater.web.api.questions import CheckQuestion
 from updater.web.messages.links import Links
-
-
-def build_id(build: Build) -> str:
-    """Render the id of a build: `rel-001`."""
-    return f"rel-{build.id:03d}"
+from updater.web.transfer.published import build_id
 
 
 def offer_keys(build: Build, download_url: str) -> dict[str, Any]:
@@ -52,30 +48,6 @@ def check_answer(decided: Offer | NoUpdate, question: CheckQuestion, links: Link
     if question.include_metadata:
         answer["metadata"] = build.metadata
     return answer
-
-
-def file_id(file: BuildFile) -> str:
-    """Render the id of a file: `file-001`."""
-    return f"file-{file.id:03d}"
-
-
-def added_file(build: Build, file: BuildFile, url: str) -> dict[str, Any]:
-    """Render what the upload of a companion answers."""
-    return {
-        "id": file_id(file),
-        "message": "File uploaded successfully",
-        "version": build.version.text,
-        "platform": build.target.platform,
-        "architecture": build.target.architecture,
-        "file_name": file.name,
-        "kind": file.kind.value,
-        "checksum": file.digest,
-        "checksum_type": "sha256",
-        "file_size": file.size_bytes,
-        "download_url": url,
-        "created_at": rfc3339(file.created_at),
-        "status": build.status.value,
-    }
 
 
 def file_item(file: BuildFile, url: str) -> dict[str, Any]:

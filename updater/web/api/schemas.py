@@ -14,15 +14,12 @@ from updater.catalog.versions import Scheme
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
 from updater.web.api.feed_settings import FeedsBody
-from updater.web.api.file_schemas import Architectures, SignatureMap, signature
-from updater.web.api.rollout_schemas import DefaultPlanBody, PlanValue, channel_list
+from updater.web.api.rollout_schemas import channel_list
+from updater.web.messages.plans import DefaultPlanBody, PlanValue
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
+from updater.web.transfer.upload_fields import UploadDetails, UploadFields, notes_text
 
 MAX_KEYS = 4
-
-
-def _notes(**kwargs: Any) -> own.Text:
-    return own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
 
 
 class Asking(Lenient):
@@ -129,7 +126,7 @@ class RegisterBody(Strict):
     checksum = own.Text(required=True, max_bytes=256)
     checksum_type = own.OneOf("checksum type", CHECKSUM_KINDS, required=True)
     file_size = own.StrictInteger(0)
-    release_notes = _notes(load_default="")
+    release_notes = notes_text(load_default="")
     required = own.StrictBoolean(load_default=False)
     minimum_version = own.VersionText(allow_none=True, load_default=None)
     metadata = own.Metadata(load_default=dict)
@@ -137,35 +134,10 @@ class RegisterBody(Strict):
     rollout = PlanValue(load_default=None)
 
 
-class UploadDetails(Strict):
-    """What may be said of an uploaded file, in a form or a query."""
-
-    release_notes = _notes(load_default="")
-    required = own.QueryBoolean(load_default=False)
-    minimum_version = own.VersionText(load_default=None)
-    metadata = own.Metadata(load_default=dict, as_text=True)
-    checksum = own.Sha256(load_default=None)
-    channel = fields.String(load_default=None)
-    rollout = PlanValue(as_text=True, load_default=None)
-    draft = own.QueryBoolean(load_default=False)
-    also = Architectures(load_default=())
-    minisign = signature()
-    ed25519 = signature()
-
-
 class UploadQuery(UploadDetails):
     """The query beside a raw body; `file_name` is what downloads are called, if it can be a file's name anywhere."""
 
     file_name = fields.String()
-
-
-class UploadFields(UploadDetails):
-    """The text fields beside a file."""
-
-    version = own.VersionText(required=True)
-    platform = own.platform(required=True)
-    architecture = own.architecture(required=True)
-    signatures = SignatureMap(load_default=dict)
 
 
 class UploadForm(UploadFields):
@@ -233,7 +205,7 @@ class ApplicationBody(Strict):
 
     id = own.ApplicationId(required=True)
     name = own.Name(required=True)
-    description = _notes(load_default="")
+    description = notes_text(load_default="")
     platforms = _platforms(required=True)
     config = fields.Nested(ConfigBody, load_default=dict)
     channels = channel_list(load_default=list(DEFAULT_CHANNELS))
@@ -248,7 +220,7 @@ class ApplicationChanges(Strict):
     """Changes to an application; what is left out stays."""
 
     name = own.Name()
-    description = _notes()
+    description = notes_text()
     platforms = _platforms()
     config = fields.Nested(ConfigBody)
     private = own.StrictBoolean()

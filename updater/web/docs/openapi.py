@@ -105,7 +105,7 @@ def _name_of(schema: Any) -> str:
     """Name a schema for the document; those of other interfaces than the REST document's say whose they are."""
     kind = schema if isinstance(schema, type) else type(schema)
     place = kind.__module__.removeprefix("updater.web.").partition(".")[0]
-    return kind.__name__ if place == "api" else f"{place.title()}{kind.__name__}"
+    return kind.__name__ if place in ("api", "messages", "transfer") else f"{place.title()}{kind.__name__}"
 
 
 def _unique(surface: str, name: str, taken: set[str]) -> str:
