@@ -1,0 +1,1 @@
+"""Pictures of all pages with real data: `scripts/screenshots`."""

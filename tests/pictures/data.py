@@ -1,0 +1,160 @@
+"""A data folder as a team has it after two months: made by the services themselves, before anybody serves it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from aiohttp import ClientSession
+
+from tests.actors import TESTER
+from tests.conftest import KEYS, settings_tree
+from tests.deployments.site import Site
+from tests.web.people import PASSWORD
+from updater.catalog.platforms import Target
+from updater.clock import utc_now
+from updater.composition import open_services
+from updater.config import load
+from updater.processes.folder import claim_folder
+from updater.services import Services
+from updater.telemetry.model import ClientFacts, Report
+from updater.telemetry.rollups import Tally
+
+PERSON = "maria"
+LONG = "a-name-that-somebody-made-as-long-as-it-may-be-" * 4
+NOTES = "## What is new\n\n- Opens files **twice** as fast\n- Mends a crash when the network is gone\n"
+TARGETS = (Target("windows", "amd64"), Target("darwin", "arm64"), Target("linux", "amd64"))
+_NAMES = {"windows": "Setup.exe", "darwin": "mac.zip", "linux": "x86_64.AppImage"}
+_COUNTRIES = (("DE", 31), ("US", 27), ("FR", 14), ("BR", 9), ("JP", 6))
+_DAYS = 60
+_PLAN = json.dumps({"stages": [{"percent": 10, "for_s": 86_400}, {"percent": 50, "for_s": 86_400}, {"percent": 100}]})
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a folder holds: applications with so many releases, in this order; none is an empty server."""
+
+    name: str
+    applications: Sequence[tuple[str, int]] = ()
+    site: bool = False
+
+
+SCENES = {
+    each.name: each
+    for each in (
+        Scene("one", [("paintbox", 9)], site=True),
+        Scene("many", [("paintbox", 9), *((f"tool-{number:02}", 2) for number in range(1, 40))], site=True),
+        Scene("empty"),
+        Scene("long", [(LONG[:100], 4)]),
+    )
+}
+
+
+def environment_of(folder: Path, scene: Scene) -> dict[str, str]:
+    """Return the settings of a scene, as variables of the environment."""
+    deployments = [Site(folder / "site").record()] if scene.site and not (folder / "site").exists() else []
+    return settings_tree(folder / "storage", **({"deployments": deployments} if deployments else {}))
+
+
+async def fill(scene: Scene, environment: dict[str, str]) -> None:
+    """Make a data folder and what is in it: people, releases, a rollout, and the reports of two months."""
+    settings = load(None, environment)
+    with claim_folder(settings.storage):
+        async with open_services(settings) as services:
+            await services.people.create_user(PERSON, "admin", PASSWORD, actor=TESTER)
+            await services.access.create_first_key()
+            await services.access.create_key("build machine", "write", actor=TESTER)
+            soon = utc_now() + timedelta(days=6)
+            await services.access.create_key("old build machine", "write", expires_at=soon, actor=TESTER)
+            for application_id, releases in scene.applications:
+                await _application(services, application_id, releases, is_long=scene.name == "long")
+
+
+async def _application(services: Services, application_id: str, releases: int, *, is_long: bool) -> None:
+    name = LONG[:180] if is_long else application_id.replace("-", " ").title()
+    platforms = ("windows", "darwin", "linux")
+    await services.catalog.create_application(
+        application_id, name=name, platforms=platforms, extra={"channels": ("stable", "beta")}, actor=TESTER
+    )
+    versions = versions_of(releases, is_long=is_long)
+    await _reports(services, application_id, versions, now=utc_now())
+
+
+def versions_of(releases: int, *, is_long: bool) -> list[str]:
+    """Return the versions of an application, oldest first."""
+    return [_version(number, is_long=is_long) for number in range(releases)]
+
+
+async def publish(url: str, scene: Scene) -> None:
+    """Publish all releases of a scene through the interface, as a build machine does; the newest goes out in stages."""
+    headers = {"Authorization": f"Bearer {KEYS['admin']}"}
+    async with ClientSession(url, headers=headers, raise_for_status=True) as session:
+        for application_id, releases in scene.applications:
+            versions = versions_of(releases, is_long=scene.name == "long")
+            for number, version in enumerate(versions):
+                for target in TARGETS:
+                    query = {"release_notes": NOTES}
+                    if number == releases - 2:
+                        query["channel"] = "beta"
+                    if number == releases - 1 and releases > 3:
+                        query["rollout"] = _PLAN
+                    await _publish(session, application_id, version, target, query)
+
+
+async def _publish(
+    session: ClientSession, application_id: str, version: str, target: Target, query: dict[str, str]
+) -> None:
+    content = f"{application_id} {version} {target}".encode() * 20_000
+    name = f"{application_id[:40]}-{version}"[:150] + f"-{_NAMES[target.platform]}"
+    path = f"/api/v1/updates/{application_id}/builds/{quote(version)}/{target.platform}/{target.architecture}"
+    async with session.put(path, data=content, params={"file_name": name, **query}):
+        pass
+
+
+def _version(number: int, *, is_long: bool) -> str:
+    text = f"2.{number // 3}.{number % 3}"
+    return f"{text}+{LONG[:80]}" if is_long else text
+
+
+async def _reports(services: Services, application_id: str, versions: Sequence[str], *, now: datetime) -> None:
+    """Two months of installs: each version spreads over some days, and some of them fail."""
+    dice = random.Random(application_id)
+    store = services.telemetry._store
+    for day in range(_DAYS):
+        at = now - timedelta(days=_DAYS - day) + timedelta(minutes=dice.randrange(600))
+        reached = 1 + (len(versions) - 1) * day // _DAYS
+        reports, tally = [], Tally()
+        for number in range(max(0, reached - 3), reached):
+            share = (0.55, 0.3, 0.15)[reached - 1 - number]
+            for installed in range(int(share * (20 + day // 2))):
+                target = TARGETS[(installed + day) % 3]
+                failed = dice.random() < 0.04
+                reports.append(_report(application_id, versions, number, target, at, failed=failed))
+            for target in TARGETS:
+                facts = ClientFacts(application_id, versions[number], str(target))
+                tally.add_checks(facts, at, int(share * (300 + 20 * day)))
+        for country, amount in _COUNTRIES:
+            tally.add_country(application_id, country, at, amount * (5 + day))
+        await store.write(reports)
+        await store.add_counts(tally)
+
+
+def _report(
+    application_id: str, versions: Sequence[str], number: int, target: Target, at: datetime, *, failed: bool
+) -> Report:
+    return Report(
+        application_id=application_id,
+        current_version=versions[max(0, number - 1)],
+        target_version=versions[number],
+        platform=target.platform,
+        architecture=target.architecture,
+        status="failed" if failed else "completed",
+        received_at=at,
+        error_message="The installer could not write to C:\\Program Files: access is denied" if failed else None,
+        install_time_seconds=8 + number % 5 * 3,
+    )
