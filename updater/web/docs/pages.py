@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -9,48 +10,25 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from swagger_ui_bundle import swagger_ui_path
 
 from updater.access.limits import Traffic
+from updater.errors import ConfigurationError
 from updater.web.gate.metrics import CONTENT_TYPE, Metrics
 from updater.web.gate.routing import Contract, endpoint
 
+_STATIC = Path(__file__).parent / "static"
+# The package is looked up, not imported: its import would read all its renderers into memory.
+_RENDERER = "offapi"
 ASSETS = {
     "start.js": "text/javascript",
+    "docs.css": "text/css",
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui-standalone-preset.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
 }
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>updater API</title>
-<link rel="icon" type="image/png" href="docs/favicon-32x32.png">
-<link rel="stylesheet" href="docs/swagger-ui.css">
-</head>
-<body>
-<div id="docs"></div>
-<noscript>The document itself is at <a href="openapi.json">openapi.json</a>.</noscript>
-<script src="docs/swagger-ui-bundle.js"></script>
-<script src="docs/swagger-ui-standalone-preset.js"></script>
-<script src="docs/start.js"></script>
-</body>
-</html>
-"""
-_START = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#docs",
-  deepLinking: true,
-  validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
-});
-"""
-# Swagger UI sets style attributes and draws its icons from data: addresses.
+_OF_RENDERER = {"swagger-ui.css": "swagger_style.css", "swagger-ui-bundle.js": "swagger_bundle.js"}
+# Swagger UI draws its icons from data: addresses. What scripts set on an element's `style` needs no permission.
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -61,7 +39,8 @@ class Pages:
     def __init__(self, metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> None:
         self._metrics = metrics
         self._describe = describe
-        self._assets = Path(swagger_ui_path)
+        self._page = (_STATIC / "docs.html").read_text()
+        self._files = _find_files()
 
     @cached_property
     def _document(self) -> bytes:
@@ -86,7 +65,7 @@ class Pages:
     async def get_docs(self, request: web.Request) -> web.Response:
         """Return the docs page."""
         headers = {"Content-Security-Policy": _POLICY, "Referrer-Policy": "same-origin"}
-        return web.Response(text=_PAGE, content_type="text/html", headers=headers)
+        return web.Response(text=self._page, content_type="text/html", headers=headers)
 
     @endpoint(
         Contract(
@@ -97,15 +76,24 @@ class Pages:
         )
     )
     async def get_asset(self, request: web.Request) -> web.StreamResponse:
-        """Return one file of the docs page, from the installed package.
+        """Return one file of the docs page: our own, or one of the renderer's package.
 
         Raises:
             HTTPNotFound: the page has no file of this name.
         """
         name = request.match_info["name"]
-        if name == "start.js":
-            return web.Response(text=_START, content_type="text/javascript")
         if name not in ASSETS:
             raise web.HTTPNotFound
-        headers = {"Content-Type": ASSETS[name], "X-Content-Type-Options": "nosniff"}
-        return web.FileResponse(self._assets / name, headers=headers)
+        headers = {"Content-Type": ASSETS[name], "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+        return web.FileResponse(self._files[name], headers=headers)
+
+
+def _find_files() -> dict[str, Path]:
+    """Return where each file of the page is. Raises ConfigurationError without the renderer's package."""
+    found = importlib.util.find_spec(_RENDERER)
+    if found is None or found.origin is None:
+        raise ConfigurationError(
+            f"the package {_RENDERER} is not installed; install what scripts/requirements.txt names"
+        )
+    package = Path(found.origin).parent
+    return {name: package / _OF_RENDERER[name] if name in _OF_RENDERER else _STATIC / name for name in ASSETS}
