@@ -24,10 +24,12 @@ from updater.audit.model import AuditRow, Filter
 
 API, DESKTOP = "/api/v1", "/desktop"
 BUILD = {"version": "1.0.0", "platform": "linux", "architecture": "amd64"}
-# What clients send all day: data, which is counted, and no change somebody makes.
+# What clients send all day: data, which is counted, and no change somebody makes. And questions with a body.
 NO_CHANGES = {
     f"POST {API}/check",
     f"POST {API}/updates/{{app_id}}/status",
+    f"POST {API}/updates/{{app_id}}/plan",
+    f"POST {API}/updates/{{app_id}}/preview",
     f"POST {DESKTOP}/status",
     "POST /feeds/{app_id}/{channel}/winget/manifestSearch",
 }

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from updater.cli.exits import Exit
-from updater.cli.output import as_plain, in_bytes, print_rows, print_table, printable, progress_bars
+from updater.cli.output import in_bytes, print_rows, print_table, printable, progress_bars
 from updater.cli.remote import Remote
 from updater.cli.words import as_percent, feed_rows
 from updater.client import Application, ListedBuild, NewApplication, RolloutPlan, Unreachable, UpdateClient, UpdateError
@@ -20,8 +20,9 @@ from updater.client.folder.model import Plan, PlannedFile, Problem, Wishes
 from updater.client.folder.names import kind_of
 from updater.client.folder.plan import make_plan
 from updater.client.folder.reading import read_folder
+from updater.client.folder.scan import A_LINK
 from updater.client.folder.sending import Details, Step, Work, compare, send
-from updater.client.folder.versions import proposed_channel
+from updater.client.folder.versions import chosen_channel
 
 _MOST_PROBLEMS = 20
 _FIRST_CHANNEL = "the application's first channel"
@@ -81,8 +82,7 @@ def _channel(plan: Plan, known: _Known | None, wishes: Wishes) -> str | None:
         return wishes.channel
     if known.builds:
         return known.builds[0].channel
-    channels = known.application.channels or ()
-    return plan.channel if plan.channel in channels else proposed_channel(plan.version, channels)
+    return chosen_channel(plan.version, plan.channel, known.application.channels)
 
 
 async def _read(folder: Path, wishes: Wishes) -> Plan:
@@ -160,15 +160,15 @@ def _show_plan(plan: Plan, work: Work, order: Order) -> None:
     print_table(("file", "target", "kind", "size", "signed", "state"), rows)
     notes = plan.notes.strip().splitlines()
     why = ", which its version names" if work.status == "new" and plan.channel != order.wishes.channel else ""
-    rest = [each for each in plan.left_out if kind_of(each.place) != "other" or each.why.startswith("a link")]
+    rest = [each for each in plan.left_out if kind_of(each.place) != "other" or each.why == A_LINK]
     rows_below: list[tuple[str, Any]] = [
         ("*", "the file of a build: what a client gets that asks for no other"),
         ("release", f"{order.app_id} {plan.version}{_STATES[work.status]}"),
         ("channel", f"{plan.channel}{why}" if plan.channel else _FIRST_CHANNEL if work.status == "new" else ""),
         ("notes", "" if not notes else notes[0] if len(notes) == 1 else f"{notes[0]} ... ({len(notes)} lines)"),
         ("to send", f"{len(work.steps)} of {_files(len(plan.files))}, {in_bytes(work.size_bytes)}"),
-        *(("left out", f"{each.place}: {each.why}") for each in rest),
-        *(("note", remark) for remark in plan.remarks),
+        *(("left out", f"{each.place}: {each}") for each in rest),
+        *(("note", str(remark)) for remark in plan.remarks),
         ("note", _KEEPS_ITS_ROLLOUT if order.rollout is not None and work.status == "active" else ""),
         *(("also there", f"{each}, which this folder does not have") for each in work.others),
     ]
@@ -281,7 +281,7 @@ def _document(plan: Plan, work: Work, order: Order, status: str, published: Mapp
         "files": files,
         "sent_files": 0 if status == "planned" else len(work.steps),
         "sent_bytes": 0 if status == "planned" else work.size_bytes,
-        "left_out": [as_plain(each) for each in plan.left_out],
-        "remarks": list(plan.remarks),
+        "left_out": [{"place": each.place, "why": str(each)} for each in plan.left_out],
+        "remarks": list(map(str, plan.remarks)),
         "feeds": (published or {}).get("feeds") or {},
     }

@@ -72,7 +72,7 @@ releaseDate: 2026-01-01T00:00:00.000Z
         }
     }
     assert feed.notes == "## 1.20\n\n- new\n\n## 1.19"
-    assert "stagingPercentage 25" in feed.remarks[0]
+    assert "stagingPercentage 25" in str(feed.remarks[0])
 
 
 def test_electrons_first_form_has_one_path() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from updater.client.folder.markdown import from_html
-from updater.client.folder.model import Feed, FeedError, NamedFile, checked_version
+from updater.client.folder.model import Feed, FeedError, NamedFile, Remark, checked_version
 from updater.client.folder.names import architectures_of, last_part, platform_in, platform_of
 from updater.client.folder.versions import completed, is_newer_build, version_key
 from updater.client.folder.xml import Element, parse
@@ -59,7 +59,7 @@ def read(place: str, content: bytes, wanted: str | None) -> Feed:
         return Feed(place, "sparkle", "", (), others)
     platforms = {each.platform for each in files}
     version = completed(newest.version)
-    said = f"{newest.version} of {place} is published as {version}"
+    said = Remark(f"{newest.version} of {place} is published as {version}")
     return Feed(
         place,
         "sparkle",

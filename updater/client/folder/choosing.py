@@ -35,12 +35,14 @@ def find_version(contents: Contents, wishes: Wishes, names: Iterable[str]) -> tu
             if len(found := versions_in(name)) == 1:
                 said.setdefault(version_key(found[0]), []).append((found[0], name))
     if not said:
-        return "", [Problem("no version is told, neither by a feed file nor by a name", "give it with --version")]
+        return "", [
+            Problem("no version is told, neither by a feed file nor by a name", "give it with --version", "version")
+        ]
     if len(said) > 1:
         there = ", ".join(f"{completed(each[0][0])} ({some([place for _, place in each])})" for each in said.values())
         one = completed(max(next(iter(said.values())), key=lambda each: len(each[0]))[0])
         remedy = f"take one with --version, such as --version {one}, or leave files out with --exclude"
-        return "", [Problem(f"several versions are here: {there}", remedy)]
+        return "", [Problem(f"several versions are here: {there}", remedy, "version")]
     # 1.2.0-beta.3 is rather it than 1.2.0-beta3.
     return completed(max((version for version, _ in next(iter(said.values()))), key=len)), []
 

@@ -64,6 +64,7 @@ def _read(file: PlannedFile, reading: Reading | None, ended: Event) -> tuple[Pla
         Problem(
             f"{file.place} is not what {place} says: its {kind} is another one",
             f"build both again, or leave that file out with --exclude {place.rpartition('/')[2]}",
+            place=file.place,
         )
         for kind, text, place in known
         if find_checksum(kind, text) != hashes[kind].digest()

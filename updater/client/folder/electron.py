@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from updater.client.folder.model import Feed, FeedError, NamedFile, checked_version
+from updater.client.folder.model import Feed, FeedError, NamedFile, Remark, checked_version
 from updater.client.folder.names import last_part
 
 NAME = re.compile(r"(?P<word>[A-Za-z0-9_.-]+?)(?P<suffix>-mac|-linux(?:-arm64|-arm|-ia32)?)?\.ya?ml")
@@ -65,8 +65,12 @@ def read(place: str, text: str) -> Feed | None:
         architecture=architecture,
         notes=_notes(content.get("releaseNotes")),
         metadata=_metadata(content),
-        remarks=() if share is None else (f"stagingPercentage {share} is not used: --rollout {share} does the same",),
+        remarks=() if share is None else (_unused(share),),
     )
+
+
+def _unused(share: object) -> Remark:
+    return Remark(f"stagingPercentage {share} is not used", f"--rollout {share} does the same")
 
 
 def _files(content: Mapping[str, Any]) -> tuple[NamedFile, ...]:

@@ -12,8 +12,10 @@ from updater.client.model import Target
 MAX_FILES_OF_A_BUILD = 32
 """A primary file and 31 companions; the server has the last word."""
 
-
 MAX_VERSION_CHARS = 200
+
+ELSEWHERE = Path()
+"""The path of a file that was told and cannot be opened here."""
 
 
 class FeedError(ValueError):
@@ -68,12 +70,15 @@ class Feed:
     notes: str = ""
     channel: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file in the folder. `place` is its path below the folder with slashes, `name` its name in NFC."""
+    """A file in the folder. `place` is its path below the folder with slashes, `name` its name in NFC.
+
+    `path` is `ELSEWHERE` where it lies on no disk of this machine.
+    """
 
     path: Path
     place: str
@@ -89,10 +94,16 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Problem:
-    """What stands in the way of publishing, and what the caller may do about it."""
+    """What stands in the way of publishing, and what the caller of a command may do about it.
+
+    `wish` names what settles it: `version`, `platform`, `architecture`, or `exclude` for files that are to be left out
+    or chosen. `place` is the file that it is about; empty when it is about several, or none.
+    """
 
     what: str
     remedy: str
+    wish: str = "exclude"
+    place: str = ""
 
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}"
@@ -100,10 +111,25 @@ class Problem:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is not uploaded, and why."""
+    """A file that is not uploaded, why, and how a command takes it all the same; empty where nothing does."""
 
     place: str
     why: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.remedy}" if self.remedy else self.why
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is worth knowing before a plan is confirmed, and what the caller of a command may say instead."""
+
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
 
 @dataclass(frozen=True)
@@ -174,7 +200,7 @@ class Plan:
     files: tuple[PlannedFile, ...]
     metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property

@@ -97,7 +97,7 @@ def read_assets(place: str, text: str) -> Feed:
         if not isinstance(name, str):
             raise FeedError("an asset of it has no RelativeFileName")
         if str(each.get("Type")).lower() == "portable":
-            others[last_part(name)] = "for people who want no installer: --include takes it"
+            others[last_part(name)] = "for people who want no installer"
         elif package := read_package_name(last_part(name), word):
             version = checked_version(package.version)
         else:

@@ -16,6 +16,7 @@ from updater.client.folder.model import (
     Plan,
     PlannedFile,
     Problem,
+    Remark,
     Wishes,
 )
 from updater.client.folder.names import (
@@ -31,6 +32,12 @@ from updater.client.folder.names import (
 from updater.client.folder.primary import with_primaries
 from updater.client.folder.versions import versions_in
 from updater.client.model import Target
+
+_FOR_NO_INSTALLER = "for people who want no installer"
+_FOR_NO_PLATFORM = "for no platform that its name tells"
+# Of what is left out, what a wish alone takes all the same.
+_INCLUDED = frozenset({_FOR_NO_INSTALLER, _FOR_NO_PLATFORM})
+_INCLUDE = "--include takes it"
 
 
 def make_plan(contents: Contents, wishes: Wishes) -> Plan:
@@ -122,13 +129,16 @@ class _Sorting:
         return [self._planned[file.place] for file in self._contents.files if file.place in self._planned]
 
     @property
-    def remarks(self) -> list[str]:
+    def remarks(self) -> list[Remark]:
         """Say what was taken for granted: where nothing tells the processor of what runs on a Mac."""
         names = sorted(name for _, name in self._guessed)
         if not names or any(platform == "darwin" for platform, _ in self._told):
             return []
         return [
-            f"no processor is told by {some(names)}: amd64 is taken; --arch arm64 or --arch universal says otherwise"
+            Remark(
+                f"no processor is told by {some(names)}, so amd64 is taken",
+                "--arch arm64 or --arch universal says otherwise",
+            )
         ]
 
     def _take(self, file: FoundFile) -> _Taken | None:
@@ -136,26 +146,27 @@ class _Sorting:
         said, include = tuple(self._said.get(file.place, ())), self._wishes.include
         why = None
         if include and not fits(include, file.place):
-            why = "not named by --include"
+            why = "not among those to be included"
         elif include or said:
             pass
         elif other := self._others.get(file.name.casefold()):
             why = other
         elif file.name.lower().endswith("-portable.zip") and any(feed.maker == "velopack" for feed in self._feeds):
-            why = "for people who want no installer: --include takes it"
+            why = _FOR_NO_INSTALLER
         elif kind_of(file.name) == "blockmap":
             why = "the file that it describes is not here"
         elif kind_of(file.name) == "other" and (is_dull(file.name) or platform_of(file.name) is None):
-            why = "for no platform that its name tells: --include takes it"
+            why = _FOR_NO_PLATFORM
         elif not is_of(self._version, file.name):
             there = versions_in(file.name)[0]
             if not self._wishes.version:
                 remedy = f"--version {self._version} leaves it out, so does --exclude {_quoted(file.name)}"
-                self.problems.append(Problem(f"{file.place} is of {there}, others are of {self._version}", remedy))
+                what = f"{file.place} is of {there}, others are of {self._version}"
+                self.problems.append(Problem(what, remedy, place=file.place))
                 return None
             why = f"of {there}, says its name"
         if why is not None:
-            self.left_out.append(LeftOut(file.place, why))
+            self.left_out.append(LeftOut(file.place, why, _INCLUDE if why in _INCLUDED else ""))
             return None
         return _Taken(file, said)
 
@@ -172,7 +183,7 @@ class _Sorting:
     def _follow(self, file: FoundFile) -> None:
         base = self._find_base(file)
         if self._wishes.include and not fits(self._wishes.include, file.place):
-            self.left_out.append(LeftOut(file.place, "not named by --include"))
+            self.left_out.append(LeftOut(file.place, "not among those to be included"))
         elif base is not None and (planned := self._planned.get(base.place)) is not None:
             self._planned[file.place] = _planned(file, planned.targets)
         else:
@@ -185,11 +196,14 @@ class _Sorting:
                 Problem(
                     f"{file.place} has a name that not every system can keep",
                     "rename it, or leave it out with --exclude",
+                    place=file.place,
                 )
             )
         elif file.size_bytes == 0:
             self.problems.append(
-                Problem(f"{file.place} is empty", f"build it again, or --exclude {_quoted(file.name)}")
+                Problem(
+                    f"{file.place} is empty", f"build it again, or --exclude {_quoted(file.name)}", place=file.place
+                )
             )
         elif targets := self._targets(taken):
             for said in taken.said:
@@ -205,7 +219,7 @@ class _Sorting:
             if each.file.size_bytes not in (None, file.size_bytes):
                 what = f"{file.place} has {file.size_bytes} bytes, {each.feed.place} says {each.file.size_bytes}"
                 remedy = f"build both again, or --exclude {_quoted(each.feed.place.rpartition('/')[2])}"
-                self.problems.append(Problem(what, remedy))
+                self.problems.append(Problem(what, remedy, place=file.place))
         return replace(
             _planned(file, targets),
             signatures={kind: text for kind, text in signatures.items() if text},
@@ -225,7 +239,7 @@ class _Sorting:
         )
         if platform is None:
             remedy = f"give it with --platform, or leave it out with --exclude {_quoted(file.name)}"
-            self.problems.append(Problem(f"{file.place} tells no platform", remedy))
+            self.problems.append(Problem(f"{file.place} tells no platform", remedy, "platform", file.place))
             return ()
         architectures = self._architectures(taken, platform)
         return tuple(Target(platform, each) for each in architectures)
@@ -236,7 +250,8 @@ class _Sorting:
         found = architectures_of(file.name)
         if found is None and not chosen:
             remedy = f"give it with --arch, or leave it out with --exclude {_quoted(file.name)}"
-            self.problems.append(Problem(f"{file.place} names several architectures", remedy))
+            what = f"{file.place} names several architectures"
+            self.problems.append(Problem(what, remedy, "architecture", file.place))
         if found is None:
             return chosen
         by_feed = next((each for one in taken.said if (each := one.file.architecture or one.feed.architecture)), None)
@@ -274,7 +289,7 @@ def _problems_of(files: Iterable[PlannedFile]) -> list[Problem]:
             counts[target] = counts.get(target, 0) + 1
             if other is not file:
                 what = f"{other.place} and {file.place} would be one file of {target}"
-                found.append(Problem(what, f"leave one out with --exclude {_quoted(file.place)}"))
+                found.append(Problem(what, f"leave one out with --exclude {_quoted(file.place)}", place=file.place))
     most = MAX_FILES_OF_A_BUILD
     remedy = "choose with --include or --exclude"
     found += [
@@ -288,7 +303,9 @@ def _problems_of(files: Iterable[PlannedFile]) -> list[Problem]:
 def _nothing(contents: Contents, version: str) -> Problem:
     others = sorted({each.version for each in contents.feeds if each.version and each.version != version})
     if others:
-        return Problem(f"nothing of {version} is here, but of {', '.join(others)}", "give one of them with --version")
+        return Problem(
+            f"nothing of {version} is here, but of {', '.join(others)}", "give one of them with --version", "version"
+        )
     remedy = "is it the folder with the installers? --include and --platform take other files"
     return Problem(f"nothing is here that clients of {version} could be given", remedy)
 

@@ -98,3 +98,8 @@ def proposed_channel(version: str, channels: tuple[str, ...] | None) -> str | No
     """Return the channel that a pre-release names itself after; None when the application has no such channel."""
     word = first_word(version)
     return next((each for each in channels or () if word is not None and each.lower() == word.lower()), None)
+
+
+def chosen_channel(version: str, told: str | None, channels: tuple[str, ...] | None) -> str | None:
+    """Return a new release's channel: what feed files tell if the application has it, else the proposed one."""
+    return told if told is not None and told in (channels or ()) else proposed_channel(version, channels)

@@ -16,6 +16,7 @@ from updater.web.api.figures import ApplicationFigures
 from updater.web.api.files import Files
 from updater.web.api.health import Health
 from updater.web.api.history import History
+from updater.web.api.plans import Plans
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
 from updater.web.api.rollouts import ReleaseMoving, Rollouts
@@ -42,14 +43,21 @@ _ROLLOUT = f"{_ONE_RELEASE}/rollout"
 _TUF = f"{PREFIX}/updates/{{app_id}}/tuf/{{channel}}"
 
 
+def _planning(services: Services) -> tuple[web.RouteDef, ...]:
+    plans = Plans(services)
+    return (
+        web.post(f"{PREFIX}/updates/{{app_id}}/plan", plans.plan_folder),
+        web.post(f"{PREFIX}/updates/{{app_id}}/preview", plans.preview_notes),
+    )
+
+
 def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
     identities = IdentityReader(services.settings)
     places = CountryHints(services.settings)
     checks = Checks(services.offers, links, services.telemetry.checks, places, identities)
     releases = Releases(services, links)
-    builds = Builds(services, links, metrics)
-    reports = Reports(services, identities)
+    builds, reports = Builds(services, links, metrics), Reports(services, identities)
     applications, figures = Applications(services), ApplicationFigures(services.telemetry)
     feed_keys, feeds = FeedKeys(services.access), Feeds(services, links)
     history, explain = History(services.catalog), Explain(services, links, identities)
@@ -68,6 +76,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.post(f"{PREFIX}/updates/{{app_id}}/register", releases.register_release),
         web.delete(f"{_ONE_RELEASE}/{_PLATFORM}/{{arch}}", releases.delete_release),
         web.post(f"{PREFIX}/updates/{{app_id}}/upload", builds.upload_form, expect_handler=delay_continue),
+        *_planning(services),
         web.put(_ONE_BUILD, builds.upload_body, expect_handler=delay_continue),
         web.put(_ONE_FILE, files.upload_file, expect_handler=delay_continue),
         web.put(f"{_ONE_FILE}/signatures", files.sign_file),
