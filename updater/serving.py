@@ -26,11 +26,13 @@ from updater.artifacts.opening import require_usable
 from updater.background import background
 from updater.composition import open_services
 from updater.errors import ConfigurationError, Failure
+from updater.logs import on_terminal
 from updater.permissions import bind_private
 from updater.processes.folder import CONTROL_SOCKET, claim_folder, protect_folder, short_path
 from updater.processes.listening import (
     HandedSocket,
     announce_addresses,
+    find_page_address,
     open_sockets,
     raise_file_limit,
     take_sockets,
@@ -99,7 +101,7 @@ async def serve(
 ) -> None:
     """Run the service until SIGTERM or SIGINT. SIGHUP reads keys and limits again, through `reload`.
 
-    `announce` is told lines for the person who started it: the address, and the first admin key, once. `slot` is
+    `announce` is told lines for the person who started it: the addresses, and the first admin key, once. `slot` is
     a worker's; its parent says when it is over.
 
     Raises:
@@ -135,7 +137,7 @@ async def serve(
         if settings.storage.database_url is None:  # else commands open the shared database themselves
             await stack.enter_async_context(_control(services, root / CONTROL_SOCKET))
         # Not before: a start that fails on the way would leave a key that nobody was shown.
-        await _first_key(services, announce)
+        await _first_key(services, find_page_address(sockets, settings.server), announce)
         if slot is None:
             announce_addresses(sockets, settings.server, announce)
         else:
@@ -208,14 +210,16 @@ async def _control(services: Services, path: Path) -> AsyncIterator[None]:
             remove(path)
 
 
-async def _first_key(services: Services, announce: Callable[[str], None]) -> None:
-    """Make an admin key when there is no key yet."""
+async def _first_key(services: Services, pages: str | None, announce: Callable[[str], None]) -> None:
+    """Make an admin key when there is no key yet; say on a terminal what it is good for, where there are `pages`."""
     access = services.settings.access
     if not access.enabled or access.api_keys:
         return
     text = await services.access.create_first_key()
     if text is not None:
         announce(f"admin key (shown only now): {text}")
+        if pages is not None and on_terminal():
+            announce(f"make the first account with it at {pages}/admin/setup/")
 
 
 @asynccontextmanager

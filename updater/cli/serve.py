@@ -20,7 +20,8 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Without a configuration file it keeps everything in ./storage, listens on 127.0.0.1:8080 and prints an admin
-    key on its first start. SIGHUP reads keys and limits again; with several workers it is a rolling restart.
+    key on its first start; on a terminal also where the pages are. SIGHUP reads keys and limits again; with several
+    workers it is a rolling restart.
 
     \f
     Raises:

@@ -50,6 +50,14 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
+def on_terminal() -> bool:
+    """Say whether a person reads on a terminal what `tell` writes."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except (OSError, ValueError):  # closed since
+        return False
+
+
 def tell(line: str) -> None:
     """Write a line for the person who started the process to standard error, without waiting for its reader."""
     stream = _writers.get("stderr") or _open("stderr", None)

@@ -17,6 +17,7 @@ import structlog
 
 from updater.config import inherited_descriptors
 from updater.errors import ConfigurationError
+from updater.logs import on_terminal
 from updater.settings import ServerSettings
 
 BACKLOG = 1024
@@ -104,10 +105,15 @@ def announce_addresses(
 ) -> None:
     """Tell the person who started the service where it listens, and when others may choose the host of its links.
 
-    Without `server.public_url` links have the host that a request names. That goes to the log too.
+    Without `server.public_url` links have the host that a request names. That goes to the log too. On a terminal the
+    pages' addresses follow.
     """
     for each in sockets:
         announce(f"listening on {address_of(each)}")
+    pages = find_page_address(sockets, settings) if on_terminal() else None
+    if pages is not None:
+        announce(f"dashboard: {pages}/admin/")
+        announce(f"documentation: {pages}/api/v1/docs")
     exposed = [address_of(each) for each in sockets if not _is_local(each)]
     if exposed and settings.public_url is None:
         _log.warning("server.no_public_url", listening=exposed)
@@ -115,6 +121,22 @@ def announce_addresses(
             "warning: server.public_url is not set, so links in answers have the host that each request names; "
             "set it to the address of this service, such as https://updates.example.com"
         )
+
+
+def find_page_address(sockets: Sequence[socket.socket], settings: ServerSettings) -> str | None:
+    """Return where a browser finds the pages, without a slash at its end; None behind Unix sockets alone.
+
+    That is `server.public_url`, else the first address; one that stands for all is a browser's own machine.
+    """
+    if settings.public_url is not None:
+        return settings.public_url.rstrip("/")
+    found = next((each for each in sockets if isinstance(each.getsockname(), tuple)), None)
+    if found is None:
+        return None
+    host, port = found.getsockname()[:2]
+    return (
+        f"http://localhost:{port}" if ipaddress.ip_address(host.partition("%")[0]).is_unspecified else address_of(found)
+    )
 
 
 def _is_local(listening: socket.socket) -> bool:
