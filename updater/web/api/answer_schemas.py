@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from updater.web.api.feed_settings import FeedsBody
 from updater.web.api.file_schemas import FileItem
-from updater.web.api.schemas import ConfigBody, KeysBody
+from updater.web.messages.application_schemas import ConfigBody, KeysBody
+from updater.web.messages.feed_settings import FeedsBody
 
 
 class CheckAnswer(Schema):

@@ -19,6 +19,7 @@ from updater.web.gate.context import CONTEXT
 from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.application_schemas import ApplicationBody, ApplicationChanges
 
 
 class Applications:
@@ -52,7 +53,7 @@ class Applications:
         Contract(
             "Create an application",
             Permission.WRITE,
-            body=schemas.ApplicationBody(),
+            body=ApplicationBody(),
             answers={201: answers.Created()},
             failures=(400, 409, 413, 415, 422),
         )
@@ -103,7 +104,7 @@ class Applications:
         Contract(
             "Change an application",
             Permission.ADMIN,
-            body=schemas.ApplicationChanges(),
+            body=ApplicationChanges(),
             answers={200: answers.Changed()},
             failures=(400, 404, 409, 413, 415, 422),
         )

@@ -8,8 +8,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
-from updater.web.api.rollout_schemas import ReasonBody
 from updater.web.messages.plans import PlanValue
+from updater.web.messages.rollout_schemas import ReasonBody
 from updater.web.transfer.upload_fields import Signatures
 
 MOST_REQUIRED = 1_000

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 import updater.web.api.rollout_answers as answers
-import updater.web.api.rollout_schemas as schemas
+import updater.web.messages.rollout_schemas as schemas
 from updater.access.principals import Permission
 from updater.audit.model import Actor
 from updater.rollouts.releases import ReleaseDetails

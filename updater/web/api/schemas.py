@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validates_schema
 
 import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
-from updater.catalog.model import CHECKSUM_KINDS, DEFAULT_CHANNELS
-from updater.catalog.platforms import PLATFORMS
-from updater.catalog.versions import Scheme
+from updater.catalog.model import CHECKSUM_KINDS
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
-from updater.web.api.feed_settings import FeedsBody
-from updater.web.api.rollout_schemas import channel_list
-from updater.web.messages.plans import DefaultPlanBody, PlanValue
+from updater.web.messages.plans import PlanValue
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
-from updater.web.transfer.upload_fields import UploadDetails, UploadFields, notes_text
-
-MAX_KEYS = 4
+from updater.web.transfer.upload_fields import UploadDetails, UploadFields
 
 
 class Asking(Lenient):
@@ -126,7 +120,7 @@ class RegisterBody(Strict):
     checksum = own.Text(required=True, max_bytes=256)
     checksum_type = own.OneOf("checksum type", CHECKSUM_KINDS, required=True)
     file_size = own.StrictInteger(0)
-    release_notes = notes_text(load_default="")
+    release_notes = own.notes_text(load_default="")
     required = own.StrictBoolean(load_default=False)
     minimum_version = own.VersionText(allow_none=True, load_default=None)
     metadata = own.Metadata(load_default=dict)
@@ -168,66 +162,6 @@ class FiguresQuery(Lenient):
     first = own.Timestamp(data_key="from")
     last = own.Timestamp(data_key="to")
     bucket = own.OneOf("bucket", BUCKETS, load_default="day")
-
-
-class ConfigBody(Strict):
-    """The configuration of an application."""
-
-    update_check_url = own.HttpUrl(optional=True)
-    auto_update = own.StrictBoolean()
-    update_interval = own.StrictInteger(1, 366 * 86_400)
-    required_update = own.StrictBoolean()
-    min_version = own.Text(max_bytes=100, empty=True)
-    max_version = own.Text(max_bytes=100, empty=True)
-    allow_prerelease = own.StrictBoolean()
-    notification_url = own.HttpUrl(optional=True)
-    analytics_enabled = own.StrictBoolean()
-    custom_fields = own.Metadata()
-
-
-def _platforms(**kwargs: Any) -> fields.List[str]:
-    return fields.List(own.platform(), validate=validate.Length(1, len(PLATFORMS) * 4), **kwargs)
-
-
-def _keys() -> fields.List[str]:
-    return fields.List(own.Text(max_bytes=1_000, lines=True), validate=validate.Length(max=MAX_KEYS))
-
-
-class KeysBody(Strict):
-    """Public keys that signatures of an application's files are held to."""
-
-    minisign = _keys()
-    ed25519 = _keys()
-
-
-class ApplicationBody(Strict):
-    """A new application."""
-
-    id = own.ApplicationId(required=True)
-    name = own.Name(required=True)
-    description = notes_text(load_default="")
-    platforms = _platforms(required=True)
-    config = fields.Nested(ConfigBody, load_default=dict)
-    channels = channel_list(load_default=list(DEFAULT_CHANNELS))
-    default_rollout = PlanValue(DefaultPlanBody, allow_none=True, load_default=None)
-    keys = fields.Nested(KeysBody, load_default=dict)
-    feeds = fields.Nested(FeedsBody, load_default=dict)
-    version_scheme = own.OneOf("version scheme", tuple(each.value for each in Scheme), load_default="semver")
-    private = own.StrictBoolean(load_default=False)
-
-
-class ApplicationChanges(Strict):
-    """Changes to an application; what is left out stays."""
-
-    name = own.Name()
-    description = notes_text()
-    platforms = _platforms()
-    config = fields.Nested(ConfigBody)
-    private = own.StrictBoolean()
-    channels = channel_list()
-    default_rollout = PlanValue(DefaultPlanBody, allow_none=True)
-    keys = fields.Nested(KeysBody)
-    feeds = fields.Nested(FeedsBody)
 
 
 class FeedKeyBody(Strict):

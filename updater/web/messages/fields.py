@@ -70,6 +70,11 @@ class Name(Text):
         return MAX_NAME_CHARACTERS
 
 
+def notes_text(**kwargs: Any) -> Text:
+    """Return the field for release notes and descriptions."""
+    return Text(max_bytes=MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
+
+
 class StrictBoolean(fields.Boolean):
     """A boolean as JSON knows it: `true` or `false`, nothing that merely looks like one."""
 

@@ -20,11 +20,6 @@ from updater.web.messages.plans import PlanValue
 from updater.web.messages.schemas import Strict
 
 
-def notes_text(**kwargs: Any) -> own.Text:
-    """Return the field for release notes."""
-    return own.Text(max_bytes=own.MAX_NOTES_BYTES, lines=True, empty=True, **kwargs)
-
-
 class Architectures(fields.String):
     """Architecture words with commas between them, as a tuple without repetitions."""
 
@@ -61,7 +56,7 @@ class SignatureMap(fields.Dict):
 class UploadDetails(Strict):
     """What may be said of an uploaded file, in a form or a query."""
 
-    release_notes = notes_text(load_default="")
+    release_notes = own.notes_text(load_default="")
     required = own.QueryBoolean(load_default=False)
     minimum_version = own.VersionText(load_default=None)
     metadata = own.Metadata(load_default=dict, as_text=True)
