@@ -46,6 +46,7 @@ from updater.deployments.store import DeploymentStore
 from updater.feeds.service import FeedService
 from updater.health import HealthService
 from updater.offers.downloads import DownloadService
+from updater.offers.explaining import Explainer
 from updater.offers.feed_store import FeedStore
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
@@ -53,6 +54,7 @@ from updater.processes.jobs import Jobs, quietly
 from updater.rollouts.changes import RolloutChanges
 from updater.rollouts.counting import ArmCounter
 from updater.rollouts.counting_store import CountingStore
+from updater.rollouts.impacts import ImpactService
 from updater.rollouts.releases import ReleaseMoves
 from updater.rollouts.service import RolloutService
 from updater.rollouts.store import RolloutStore
@@ -97,10 +99,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await _ensure_applications(core.catalog, settings)
         telemetry = _start_telemetry(stack, TelemetryStore(database, core.arms.count), database, settings)
         stack.push_async_callback(quietly, access.flush_used)
-        deployments = DeploymentService(settings.deployments, root, DeploymentStore(database, core.audit))
-        stack.push_async_callback(deployments.runs.stop)
-        if not database.shared:  # else the process that holds the lease does
-            await jobs.attempt("runs_watch", deployments.runs.start, every_s=0)
+        deployments = await _start_deployments(stack, database, core.audit, settings, jobs)
         health = HealthService(database, core.artifacts, jobs, elsewhere=settings.storage.blob_url is not None)
         stack.push_async_callback(health.close)
         yield Services(
@@ -118,8 +117,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             drafts=core.drafts,
             derived=core.derived,
             rollouts=core.rollouts,
+            impacts=ImpactService(core.changes, telemetry),
             releases=core.releases,
             offers=core.offers,
+            explainer=Explainer(core.offers, core.audit),
             downloads=DownloadService(core.offers, CatalogStore(database), database),
             feeds=FeedService(core.offers, FeedStore(database)),
             deployments=deployments,
@@ -159,6 +160,7 @@ class _Core(NamedTuple):
     companions: Companions
     drafts: Drafts
     derived: DerivedFiles
+    changes: RolloutChanges
     rollouts: RolloutService
     releases: ReleaseMoves
     arms: ArmCounter
@@ -196,6 +198,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
             DerivedStore(database), files, opening, service, artifacts, database, max_bytes=derive_bytes
         ),
         timekeeping=TimekeepingService(TimekeepingStore(database), database, audit),
+        changes=changes,
         rollouts=RolloutService(rollouts, rows, changes, database),
         releases=ReleaseMoves(changes, releases, audit),
         arms=ArmCounter(rollouts, counting, audit, database, access.access.hash_source),
@@ -222,6 +225,18 @@ def _start_telemetry(
     stack.callback(telemetry.flush_downloads)
     stack.push_async_callback(quietly, telemetry.flush_checks)
     return telemetry
+
+
+async def _start_deployments(
+    stack: AsyncExitStack, database: Database, audit: AuditService, settings: Settings, jobs: Jobs
+) -> DeploymentService:
+    """Open the deployments, and watch runs that are on their way; the stack ends the watching, not the runs."""
+    store = DeploymentStore(database, audit)
+    deployments = DeploymentService(settings.deployments, Path(settings.storage.root), store)
+    stack.push_async_callback(deployments.runs.stop)
+    if not database.shared:  # else the process that holds the lease does
+        await jobs.attempt("runs_watch", deployments.runs.start, every_s=0)
+    return deployments
 
 
 @asynccontextmanager

@@ -20,8 +20,10 @@ from updater.deployments.service import DeploymentService
 from updater.feeds.service import FeedService
 from updater.health import HealthService
 from updater.offers.downloads import DownloadService
+from updater.offers.explaining import Explainer
 from updater.offers.service import OfferService
 from updater.processes.jobs import Jobs
+from updater.rollouts.impacts import ImpactService
 from updater.rollouts.releases import ReleaseMoves
 from updater.rollouts.service import RolloutService
 from updater.settings import Settings
@@ -48,8 +50,10 @@ class Services(AccessServices):
     drafts: Drafts
     derived: DerivedFiles
     rollouts: RolloutService
+    impacts: ImpactService
     releases: ReleaseMoves
     offers: OfferService
+    explainer: Explainer
     downloads: DownloadService
     feeds: FeedService
     deployments: DeploymentService

@@ -204,11 +204,12 @@ def of_rollouts() -> list[Change]:
         sent = {**(write if key == "write" else admin), "json": body}
         return Change(f"POST {route}/{verb}", (action,), f"{key} key", f"{path}/{verb}", sent)
 
-    plan = {**write, "json": {"percent": 5}}
+    plan = {**write, "json": {"stages": [{"percent": 5, "for_s": 9_000}, {"percent": 50}]}}
     return [
         Change(f"PUT {route}/rollout", ("rollout.set",), "write key", f"{path}/rollout", plan),
         move("rollout/pause", "rollout.paused"),
         move("rollout/resume", "rollout.resumed"),
+        move("rollout/advance", "rollout.advanced"),
         move("rollout/complete", "rollout.completed"),
         move("withdraw", "release.withdrawn"),
         move("restore", "release.restored", "admin"),

@@ -239,6 +239,16 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseQuery:
+    """Which releases of an application a listing asks for, whatever their status where none is named."""
+
+    channel: str | None = None
+    platform: str | None = None
+    status: ReleaseStatus | None = None
+    page: Page = Page()
+
+
+@dataclass(frozen=True, slots=True)
 class BuildQuery:
     """Which builds of an application a listing asks for, and in which order."""
 
@@ -247,6 +257,7 @@ class BuildQuery:
     version: str | None = None
     required: bool | None = None
     channel: str | None = None
+    status: ReleaseStatus | None = None
     sort_by: str = "release_date"
     descending: bool = True
     page: Page = Page()

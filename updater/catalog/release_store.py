@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,7 +58,7 @@ class ReleaseStore:
     ) -> KnownRelease | None:
         """Return the release of an equal version, whatever its status."""
         row = (await connection.execute(_equal_release(application_id, version))).first()
-        return None if row is None else _known_release(row)
+        return None if row is None else known_release_of(row._mapping)
 
     async def list_builds_of(self, connection: AsyncConnection, release_id: int) -> list[Build]:
         """Return the builds of a release in the order in which they were published."""
@@ -104,7 +104,7 @@ class ReleaseStore:
         known = _equal_release(application_id, version)
         row = (await connection.execute(known)).first()
         if row is not None:
-            return _known_release(row), False
+            return known_release_of(row._mapping), False
         values = {
             "application_id": application_id,
             "version": version.text,
@@ -119,7 +119,7 @@ class ReleaseStore:
             "published_at": None if draft else now,
         }
         await connection.execute(insert(release).values(values))
-        return _known_release((await connection.execute(known)).one()), True
+        return known_release_of((await connection.execute(known)).one()._mapping), True
 
     async def insert_build(
         self, connection: AsyncConnection, release_id: int, details: BuildDetails, now: datetime, **external: Any
@@ -226,16 +226,17 @@ def _said(details: BuildDetails) -> dict[str, Any]:
     }
 
 
-def _known_release(row: Any) -> KnownRelease:
+def known_release_of(row: Mapping[Any, Any]) -> KnownRelease:
+    """Return the release of a row."""
     return KnownRelease(
-        row.id,
-        row.version,
-        row.sort_key,
-        row.prerelease,
-        ReleaseStatus(row.status),
-        row.complete,
-        row.channel,
-        row.channel_position,
-        row.created_at,
-        row.published_at,
+        row["id"],
+        row["version"],
+        row["sort_key"],
+        row["prerelease"],
+        ReleaseStatus(row["status"]),
+        row["complete"],
+        row["channel"],
+        row["channel_position"],
+        row["created_at"],
+        row["published_at"],
     )

@@ -32,9 +32,10 @@ from updater.catalog.model import (
     Page,
     Release,
     ReleaseFamily,
+    ReleaseQuery,
 )
 from updater.catalog.platforms import Target
-from updater.catalog.release_store import ReleaseStore
+from updater.catalog.release_store import KnownRelease, ReleaseStore
 from updater.catalog.retention import Candidate, RetentionPolicy, select_removable
 from updater.catalog.signing import require_keys
 from updater.catalog.spellings import find_spellings
@@ -205,6 +206,16 @@ class CatalogService:
             wanted = parse_field(version, application.scheme, "version")
             spellings = await find_spellings(self._audit, wanted.text, (application.scheme,), application_id)
         return await self._audit.list_history(application_id, spellings=spellings, limit=page.limit, offset=page.offset)
+
+    async def list_known_releases(
+        self, application_id: str, query: ReleaseQuery
+    ) -> tuple[list[tuple[KnownRelease, list[Build]]], int]:
+        """Return one page of releases in any status with their builds, the newest first; and how many fit in all."""
+        found, total = await self._store.list_known_releases(application_id, query)
+        builds: dict[int, list[Build]] = {each.id: [] for each in found}
+        for build in await self._store.list_builds_of(builds):
+            builds[build.release_id].append(build)
+        return [(each, builds[each.id]) for each in found], total
 
     async def list_releases(self, application_id: str, family: ReleaseFamily, page: Page) -> tuple[list[Release], int]:
         """Return one page of a family's releases, active or withdrawn, highest first; and how many in all."""

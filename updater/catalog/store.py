@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Select, case, delete, func, insert, select, update
@@ -15,10 +16,12 @@ from updater.catalog.model import (
     Page,
     Release,
     ReleaseFamily,
+    ReleaseQuery,
     ReleaseStatus,
     gather_releases,
 )
 from updater.catalog.platforms import Target
+from updater.catalog.release_store import KnownRelease, known_release_of
 from updater.catalog.rows_store import (
     BUILD,
     application_of,
@@ -136,6 +139,7 @@ class CatalogStore:
             release.c.sort_key: version_key,
             build.c.required: query.required,
             release.c.channel: query.channel,
+            release.c.status: query.status,
         }
         for column, value in filters.items():
             if value is not None:
@@ -144,6 +148,24 @@ class CatalogStore:
         # The id settles ties, so that pages never overlap.
         order = (column.desc(), build.c.id.desc()) if query.descending else (column, build.c.id)
         return await self._page(wanted.order_by(*order), query.page, build_of)
+
+    async def list_known_releases(self, application_id: str, query: ReleaseQuery) -> tuple[list[KnownRelease], int]:
+        """Return one page of releases in any status, the newest first, and how many fit in all."""
+        wanted = select(release).where(release.c.application_id == application_id)
+        for column, value in ((release.c.channel, query.channel), (release.c.status, query.status)):
+            if value is not None:
+                wanted = wanted.where(column == value)
+        if query.platform is not None:
+            there = select(build.c.id).where(build.c.release_id == release.c.id, build.c.platform == query.platform)
+            wanted = wanted.where(there.exists())
+        newest = func.coalesce(release.c.published_at, release.c.created_at)
+        return await self._page(wanted.order_by(newest.desc(), release.c.id.desc()), query.page, known_release_of)
+
+    async def list_builds_of(self, release_ids: Collection[int]) -> list[Build]:
+        """Return the builds of releases, by release in the order in which they were published."""
+        wanted = BUILD.where(release.c.id.in_(list(release_ids))).order_by(build.c.release_id, build.c.id)
+        async with self._database.read() as connection:
+            return [build_of(row._mapping) for row in await connection.execute(wanted)]
 
     async def list_newest_builds(self, application_id: str, target: Target, limit: int) -> list[Build]:
         """Return the builds for a target, whatever their status, highest version first."""

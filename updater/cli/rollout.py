@@ -116,6 +116,21 @@ def resume_rollout(
     )
 
 
+@rollout.command("advance")
+@release_options
+@reason_option
+@remote_options
+def advance_rollout(remote: Remote, app_id: str, version: str, reason: str | None) -> None:
+    """Begin the next stage now, whatever its time and its reports.
+
+    \f
+    Raises:
+        ClickException: with status 6 when it is paused, complete, halted or at its last stage, 5 when there is no such
+            rollout.
+    """
+    _do(remote, lambda client: client.rollouts.advance(app_id, version, reason=reason))
+
+
 @rollout.command("complete")
 @release_options
 @_accept

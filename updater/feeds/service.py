@@ -15,10 +15,10 @@ from typing import Any
 from weakref import WeakSet
 
 from updater.catalog.files import FileKind, name_key, own_name
-from updater.catalog.model import Build, BuildFile
+from updater.catalog.model import Application, Build, BuildFile
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Version, parse_version
-from updater.errors import NotFound, Unavailable
+from updater.errors import Invalid, NotFound, Unavailable
 from updater.feeds.model import FileUrl, Page, Question, Rendered
 from updater.feeds.notes import is_known, to_html
 from updater.feeds.registry import FeedSeen, view_feeds
@@ -198,14 +198,21 @@ class FeedService:
             found = await self._store.find_package(application_id, target, name)
         return found if found is not None and found[1].kind in _PACKAGES else None
 
-    async def view(self, application_id: str, channel: int) -> list[FeedSeen]:
-        """Return what each feed shows on a channel, by its position, and what it passes over; read anew each time.
+    async def view(self, application_id: str, channel: str) -> tuple[Application, str, list[FeedSeen]]:
+        """Return what each feed shows on a channel (empty: the first), and what it passes over; read anew each time.
+
+        Returns: the application, the channel, and the feeds.
 
         Raises:
-            NotFound: no such application. Unavailable: it cannot be read now.
+            NotFound: no such application. Invalid: no such channel. Unavailable: it cannot be read now.
         """
         index = self._offers.snapshot_of(application_id)
-        return view_feeds(await self._store.load(application_id, index, active_only=False), channel)
+        channels = index.application.channels
+        channel = channel or channels[0]
+        if channel not in channels:
+            raise Invalid({"channel": f"expected one of {', '.join(channels)}"})
+        snapshot = await self._store.load(application_id, index, active_only=False)
+        return index.application, channel, view_feeds(snapshot, channels.index(channel))
 
     def answer(
         self,

@@ -86,6 +86,34 @@ def complete(rollout: Rollout) -> Progress:
     return _COMPLETE
 
 
+def advance(rollout: Rollout, now: datetime, stage: int | None = None) -> Progress:
+    """Begin the next stage now, before its time and whatever was reported; a scheduled rollout begins.
+
+    `stage` is the number of the one that is meant: where it has begun already, all stays as it is, so asking twice
+    skips none. After the last stage, the one that follows is the completion.
+
+    Raises:
+        Conflict: another stage is next, it is paused or complete, a platform is halted, or nothing follows.
+    """
+    progress, plan = rollout.progress, rollout.plan
+    if stage is not None:
+        is_there = progress.state is RolloutState.ACTIVE and progress.number == stage
+        if is_there or (progress.state is RolloutState.COMPLETE and stage >= len(plan.stages)):
+            return progress
+        if progress.state is not RolloutState.COMPLETE and stage != progress.number + 1:
+            raise Conflict(f"Stage {stage} is not the next one", details={"next": progress.number + 1})
+    if progress.state is RolloutState.PAUSED:
+        raise Conflict("The rollout is paused; resume it first", details=_state(progress))
+    if progress.state is RolloutState.COMPLETE:
+        raise Conflict("The rollout is complete; no stage follows", details=_state(progress))
+    _require_open(rollout)
+    if progress.number < len(plan.stages):
+        return enter(plan, progress.number + 1, now)
+    if plan.stages[-1].for_s is None:
+        raise Conflict("This is the last stage; complete the rollout, or set another plan", details=_state(progress))
+    return _COMPLETE
+
+
 def step(rollout: Rollout, now: datetime) -> Progress | None:
     """Return what the clock does to a rollout; None when nothing is due.
 

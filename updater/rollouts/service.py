@@ -15,7 +15,7 @@ from updater.database.engine import Database
 from updater.errors import Conflict, Invalid, NotFound
 from updater.rollouts.changes import Held, RolloutChanges, require_rollout, without_halts
 from updater.rollouts.describe import describe_halt, describe_rollout
-from updater.rollouts.model import Rollout, RolloutState
+from updater.rollouts.model import Progress, Rollout, RolloutState
 from updater.rollouts.plan import canonical, make_plan, read_plan
 from updater.rollouts.store import RolloutStore
 
@@ -68,10 +68,15 @@ class RolloutService:
         now = self._clock()
         return [describe_rollout(each, now) for each in found]
 
+    async def list_by_release(self, release_ids: Collection[int]) -> dict[int, Rollout]:
+        """Return the rollouts of releases, by release; those that have none are absent."""
+        async with self._database.read() as connection:
+            return await self._store.list_by_release(connection, release_ids)
+
     async def list_shares(self, release_ids: Collection[int]) -> dict[int, float]:
         """Return the percent of now of the releases that have a rollout, by release; the others are for everybody."""
-        async with self._database.read() as connection:
-            return await self._store.list_shares(connection, release_ids)
+        found = await self.list_by_release(release_ids)
+        return {release_id: each.hundredths / 100 for release_id, each in found.items()}
 
     async def set_plan(
         self, application_id: str, version: str, asked: Mapping[str, Any], *, actor: Actor, reason: str | None = None
@@ -153,6 +158,32 @@ class RolloutService:
             await self._changes.move(replace(held, rollout=opened), progress, "rollout.completed", actor, reason)
             return await self._changes.answer(held)
 
+    async def begin_next_stage(
+        self,
+        application_id: str,
+        version: str,
+        *,
+        stage: int | None = None,
+        actor: Actor,
+        reason: str | None = None,
+    ) -> dict[str, Any]:
+        """Begin the next stage before its time; a scheduled rollout begins, the last stage completes it.
+
+        `stage` is the number of the one that is meant; one that has begun stays as it is.
+
+        Returns: the rollout.
+
+        Raises:
+            NotFound: no such application, release, or rollout.
+            Conflict: another stage is next, it is paused or complete, a platform is halted, nothing follows, or the
+                release is withdrawn.
+        """
+        async with self._changes.holding(application_id, version) as held:
+            rollout = _movable(held)
+            progress = moves.advance(rollout, self._clock(), stage)
+            await self._changes.move(held, progress, _action(rollout, progress), actor, reason)
+            return await self._changes.answer(held)
+
     # -- the clock
 
     async def advance(self) -> int:
@@ -174,13 +205,7 @@ class RolloutService:
                 progress = None if rollout is None else moves.step(rollout, self._clock())
                 if rollout is None or progress is None:
                     return False
-                if progress.state is RolloutState.COMPLETE:
-                    action = "rollout.completed"
-                elif rollout.state is RolloutState.SCHEDULED:
-                    action = "rollout.started"
-                else:
-                    action = "rollout.advanced"
-                await self._changes.move(held, progress, action, SYSTEM, None)
+                await self._changes.move(held, progress, _action(rollout, progress), SYSTEM, None)
         except NotFound:
             return False  # it was deleted meanwhile
         return True
@@ -200,6 +225,13 @@ def _movable(held: Held) -> Rollout:
     rollout = require_rollout(held.rollout, held.release.version)
     require_active(held)
     return rollout
+
+
+def _action(rollout: Rollout, progress: Progress) -> str:
+    """Name what a step to the next stage does."""
+    if progress.state is RolloutState.COMPLETE:
+        return "rollout.completed"
+    return "rollout.started" if rollout.state is RolloutState.SCHEDULED else "rollout.advanced"
 
 
 def _to_lift(rollout: Rollout, platforms: Collection[str] | None) -> tuple[str, ...]:

@@ -117,10 +117,10 @@ class RolloutStore:
         )
         return int(await connection.scalar(wanted) or 0)
 
-    async def list_shares(self, connection: AsyncConnection, release_ids: Collection[int]) -> dict[int, float]:
-        """Return the percent of now of the releases that have a rollout, by release."""
+    async def list_by_release(self, connection: AsyncConnection, release_ids: Collection[int]) -> dict[int, Rollout]:
+        """Return the rollouts of releases, by release; those that have none are absent."""
         found = await self._list(connection, _WITH_RELEASE.where(rollout.c.release_id.in_(list(release_ids))))
-        return {each.release_id: each.hundredths / 100 for each in found}
+        return {each.release_id: each for each in found}
 
     async def list_platforms(self, connection: AsyncConnection, release_id: int) -> list[str]:
         """Return the platforms that a release has builds for."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from updater.clock import Clock, utc_now
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.downloads import DownloadCounter, PartialDownloads
-from updater.telemetry.figures import Figures, assemble, series_labels
+from updater.telemetry.figures import Counts, Figures, assemble, series_labels
 from updater.telemetry.geo import Locator, open_locator
 from updater.telemetry.model import Report
 from updater.telemetry.recorder import Recorder
-from updater.telemetry.rollups import Tally, rate_of
+from updater.telemetry.rollups import Measure, Tally, rate_of
 from updater.telemetry.senders import StoredBytes, own
 from updater.telemetry.spans import Span, Window, window
 from updater.telemetry.store import TelemetryStore
@@ -155,6 +155,17 @@ class TelemetryService:
         totals = await self._store.totals(application_id, wanted)
         series = await self._store.series(application_id, wanted, series_labels(totals))
         return wanted, assemble(wanted, totals, series)
+
+    async def totals(self, application_id: str, *, days: int) -> tuple[Window, Mapping[Measure, Counts]]:
+        """Return the window of the last days, by the hour, and its counts: measure -> label -> count.
+
+        Raises Unavailable.
+        """
+        now = self._clock()
+        wanted = window(now - timedelta(days=days), now, Span.HOUR, now)
+        await self._settle()
+        await self.flush_checks()
+        return wanted, await self._store.totals(application_id, wanted)
 
     async def roll_up_old(self) -> int:
         """Count reports that a version without roll-ups stored; return how many there were. Raises Unavailable."""

@@ -38,7 +38,11 @@ async def test_every_reason_is_told(start_service: Any) -> None:
     async def image(version: str, **more: Any) -> Any:
         return await publish(service, version, LINUX, {"app.AppImage": version.encode()}, **more)
 
-    assert await service.call("GET", FEEDS, key="read", status=200) == {"feeds": []}
+    answer = await service.call("GET", FEEDS, key="read", status=200)
+    assert answer["feeds"] == []
+    (tauri,) = (each for each in answer["recipes"] if each["updater"] == "Tauri")
+    assert f'"{service.url}/feeds/my-app/stable/tauri/' in tauri["text"]
+    assert (tauri["feed"], tauri["file"]) == ("tauri", "tauri.conf.json")
     await image("1.0.0")
     await image("2.0.0", minimum_version="1.5.0")
     await image("3.0.0")

@@ -16,6 +16,7 @@ from updater.web.api.figures import ApplicationFigures
 from updater.web.api.files import Files
 from updater.web.api.health import Health
 from updater.web.api.history import History
+from updater.web.api.impact import Impacts
 from updater.web.api.plans import Plans
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
@@ -61,8 +62,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     applications, figures = Applications(services), ApplicationFigures(services.telemetry)
     feed_keys, feeds = FeedKeys(services.access), Feeds(services, links)
     history, explain = History(services.catalog), Explain(services, links, identities)
-    files, drafts = Files(services, links, metrics), Drafts(services)
-    rollouts, moving = Rollouts(services), ReleaseMoving(services)
+    files, rollouts = Files(services, links, metrics), Rollouts(services)
     tuf, health = TufRepositories(services, metrics), Health(services)
     # Paths are tried in this order: what installed applications ask comes first.
     routes = (
@@ -88,17 +88,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.get(f"{PREFIX}/updates/{{app_id}}/rollouts", rollouts.list_rollouts),
         web.get(f"{PREFIX}/updates/{{app_id}}/explain", explain.explain),
         web.get(f"{PREFIX}/updates/{{app_id}}/feeds", feeds.list_feeds),
-        web.get(_ONE_RELEASE, moving.get_release),
-        web.post(f"{_ONE_RELEASE}/publish", drafts.publish_release),
-        web.delete(_ONE_RELEASE, drafts.delete_release),
-        web.post(f"{_ONE_RELEASE}/promote", moving.promote),
-        web.post(f"{_ONE_RELEASE}/withdraw", moving.withdraw),
-        web.post(f"{_ONE_RELEASE}/restore", moving.restore),
-        web.get(_ROLLOUT, rollouts.get_rollout),
-        web.put(_ROLLOUT, rollouts.set_plan),
-        web.post(f"{_ROLLOUT}/pause", rollouts.pause),
-        web.post(f"{_ROLLOUT}/resume", rollouts.resume),
-        web.post(f"{_ROLLOUT}/complete", rollouts.complete),
+        *_release_routes(services),
         web.get(f"{PREFIX}/applications", applications.list_applications),
         web.post(f"{PREFIX}/applications", applications.create_application),
         web.get(f"{PREFIX}/applications/{{app_id}}", applications.get_application),
@@ -111,3 +101,23 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
     )
     authenticators = (bearer_keys(services.access), sessions.beside_keys())
     return Surface("api", PREFIX, routes, authenticators, write_api)
+
+
+def _release_routes(services: Services) -> tuple[web.RouteDef, ...]:
+    """Return what is asked of one release as a whole."""
+    moving, drafts, rollouts, impact = ReleaseMoving(services), Drafts(services), Rollouts(services), Impacts(services)
+    return (
+        web.get(_ONE_RELEASE, moving.get_release),
+        web.get(f"{_ONE_RELEASE}/impact", impact.get_impact),
+        web.post(f"{_ONE_RELEASE}/publish", drafts.publish_release),
+        web.delete(_ONE_RELEASE, drafts.delete_release),
+        web.post(f"{_ONE_RELEASE}/promote", moving.promote),
+        web.post(f"{_ONE_RELEASE}/withdraw", moving.withdraw),
+        web.post(f"{_ONE_RELEASE}/restore", moving.restore),
+        web.get(_ROLLOUT, rollouts.get_rollout),
+        web.put(_ROLLOUT, rollouts.set_plan),
+        web.post(f"{_ROLLOUT}/pause", rollouts.pause),
+        web.post(f"{_ROLLOUT}/resume", rollouts.resume),
+        web.post(f"{_ROLLOUT}/advance", rollouts.advance),
+        web.post(f"{_ROLLOUT}/complete", rollouts.complete),
+    )

@@ -8,7 +8,7 @@ from aiohttp import web
 from marshmallow import Schema, fields
 
 from updater.access.principals import Permission
-from updater.errors import Invalid
+from updater.feeds.recipes import list_recipes
 from updater.services import Services
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
@@ -40,9 +40,19 @@ class FeedItem(Schema):
     passed_over = fields.List(fields.Nested(PassedOverItem), required=True)
 
 
-class FeedsAnswer(Schema):
-    """All feeds of an application."""
+class RecipeItem(Schema):
+    """Lines to paste into an application, and the file that they belong into."""
 
+    updater = fields.String(required=True)
+    feed = fields.String(required=True)
+    file = fields.String(required=True)
+    text = fields.String(required=True)
+
+
+class FeedsAnswer(Schema):
+    """All feeds of an application, and what makes updaters ask them."""
+
+    recipes = fields.List(fields.Nested(RecipeItem), required=True)
     feeds = fields.List(fields.Nested(FeedItem), required=True)
 
 
@@ -51,7 +61,6 @@ class Feeds:
 
     def __init__(self, services: Services, links: Links) -> None:
         self._feeds = services.feeds
-        self._offers = services.offers
         self._links = links
 
     @endpoint(
@@ -69,14 +78,15 @@ class Feeds:
         Each says what it shows to a client of unknown version that is outside every partial rollout, and which newer
         releases it passes over, with the reason.
         """
-        application = self._offers.get_application(request.match_info["app_id"])
-        channel = query["channel"] or application.channels[0]
-        if channel not in application.channels:
-            raise Invalid({"channel": f"expected one of {', '.join(application.channels)}"})
-        base = f"{self._links.origin(request)}/feeds/{application.id}/{channel}"
-        seen = await self._feeds.view(application.id, application.channels.index(channel))
+        application, channel, seen = await self._feeds.view(request.match_info["app_id"], query["channel"])
+        origin = self._links.origin(request)
+        base = f"{origin}/feeds/{application.id}/{channel}"
         return json_answer(
             {
+                "recipes": [
+                    {"updater": each.updater, "feed": each.feed, "file": each.file, "text": each.text}
+                    for each in list_recipes(application, channel, origin)
+                ],
                 "feeds": [
                     {
                         "feed": each.feed,
@@ -88,6 +98,6 @@ class Feeds:
                         "passed_over": [{"version": version, "reason": why} for version, why in each.view.passed_over],
                     }
                     for each in seen
-                ]
+                ],
             }
         )

@@ -11,7 +11,7 @@ from aiohttp import web
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
-from updater.catalog.model import BuildQuery, Checksum, ExternalFile, Page
+from updater.catalog.model import BuildQuery, Checksum, ExternalFile, Page, ReleaseStatus
 from updater.errors import Invalid
 from updater.services import Services
 from updater.times import rfc3339
@@ -54,6 +54,7 @@ class Releases:
             version=query.get("version"),
             required=query.get("required"),
             channel=query.get("channel"),
+            status=ReleaseStatus(query["status"]) if "status" in query else None,
             sort_by=query["sort_by"],
             descending=query["sort_order"] == "desc",
             page=Page(query["limit"], query["offset"]),

@@ -82,6 +82,20 @@ class Rollouts:
 
     @endpoint(
         Contract(
+            "Begin the next stage of a rollout",
+            Permission.WRITE,
+            body=schemas.AdvanceBody(),
+            body_optional=True,
+            answers={200: answers.RolloutAnswer()},
+            failures=_STATE_FAILURES,
+        )
+    )
+    async def advance(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        """Begin the next stage before its time."""
+        return json_answer(await self._rollouts.begin_next_stage(*_release(request), actor=_actor(request), **body))
+
+    @endpoint(
+        Contract(
             "Complete a rollout",
             Permission.WRITE,
             body=schemas.AcceptBody(),

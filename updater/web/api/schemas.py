@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validates_schema
 
 import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
-from updater.catalog.model import CHECKSUM_KINDS
+from updater.catalog.model import CHECKSUM_KINDS, ReleaseStatus
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS
 from updater.web.messages.plans import PlanValue
@@ -95,6 +95,7 @@ class ReleasesQuery(PageQuery):
     version = own.VersionText()
     required = own.QueryBoolean()
     channel = fields.String()
+    status = own.OneOf("status", tuple(each.value for each in ReleaseStatus))
     sort_by = own.OneOf(
         "sort field",
         ("version", "release_date", "platform", "architecture", "created_at"),

@@ -6,6 +6,7 @@ Source: the first of the query's or body's `client_id`, `X-Client-Id`, `x-user-s
 
 from __future__ import annotations
 
+import ipaddress
 from typing import NamedTuple
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from multidict import istr
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
+from updater.errors import Invalid
 from updater.settings import Settings
 from updater.web.gate.context import CONTEXT
 from updater.web.messages.client_fields import is_identity
@@ -56,6 +58,31 @@ class IdentityReader:
             return Identity("stagingId", staging_id)
         return None
 
+    def named(
+        self, request: web.Request, client_id: str | None, staging_id: str | None, address: str | None
+    ) -> Identity:
+        """Return for whom somebody asks: an id that is given, else an address, else the address of who asks.
+
+        Raises:
+            Invalid: `address` is none, or there is neither an id nor an address.
+        """
+        found = client_at(address) if address else self.address(request)
+        stated = self.stated(request, client_id, staging_id)
+        if stated is not None:
+            return stated
+        if not found:
+            raise Invalid({"address": "is needed: neither an id nor an address is known"})
+        return Identity("address", found)
+
     def address(self, request: web.Request) -> str:
         """Return the client's address as limits see it: IPv4, or the /64 network of an IPv6 address."""
         return client_of(request[CONTEXT].client_address(request, self._addresses))
+
+
+def client_at(address: str) -> str:
+    """Return what counts as one client at an address. Raises Invalid for what is no address."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise Invalid({"address": "expected an IP address"}) from None
+    return client_of(address)

@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 import updater.web.messages.fields as own
 from updater.catalog.channels import CHANNEL_NAME, MAX_CHANNELS
+from updater.rollouts.plan import MAX_STAGES
 from updater.web.messages.plans import PlanBody
 from updater.web.messages.schemas import Strict
 
@@ -39,6 +40,12 @@ class ReasonBody(Strict):
     """Why."""
 
     reason = Reason()
+
+
+class AdvanceBody(ReasonBody):
+    """Which stage begins; left out: the next one."""
+
+    stage = own.StrictInteger(1, MAX_STAGES + 1, allow_none=True, load_default=None)
 
 
 class AcceptBody(ReasonBody):
