@@ -12,6 +12,7 @@ import orjson
 UNSPOKEN = {405, 417}
 # Pages and what their scripts ask are no interface.
 PAGES = "/admin/"
+FOR_BROWSERS = ("/", "/favicon.ico")
 # Words that begin the paths of other interfaces are no parameters: a user's tasks lie beside them.
 _SEGMENT = "(?!(?:v1|updates|system)/)[^/]+"
 
@@ -38,7 +39,7 @@ class Description:
 
     def hold(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
         """Fail unless the document allows this answer."""
-        if path.startswith(PAGES) and not self.find(method, path)[1]:
+        if (path.startswith(PAGES) or (path in FOR_BROWSERS and status != 404)) and not self.find(method, path)[1]:
             return
         operation, beside = self.find(method, path)
         if operation is None:

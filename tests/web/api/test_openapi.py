@@ -23,6 +23,7 @@ async def test_every_route_is_described_and_nothing_else(start_service: Any) -> 
         if route.method != "HEAD" and route.resource is not None
     }
     pages = {each for each in routed if each[1].startswith("/admin") and each not in described}
+    pages |= {("GET", "/"), ("GET", "/favicon.ico")}
     assert described == routed - pages
     assert not any(path.startswith(("/admin/update/", "/admin/status/")) for _, path in pages)
 

@@ -18,6 +18,7 @@ from updater.services import Services
 from updater.web.dashboard import elsewhere
 from updater.web.dashboard.assets import Assets
 from updater.web.dashboard.deployments import Deployments
+from updater.web.dashboard.home import Home
 from updater.web.dashboard.live import Live
 from updater.web.dashboard.page import OVERVIEW, PageKit
 from updater.web.dashboard.policy import write_page
@@ -26,20 +27,24 @@ from updater.web.dashboard.templates import environment
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
-from updater.web.messages.errors import write_admin
+from updater.web.messages.errors import write_admin, write_api
+
+ICON = "/favicon.ico"
 
 
 def build(
     services: Services, sessions: SessionAuthenticator, origins: Origins, limits: RateLimits | None
-) -> tuple[Surface, Surface]:
-    """Return the surfaces, in the order in which they are matched: what the dashboard's script asks for, and the pages.
+) -> tuple[Surface, Surface, Surface]:
+    """Return the surfaces, in the order in which they are matched.
+
+    These are what the dashboard's script asks for, the pages, and the first page, which is a program's 404.
 
     The authenticator of the pages raises HTTPSeeOther, to the sign-in page, for a GET or HEAD without a session.
     """
     kit = PageKit(sessions)
     sign_in = SignIn(kit, services.people, sessions, origins, SignInAttempts(services.people, limits))
     assets, deployments = Assets(), Deployments(kit, services.deployments)
-    live = Live(services.deployments)
+    live, home = Live(services.deployments), Home(kit)
     live_routes = (
         web.get("/admin/live/state/", live.get_state),
         web.post("/admin/live/update/", live.start_update),
@@ -54,6 +59,7 @@ def build(
         web.post(SIGN_OUT, sign_in.sign_out),
         web.get("/admin/assets/{name}", assets.get_asset),
     )
+    home_routes = (web.get("/", home.show_home), web.get(ICON, home.get_icon))
     nowhere = elsewhere.Elsewhere(page_routes)
     others = (web.get(address, nowhere.find_page) for address in elsewhere.ADDRESSES)
 
@@ -81,6 +87,7 @@ def build(
             write_page,
             described=False,
         ),
+        Surface("home", ICON, home_routes, (sessions.beside_keys(),), write_api, described=False),
     )
 
 

@@ -9,9 +9,9 @@ from aiohttp import web
 from updater.web.dashboard.page import HTML, OVERVIEW, PageKit
 from updater.web.gate.routing import Contract, endpoint
 
-_STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_ASSETS = {each.name: _TYPES[each.suffix] for each in sorted(_STATIC.iterdir()) if each.suffix in _TYPES}
+_ASSETS = {each.name: _TYPES[each.suffix] for each in sorted(STATIC.iterdir()) if each.suffix in _TYPES}
 
 
 class Assets:
@@ -33,4 +33,4 @@ class Assets:
         if name not in _ASSETS:
             raise web.HTTPNotFound
         headers = {"Content-Type": _ASSETS[name], "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-        return web.FileResponse(_STATIC / name, headers=headers)
+        return web.FileResponse(STATIC / name, headers=headers)

@@ -66,12 +66,14 @@ class GateParts:
 class Gate:
     """The middleware.
 
-    A path belongs to the first surface whose prefix fits; `fallback` answers for paths of no surface.
+    A route belongs to its surface; a path with another method than its routes have belongs to the first surface whose
+    prefix fits. `fallback` answers for paths of no surface.
     """
 
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
+        self._owners = {route.handler: surface for surface in reversed(self._surfaces) for route in surface.routes}
         self._matched: dict[web.AbstractRoute, MatchedRoute] = {}
         self._fallback = fallback
         # From now on every connection ends with its next answer.
@@ -213,7 +215,7 @@ class Gate:
 
     def describe(self, route: web.AbstractRoute, path: str) -> MatchedRoute:
         """Return the surface and the level of a route with this canonical path."""
-        surface, contract = self._surface_of(path), contract_of(route.handler)
+        surface, contract = self._owners.get(route.handler) or self._surface_of(path), contract_of(route.handler)
         if contract is None:
             return MatchedRoute(surface, None, path, known=False)
         return MatchedRoute(surface, contract.level or surface.level, path, known=True, traffic=contract.traffic)

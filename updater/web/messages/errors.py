@@ -132,5 +132,5 @@ def _json(answer: Answer, body: dict[str, Any]) -> web.Response:
 
 def _answer_for_http(error: web.HTTPException) -> Answer:
     code, message = _HTTP.get(error.status, ("BAD_REQUEST", "The request cannot be served"))
-    headers = {name: error.headers[name] for name in ("Allow", "Location") if name in error.headers}
+    headers = {name: error.headers[name] for name in ("Allow", "Location", "Vary") if name in error.headers}
     return Answer(error.status, code, message, headers=headers)
