@@ -21,7 +21,7 @@ FLOORS = (
     ("app",),
     ("composition",),
     ("web", "background"),
-    ("operations",),
+    ("operations", "doctor"),
     ("services", "advice"),
     ("feeds",),
     ("offers",),

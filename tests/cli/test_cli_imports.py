@@ -47,6 +47,7 @@ OTHERS = (
     ("deployment", "apply", "--background"),
     ("deployment", "rollback"),
     ("restart",),
+    ("doctor",),
 )
 WEB = ("aiohttp", "updater.web", "updater.client", "updater.serving", "updater.app")
 ALL_BUT_ACCESS = (*WEB, "updater.composition", "updater.catalog", "updater.telemetry", "updater.deployments")

@@ -53,9 +53,9 @@ class Reserve:
 
     async def _look(self) -> None:
         self._looked_at_s = time.monotonic()
-        self._room_bytes = await asyncio.to_thread(self._measure)
+        self._room_bytes = await asyncio.to_thread(self.measure_bytes)
 
-    def _measure(self) -> int:
+    def measure_bytes(self) -> int:
         """Return the free bytes above the reserve; below 0 when it is touched."""
         try:
             usage = shutil.disk_usage(self._folder)

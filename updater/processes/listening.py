@@ -24,7 +24,7 @@ BACKLOG = 1024
 # Open files: what the service asks the system for, and the least it works with.
 USUAL_FILES, LEAST_FILES = 65_536, 256
 # A download needs a socket and a file.
-_FILES_EACH = 2
+FILES_EACH = 2
 # The database, the log, the object store, child processes, and connections accepted but not counted yet.
 _FILES_KEPT = 128
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -145,10 +145,11 @@ def _is_local(listening: socket.socket) -> bool:
     return not isinstance(name, tuple) or ipaddress.ip_address(name[0].partition("%")[0]).is_loopback
 
 
-def affordable_connections() -> int:
-    """Return the number of connections that this process's limit of open files allows, at least 1."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max((soft - _FILES_KEPT) // _FILES_EACH, 1)
+def affordable_connections(files: int | None = None) -> int:
+    """Return the number of connections that so many open files allow, at least 1; None: as many as this process may."""
+    if files is None:
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max((files - _FILES_KEPT) // FILES_EACH, 1)
 
 
 def raise_file_limit(connections: int) -> None:
@@ -164,7 +165,7 @@ def raise_file_limit(connections: int) -> None:
         raise ConfigurationError(
             f"this process may open {hard} files and needs {LEAST_FILES} at least; see LimitNOFILE= or ulimit -Hn"
         )
-    wanted = min(hard, max(connections * _FILES_EACH + _FILES_KEPT, USUAL_FILES))
+    wanted = min(hard, max(connections * FILES_EACH + _FILES_KEPT, USUAL_FILES))
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if affordable_connections() < connections:
