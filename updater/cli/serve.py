@@ -34,7 +34,7 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
 
     try:
         settings = load_settings(config) if worker is None else load(config)
-        configure_logs(settings.logging.level, worker=None if worker is None else worker[0])
+        configure_logs(settings.logging.level, settings.logging.format, worker=None if worker is None else worker[0])
         if worker is None and settings.server.workers > 1:
             from updater.processes.supervisor import supervise
 

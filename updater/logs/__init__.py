@@ -1,5 +1,7 @@
 """Logs: one JSON object a line on standard output, for everything the process logs, written by a thread.
 
+On a terminal a line is text, unless the settings say otherwise (`lines.py`).
+
 Secrets never reach a log call: a request is logged with the name of its key, never with headers or query values.
 """
 
@@ -18,6 +20,7 @@ from typing import Any, BinaryIO, cast
 import orjson
 import structlog
 
+from updater.logs.lines import as_text
 from updater.logs.texts import shown
 from updater.logs.writer import LogWriter
 
@@ -27,11 +30,12 @@ _FIELD_BYTES, _TRACE_BYTES, _MOST_ITEMS = 1_024, 12_288, 20
 _writers: dict[str, LogWriter] = {}
 
 
-def configure_logs(level: str, *, worker: int | None = None) -> None:
+def configure_logs(level: str, form: str = "json", *, worker: int | None = None) -> None:
     """Send the loggers of structlog and of the standard library to standard output, without waiting for its reader.
 
     Args:
         level: the lowest level that is written: `debug`, `info`, `warning` or `error`.
+        form: `json`, `text`, or `auto`: text where standard output is a terminal.
         worker: the number that each line of a worker carries as `worker`; None: no such field.
     """
 
@@ -39,8 +43,9 @@ def configure_logs(level: str, *, worker: int | None = None) -> None:
         event.setdefault("worker", worker)
         return event
 
+    is_text = form == "text" or (form == "auto" and _is_terminal())
     structlog.configure(
-        processors=[Bound(), *([] if worker is None else [number]), *PROCESSORS],
+        processors=[Bound(), *([] if worker is None else [number]), *_STEPS, _render_text if is_text else _render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(file=cast(BinaryIO, _open("stdout", worker))),
         cache_logger_on_first_use=True,
@@ -203,6 +208,19 @@ def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> byte
     return rendered[1:-1].replace(b"}," + first, b"}\n" + first)
 
 
+def _render_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> bytes:
+    """Render a call as a person reads it; a call with `lines` as one line each, all with the call's other fields."""
+    lines = event.pop("lines", None)
+    return b"\n".join(as_text({**event, **line}) for line in ([{}] if lines is None else lines))
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stdout is not None and sys.stdout.isatty()
+    except ValueError:
+        return False
+
+
 def _dumps(value: Any) -> bytes:
     """Render a line. A header may hold bytes that are not Unicode; a log line must never fail a request."""
     try:
@@ -236,11 +254,11 @@ def _cleaned(value: Any) -> Any:
     return shown(repr(value), _FIELD_BYTES)
 
 
-PROCESSORS: tuple[Any, ...] = (
+_STEPS: tuple[Any, ...] = (
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
     _clean,
-    _render,
 )
+PROCESSORS: tuple[Any, ...] = (*_STEPS, _render)
 """The processors of a log call, in order; the last one returns bytes."""

@@ -218,10 +218,12 @@ class FeedsSettings:
 
 @dataclass(frozen=True)
 class LoggingSettings:
-    """What is written to standard output, one JSON object a line."""
+    """What is written to standard output: one JSON object a line, or text for people."""
 
     level: str = setting(checks.text(validate.OneOf(("debug", "info", "warning", "error"))), "info")
     access: bool = setting(fields.Boolean(truthy={True}, falsy={False}), True)
+    # auto: text on a terminal, else JSON.
+    format: str = setting(checks.text(validate.OneOf(("auto", "json", "text"))), "auto")
 
 
 @dataclass(frozen=True)
