@@ -35,7 +35,7 @@ FLOORS = (
 CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit"), ("timekeeping", "audit")}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.
 WINGS = (
-    ("api", "feeds", "desktop", "updates", "system", "dashboard"),
+    ("api", "tus", "feeds", "desktop", "updates", "system", "dashboard"),
     ("server",),
     ("transfer",),
     ("gate",),

@@ -15,7 +15,7 @@ from updater.logs import count_dropped
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
-from updater.web import api, dashboard, docs, feeds, system, updates
+from updater.web import api, dashboard, docs, feeds, system, tus, updates
 from updater.web.desktop import routes as desktop
 from updater.web.desktop.agents import AGENTS
 from updater.web.docs.openapi import build_document
@@ -65,6 +65,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     surfaces = (
         *desktops,
         docs_surface,
+        tus.build(services, links, metrics, sessions),
         api_surface,
         feeds.build(services, links, sessions),
         *system.build(services.deployments, sessions),

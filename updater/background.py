@@ -50,6 +50,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         scrub_files,
         advance_rollouts,
         renew_countries,
+        expire_uploads,
     )
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
@@ -156,6 +157,18 @@ async def advance_rollouts(services: Services) -> None:
     turns = _Turns(services, (("rollouts", services.rollouts.advance),), every_s=_STAGES_S)
     async for _ in _while_leased(services, "rollouts", lease_s=_STAGES_LEASE_S, every_s=_STAGES_S):
         await turns.take()
+
+
+async def expire_uploads(services: Services) -> None:
+    """Every minute forget uploads that expired, of this machine, while the clock is believed."""
+
+    async def expire() -> None:
+        if await _is_clock_believed(services):
+            gone = await services.uploads.expire()
+            if gone:
+                _log.info("uploads.expired", uploads=gone)
+
+    await services.jobs.repeat("uploads", expire, every_s=_HOUSEKEEPING_S, first_s=_HOUSEKEEPING_S)
 
 
 async def watch_runs(services: Services) -> None:

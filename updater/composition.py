@@ -15,6 +15,8 @@ from updater.access.tokens import TokenReader
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.local import LocalBlobStore
 from updater.artifacts.opening import open_blobs
+from updater.artifacts.partial import PartialFiles
+from updater.artifacts.partial_store import PartialStore
 from updater.artifacts.reserve import Reserve
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
@@ -35,6 +37,7 @@ from updater.catalog.release_store import ReleaseStore
 from updater.catalog.service import CatalogService
 from updater.catalog.signing import SignatureChecks
 from updater.catalog.store import CatalogStore
+from updater.catalog.uploads import UploadService
 from updater.clock import END_OF_TIME, utc_now
 from updater.database.belonging import require_blobs
 from updater.database.changes import ChangeWatcher
@@ -91,7 +94,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await quietly(core.timekeeping.look)
         core.artifacts.inspector.start()
         access = core.access.access
-        for each in (core.artifacts.inspector, core.offers, core.tuf, access):
+        for each in (core.uploads, core.artifacts.inspector, core.offers, core.tuf, access):
             stack.push_async_callback(each.close)
         jobs = Jobs()
         loads = (core.offers.load, access.load, core.tuf.load)
@@ -114,6 +117,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             catalog=core.catalog,
             publishing=core.publishing,
             companions=core.companions,
+            uploads=core.uploads,
             drafts=core.drafts,
             derived=core.derived,
             rollouts=core.rollouts,
@@ -158,6 +162,7 @@ class _Core(NamedTuple):
     catalog: CatalogService
     publishing: Publishing
     companions: Companions
+    uploads: UploadService
     drafts: Drafts
     derived: DerivedFiles
     changes: RolloutChanges
@@ -185,14 +190,17 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
     repositories = TufStore(database)
     opening, files, signatures = Changes(rows, artifacts, audit, database), FileStore(), SignatureChecks(rows)
     filing = Filing(files)
+    publishing = Publishing(rows, releases, opening, filing, signatures, changes.open_rollout)
+    companions = Companions(rows, releases, files, opening, filing, signatures, blobs, database)
     derive_bytes = settings.feeds.derive_max_bytes if settings.feeds.derive else None
     return _Core(
         audit=audit,
         access=access,
         artifacts=service,
         catalog=CatalogService(rows, releases, opening, audit, database),
-        publishing=Publishing(rows, releases, opening, filing, signatures, changes.open_rollout),
-        companions=Companions(rows, releases, files, opening, filing, signatures, blobs, database),
+        publishing=publishing,
+        companions=companions,
+        uploads=_build_uploads(database, blobs, publishing, companions, settings),
         drafts=Drafts(releases, files, opening, filing, changes.open_rollout, database),
         derived=DerivedFiles(
             DerivedStore(database), files, opening, service, artifacts, database, max_bytes=derive_bytes
@@ -205,6 +213,29 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         tuf=TufService(repositories, service, database),
         tuf_publishing=TufPublishing(repositories, service, opening),
         offers=OfferService(OfferStore(database, _families(settings)), rows, database),
+    )
+
+
+def _build_uploads(
+    database: Database, blobs: BlobStore, publishing: Publishing, companions: Companions, settings: Settings
+) -> UploadService:
+    """Build what takes uploads that resume: their bytes gather on this machine, wherever they go then."""
+    storage = settings.storage
+    root = Path(storage.root)
+    files = PartialFiles(root / "partial")
+    if isinstance(blobs, LocalBlobStore):
+        files = PartialFiles(blobs.folders.partial, file_mode=blobs.folders.file_mode)
+    return UploadService(
+        files,
+        PartialStore(database),
+        blobs,
+        publishing,
+        companions,
+        database,
+        max_bytes=storage.max_upload_bytes,
+        expiry_s=storage.upload_expiry_s,
+        most_open=storage.uploads_per_key,
+        reserve=Reserve(root if blobs.locate("0" * 64) is None else files.folder.parent, storage.reserve_bytes),
     )
 
 

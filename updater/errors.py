@@ -38,6 +38,18 @@ class DigestMismatch(Invalid):
     """The received bytes do not have the announced digest."""
 
 
+class ChunkMismatch(Failure):
+    """A chunk of an upload does not have the checksum that was sent with it; nothing of it was kept."""
+
+
+class OtherProtocol(Failure):
+    """The request is of another version of its protocol."""
+
+
+class Locked(Failure):
+    """Another request works on the same thing, and does not let go of it."""
+
+
 class Unauthenticated(Failure):
     """No credential, or one that is unknown, expired or revoked."""
 

@@ -15,6 +15,7 @@ from updater.catalog.derived import DerivedFiles
 from updater.catalog.drafts import Drafts
 from updater.catalog.publishing import Publishing
 from updater.catalog.service import CatalogService
+from updater.catalog.uploads import UploadService
 from updater.database.leases import Leases
 from updater.deployments.service import DeploymentService
 from updater.feeds.service import FeedService
@@ -47,6 +48,7 @@ class Services(AccessServices):
     catalog: CatalogService
     publishing: Publishing
     companions: Companions
+    uploads: UploadService
     drafts: Drafts
     derived: DerivedFiles
     rollouts: RolloutService

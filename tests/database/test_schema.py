@@ -96,6 +96,7 @@ LANDED = {
     "0011_files_of_a_build": "28e87da94bed97f9",
     "0012_tuf_repositories": "5dc9e3ef115b56c5",
     "0013_gathered_sources": "f61d176d33ee73c9",
+    "0014_uploads_that_resume": "9610e752a0fc1938",
 }
 
 

@@ -31,11 +31,13 @@ class Description:
         ]
 
     def find(self, method: str, path: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Return the operation for a request, and one of the same path; HEAD is described by GET."""
-        name = "get" if method == "HEAD" else method.lower()
+        """Return the operation for a request, and one of the same path; HEAD is described by GET unless by itself."""
+        name = method.lower()
         fitting = [operations for pattern, operations in self._paths if pattern.fullmatch(path)]
         beside = next((operation for operations in fitting for operation in operations.values()), None)
-        return next((operations[name] for operations in fitting if name in operations), None), beside
+        names = ("head", "get") if name == "head" else (name,)
+        found = (operations[each] for each in names for operations in fitting if each in operations)
+        return next(found, None), beside
 
     def hold(self, method: str, path: str, status: int, media_type: str, body: bytes) -> None:
         """Fail unless the document allows this answer."""

@@ -18,6 +18,7 @@ from tests.actors import TESTER
 from tests.conftest import KEYS, Service
 from tests.deployments.site import Site
 from tests.web.people import PASSWORD, cookie_of, start_with
+from tests.web.tus.talking import TUS, begin, send
 from tests.web.updates.tokens import SECRET, token
 from updater.app import build_app
 from updater.audit.model import AuditRow, Filter
@@ -32,6 +33,11 @@ NO_CHANGES = {
     f"POST {API}/updates/{{app_id}}/preview",
     f"POST {DESKTOP}/status",
     "POST /feeds/{app_id}/{channel}/winget/manifestSearch",
+    f"OPTIONS {API}/uploads",
+    f"OPTIONS {API}/uploads/{{upload_id}}",
+    # An upload that resumes is nothing that others see, until its last byte publishes it.
+    f"POST {API}/uploads",
+    f"DELETE {API}/uploads/{{upload_id}}",
 }
 
 
@@ -310,6 +316,23 @@ async def test_sign_in_and_out(start_service: Any) -> None:
     assert session_id not in str(rows)
 
 
+async def test_pieces_of_an_upload(start_service: Any) -> None:
+    """The last byte publishes, as the upload form does; nothing before it and after it leaves a row."""
+    service = await start_service()
+    await service.application()
+    before = await last_row(service)
+    url = await begin(service, 2)
+    await send(service, url, 0, b"1")
+    await send(service, url, 1, b"2")
+    await send(service, url, 2, b"")
+    await service.exchange("DELETE", url, key="write", headers=TUS, status=204)
+    rows, _ = await service.services.audit.list_rows(Filter(after_id=before))
+    assert [(row.action, row.actor.name) for row in reversed(rows)] == [
+        ("release.published", "write key"),
+        ("build.published", "write key"),
+    ]
+
+
 @pytest.fixture
 async def everything(start_service: Any, site: Site) -> Service:
     return await start_with(start_service, site, desktop=[{"prefix": DESKTOP}])
@@ -317,7 +340,7 @@ async def everything(start_service: Any, site: Site) -> Service:
 
 async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
     told = {change.route for change in (*of_the_catalog(), *of_tasks(), *of_deployments({}, {}))} | NO_CHANGES
-    told |= {"POST /admin/sign-in/", "POST /admin/sign-out/"}
+    told |= {"POST /admin/sign-in/", "POST /admin/sign-out/", f"PATCH {API}/uploads/{{upload_id}}"}
     found = set()
     for route in build_app(everything.services).router.routes():
         if route.method not in ("GET", "HEAD"):

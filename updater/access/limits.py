@@ -33,7 +33,8 @@ RETRY_DOWNLOAD_S = 5
 class Traffic(Enum):
     """What a route is for, as limits see it. `FREE` is never refused: health and metrics.
 
-    Feeds count in the windows of downloads, but are none: they run at once with any number of them.
+    Feeds and the pieces of uploads count in the windows of downloads, but are none: they run at once with any number
+    of them.
     """
 
     FREE = "free"
@@ -41,9 +42,10 @@ class Traffic(Enum):
     CHECK = "check"
     DOWNLOAD = "download"
     FEED = "feed"
+    PIECE = "piece"
 
 
-_AS_DOWNLOADS = (Traffic.DOWNLOAD, Traffic.FEED)
+_AS_DOWNLOADS = (Traffic.DOWNLOAD, Traffic.FEED, Traffic.PIECE)
 
 
 class Allowance(NamedTuple):

@@ -8,13 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
 
+from updater.errors import StorageFull, Unavailable
 from updater.permissions import PRIVATE_FILE, PRIVATE_FOLDER, SHARED_FILE, SHARED_FOLDER, make_folder, set_mode
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = structlog.get_logger(__name__)
 
 
@@ -24,6 +27,7 @@ class BlobFolders:
     Attributes:
         blobs: the folder of placed files.
         incoming: the folder of files that are being received; a rename takes them into `blobs`.
+        partial: the folder for uploads that resume, on the same file system; made by whoever uses it.
         file_mode: the mode of each file.
     """
 
@@ -41,6 +45,8 @@ class BlobFolders:
         sync_folder(root)
         self.incoming = self._staging(root / "incoming")
         self.staging = {root / "incoming", self.incoming}
+        # Beside it, so that a file that has come whole needs no copy.
+        self.partial = self.incoming.with_name("partial")
         self._open_to_group(group_reads)
         found = self.blobs.stat()
         self._opened = found.st_dev, found.st_ino
@@ -103,6 +109,21 @@ class BlobFolders:
                 set_mode(folder, self._folder_mode)
             set_mode(path, self._folder_mode)
         set_mode(self.blobs, self._folder_mode)
+
+
+@contextmanager
+def as_failures() -> Iterator[None]:
+    """Turn errors of the operating system into failures, for the block.
+
+    Raises:
+        StorageFull: no room left. Unavailable: any other OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StorageFull("No room left on the server to store this") from error
+        raise Unavailable("The store failed to read or write") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,9 +14,9 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -25,14 +25,14 @@ import aiofiles
 
 from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, StoreReadOnly, batched
 from updater.artifacts.digests import is_digest
-from updater.artifacts.folders import BlobFolders
+from updater.artifacts.folders import NO_ROOM, BlobFolders, as_failures
 from updater.artifacts.folders import sync_folder as sync_folder
 from updater.database.place import find_refusal
 from updater.errors import NotFound, StorageFull, Unavailable
 from updater.permissions import create_file
 
 _PROBE_S = 5.0
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EACCES)
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class LocalBlobStore:
             NotFound: the file is missing or cannot be read. Unavailable: a shortage, or the disk failed.
         """
         left = length
-        with _translated():
+        with as_failures():
             path = self.locate(digest)
             try:
                 async with aiofiles.open(path, "rb", opener=open_flat, executor=self.threads) as file:
@@ -156,6 +156,23 @@ class LocalBlobStore:
             raise StoreReadOnly(f"The store takes no writes: {self._refusal}")
         return free_bytes
 
+    async def adopt(self, path: Path, digest: str, size_bytes: int) -> StagedFile | None:
+        """Stage a file of this store's file system by a second name; the file itself stays where it is.
+
+        Nothing may write to it any more, and its bytes are on disk. Returns: None where a file cannot have two names.
+
+        Raises:
+            StorageFull, Unavailable: the file is gone, or the store failed.
+        """
+        staged = StagedFile(self, self._incoming / uuid.uuid4().hex)
+        try:
+            await staged.step(staged.link, path, digest, size_bytes)
+        except Unavailable as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NO_LINKS:
+                return None
+            raise
+        return staged
+
     async def sweep(self, before: datetime) -> int:
         """Remove files that receptions left, untouched since a time (UTC); return their number. Raises Unavailable."""
         return sum([await self.run(_empty, each, before.timestamp()) for each in self.folders.staging])
@@ -166,7 +183,7 @@ class LocalBlobStore:
         Raises:
             StorageFull: no room left. Unavailable: any other OSError.
         """
-        with _translated():
+        with as_failures():
             return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
 
@@ -194,7 +211,7 @@ class StagedFile:
 
     async def read(self) -> AsyncIterator[bytes]:
         """Yield the bytes as `Staged.read` says. Raises Unavailable."""
-        with _translated():
+        with as_failures():
             async with aiofiles.open(self._path, "rb", executor=self._store.threads) as file:
                 while piece := await file.read(BATCH_BYTES):
                     yield piece
@@ -232,6 +249,15 @@ class StagedFile:
             self._store.folders.make_incoming()
             self._descriptor = create_file(self._path, self._store.folders.file_mode)
         self._there = True
+
+    def link(self, path: Path, digest: str, size_bytes: int) -> None:
+        """Take the bytes of another file, in a worker thread. Raises OSError."""
+        try:
+            os.link(path, self._path, follow_symlinks=False)
+        except FileNotFoundError:
+            self._store.folders.make_incoming()
+            os.link(path, self._path, follow_symlinks=False)
+        self._there, self.digest, self.size_bytes = True, digest, size_bytes
 
     def write(self, batch: bytes) -> None:
         """Append and hash one batch, in a worker thread. Raises OSError."""
@@ -306,17 +332,6 @@ def _empty(folder: Path, before_s: float) -> int:
     return count
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the operating system's errors into ours."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise StorageFull("No room left on the server to store this") from error
-        raise Unavailable("The store failed to read or write") from error
-
-
 def _takes_files(folder: Path) -> bool:
     """Tell whether a file can be made there. A full disk counts as working."""
     try:
@@ -324,7 +339,7 @@ def _takes_files(folder: Path) -> bool:
         with tempfile.TemporaryFile(dir=folder if folder.exists() else folder.parent):
             return True
     except OSError as error:
-        return error.errno in _NO_ROOM
+        return error.errno in NO_ROOM
 
 
 def open_flat(path: str, flags: int) -> int:

@@ -26,6 +26,12 @@ class Hash(Hasher, Protocol):
     def hexdigest(self) -> str:
         """Return the digest in lower-case hex."""
 
+    def digest(self) -> bytes:
+        """Return the digest."""
+
+    def copy(self) -> Hash:
+        """Return another one that goes on from here by itself."""
+
 
 class Received:
     """A `Staged`, and its SHA-512 or SHA-1 in lower-case hex where that was asked for; else None."""

@@ -26,6 +26,10 @@ from updater.database.engine import Connection, Database
 from updater.errors import Conflict, NotFound
 
 
+class Rehearsed(Exception):
+    """Ends a change that was only tried: raised inside it, nothing of it stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A write transaction that holds an application, who makes it, and when.

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 from updater.artifacts.blobs import BlobStore
 from updater.audit.model import Actor
 from updater.catalog.changes import describe_build, describe_file
-from updater.catalog.changing import Change, Changes
+from updater.catalog.changing import Change, Changes, Rehearsed
+from updater.catalog.checking import require_announced, require_open, require_platform
 from updater.catalog.file_store import FileStore
 from updater.catalog.filing import Filing
 from updater.catalog.model import Build, BuildDetails, BuildFile, ReleaseStatus
 from updater.catalog.platforms import Target
-from updater.catalog.publishing import require_announced, require_open, require_platform
 from updater.catalog.release_store import KnownRelease, ReleaseStore
-from updater.catalog.requests import FileRequest, ReceivedFile
+from updater.catalog.requests import AnnouncedFile, FileRequest, ReceivedFile, Within
 from updater.catalog.signing import Content, SignatureChecks, new_signatures
 from updater.catalog.store import CatalogStore
 from updater.catalog.versions import parse_field
@@ -55,11 +56,14 @@ class Companions:
         self._blobs = blobs
         self._database = database
 
-    async def add(self, request: FileRequest, file: ReceivedFile, actor: Actor) -> FiledUnder:
+    async def add(
+        self, request: FileRequest, file: ReceivedFile, actor: Actor, *, within: Within | None = None
+    ) -> FiledUnder:
         """Give the builds of the request's targets a companion, all of them or none.
 
         The same bytes again change nothing, so a publisher may repeat. In a draft the build itself may come later, and
         other bytes replace those under the name. `request.draft` makes the draft where there is no such release.
+        `within` is called at the end of the transaction: what it writes is there exactly when the file is.
 
         Returns: the file of the first target.
 
@@ -82,7 +86,22 @@ class Companions:
                 build = await self._open_build(change, release, target)
                 put = await self._filing.put_companion(change, build, file)
                 filed.append(FiledUnder(build, put.file, put.is_new))
+            if within is not None:
+                await within(change.connection, filed[0].build, filed[0].file)
         return filed[0]._replace(is_new=any(each.is_new for each in filed))
+
+    async def rehearse(self, request: FileRequest, file: AnnouncedFile, actor: Actor) -> None:
+        """Refuse what `add` will refuse, as far as that can be told before the bytes are there. Changes nothing.
+
+        Raises what `add` does.
+        """
+        with suppress(Rehearsed):
+            async with self._changes.open(request.application_id, actor) as change:
+                release = await self._open_release(change, request)
+                for target in request.targets:
+                    build = await self._open_build(change, release, target)
+                    await self._filing.require_companion(change, build, file.name, file.kind, file.digest)
+                raise Rehearsed
 
     async def sign(
         self, application_id: str, version: str, target: Target, name: str, given: Mapping[str, str], actor: Actor

@@ -79,16 +79,10 @@ class Filing:
             Conflict: its name is a companion's, another version's package has it, or it is bound to other bytes.
         """
         connection, digest = change.connection, file.staged.digest
-        name = primary_name(file.uploaded_name, build.application_id, build.version.text, build.target)
-        kind = await self._require_kind(change, build, name, file.kind)
+        name, kind = await self.require_primary(change, build, file.uploaded_name, file.kind, digest)
         there = await self._files.find_file(connection, build.id, name)
         if there is not None and not there.primary:
-            if there.made_by == DEVELOPER and build.status is not ReleaseStatus.DRAFT:
-                raise Conflict(f"{name} is a companion of this build already", details={"file_name": name})
             await self._files.delete_file(connection, there.id)
-        if build.status is not ReleaseStatus.DRAFT:
-            await self.bind(change, build.version, build.target, digest)
-            await self.bind(change, build.version, build.target, digest, name)
         values: dict[str, Any] = {"name": name, "kind": kind.value, "digest": digest}
         if build.file is None:
             file_id = await self._files.insert_file(connection, build.id, now=change.at, is_primary=True, **values)
@@ -98,6 +92,44 @@ class Filing:
         else:
             await self.sign(change, build, await self._files.get_file(connection, build, name), file.signatures)
 
+    async def require_primary(
+        self, change: Change, build: Build, uploaded_name: str, said: FileKind | None, digest: str | None
+    ) -> tuple[str, FileKind]:
+        """Return name and kind that a build's primary file gets. A digest that is known is bound to its addresses.
+
+        Raises as `put_primary`.
+        """
+        name = primary_name(uploaded_name, build.application_id, build.version.text, build.target)
+        kind = await self._require_kind(change, build, name, said)
+        there = await self._files.find_file(change.connection, build.id, name)
+        is_draft = build.status is ReleaseStatus.DRAFT
+        if there is not None and not there.primary and there.made_by == DEVELOPER and not is_draft:
+            raise Conflict(f"{name} is a companion of this build already", details={"file_name": name})
+        if digest is not None and not is_draft:
+            await self.bind(change, build.version, build.target, digest)
+            await self.bind(change, build.version, build.target, digest, name)
+        return name, kind
+
+    async def require_companion(
+        self, change: Change, build: Build, uploaded_name: str, said: FileKind | None, digest: str | None
+    ) -> tuple[str, FileKind]:
+        """Return name and kind that a companion gets. A digest that is known is bound to its address.
+
+        Raises as `put_companion`.
+        """
+        name = require_name(uploaded_name)
+        kind = await self._require_kind(change, build, name, said)
+        there = await self._files.find_file(change.connection, build.id, name)
+        is_draft = build.status is ReleaseStatus.DRAFT
+        if there is not None and there.made_by == DEVELOPER:
+            if digest not in (None, there.digest) and (there.primary or not is_draft):
+                raise _other_bytes(there)
+        elif await self._files.count_companions(change.connection, build.id) >= MAX_FILES - 1:
+            raise Invalid({"file_name": f"a build has at most {MAX_FILES} files"})
+        elif digest is not None and not is_draft:
+            await self.bind(change, build.version, build.target, digest, name)
+        return name, kind
+
     async def put_companion(self, change: Change, build: Build, file: ReceivedFile) -> Filed:
         """Give a build a companion. The same bytes again change nothing, and repair the file if it was damaged.
 
@@ -106,23 +138,15 @@ class Filing:
             Conflict: other bytes under that name, or another signature, unless the build's release is a draft.
         """
         connection, digest = change.connection, file.staged.digest
-        name = require_name(file.uploaded_name)
-        kind = await self._require_kind(change, build, name, file.kind)
+        name, kind = await self.require_companion(change, build, file.uploaded_name, file.kind, digest)
         there = await self._files.find_file(connection, build.id, name)
         mine = there if there is not None and there.made_by == DEVELOPER else None
         is_draft = build.status is ReleaseStatus.DRAFT
-        if mine is not None:
-            if mine.digest == digest:
-                if is_draft:
-                    await self._say_otherwise(change, build, mine, file)
-                await self.sign(change, build, mine, file.signatures)
-                return Filed(await self._files.get_file(connection, build, name), is_new=False)
-            if mine.primary or not is_draft:
-                raise _other_bytes(mine)
-        elif await self._files.count_companions(connection, build.id) >= MAX_FILES - 1:
-            raise Invalid({"file_name": f"a build has at most {MAX_FILES} files"})
-        if not is_draft:
-            await self.bind(change, build.version, build.target, digest, name)
+        if mine is not None and mine.digest == digest:
+            if is_draft:
+                await self._say_otherwise(change, build, mine, file)
+            await self.sign(change, build, mine, file.signatures)
+            return Filed(await self._files.get_file(connection, build, name), is_new=False)
         values: dict[str, Any] = {"name": name, "kind": kind.value, "digest": digest, "delta_from": file.delta_from}
         if there is None:
             file_id = await self._files.insert_file(connection, build.id, now=change.at, **values)

@@ -6,24 +6,23 @@ The surface stages the bytes first and then makes one call. Everything else happ
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from updater.artifacts.digests import find_digest
 from updater.audit.model import Actor
 from updater.catalog.changes import describe_build, describe_release
-from updater.catalog.changing import Change, Changes
-from updater.catalog.files import name_key, own_name
+from updater.catalog.changing import Change, Changes, Rehearsed
+from updater.catalog.checking import checked_details, require_one_of_each_name, require_open
 from updater.catalog.filing import Filing
-from updater.catalog.model import Application, Build, BuildDetails, Checksum, ExternalFile, ReleaseStatus
-from updater.catalog.platforms import Target
+from updater.catalog.model import Build, BuildDetails, Checksum, ExternalFile, ReleaseStatus
 from updater.catalog.release_store import KnownRelease, ReleaseStore
-from updater.catalog.requests import PublishRequest, ReceivedFile
+from updater.catalog.requests import AnnouncedFile, PublishRequest, ReceivedFile, Within
 from updater.catalog.rows_store import external_values
 from updater.catalog.signing import SignatureChecks
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import parse_field
-from updater.errors import Conflict, DigestMismatch, Invalid, Malformed
+from updater.errors import Conflict, Invalid
 
 
 class OpenedRollout(NamedTuple):
@@ -72,12 +71,15 @@ class Publishing:
         file: ReceivedFile | ExternalFile,
         actor: Actor,
         companions: Sequence[ReceivedFile] = (),
+        *,
+        within: Within | None = None,
     ) -> Published:
         """Add a build for each of the request's targets, with its companions: all of it or nothing.
 
         It is durable, and offered by this process unless its release is a draft, when this returns. The build of a
         draft is replaced by another one. The very bytes of a build in quarantine repair its file; the build itself
-        stays as it was published.
+        stays as it was published. `within` is called at the end of the transaction: what it writes is there exactly
+        when the build is.
 
         Returns: the build for the first target.
 
@@ -96,7 +98,7 @@ class Publishing:
         checked = await self._signatures.check_received(request.application_id, received)
         async with self._changes.open(request.application_id, actor, [each.staged for each in received]) as change:
             checked.require_same(change.application)
-            details = _checked(change.application, request, received)
+            details = checked_details(change.application, request, received)
             release, details, is_new = await self._open_release(change, request, details)
             if release.status is not ReleaseStatus.DRAFT and not is_new:
                 # First of all, so that a publisher whose answer was lost is told of its own bytes.
@@ -104,18 +106,44 @@ class Publishing:
                     published = await self._find_build(change, replace(details, target=target))
                     if published is not None:
                         self._repaired(change, published, file, companions)
-            opened = OpenedRollout(100.0, None)
-            if release.status is not ReleaseStatus.DRAFT:
-                opened = await self._open(change, request, release, is_new=is_new)
-            elif request.rollout is not None:
-                raise Invalid({"rollout": "a draft gets its rollout when it is published"})
+            opened = await self._open(change, request, release, is_new=is_new)
             if is_new:
                 _record_release(change, release, opened)
             made = [
                 await self._add(change, release, replace(details, target=target), request, file, companions)
                 for target in request.targets
             ]
+            if within is not None:
+                await within(change.connection, made[0].build, None)
         return made[0]
+
+    async def rehearse(self, request: PublishRequest, file: AnnouncedFile, actor: Actor) -> None:
+        """Refuse what `publish` will refuse, as far as that can be told before the bytes are there. Changes nothing.
+
+        Raises what `publish` does.
+        """
+        with suppress(Rehearsed):
+            async with self._changes.open(request.application_id, actor) as change:
+                details = checked_details(change.application, request, ())
+                release, details, is_new = await self._open_release(change, request, details)
+                wanted = [replace(details, target=target) for target in request.targets]
+                there = [await self._find_build(change, each) for each in wanted]
+                if release.status is not ReleaseStatus.DRAFT and not is_new:
+                    for published in there:
+                        if published is not None and not published.quarantined:
+                            raise _is_there(published)
+                await self._open(change, request, release, is_new=is_new)
+                for each, known in zip(wanted, there, strict=True):
+                    if known is None:
+                        await self._releases.insert_build(change.connection, release.id, each, change.at)
+                        known = await self._store.get_build_in(
+                            change.connection, request.application_id, each.version, each.target
+                        )
+                    elif known.url is not None:
+                        raise _is_elsewhere(known)
+                    if not known.quarantined:
+                        await self._filing.require_primary(change, known, file.name, file.kind, file.digest)
+                raise Rehearsed
 
     async def _find_build(self, change: Change, details: BuildDetails) -> Build | None:
         return await self._store.find_build_in(
@@ -125,9 +153,14 @@ class Publishing:
     async def _open(
         self, change: Change, request: PublishRequest, release: KnownRelease, *, is_new: bool
     ) -> OpenedRollout:
-        return await self._open_rollout(
-            change.connection, change.application, release, request.target.platform, request.rollout, is_new=is_new
-        )
+        """Begin the rollout of a release that is live, or hold a further build to it. Raises Invalid, Conflict."""
+        if release.status is not ReleaseStatus.DRAFT:
+            return await self._open_rollout(
+                change.connection, change.application, release, request.target.platform, request.rollout, is_new=is_new
+            )
+        if request.rollout is not None:
+            raise Invalid({"rollout": "a draft gets its rollout when it is published"})
+        return OpenedRollout(100.0, None)
 
     async def _add(
         self,
@@ -235,11 +268,7 @@ class Publishing:
             and file.staged.digest in change.repaired
         )
         if not is_repair:
-            raise Conflict(
-                f"Version {published.version.text} for {published.target.platform}/{published.target.architecture} "
-                "exists already; what is published never changes",
-                details=_describe_published(published),
-            )
+            raise _is_there(published)
         return replace(published, quarantined=False)
 
     async def _following_first(self, change: Change, release_id: int, details: BuildDetails) -> BuildDetails:
@@ -247,20 +276,6 @@ class Publishing:
         if first is None:
             return details
         return replace(details, notes=first.notes, required=first.required, minimum=first.minimum)
-
-
-def require_open(release: KnownRelease, *, draft: bool) -> None:
-    """Refuse what a release does not take: anything when it is withdrawn, a draft's files when it is live.
-
-    Raises:
-        Conflict: as said.
-    """
-    if release.status is ReleaseStatus.WITHDRAWN:
-        raise Conflict(f"Version {release.version} was deactivated; publish a new version")
-    if draft and release.status is ReleaseStatus.ACTIVE:
-        raise Conflict(
-            f"Version {release.version} is live and cannot become a draft again", details={"status": "active"}
-        )
 
 
 def announced_digest(checksum: Checksum) -> str | None:
@@ -277,57 +292,23 @@ def _record_release(change: Change, new: KnownRelease, opened: OpenedRollout) ->
         change.record("rollout.set", new.version, after=opened.plan)
 
 
+def _is_there(published: Build) -> Conflict:
+    return Conflict(
+        f"Version {published.version.text} for {published.target.platform}/{published.target.architecture} "
+        "exists already; what is published never changes",
+        details=_describe_published(published),
+    )
+
+
 def _require_same_place(there: Build, file: ReceivedFile | ExternalFile) -> None:
     """Refuse to move a draft's build between this server and another host. Raises Conflict."""
     if (there.url is not None) if isinstance(file, ReceivedFile) else (there.file is not None):
-        where = "another host" if there.url is not None else "this server"
-        raise Conflict(f"The build's file is on {where}; delete the build first")
+        raise _is_elsewhere(there)
 
 
-def require_one_of_each_name(received: Sequence[ReceivedFile]) -> None:
-    """Refuse an upload with two files of one name and different bytes: neither is the right one. Raises Conflict."""
-    digests: dict[str, str] = {}
-    for each in received:
-        name = own_name(each.uploaded_name)
-        if name is not None and digests.setdefault(name_key(name), each.staged.digest) != each.staged.digest:
-            raise Conflict(f"{name} is given twice, with other bytes", details={"file_name": name})
-
-
-def _checked(known: Application, request: PublishRequest, received: Sequence[ReceivedFile]) -> BuildDetails:
-    """Hold a request to its application. Raises Invalid, DigestMismatch, Malformed."""
-    minimum = request.minimum_version
-    details = BuildDetails(
-        version=parse_field(request.version, known.scheme, "version"),
-        target=request.target,
-        notes=request.notes,
-        required=request.required,
-        minimum=parse_field(minimum, known.scheme, "minimum_version") if minimum else None,
-        metadata=request.metadata,
-    )
-    if details.minimum is not None and details.minimum.sort_key > details.version.sort_key:
-        # Only who has a newer version could take it.
-        raise Invalid(
-            {"minimum_version": f"{details.minimum.text} is above the version itself, {details.version.text}"}
-        )
-    for each in received:
-        require_announced(each)
-    require_platform(known, request.target)
-    return details
-
-
-def require_platform(known: Application, target: Target) -> None:
-    """Hold a target to the platforms that its application lists. Raises Malformed."""
-    if target.platform not in known.platforms:
-        raise Malformed(
-            f"Application {known.id} does not list platform {target.platform}; it lists {', '.join(known.platforms)}",
-            details={"platform": target.platform, "platforms": list(known.platforms)},
-        )
-
-
-def require_announced(file: ReceivedFile) -> None:
-    """Hold received bytes to the digest that was announced of them. Raises DigestMismatch."""
-    if file.checksum not in (None, file.staged.digest):
-        raise DigestMismatch({"checksum": f"the received file has sha256 {file.staged.digest}, not {file.checksum}"})
+def _is_elsewhere(there: Build) -> Conflict:
+    where = "another host" if there.url is not None else "this server"
+    return Conflict(f"The build's file is on {where}; delete the build first")
 
 
 def _describe_published(published: Build) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from updater.artifacts.received import Received
 from updater.catalog.files import FileKind
+from updater.catalog.model import Build, BuildFile
 from updater.catalog.platforms import Target
+from updater.database.engine import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,19 @@ class ReceivedFile:
     kind: FileKind | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
     delta_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedFile:
+    """A file that is still to come: its name, its kind (None: what the name tells), its SHA-256 where it is known."""
+
+    name: str
+    kind: FileKind | None = None
+    digest: str | None = None
+
+
+Within = Callable[[Connection, Build, BuildFile | None], Awaitable[None]]
+"""Work in the transaction that publishes: it gets the build, and the file when that is a companion."""
 
 
 def _with_further(target: Target, also: Iterable[str]) -> tuple[Target, ...]:

@@ -77,6 +77,15 @@ class Checked:
             raise Conflict("The keys of the application changed meanwhile; send the file again")
 
 
+def require_forms(given: Mapping[str, str]) -> None:
+    """Hold signatures, by scheme, to their forms. Raises Invalid: names `minisign` or `ed25519`."""
+    for scheme, text in given.items():
+        try:
+            _PARSE[scheme](text)
+        except ValueError as error:
+            raise Invalid({scheme: str(error)}) from None
+
+
 class SignatureChecks:
     """Checks signatures outside every transaction: reading a large file takes seconds."""
 
@@ -112,11 +121,7 @@ class SignatureChecks:
         return known.keys
 
     async def _check(self, keys: Mapping[str, Sequence[str]], given: Mapping[str, str], content: Content) -> None:
-        for scheme, text in given.items():
-            try:
-                _PARSE[scheme](text)
-            except ValueError as error:
-                raise Invalid({scheme: str(error)}) from None
+        require_forms(given)
         wanted = {scheme: text for scheme, text in given.items() if keys.get(scheme)}
         if not wanted:
             return  # the form alone; clients verify

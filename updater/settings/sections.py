@@ -63,6 +63,10 @@ class StorageSettings:
     scrub_days: int | None = setting(checks.whole_or_none(1, 3650), 30)
     # Free space that uploads and reports leave; None: 5 % of the file system, at most 1 GiB.
     reserve_bytes: int | None = setting(checks.whole_or_none(0, 2**50), None)
+    # How long an upload that resumes is kept after its last byte, and what became of it.
+    upload_expiry_s: int = setting(checks.whole(60, 31_536_000), 86_400)
+    # Unfinished uploads that resume, of one key or person.
+    uploads_per_key: int = setting(checks.whole(1, 100_000), 64)
 
     @property
     def group_reads(self) -> bool:

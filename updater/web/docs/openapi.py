@@ -39,6 +39,8 @@ _CREDENTIALS = {
 # Any request may be malformed, limited or unlucky; a body may also stall.
 _ALWAYS_FAILURES = frozenset({400, 429, 500, 503})
 _OF_ANY_TYPE = (client.Flag, client.ClientId, client.ReportId, client.Seconds, client.ErrorMessage, ToldVersion)
+# Of tus 1.0.0.
+_PHRASES = {460: "Checksum Mismatch"}
 _ANY_TEXT = {"type": "string", "format": "binary"}
 _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "app_id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$", "example": "my-app"},
@@ -57,6 +59,7 @@ _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "name": {"type": "string", "enum": list(ASSETS)},
     "user_id": {"type": "integer", "format": "int64"},
     "id": {"type": "integer", "format": "int64"},
+    "upload_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "update_id": {"type": "integer", "format": "int64"},
 }
 
@@ -128,6 +131,10 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         parameters.append({"in": "path", "schema": contract.path})
     if contract.query is not None:
         parameters.append({"in": "query", "schema": contract.query})
+    parameters += [
+        {"in": "header", "name": name, "required": False, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in contract.headers.items()
+    ]
     failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
     if contract.body is not None:
         failures |= {408, 413}
@@ -181,7 +188,11 @@ def _needs(level: Permission, schemes: Sequence[str]) -> str:
 
 
 def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    answer: dict[str, Any] = {"description": _PHRASES.get(status) or HTTPStatus(status).phrase}
+    if contract.told and status < 300:
+        answer["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in contract.told.items()
+        }
     if schema is not None:
         answer["content"] = {"application/json": {"schema": schema}}
     if status in (200, 206):

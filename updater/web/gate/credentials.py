@@ -7,6 +7,7 @@ from multidict import istr
 
 from updater.access.principals import Permission, Principal
 from updater.access.service import AccessService
+from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Authenticator, Authorize
 from updater.web.messages.path_keys import find_path_key
 
@@ -47,6 +48,23 @@ def bearer(request: web.Request) -> str | None:
         return None
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def authorize_again(request: web.Request, level: Permission, application_id: str, *, fresh: bool = True) -> None:
+    """Hold a request to an application that its path does not name; with `fresh` by its credential as it is now.
+
+    Raises:
+        Unauthenticated, Forbidden: it does not open the application at this level, or was revoked meanwhile.
+        Unavailable: that is not known now.
+    """
+    context = request[CONTEXT]
+    authenticator = context.authenticator or context.matched.surface.authenticators[0]
+    principal = context.principal
+    if fresh and authenticator.identify is not None:
+        principal = authenticator.identify(context.presented)
+    elif fresh and authenticator.find is not None and context.presented is not None:
+        principal = await authenticator.find(context.presented)
+    authenticator.authorize(request, principal, level, application_id)
 
 
 def _path_key_or_bearer(request: web.Request) -> str | None:

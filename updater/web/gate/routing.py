@@ -36,6 +36,9 @@ class Contract:
     limits: BodyLimits | None = None
     answers: Mapping[int, Schema | None] = field(default_factory=dict)
     failures: tuple[int, ...] = ()
+    # What a request says in headers of its own protocol, and an answer: the name, and what it means.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
     # The handler reads path and query by itself, because it rarely has to: the check path counts microseconds.
     parses_itself: bool = False
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.

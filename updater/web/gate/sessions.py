@@ -2,7 +2,7 @@
 
 A browser adds the cookie to whatever another site's page makes it send. So each request that changes something
 must not come from another site, and must either be of a kind that another site's page cannot send unasked (JSON,
-or no body at all) or hold the token of our own page.
+a piece of an upload, or no body at all) or hold the token of our own page.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from updater.web.messages.parsing import read_form
 COOKIE = "sessionid"
 TOKEN_FIELD, TOKEN_HEADER = "csrf_token", "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD"})
+# Types that no other site's page can send without asking first, and that ours send: JSON, and pieces of uploads.
+_ASKED_FIRST = frozenset({"application/json", "application/offset+octet-stream"})
 # What a form or a script of another site can send without being asked. Source: Fetch Standard, CORS-safelisted types.
 _ANYBODY = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 _FOREIGN = "This request does not come from a page of this site"
@@ -143,7 +145,7 @@ class SessionAuthenticator:
 
     def _require_meant(self, request: web.Request) -> None:
         kind = request.content_type if "Content-Type" in request.headers else None
-        if kind == "application/json" or (not request.body_exists and kind not in _ANYBODY):
+        if kind in _ASKED_FIRST or (not request.body_exists and kind not in _ANYBODY):
             return
         if not self.is_csrf_token(request, request.headers.get(TOKEN_HEADER, "")):
             raise Forbidden(_FOREIGN)

@@ -203,6 +203,19 @@ async def receive_body(
         yield staged
 
 
+async def receive_piece(request: web.Request, count: Callable[[int], None]) -> AsyncGenerator[bytes]:
+    """Yield the raw body of a piece of a file as it comes.
+
+    Raises:
+        TooSlow, Malformed: as `reading`, for what comes then. ConnectionError: the client is gone.
+    """
+    await _welcome(request)
+    arrival = _arrival_of(request)
+    with reading():
+        async for chunk in _chunks(arrival, request.content.readany, count):
+            yield chunk
+
+
 def _require_form(request: web.Request) -> None:
     """Refuse what is no whole form. Raises UnsupportedContent, Malformed."""
     require_identity(request)

@@ -133,6 +133,17 @@ class Announced:
                 raise DigestMismatch({each.header: f"the received bytes have another {each.hash_name}"})
 
 
+async def refuse_form(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the bytes of a file from its beginning on. Raises UnsupportedContent: it is a form, as its body is sent."""
+    head = b""
+    async for chunk in chunks:
+        if len(head) < _LOOKED_AT_BYTES:
+            head += chunk[:_LOOKED_AT_BYTES]
+            if _FORM.match(head):
+                raise UnsupportedContent("The body is a form; send it as multipart/form-data, or the file alone")
+        yield chunk
+
+
 async def whole_file(chunks: AsyncIterator[bytes], headers: CIMultiDictProxy[str]) -> AsyncIterator[bytes]:
     """Yield the bytes of a file, and hold them to what `headers` say of them.
 
@@ -140,12 +151,8 @@ async def whole_file(chunks: AsyncIterator[bytes], headers: CIMultiDictProxy[str
         Malformed: see `Announced`, or another Content-Length (a form's part has one of its own). Invalid: it is empty.
         DigestMismatch. UnsupportedContent: it is a form.
     """
-    announced, head, size_bytes = Announced(headers), b"", 0
-    async for chunk in chunks:
-        if len(head) < _LOOKED_AT_BYTES:
-            head += chunk[:_LOOKED_AT_BYTES]
-            if _FORM.match(head):
-                raise UnsupportedContent("The body is a form; send it as multipart/form-data, or the file alone")
+    announced, size_bytes = Announced(headers), 0
+    async for chunk in refuse_form(chunks):
         announced.update(chunk)
         size_bytes += len(chunk)
         yield chunk
