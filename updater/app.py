@@ -20,6 +20,7 @@ from updater.web.desktop import routes as desktop
 from updater.web.desktop.agents import AGENTS
 from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
+from updater.web.gate.cross_origin import CrossOrigin
 from updater.web.gate.metrics import METRICS, Metrics
 from updater.web.gate.middleware import GATE, Gate, GateParts
 from updater.web.gate.origins import Origins
@@ -81,6 +82,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         agents=AGENTS,
         get_snapshot=services.offers.snapshot_of,
         catch_up=services.catch_up,
+        cross_origin=CrossOrigin(settings.server.cors_origins) if settings.server.cors_origins else None,
     )
     gate = Gate(parts, surfaces, fallback=api_surface)
     with warnings.catch_warnings():

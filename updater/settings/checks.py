@@ -73,6 +73,16 @@ def origin_url(value: str) -> None:
         )
 
 
+def cors_origin(value: str) -> None:
+    """Accept `*`, or an origin as browsers send it. Raises ValidationError for any other value."""
+    if value == "*":
+        return
+    parts = _split(value)
+    bare = f"{parts.scheme}://{parts.netloc}"
+    if not parts.scheme or not parts.hostname or "@" in parts.netloc or value.rstrip("/") != bare:
+        raise ValidationError("expected * or scheme and host, such as https://www.example.com")
+
+
 def database_url(value: str) -> None:
     """Accept the URL of a PostgreSQL database. Raises ValidationError for any other value."""
     parts = _split(value)

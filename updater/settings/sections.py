@@ -33,6 +33,8 @@ class ServerSettings:
     port: int = setting(checks.whole(0, 65535), 8080)
     public_url: str | None = setting(fields.String(allow_none=True, validate=checks.origin_url), None)
     trusted_proxies: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.network)), ())
+    # Of pages that may read checks, reports, downloads and feeds; * for all.
+    cors_origins: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.cors_origin)), ())
     drain_s: int = setting(checks.whole(0, 3600), 30)
     # Averaged over a minute, for bodies in both directions; 0: no minimum.
     min_bytes_per_s: int = setting(checks.whole(0, 1_000_000), 1024)

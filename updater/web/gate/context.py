@@ -6,10 +6,11 @@ of aiohttp for all answers would cost the check path three microseconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
-from multidict import istr
+from multidict import CIMultiDict, istr
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import Allowance, Traffic
@@ -36,6 +37,8 @@ class MatchedRoute(NamedTuple):
     path: str
     known: bool
     traffic: Traffic = Traffic.GENERAL
+    # Installed clients ask this.
+    of_clients: bool = False
 
 
 class RequestContext:
@@ -54,6 +57,8 @@ class RequestContext:
     private = False
     # As whom a download was counted in; None for everything else.
     downloads_as: str | None = None
+    # What lets pages of other sites read the answer; None where no other site may.
+    cross_origin: Mapping[str, str] | None = None
     begun = False
     # Set while the process drains: the connection ends with this answer.
     closing = False
@@ -102,6 +107,8 @@ class RequestContext:
             headers[hdrs.CONNECTION] = "close"
         if response.status >= 400 and hdrs.CACHE_CONTROL not in headers:
             headers[hdrs.CACHE_CONTROL] = "no-store"
+        if self.cross_origin is not None:
+            _add_cross_origin(headers, self.cross_origin)
         if self.private:
             headers[hdrs.CACHE_CONTROL] = _private(headers.get(hdrs.CACHE_CONTROL))
         headers[_SERVER] = "updater"
@@ -112,6 +119,13 @@ class RequestContext:
             headers[_LIMIT] = str(allowance.limit)
             headers[_REMAINING] = str(allowance.remaining)
             headers[_RESET] = str(allowance.reset_at)
+
+
+def _add_cross_origin(headers: CIMultiDict[str], granted: Mapping[str, str]) -> None:
+    for name, value in granted.items():
+        if name == hdrs.VARY and hdrs.VARY in headers:
+            value = f"{headers[name]}, {value}"
+        headers[name] = value
 
 
 def _private(cache_control: str | None) -> str:

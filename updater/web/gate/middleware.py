@@ -28,6 +28,7 @@ from updater.offers.snapshot import Snapshot
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
 from updater.web.gate.credentials import API_KEY
+from updater.web.gate.cross_origin import CrossOrigin
 from updater.web.gate.limiting import Limiter
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import require_own_authority
@@ -61,6 +62,8 @@ class GateParts:
     get_snapshot: Callable[[str], Snapshot]
     # Where several processes share a database: return when this one knows what the others did.
     catch_up: Callable[[], Awaitable[None]] | None = None
+    # None: no page of another site reads anything.
+    cross_origin: CrossOrigin | None = None
 
 
 class Gate:
@@ -76,6 +79,7 @@ class Gate:
         self._owners = {route.handler: surface for surface in reversed(self._surfaces) for route in surface.routes}
         self._matched: dict[web.AbstractRoute, MatchedRoute] = {}
         self._fallback = fallback
+        self._cross_origin = parts.cross_origin
         # From now on every connection ends with its next answer.
         self.draining = False
         self._id_prefix = f"req_{secrets.token_hex(4)}"
@@ -99,6 +103,8 @@ class Gate:
         application_id = request.match_info.get("app_id", surface.application)
         context = request[CONTEXT] = RequestContext(f"{self._id_prefix}{self._count:06x}", matched, application_id)
         context.closing = self.draining
+        if self._cross_origin is not None and matched.of_clients:
+            context.cross_origin = self._cross_origin.headers_for(request)
         try:
             if not _identify(request, context):
                 await self._look_up(request, context)
@@ -110,7 +116,11 @@ class Gate:
                 self._admit(request, context)
             except NotFound:
                 await self._look_again(request, application_id)
-            response: web.StreamResponse = await handler(request)
+            response: web.StreamResponse | None = None
+            if self._cross_origin is not None and request.method == hdrs.METH_OPTIONS:
+                response = await self._cross_origin.preflight(request)
+            if response is None:
+                response = await handler(request)
         except ConnectionError:
             # The client is gone; aiohttp knows and stays quiet.
             self._record(request, context, CLIENT_GONE, context.sent_bytes, started)
@@ -141,7 +151,7 @@ class Gate:
 
     def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises Malformed, Unauthenticated, Forbidden, NotFound."""
-        surface, level, _, known, _ = context.matched
+        surface, level, _, known, _, _ = context.matched
         require_own_authority(request)
         if not known:
             return
@@ -218,7 +228,9 @@ class Gate:
         surface, contract = self._owners.get(route.handler) or self._surface_of(path), contract_of(route.handler)
         if contract is None:
             return MatchedRoute(surface, None, path, known=False)
-        return MatchedRoute(surface, contract.level or surface.level, path, known=True, traffic=contract.traffic)
+        level = contract.level or surface.level
+        of_clients = level is None and contract.is_of_clients(path)
+        return MatchedRoute(surface, level, path, known=True, traffic=contract.traffic, of_clients=of_clients)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)
