@@ -53,6 +53,8 @@ from updater.offers.explaining import Explainer
 from updater.offers.feed_store import FeedStore
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
+from updater.overview.attention import Parts
+from updater.overview.service import OverviewService
 from updater.processes.jobs import Jobs, quietly
 from updater.rollouts.changes import RolloutChanges
 from updater.rollouts.counting import ArmCounter
@@ -69,6 +71,8 @@ from updater.telemetry.geo import open_locator
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.service import TelemetryService
 from updater.telemetry.store import TelemetryStore
+from updater.telemetry.summary_service import SummaryService
+from updater.telemetry.summary_store import SummaryStore
 from updater.timekeeping.service import TimekeepingService
 from updater.timekeeping.store import TimekeepingStore
 from updater.tuf.publishing import TufPublishing
@@ -93,10 +97,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         # Before anything is written: what this process writes has the time of its own clock.
         await quietly(core.timekeeping.look)
         core.artifacts.inspector.start()
-        access = core.access.access
+        access, jobs = core.access.access, Jobs()
         for each in (core.uploads, core.artifacts.inspector, core.offers, core.tuf, access):
             stack.push_async_callback(each.close)
-        jobs = Jobs()
         loads = (core.offers.load, access.load, core.tuf.load)
         catch_up = await stack.enter_async_context(_watched(database, url, loads, jobs))
         await _ensure_applications(core.catalog, settings)
@@ -126,7 +129,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             offers=core.offers,
             explainer=Explainer(core.offers, core.audit),
             downloads=DownloadService(core.offers, CatalogStore(database), database),
-            feeds=FeedService(core.offers, FeedStore(database)),
+            feeds=core.feeds,
+            overview=_open_overview(stack, core, deployments, health, jobs, settings),
             deployments=deployments,
             telemetry=telemetry,
             health=health,
@@ -170,6 +174,8 @@ class _Core(NamedTuple):
     releases: ReleaseMoves
     arms: ArmCounter
     offers: OfferService
+    feeds: FeedService
+    summaries: SummaryService
     timekeeping: TimekeepingService
     tuf: TufService
     tuf_publishing: TufPublishing
@@ -188,6 +194,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         blobs, artifacts, database, audit, max_bytes=settings.storage.max_upload_bytes, reserve=reserve
     )
     repositories = TufStore(database)
+    offers = OfferService(OfferStore(database, _families(settings)), rows, database)
     opening, files, signatures = Changes(rows, artifacts, audit, database), FileStore(), SignatureChecks(rows)
     filing = Filing(files)
     publishing = Publishing(rows, releases, opening, filing, signatures, changes.open_rollout)
@@ -212,7 +219,9 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         arms=ArmCounter(rollouts, counting, audit, database, access.access.hash_source),
         tuf=TufService(repositories, service, database),
         tuf_publishing=TufPublishing(repositories, service, opening),
-        offers=OfferService(OfferStore(database, _families(settings)), rows, database),
+        offers=offers,
+        feeds=FeedService(offers, FeedStore(database)),
+        summaries=SummaryService(SummaryStore(database)),
     )
 
 
@@ -268,6 +277,23 @@ async def _start_deployments(
     if not database.shared:  # else the process that holds the lease does
         await jobs.attempt("runs_watch", deployments.runs.start, every_s=0)
     return deployments
+
+
+def _open_overview(
+    stack: AsyncExitStack,
+    core: _Core,
+    deployments: DeploymentService,
+    health: HealthService,
+    jobs: Jobs,
+    settings: Settings,
+) -> OverviewService:
+    """Build what looks at all parts; the stack ends what it is looking at."""
+    parts = Parts(
+        core.offers, core.summaries, core.artifacts, core.feeds, deployments, core.access.access, core.tuf, health, jobs
+    )
+    overview = OverviewService(parts, settings.storage)
+    stack.push_async_callback(overview.close)
+    return overview
 
 
 @asynccontextmanager

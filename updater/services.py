@@ -23,6 +23,7 @@ from updater.health import HealthService
 from updater.offers.downloads import DownloadService
 from updater.offers.explaining import Explainer
 from updater.offers.service import OfferService
+from updater.overview.service import OverviewService
 from updater.processes.jobs import Jobs
 from updater.rollouts.impacts import ImpactService
 from updater.rollouts.releases import ReleaseMoves
@@ -64,6 +65,7 @@ class Services(AccessServices):
     tuf: TufService
     tuf_publishing: TufPublishing
     timekeeping: TimekeepingService
+    overview: OverviewService
     leases: Leases
     jobs: Jobs
     # Reads at once what other processes changed, where there are others.

@@ -120,6 +120,10 @@ class KeyRing:
         self._quick = hashlib.blake2b(digest_size=32, key=secrets.token_bytes(32))
         self._met: dict[bytes, tuple[ApiKey, Principal]] = {}
 
+    def keys(self) -> list[ApiKey]:
+        """Return all keys, those that are revoked or expired too, in no particular order."""
+        return [key for found in self._by_prefix.values() for key, _ in found]
+
     def recognise(self, presented: str, now: datetime) -> Principal | None:
         """Return the principal of the key with this text; None when it is unknown, revoked or expired.
 

@@ -171,6 +171,10 @@ class AccessService:
         await self._database.announce(connection, KEYS)
         return added
 
+    def keys(self) -> list[ApiKey]:
+        """Return all keys from memory, also those of the settings; in no order, without their last use."""
+        return self._ring.keys()
+
     async def list_keys(self) -> list[ApiKey]:
         """Return the keys of the database, revoked ones too, oldest first, with their last use up to this moment."""
         await self.flush_used()

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from updater.errors import StorageFull, Unavailable
 
@@ -19,6 +19,13 @@ _SHARE: Final = 20
 # Reports are small and many: one look at the file system serves all that come within this time.
 _LOOK_HOLDS_S: Final = 1.0
 _REPORT_AGAIN_S: Final = 60
+
+
+class Room(NamedTuple):
+    """The free bytes of a file system, and how many of them are kept for the database."""
+
+    free_bytes: int
+    reserve_bytes: int
 
 
 class Reserve:
@@ -51,15 +58,24 @@ class Reserve:
         if self._room_bytes < 0:
             raise Unavailable("No room left for reports; send it again later", retry_after_s=_REPORT_AGAIN_S)
 
+    async def find_room(self) -> Room | None:
+        """Return how much room there is now; None when the folder is gone."""
+        return await asyncio.to_thread(self._find_room)
+
     async def _look(self) -> None:
         self._looked_at_s = time.monotonic()
         self._room_bytes = await asyncio.to_thread(self.measure_bytes)
 
     def measure_bytes(self) -> int:
         """Return the free bytes above the reserve; below 0 when it is touched."""
+        room = self._find_room()
+        # A folder that is gone is told by whoever writes there, in words.
+        return _LARGEST_BYTES if room is None else room.free_bytes - room.reserve_bytes
+
+    def _find_room(self) -> Room | None:
         try:
             usage = shutil.disk_usage(self._folder)
         except OSError:
-            return _LARGEST_BYTES  # a folder that is gone is told by whoever writes there, in words
+            return None
         kept = min(usage.total // _SHARE, _LARGEST_BYTES) if self._reserve_bytes is None else self._reserve_bytes
-        return usage.free - kept
+        return Room(usage.free, kept)

@@ -17,7 +17,7 @@ from updater.artifacts.blobs import BlobStore
 from updater.artifacts.hashing import feed, is_whole
 from updater.artifacts.inspection import Inspector
 from updater.artifacts.received import Received, hashed, make_hash
-from updater.artifacts.reserve import Reserve
+from updater.artifacts.reserve import Reserve, Room
 from updater.artifacts.store import ArtifactStore, KnownBlob
 from updater.audit.model import SYSTEM, Actor, Entry
 from updater.audit.service import AuditService
@@ -137,6 +137,14 @@ class ArtifactService:
     async def find_uses(self, digests: Collection[str]) -> list[FileUse]:
         """Return the files of builds that have these bytes, by application, version and target. Raises Unavailable."""
         return await self._store.find_uses(digests)
+
+    async def list_damaged(self) -> list[FileUse]:
+        """Return the files whose bytes are damaged, by application, version and target. Raises Unavailable."""
+        return await self._store.find_uses(await self._store.list_damaged())
+
+    async def find_room(self) -> Room | None:
+        """Return how much room uploads have now; None in an object store, where there is always room."""
+        return None if self._reserve is None else await self._reserve.find_room()
 
     async def scrub(self, *, actor: Actor, within_s: float, elapsed_s: float) -> int:
         """Verify the local files whose turn it is; return their number. Called every `elapsed_s` seconds.

@@ -151,6 +151,12 @@ class ArtifactStore:
         """Return the files of builds that have these bytes, by application, version and target."""
         return await find_uses(self._database, digests)
 
+    async def list_damaged(self) -> list[str]:
+        """Return the digests of the blobs in quarantine."""
+        wanted = select(blob.c.digest).where(blob.c.quarantined_at.is_not(None)).order_by(blob.c.digest)
+        async with self._database.read() as connection:
+            return list(await connection.scalars(wanted))
+
     async def total(self) -> tuple[int, int, int]:
         """Return the number of blobs, the sum of their sizes in bytes, and how many are in quarantine."""
         sums = func.count(), func.coalesce(func.sum(blob.c.size_bytes), 0), func.count(blob.c.quarantined_at)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+
+import structlog
 
 from updater.audit.model import Actor
 from updater.backups.make import make_backup
-from updater.errors import Conflict, Invalid
+from updater.backups.record import note_failed, note_made
+from updater.clock import utc_now
+from updater.errors import Conflict, Failure, Invalid
 from updater.operations.events import Event, describe_uses
 from updater.services import Services
+
+_log = structlog.get_logger(__name__)
 
 
 async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGenerator[Event]:
@@ -31,11 +38,24 @@ async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGener
     await services.telemetry.flush_checks()
     root = Path(services.settings.storage.root)
     step = None
-    async with services.artifacts.keep_all():
-        async for step in make_backup(Path(folder), root, services.artifacts.blobs):
-            yield {"done": step.done, "total": step.total}
+    try:
+        async with services.artifacts.keep_all():
+            async for step in make_backup(Path(folder), root, services.artifacts.blobs):
+                yield {"done": step.done, "total": step.total}
+    except Failure as failure:
+        await _note(note_failed, root, utc_now(), failure.message)
+        raise
+    await _note(note_made, root, utc_now())
     assert step is not None  # noqa: S101 - the last step is always told
     result: Event = {"blobs": step.total, "copied": step.copied, "missing": list(step.missing)}
     if step.repaired:
         result["repaired"] = list(step.repaired)
     yield {"result": {**result, **describe_uses(await services.artifacts.find_uses(step.missing))}}
+
+
+async def _note(note: Callable[..., None], *facts: object) -> None:
+    """Remember how a backup ended. It is as good, or as bad, when that cannot be written."""
+    try:
+        await asyncio.to_thread(note, *facts)
+    except OSError as error:
+        _log.warning("backup.not_remembered", reason=error.strerror)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from updater.telemetry.histograms import quantile
+from updater.telemetry.histograms import doublings, quantile
 from updater.telemetry.model import STATUSES
 from updater.telemetry.rollups import OTHER, Measure
 from updater.telemetry.spans import Window, starts
@@ -68,12 +68,25 @@ class TargetFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueRange:
+    """How many values are at least `low` and below `high`."""
+
+    low: int
+    high: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Quantiles:
-    """The number of values, their median, and the value that 95 % of them do not exceed; None without values."""
+    """The number of values, their median, and the value that 95 % of them do not exceed; None without values.
+
+    `ranges` says how they are spread: each ends at twice its beginning. Those without values are left out.
+    """
 
     count: int
     p50: float | None
     p95: float | None
+    ranges: list[ValueRange]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +264,12 @@ def _targets(checks: Counts, reports: Counts) -> list[TargetFigures]:
 
 def _quantiles(counts: Counts) -> Quantiles:
     histogram = {int(label): count for label, count in counts.items()}
-    return Quantiles(sum(histogram.values()), _rounded(quantile(histogram, 0.5)), _rounded(quantile(histogram, 0.95)))
+    return Quantiles(
+        sum(histogram.values()),
+        _rounded(quantile(histogram, 0.5)),
+        _rounded(quantile(histogram, 0.95)),
+        [ValueRange(*each) for each in doublings(histogram)],
+    )
 
 
 def _rounded(value: float | None) -> float | None:

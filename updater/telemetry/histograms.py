@@ -41,6 +41,18 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
     return _bounds(max(counts))[1]
 
 
+def doublings(counts: Mapping[int, int]) -> list[tuple[int, int, int]]:
+    """Return how many values lie in ranges that double: least value, the least above, count; in ascending order.
+
+    The first range begins at 0. Ranges without values are left out.
+    """
+    found: dict[int, int] = {}
+    for number, held in counts.items():
+        power = -1 if number <= 0 else (number - 1) // _PER_DOUBLING
+        found[power] = found.get(power, 0) + held
+    return [(2**power if power >= 0 else 0, 2 ** (power + 1), found[power]) for power in sorted(found)]
+
+
 def _bounds(number: int) -> tuple[float, float]:
     if number <= 0:
         return 0.0, 1.0

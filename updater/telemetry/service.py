@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from updater.clock import Clock, utc_now
+from updater.errors import Invalid
 from updater.telemetry.checks import CheckCounter
 from updater.telemetry.downloads import DownloadCounter, PartialDownloads
 from updater.telemetry.figures import Counts, Figures, assemble, series_labels
@@ -17,7 +18,7 @@ from updater.telemetry.model import Report
 from updater.telemetry.recorder import Recorder
 from updater.telemetry.rollups import Measure, Tally, rate_of
 from updater.telemetry.senders import StoredBytes, own
-from updater.telemetry.spans import Span, Window, window
+from updater.telemetry.spans import Span, Window, range_start, window
 from updater.telemetry.store import TelemetryStore
 
 DEFAULT_REPORT_BYTES = 32 * 1024 * 1024
@@ -136,20 +137,32 @@ class TelemetryService:
                 raise
 
     async def figures(
-        self, application_id: str, first: datetime | None, last: datetime | None, bucket: str
+        self,
+        application_id: str,
+        first: datetime | None,
+        last: datetime | None,
+        bucket: str,
+        *,
+        span: str | None = None,
     ) -> tuple[Window, Figures]:
         """Return the figures of an application, and their window: the one asked for, widened to whole buckets.
 
         Args:
             application_id: an unknown application has empty figures.
-            first: the start, aware; None: two days (by the hour) or 30 days (by the day) before the end.
+            first: the start, aware; None: two days (by the hour), 30 (by the day) or 365 (by the month) before the end.
             last: the end, aware; None: now.
             bucket: one of `spans.BUCKETS`.
+            span: one of `spans.RANGE_DAYS`, in place of `first`.
 
         Raises:
             Invalid: the window is empty or too long. Unavailable: the database does not answer.
         """
-        wanted = window(first, last, Span(bucket), self._clock())
+        now = self._clock()
+        if span is not None:
+            if first is not None:
+                raise Invalid({"range": "give either range or from"})
+            first = range_start(span, last or now)
+        wanted = window(first, last, Span(bucket), now)
         await self._settle()
         await self.flush_checks()
         totals = await self._store.totals(application_id, wanted)

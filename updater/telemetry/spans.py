@@ -18,12 +18,14 @@ class Span(StrEnum):
     MONTH = "month"
 
 
-BUCKETS = (Span.HOUR.value, Span.DAY.value)
-"""The buckets of a series; months exist only to make long sums fast."""
+BUCKETS = tuple(span.value for span in Span)
+"""The buckets of a series. Months also make long sums fast."""
 
 # Bounds an answer and the work for it.
-LONGEST_DAYS = {Span.HOUR: 31, Span.DAY: 3 * 366}
-_DEFAULT_DAYS = {Span.HOUR: 2, Span.DAY: 30}
+LONGEST_DAYS = {Span.HOUR: 31, Span.DAY: 3 * 366, Span.MONTH: 20 * 366}
+_DEFAULT_DAYS = {Span.HOUR: 2, Span.DAY: 30, Span.MONTH: 365}
+RANGE_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
+"""How many days each range goes back that people name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,14 @@ def window(first: datetime | None, last: datetime | None, bucket: Span, now: dat
     if ends_at - starts_at > timedelta(days=longest):
         raise Invalid({"from": f"at most {longest} days before 'to' by the {bucket}"})
     return Window(starts_at, ends_at, bucket)
+
+
+def range_start(name: str, last: datetime) -> datetime:
+    """Return where a range of `RANGE_DAYS` that ends at `last` begins. Raises Invalid: out of the range of dates."""
+    try:
+        return last - timedelta(days=RANGE_DAYS[name])
+    except OverflowError:
+        raise Invalid({"to": "out of range"}) from None
 
 
 def starts(wanted: Window) -> Iterator[datetime]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,7 +108,14 @@ async def test_a_window_is_what_was_asked_in_whole_days(service: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ({"bucket": "month"}, "bucket"),
+        ({"bucket": "week"}, "bucket"),
+        ({"range": "decade"}, "range"),
+        ({"range": "week", "from": "2026-01-01"}, "range"),
+        ({"range": "quarter", "bucket": "hour"}, "from"),
+        ({"range": "year", "to": "0001-01-01"}, "to"),
+        ({"format": "xml"}, "format"),
+        ({"format": "csv"}, "table"),
+        ({"format": "csv", "table": "secrets"}, "table"),
         ({"from": "yesterday"}, "from"),
         ({"from": "2026-01-01T10:00:00"}, "from"),
         ({"to": "2026-13-01"}, "to"),
@@ -134,7 +143,9 @@ async def test_who_may_see_figures(service: Any) -> None:
 async def test_the_document_describes_figures(service: Any) -> None:
     document = await service.call("GET", "/api/v1/openapi.json", status=200)
     operation = document["paths"]["/api/v1/applications/{app_id}/figures"]["get"]
-    assert {each["name"] for each in operation["parameters"]} == {"app_id", "from", "to", "bucket"}
+    assert {each["name"] for each in operation["parameters"]} == {
+        *("app_id", "from", "to", "range", "bucket", "format", "table"),
+    }
     described = document["components"]["schemas"]["FiguresAnswer"]
     given = await service.call("GET", FIGURES, key="read", status=200)
     assert set(described["properties"]) == set(described["required"]) == set(given)
@@ -147,3 +158,98 @@ async def test_figures_survive_their_reports(service: Any) -> None:
     assert await telemetry.forget_reports(keep_days=1) == 1
     found = await service.call("GET", FIGURES, key="read", status=200)
     assert found["reports"]["completed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "bucket"),
+    [("day", 1, "hour"), ("week", 7, "day"), ("month", 30, "day"), ("quarter", 91, "day"), ("year", 365, "day")],
+)
+async def test_a_range_by_its_name(service: Any, name: str, days: int, bucket: str) -> None:
+    query = {"range": name, "bucket": bucket, "to": "2026-03-01"}
+    found = await service.call("GET", FIGURES, key="read", params=query, status=200)
+    assert len(found["series"]) == days * (24 if bucket == "hour" else 1)
+    assert found["to"] == "2026-03-01T00:00:00Z"
+
+
+async def test_figures_by_the_month(service: Any) -> None:
+    await tell(service)
+    found = await service.call("GET", FIGURES, key="read", params={"range": "year", "bucket": "month"}, status=200)
+    assert len(found["series"]) in (12, 13)
+    assert found["series"][-1]["installs_by_version"] == {"1.1.0": 1}
+    assert found["bucket"] == "month"
+
+
+async def read_csv(service: Any, table: str, **query: str) -> list[list[str]]:
+    response, body = await service.exchange(
+        "GET", FIGURES, key="read", params={"format": "csv", "table": table, **query}, status=200
+    )
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert response.headers["Content-Disposition"] == f'attachment; filename="my-app-{table}.csv"'
+    return list(csv.reader(io.StringIO(body.decode(), newline="")))
+
+
+async def test_a_csv_file_holds_the_figures_of_the_json(service: Any) -> None:
+    made = await service.publish(os.urandom(1 << 20), "1.1.0")
+    for version in ("1.0.0", "1.0.0", "1.0.1"):
+        await service.call("GET", CHECK, params={**HERE, "current_version": version}, status=200)
+    await service.exchange("GET", made["download_url"].removeprefix(service.url), status=200)
+    for seconds in (30, 3, 400):
+        await tell(service, install_time_seconds=seconds)
+    await tell(service, status="failed", error_message='disk full, "really"\nfull')
+    query = {"bucket": "hour"}
+    found = await service.call("GET", FIGURES, key="read", params=query, status=200)
+
+    def texts(*cells: Any) -> list[str]:
+        return ["" if cell is None else str(cell) for cell in cells]
+
+    versions = ["1.0.0", "1.0.1"]
+    assert await read_csv(service, "adoption", **query) == [
+        ["at", *versions],
+        *(
+            texts(each["at"], *(each["checks_by_version"].get(name, 0) for name in versions))
+            for each in found["series"]
+        ),
+    ]
+    assert await read_csv(service, "installs", **query) == [
+        ["at", "1.1.0"],
+        *(texts(each["at"], each["installs_by_version"].get("1.1.0", 0)) for each in found["series"]),
+    ]
+    for table, columns, rows in (
+        ("outcomes", ("at", "completed", "failed", "cancelled"), found["series"]),
+        ("errors", ("message", "count", "share"), found["errors"]),
+        ("platforms", ("platform", "architecture", "checks", "reports", "share"), found["platforms"]),
+        ("countries", ("country", "checks", "share"), found["countries"]),
+    ):
+        assert await read_csv(service, table, **query) == [
+            list(columns),
+            *(texts(*(each[name] for name in columns)) for each in rows),
+        ]
+    times = found["install_time_s"]["ranges"]
+    assert [each["count"] for each in times] == [1, 1, 1]
+    assert await read_csv(service, "install-time", **query) == [
+        ["from_s", "below_s", "count"],
+        *(texts(each["low"], each["high"], each["count"]) for each in times),
+    ]
+    assert (await read_csv(service, "failure-rate", **query))[-1][1:] == ["0.25", "1", "3"]
+    assert len(await read_csv(service, "versions", **query)) == 4
+    assert sum(int(row[1]) for row in (await read_csv(service, "downloads", **query))[1:]) == 1
+    assert sum(int(row[2]) for row in (await read_csv(service, "throughput", **query))[1:]) == 1
+
+
+async def test_accept_asks_for_csv_and_other_words_do_not(service: Any) -> None:
+    for accept, kind in (("text/csv", "text/csv"), ("*/*", "application/json"), ("text/html", "application/json")):
+        response, _ = await service.exchange(
+            "GET", FIGURES, key="read", params={"table": "versions"}, headers={"Accept": accept}, status=200
+        )
+        assert response.content_type == kind
+        assert "Accept" in response.headers["Vary"]
+
+
+async def test_no_cell_is_a_formula(service: Any) -> None:
+    begins = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "=cmd|' /C calc'!A0", "\u00a0=1", "\uff1d1", "plain"]
+    for text in begins:
+        await tell(service, status="failed", error_message=text)
+    rows = (await read_csv(service, "errors"))[1:]
+    assert rows
+    assert all(row[0][0] not in "=+-@\t\r\uff1d" for row in rows), rows
+    assert ["plain", "1"] in [row[:2] for row in rows]

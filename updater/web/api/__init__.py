@@ -17,6 +17,7 @@ from updater.web.api.files import Files
 from updater.web.api.health import Health
 from updater.web.api.history import History
 from updater.web.api.impact import Impacts
+from updater.web.api.overview import Overview
 from updater.web.api.plans import Plans
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
@@ -54,8 +55,7 @@ def _planning(services: Services) -> tuple[web.RouteDef, ...]:
 
 def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
-    identities = IdentityReader(services.settings)
-    places = CountryHints(services.settings)
+    identities, places = IdentityReader(services.settings), CountryHints(services.settings)
     checks = Checks(services.offers, links, services.telemetry.checks, places, identities)
     releases = Releases(services, links)
     builds, reports = Builds(services, links, metrics), Reports(services, identities)
@@ -96,6 +96,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.delete(f"{PREFIX}/applications/{{app_id}}", applications.delete_application),
         web.get(f"{PREFIX}/applications/{{app_id}}/figures", figures.get_figures),
         web.post(f"{PREFIX}/applications/{{app_id}}/feed-keys", feed_keys.create_feed_key),
+        *_at_a_glance(Overview(services)),
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
     )
@@ -120,4 +121,12 @@ def _release_routes(services: Services) -> tuple[web.RouteDef, ...]:
         web.post(f"{_ROLLOUT}/resume", rollouts.resume),
         web.post(f"{_ROLLOUT}/advance", rollouts.advance),
         web.post(f"{_ROLLOUT}/complete", rollouts.complete),
+    )
+
+
+def _at_a_glance(overview: Overview) -> tuple[web.RouteDef, ...]:
+    """Return the routes of what a person wants to know first."""
+    return (
+        web.get(f"{PREFIX}/overview", overview.get_overview),
+        web.get(f"{PREFIX}/attention", overview.get_attention),
     )

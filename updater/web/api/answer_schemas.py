@@ -120,12 +120,21 @@ class Recorded(Schema):
     message = fields.String(required=True)
 
 
+class ValueRange(Schema):
+    """How many values are at least `low` and below `high`."""
+
+    low = fields.Integer(required=True)
+    high = fields.Integer(required=True)
+    count = fields.Integer(required=True)
+
+
 class QuantilesAnswer(Schema):
-    """Of how many values; what half, and nineteen twentieths, of them do not exceed."""
+    """Of how many values; what half, and nineteen twentieths, of them do not exceed; how they are spread."""
 
     count = fields.Integer(required=True)
     p50 = fields.Float(required=True, allow_none=True)
     p95 = fields.Float(required=True, allow_none=True)
+    ranges = fields.List(fields.Nested(ValueRange), required=True)
 
 
 class ReportsFigures(Schema):

@@ -9,8 +9,9 @@ from marshmallow import ValidationError, fields, validates_schema
 import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
 from updater.catalog.model import CHECKSUM_KINDS, ReleaseStatus
+from updater.telemetry.figure_tables import TABLES
 from updater.telemetry.model import STATUSES
-from updater.telemetry.spans import BUCKETS
+from updater.telemetry.spans import BUCKETS, RANGE_DAYS
 from updater.web.messages.plans import PlanValue
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
 from updater.web.transfer.upload_fields import UploadDetails, UploadFields
@@ -162,7 +163,11 @@ class FiguresQuery(Lenient):
 
     first = own.Timestamp(data_key="from")
     last = own.Timestamp(data_key="to")
+    range = own.OneOf("range", tuple(RANGE_DAYS), load_default=None)
     bucket = own.OneOf("bucket", BUCKETS, load_default="day")
+    # What a program gets that says nothing of either, and the one table that a CSV file holds.
+    format = own.OneOf("format", ("json", "csv"), load_default=None)
+    table = own.OneOf("table", TABLES, load_default=None)
 
 
 class FeedKeyBody(Strict):

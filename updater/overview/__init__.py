@@ -1,0 +1,1 @@
+"""What a person who runs the service wants to know first."""
