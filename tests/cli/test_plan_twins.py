@@ -155,11 +155,11 @@ def described(file: dict[str, Any]) -> tuple[Any, ...]:
     return file["name"], file["kind"], file["size"], targets, primary_of, sorted(file["signatures"]), file["delta_from"]
 
 
-def test_what_feed_files_announce_is_told_in_hex(shared: Running, app: str, tmp_path: Path) -> None:
+def test_what_feed_files_announce_is_told_as_releases_list_it(shared: Running, app: str, tmp_path: Path) -> None:
     makers.electron(tmp_path)
     plan = ask(shared, app, tmp_path)
     setup = next(each for each in plan["files"] if each["name"].endswith(".exe"))
     (checksum,) = setup["checksums"]
-    announced = base64.b64decode(makers.sha512(tmp_path / setup["name"])).hex()
+    announced = makers.sha512(tmp_path / setup["name"])
     assert checksum == {"kind": "sha512", "value": announced, "said_by": "latest.yml"}
     assert plan["metadata"] == {"darwin": {"electron": {"minimumSystemVersion": "21.6.0"}}}

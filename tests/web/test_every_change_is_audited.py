@@ -341,6 +341,7 @@ async def everything(start_service: Any, site: Site) -> Service:
 async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
     told = {change.route for change in (*of_the_catalog(), *of_tasks(), *of_deployments({}, {}))} | NO_CHANGES
     told |= {"POST /admin/sign-in/", "POST /admin/sign-out/", f"PATCH {API}/uploads/{{upload_id}}"}
+    told |= {"POST /admin/applications/{app_id}/publish/"}  # tests/web/dashboard/test_publish.py
     found = set()
     for route in build_app(everything.services).router.routes():
         if route.method not in ("GET", "HEAD"):

@@ -110,11 +110,12 @@ class _Sorting:
         places = {each.place.rpartition("/")[2]: each.why for each in self._contents.left_out}
         for said in missing:
             name, place = said.file.name, said.feed.place
-            if not fits(self._wishes.exclude, name):
+            beside = f"{place.rpartition('/')[0]}/{name}".removeprefix("/")
+            if not fits(self._wishes.exclude, beside):
                 why = places.get(name, "which is not here").partition(":")[0]
                 what = f"{place} names {name}, {why if why.startswith('which') else f'which is {why}'}"
                 remedy = f"build it again, or leave one of them out with --exclude {_quoted(place.rpartition('/')[2])}"
-                self.problems.append(Problem(what, remedy))
+                self.problems.append(Problem(what, remedy, place=place))
 
     def run(self) -> list[PlannedFile]:
         """Return the files to publish, in the order of the folder."""

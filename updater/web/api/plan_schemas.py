@@ -101,7 +101,7 @@ class FolderBody(Strict):
 
 
 class ExpectedChecksum(Schema):
-    """A checksum that a feed file gives of a file, in hex."""
+    """A checksum that a feed file gives of a file, as lists of releases have it: SHA-512 in base64, others in hex."""
 
     kind = fields.String(required=True)
     value = fields.String(required=True, allow_none=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -102,7 +103,7 @@ def _file(file: PlannedFile) -> dict[str, Any]:
         "signatures": dict(file.signatures),
         "delta_from": file.delta_from,
         "checksums": [
-            {"kind": kind, "value": _in_hex(kind, text), "said_by": place} for kind, text, place in file.checksums
+            {"kind": kind, "value": _as_listed(kind, text), "said_by": place} for kind, text, place in file.checksums
         ],
     }
 
@@ -111,7 +112,9 @@ def _targets(targets: Iterable[Target]) -> list[dict[str, str]]:
     return [{"platform": each.platform, "architecture": each.architecture} for each in targets]
 
 
-def _in_hex(kind: str, text: str) -> str | None:
-    """Return a checksum in hex; None for a text that is none of its kind, so that no file has it."""
+def _as_listed(kind: str, text: str) -> str | None:
+    """Return a checksum as lists of files have it; None for a text that is none of its kind, so that no file has it."""
     found = find_checksum(kind, text)
-    return None if found is None else found.hex()
+    if found is None:
+        return None
+    return b64encode(found).decode() if kind == "sha512" else found.hex()

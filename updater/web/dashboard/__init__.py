@@ -22,18 +22,27 @@ from updater.web.dashboard.home import Home
 from updater.web.dashboard.live import Live
 from updater.web.dashboard.page import OVERVIEW, PageKit
 from updater.web.dashboard.policy import write_page
+from updater.web.dashboard.publish import PUBLISH, Publish
 from updater.web.dashboard.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from updater.web.dashboard.templates import environment
+from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
 from updater.web.messages.errors import write_admin, write_api
+from updater.web.transfer.uploads import delay_continue
 
 ICON = "/favicon.ico"
 
+Routes = tuple[web.RouteDef, ...]
+
 
 def build(
-    services: Services, sessions: SessionAuthenticator, origins: Origins, limits: RateLimits | None
+    services: Services,
+    sessions: SessionAuthenticator,
+    origins: Origins,
+    limits: RateLimits | None,
+    metrics: Metrics,
 ) -> tuple[Surface, Surface, Surface]:
     """Return the surfaces, in the order in which they are matched.
 
@@ -44,6 +53,7 @@ def build(
     kit = PageKit(sessions)
     sign_in = SignIn(kit, services.people, sessions, origins, SignInAttempts(services.people, limits))
     assets, deployments = Assets(), Deployments(kit, services.deployments)
+    publish = Publish(kit, services, sessions, metrics)
     live, home = Live(services.deployments), Home(kit)
     live_routes = (
         web.get("/admin/live/state/", live.get_state),
@@ -57,10 +67,18 @@ def build(
         web.post(SIGN_IN, sign_in.sign_in),
         web.get(SIGN_OUT, sign_in.show_sign_out),
         web.post(SIGN_OUT, sign_in.sign_out),
+        web.get(PUBLISH, publish.show_form),
+        web.post(PUBLISH, publish.publish_file, expect_handler=delay_continue),
         web.get("/admin/assets/{name}", assets.get_asset),
     )
     home_routes = (web.get("/", home.show_home), web.get(ICON, home.get_icon))
-    nowhere = elsewhere.Elsewhere(page_routes)
+    return _surfaces(sessions, live_routes, page_routes, home_routes)
+
+
+def _surfaces(
+    sessions: SessionAuthenticator, live: Routes, pages: Routes, home: Routes
+) -> tuple[Surface, Surface, Surface]:
+    nowhere = elsewhere.Elsewhere(pages)
     others = (web.get(address, nowhere.find_page) for address in elsewhere.ADDRESSES)
 
     def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
@@ -69,25 +87,11 @@ def build(
         sessions.require(request, principal, level, STAFF_REFUSAL, form=True)
 
     by_script = sessions.alone(STAFF_REFUSAL)
+    by_page = dataclasses.replace(by_script, authorize=authorize)
     return (
-        Surface(
-            "live",
-            "/admin/live/",
-            live_routes,
-            (by_script,),
-            write_admin,
-            level=Permission.ADMIN,
-            described=False,
-        ),
-        Surface(
-            "pages",
-            "/admin",
-            (*page_routes, *others),
-            (dataclasses.replace(by_script, authorize=authorize),),
-            write_page,
-            described=False,
-        ),
-        Surface("home", ICON, home_routes, (sessions.beside_keys(),), write_api, described=False),
+        Surface("live", "/admin/live/", live, (by_script,), write_admin, level=Permission.ADMIN, described=False),
+        Surface("pages", "/admin", (*pages, *others), (by_page,), write_page, described=False),
+        Surface("home", ICON, home, (sessions.beside_keys(),), write_api, described=False),
     )
 
 

@@ -7,4 +7,6 @@ from __future__ import annotations
 
 SAID: dict[str, str] = {
     "signed-out": "You are signed out.",
+    "published": "The release is live.",
+    "draft-kept": "The draft is kept. Clients see nothing of it until it is published.",
 }

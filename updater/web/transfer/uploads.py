@@ -101,10 +101,12 @@ async def receive_form(
     count: Callable[[int], None],
     *,
     companions: bool = False,
+    admit: tuple[str, Callable[[str], None]] | None = None,
 ) -> AsyncIterator[Form]:
     """Stream a multipart form with exactly one file part named `file`, in any order.
 
-    With `companions` there may be further file parts, all named `files`.
+    With `companions` there may be further file parts, all named `files`. With `admit` the first part must be the field
+    of this name, and is judged before anything else is looked at; what judges it raises to refuse the form.
 
     What was staged and not placed when the block ends is discarded. `count` is told the file's bytes as they come.
 
@@ -125,6 +127,10 @@ async def receive_form(
                 part = _require_plain(await arrival.wait(partial(_next_part, reader)))
                 if part is None:
                     break
+                if admit is not None:
+                    admitted, admit = await _take_first(part, *admit, arrival), None
+                    form.fields |= admitted
+                    continue
                 if part.name != "file" and not (companions and part.name == "files"):
                     await _take_field(part, form, allowed, arrival)
                     continue
@@ -238,6 +244,18 @@ def _arrival_of(request: web.Request) -> Arrival:
     receive_at_most(request.transport, READ_BYTES)
     request.content.set_read_chunk_size(READ_BYTES)
     return Arrival(request)
+
+
+async def _take_first(
+    part: BodyPartReader, name: str, judge: Callable[[str], None], arrival: Arrival
+) -> dict[str, str]:
+    """Take the field that must come first. Raises Invalid: another one came; what `judge` raises."""
+    form = Form()
+    if part.name != name or part.filename is not None:
+        raise Invalid({name: "must be the first field"})
+    await _take_field(part, form, (name,), arrival)
+    judge(form.fields[name])
+    return form.fields
 
 
 async def _take_field(part: BodyPartReader, form: Form, allowed: Collection[str], arrival: Arrival) -> None:
