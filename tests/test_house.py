@@ -273,6 +273,8 @@ PURE_ROOMS = (
     "rollouts.moves",
     "rollouts.plan",
     "rollouts.sources",
+    "rollouts.intervals",
+    "rollouts.words",
     "times",
     "feeds.appcast",
     "feeds.appimage",

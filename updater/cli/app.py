@@ -13,7 +13,6 @@ from updater.cli.output import print_table
 from updater.cli.plans import plan_options
 from updater.cli.remote import JsonFile, JsonObject, Remote, remote_options
 from updater.cli.targets import PLATFORM
-from updater.cli.words import plan_in_words
 from updater.client import (
     PLATFORMS,
     Application,
@@ -22,6 +21,7 @@ from updater.client import (
     RolloutPlan,
     UpdateClient,
 )
+from updater.rollouts.words import plan_in_words
 
 _platforms = click.option("--platform", "platforms", type=PLATFORM, multiple=True, help="May be given several times.")
 _private = click.option(

@@ -13,7 +13,7 @@ import click
 from updater.cli.exits import Exit
 from updater.cli.output import in_bytes, print_rows, print_table, printable, progress_bars
 from updater.cli.remote import Remote
-from updater.cli.words import as_percent, feed_rows
+from updater.cli.words import feed_rows
 from updater.client import Application, ListedBuild, NewApplication, RolloutPlan, Unreachable, UpdateClient, UpdateError
 from updater.client.folder.digests import read_digests
 from updater.client.folder.model import Plan, PlannedFile, Problem, Wishes
@@ -23,6 +23,7 @@ from updater.client.folder.reading import read_folder
 from updater.client.folder.scan import A_LINK
 from updater.client.folder.sending import Details, Step, Work, compare, send
 from updater.client.folder.versions import chosen_channel
+from updater.rollouts.words import as_percent
 
 _MOST_PROBLEMS = 20
 _FIRST_CHANNEL = "the application's first channel"

@@ -6,9 +6,10 @@ import textwrap
 
 import click
 
-from updater.cli.output import in_minutes, printable
+from updater.cli.output import printable
 from updater.cli.remote import Remote, remote_options
-from updater.cli.words import change_in_words
+from updater.rollouts.words import change_in_words
+from updater.times import in_minutes
 
 _COLUMNS = 80
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from updater.cli.operate import config_option, operate
-from updater.cli.output import in_minutes, print_json, print_table
+from updater.cli.output import print_json, print_table
+from updater.times import in_minutes
 
 
 @click.group()

@@ -129,11 +129,6 @@ def in_bytes(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
 
 
-def in_minutes(moment: str | None) -> str:
-    """Return a time as a table has room for: `2026-02-16 10:00Z` of `2026-02-16T10:00:07Z`; empty for none."""
-    return "" if moment is None else f"{moment[:10]} {moment[11:16]}Z"
-
-
 def as_plain(value: Any) -> Any:
     """Return a client's value as what JSON can say.
 

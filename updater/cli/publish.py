@@ -11,8 +11,8 @@ from updater.cli.output import as_plain, progress_bar
 from updater.cli.plans import rollout_options
 from updater.cli.remote import JsonObject, Remote, remote_options, require_option
 from updater.cli.targets import ARCHITECTURE_OF_FILE, PLATFORM, UNIVERSAL
-from updater.cli.words import as_percent
 from updater.client import NewApplication, NewBuild, PublishedBuild, RolloutPlan, Target, UpdateClient
+from updater.rollouts.words import as_percent
 
 
 @click.command(short_help="Upload a file as one build, or a folder as a release.")

@@ -20,7 +20,7 @@ from updater.cli.remote import (
     target_options,
 )
 from updater.cli.targets import ARCHITECTURE, PLATFORM, Required
-from updater.cli.words import as_percent, feed_rows, release_rows
+from updater.cli.words import feed_rows, release_rows
 from updater.client import (
     BuildQuery,
     ExternalBuild,
@@ -29,6 +29,7 @@ from updater.client import (
     Target,
     UpdateClient,
 )
+from updater.rollouts.words import as_percent
 
 SORT_FIELDS = ("version", "release_date", "platform", "architecture", "created_at")
 

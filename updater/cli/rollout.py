@@ -11,8 +11,9 @@ from updater.cli.output import print_rows, print_table
 from updater.cli.plans import plan_options
 from updater.cli.remote import Remote, reason_option, release_options, remote_options
 from updater.cli.targets import PLATFORM
-from updater.cli.words import as_percent, rollout_rows
+from updater.cli.words import rollout_rows
 from updater.client import RolloutPlan, UpdateClient
+from updater.rollouts.words import as_percent
 
 _accept = click.option("--accept", is_flag=True, help="Accept halts: the numbers that halted it do not count any more.")
 

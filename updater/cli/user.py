@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from updater.cli.operate import config_option, operate
-from updater.cli.output import in_minutes, print_json, print_table
+from updater.cli.output import print_json, print_table
+from updater.times import in_minutes
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _stdin_option = click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
