@@ -70,7 +70,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         api_surface,
         feeds.build(services, links, sessions),
         *system.build(services.deployments, sessions),
-        *dashboard.build(services, sessions, origins, limits, metrics),
+        *dashboard.build(services, links, sessions, origins, limits, metrics),
         updates.build(services),
     )
     access_log = AccessLog() if settings.logging.access else None

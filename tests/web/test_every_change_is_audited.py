@@ -259,6 +259,47 @@ def of_deployments(staff: dict[str, str], admin: dict[str, str]) -> list[Change]
     ]
 
 
+def of_pages(session: dict[str, str], token: str) -> list[Change]:
+    """Return what forms of pages change of applications and releases: 1.0.0 of the application `page` is there."""
+    applications, release = "/admin/applications", "{app_id}/releases/{version}"
+
+    def sent(**fields: str) -> dict[str, Any]:
+        return {"headers": session, "data": {"csrf_token": token, **fields}}
+
+    step, restore = f"POST {applications}/{release}/{{action}}/", f"POST {applications}/{release}/restore/"
+    path = f"{applications}/page/releases/1.0.0"
+    who = "admin-person"
+    return [
+        Change(step, ("release.withdrawn",), who, f"{path}/withdraw/", sent()),
+        Change(restore, ("release.restored",), who, f"{path}/restore/", sent()),
+        Change(
+            f"POST {applications}/new/",
+            ("application.created",),
+            who,
+            sent=sent(**{"id": "made", "name": "Made", "platform-linux": "yes", "version_scheme": "semver"}),
+        ),
+        Change(
+            f"POST {applications}/{{app_id}}/settings/delete/",
+            ("application.deleted",),
+            who,
+            f"{applications}/made/settings/delete/",
+            sent(typed="made"),
+        ),
+    ]
+
+
+def of_settings(updated_at: str, session: dict[str, str], token: str) -> Change:
+    fields = {"csrf_token": token, "updated_at": updated_at, "name": "Other", "channels": "stable"}
+    fields |= {"platform-linux": "yes", "config.update_interval": "3600"}
+    return Change(
+        "POST /admin/applications/{app_id}/settings/",
+        ("application.updated",),
+        "admin-person",
+        "/admin/applications/page/settings/",
+        {"headers": session, "data": fields},
+    )
+
+
 async def last_row(service: Service) -> int:
     rows, _ = await service.services.audit.list_rows(Filter(), limit=1)
     return rows[0].id if rows else 0
@@ -302,6 +343,23 @@ async def test_changes_of_deployments(start_service: Any, site: Site) -> None:
         assert asked == [change.actor], change.route
 
 
+async def test_changes_by_pages(start_service: Any) -> None:
+    service = await start_service()
+    await service.call(
+        "POST",
+        f"{API}/applications",
+        key="write",
+        json={"id": "page", "name": "Page", "platforms": ["linux"]},
+        status=201,
+    )
+    await service.call("PUT", f"{API}/updates/page/builds/1.0.0/linux/amd64", key="write", data=b"1", status=201)
+    session = await cookie_of(service, "admin")
+    token = service.services.people.form_token(session["Cookie"].partition("=")[2])
+    updated_at = service.services.offers.get_application("page").updated_at.isoformat()
+    for change in (*of_pages(session, token), of_settings(updated_at, session, token)):
+        assert await make(service, change) == [(row, change.actor) for row in change.rows], change.route
+
+
 async def test_sign_in_and_out(start_service: Any) -> None:
     service = await start_service()
     await service.services.people.create_user("anna", "staff", PASSWORD, actor=TESTER)
@@ -340,6 +398,7 @@ async def everything(start_service: Any, site: Site) -> Service:
 
 async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
     told = {change.route for change in (*of_the_catalog(), *of_tasks(), *of_deployments({}, {}))} | NO_CHANGES
+    told |= {change.route for change in (*of_pages({}, ""), of_settings("", {}, ""))}
     told |= {"POST /admin/sign-in/", "POST /admin/sign-out/", f"PATCH {API}/uploads/{{upload_id}}"}
     told |= {"POST /admin/applications/{app_id}/publish/"}  # tests/web/dashboard/test_publish.py
     found = set()

@@ -18,6 +18,14 @@ class ImpactService:
         self._changes = changes
         self._telemetry = telemetry
 
+    async def count_installs(self, application_id: str) -> int | None:
+        """Return the completed installs of all versions that were reported in 30 days; None without any figures.
+
+        Raises Unavailable.
+        """
+        _, counts = await self._telemetry.totals(application_id, days=INSTALLS_DAYS)
+        return sum(counts.get(Measure.INSTALL, {}).values()) if counts else None
+
     async def measure(self, application_id: str, version: str, action: Action) -> Impact:
         """Return what an action touches, by the reports of 30 days and the checks of the last one.
 

@@ -20,14 +20,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-import updater.web.api.schemas as schemas
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
 from updater.catalog.versions import MAX_VERSION_CHARACTERS
 from updater.errors import Invalid
 from updater.web.api.questions import CheckQuestion, read_check, read_question
+from updater.web.messages.check_schemas import CheckQuery
 from updater.web.messages.parsing import parse_query
 
-SCHEMA = schemas.CheckQuery()
+SCHEMA = CheckQuery()
 NAMES = tuple(field.data_key or name for name, field in SCHEMA.fields.items())
 REQUIRED = [name for name, field in SCHEMA.fields.items() if field.required]
 TARGET = "platform=linux&architecture=amd64"

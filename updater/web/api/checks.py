@@ -29,10 +29,11 @@ from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import JSON, json_answer
+from updater.web.messages.check_schemas import CheckQuery
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import parse_query
 
-_CHECK_QUERY = schemas.CheckQuery()
+_CHECK_QUERY = CheckQuery()
 _JSON_HEADERS = CIMultiDict({"Content-Type": JSON})
 
 # What another client could have got otherwise must not be kept by anybody on the way.

@@ -8,7 +8,6 @@ from typing import Any
 from aiohttp import web
 
 import updater.web.api.rollout_answers as answers
-import updater.web.api.schemas as schemas
 from updater.access.principals import Permission
 from updater.catalog.platforms import Target
 from updater.errors import Invalid
@@ -20,6 +19,7 @@ from updater.web.api.rendering import check_answer
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.check_schemas import ExplainQuery
 from updater.web.messages.links import Links
 
 
@@ -35,7 +35,7 @@ class Explain:
         Contract(
             "Explain a check",
             Permission.READ,
-            query=schemas.ExplainQuery(),
+            query=ExplainQuery(),
             answers={200: answers.ExplainAnswer()},
             failures=(404, 422),
         )

@@ -12,40 +12,10 @@ from updater.catalog.model import CHECKSUM_KINDS, ReleaseStatus
 from updater.telemetry.figure_tables import TABLES
 from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS, RANGE_DAYS
+from updater.web.messages.check_schemas import Asking, StagingQuery
 from updater.web.messages.plans import PlanValue
 from updater.web.messages.schemas import FromInstaller, Lenient, Strict
 from updater.web.transfer.upload_fields import UploadDetails, UploadFields
-
-
-class Asking(Lenient):
-    """What a client says of itself beside its question."""
-
-    client_id = client.ClientId(load_default=None, allow_none=True)
-    channel = client.AskedChannel(load_default=None, allow_none=True)
-    manual = client.Flag(load_default=False)
-
-
-class StagingQuery(Asking):
-    """The same in a query, where Velopack gives its own id."""
-
-    staging_id = fields.String(data_key="stagingId", load_default=None)
-
-
-class CheckQuery(StagingQuery):
-    """The query of an update check."""
-
-    current_version = client.Version(required=True, in_query=True)
-    platform = client.platform(required=True)
-    architecture = client.architecture(required=True)
-    allow_prerelease = own.QueryBoolean(load_default=False)
-    include_metadata = own.QueryBoolean(load_default=False)
-
-
-class ExplainQuery(CheckQuery):
-    """The query of a check, and for whom it is explained."""
-
-    address = fields.String(load_default=None)
-    at = fields.String(load_default=None)
 
 
 class CheckBody(Asking):

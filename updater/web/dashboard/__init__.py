@@ -16,20 +16,28 @@ from updater.access.limits import RateLimits
 from updater.access.principals import Permission, Principal
 from updater.services import Services
 from updater.web.dashboard import elsewhere
+from updater.web.dashboard.applications import Applications
 from updater.web.dashboard.assets import Assets
 from updater.web.dashboard.deployments import Deployments
+from updater.web.dashboard.explain import Explain
+from updater.web.dashboard.feeds import Feeds
+from updater.web.dashboard.history import History
 from updater.web.dashboard.home import Home
 from updater.web.dashboard.live import Live
 from updater.web.dashboard.page import OVERVIEW, PageKit
 from updater.web.dashboard.policy import write_page
 from updater.web.dashboard.publish import PUBLISH, Publish
+from updater.web.dashboard.releases import Releases
+from updater.web.dashboard.rollouts import Rollouts
 from updater.web.dashboard.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from updater.web.dashboard.templates import environment
+from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
 from updater.web.messages.errors import write_admin, write_api
+from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
 
 ICON = "/favicon.ico"
@@ -39,6 +47,7 @@ Routes = tuple[web.RouteDef, ...]
 
 def build(
     services: Services,
+    links: Links,
     sessions: SessionAuthenticator,
     origins: Origins,
     limits: RateLimits | None,
@@ -70,6 +79,7 @@ def build(
         web.get(PUBLISH, publish.show_form),
         web.post(PUBLISH, publish.publish_file, expect_handler=delay_continue),
         web.get("/admin/assets/{name}", assets.get_asset),
+        *_release_routes(kit, services, links),
     )
     home_routes = (web.get("/", home.show_home), web.get(ICON, home.get_icon))
     return _surfaces(sessions, live_routes, page_routes, home_routes)
@@ -92,6 +102,32 @@ def _surfaces(
         Surface("live", "/admin/live/", live, (by_script,), write_admin, level=Permission.ADMIN, described=False),
         Surface("pages", "/admin", (*pages, *others), (by_page,), write_page, described=False),
         Surface("home", ICON, home, (sessions.beside_keys(),), write_api, described=False),
+    )
+
+
+def _release_routes(kit: PageKit, services: Services, links: Links) -> tuple[web.RouteDef, ...]:
+    """Return the pages of applications and of their releases."""
+    applications, releases = Applications(kit, services), Releases(kit, services, links)
+    rollouts, history = Rollouts(kit, services), History(kit, services)
+    feeds, explain = Feeds(kit, services, links), Explain(kit, services, IdentityReader(services.settings))
+    application = "/admin/applications/{app_id}/"
+    release = f"{application}releases/{{version}}/"
+    return (
+        web.get("/admin/applications/new/", applications.show_new),
+        web.post("/admin/applications/new/", applications.create_application),
+        web.get(application, releases.show_releases),
+        web.get(f"{application}feeds/", feeds.show_feeds),
+        web.get(f"{application}explain/", explain.explain),
+        web.get(f"{application}history/", history.show_history),
+        web.get(f"{application}settings/", applications.show_settings),
+        web.post(f"{application}settings/", applications.update_application),
+        web.get(f"{application}settings/delete/", applications.show_deletion),
+        web.post(f"{application}settings/delete/", applications.delete_application),
+        web.get(release, releases.show_release),
+        web.get(f"{release}restore/", rollouts.show_restore),
+        web.post(f"{release}restore/", rollouts.restore),
+        web.get(f"{release}{{action}}/", rollouts.show_step),
+        web.post(f"{release}{{action}}/", rollouts.do_step),
     )
 
 
