@@ -2,6 +2,7 @@
 
 import { mark, unmark } from "./publish_fields.js";
 import { droppedFiles, inBase64, pickedFiles } from "./publish_folder.js";
+import { preview } from "./publish_preview.js";
 import { Row } from "./publish_rows.js";
 import { ask, send } from "./publish_send.js";
 
@@ -122,6 +123,7 @@ function showProblems(remarks) {
   list.className = "rows plain";
   list.append(...lines, ...remarks.map((each) => item(each)));
   part("problems").hidden = !list.children.length;
+  part("problems").className = `notice ${problems.length ? "warn" : "info"}`;
   part("problems").replaceChildren(list);
 }
 
@@ -130,7 +132,8 @@ function showLeftOut(left) {
   part("left-out").hidden = !all.length;
   part("left-out").querySelector("summary").textContent = `${all.length} file${all.length === 1 ? " is" : "s are"} left out`;
   const lines = all.slice(0, 200).map(({ path, why }) =>
-    item(`${path}: ${why}`, "Take it", () => {
+    // Of files that were read the plan has what they say already.
+    item(`${path}: ${why}`, !contents.has(files.get(path)) && "Take it", () => {
       if (!excluded.delete(path)) taken.add(path);
       look();
     }),
@@ -248,7 +251,7 @@ function isComplete() {
   return rows.size > 0 && [...rows.values()].every((row) => row.state === "sent");
 }
 
-// Hold what arrived to what feed files announce of it.
+// Hold what arrived to what feed files announce of it, and say what else the draft has.
 async function verify() {
   try {
     const version = encodeURIComponent(form.version.value.trim());
@@ -260,7 +263,10 @@ async function verify() {
       const other = row.checksums.find(({ kind, value }) => file?.[kind] && file[kind] !== value);
       row.wrong = other ? `It is not what ${other.said_by} says: its ${other.kind} is another one. Build both again.` : "";
       row.show();
+      for (const target of row.targets) stored.delete(`${target}/${row.name}`);
     }
+    const others = [...stored].filter(([, file]) => file.made_by !== "server").map(([name]) => name);
+    if (others.length) notice(`Also in this draft, from before: ${others.join(", ")}.`, "warn");
   } catch (error) {
     refuse(error);
   }
@@ -317,30 +323,6 @@ function showOverall() {
   part("overall-bar").value = total ? done / total : 0;
 }
 
-// Notes as they will look. The server's HTML holds none of the notes' own; pictures from elsewhere would not be shown.
-
-async function preview() {
-  const button = part("preview-button");
-  const isOpen = button.getAttribute("aria-expanded") === "true";
-  if (!isOpen) {
-    try {
-      const answer = await ask("POST", `${base}/preview`, token, { release_notes: form.release_notes.value });
-      const parsed = new DOMParser().parseFromString(answer.html, "text/html");
-      for (const picture of [...parsed.images]) picture.replaceWith(`[${picture.alt || "picture"}]`);
-      for (const link of parsed.links) Object.assign(link, { target: "_blank", rel: "noopener noreferrer" });
-      part("preview").replaceChildren(...parsed.body.childNodes);
-      if (!part("preview").childNodes.length) part("preview").textContent = "There are no notes.";
-      unmark(form.release_notes);
-    } catch (error) {
-      refuse(error);
-      return;
-    }
-  }
-  button.setAttribute("aria-expanded", String(!isOpen));
-  button.textContent = isOpen ? "Preview" : "Hide the preview";
-  part("preview").hidden = isOpen;
-}
-
 // The page.
 
 function begin() {
@@ -375,7 +357,10 @@ function begin() {
   });
   part("send").addEventListener("click", run);
   part("publish-draft").addEventListener("click", publish);
-  part("preview-button").addEventListener("click", preview);
+  part("preview-button").addEventListener("click", ({ currentTarget }) => {
+    unmark(form.release_notes);
+    preview(currentTarget, part("preview"), form.release_notes.value, `${base}/preview`, token, refuse);
+  });
   part("cancel").addEventListener("click", () => {
     for (const row of rows.values()) {
       if (row.state === "waiting") row.set("cancelled");
