@@ -38,6 +38,10 @@ class DigestMismatch(Invalid):
     """The received bytes do not have the announced digest."""
 
 
+class TakenOver(Malformed):
+    """Another request goes on with what this one was doing."""
+
+
 class ChunkMismatch(Failure):
     """A chunk of an upload does not have the checksum that was sent with it; nothing of it was kept."""
 

@@ -16,7 +16,7 @@ from updater.artifacts.blobs import BATCH_BYTES
 from updater.artifacts.digesting import Digests, KnownDigests, chunk_hash
 from updater.artifacts.folders import sync_folder
 from updater.artifacts.received import Hash
-from updater.errors import ChunkMismatch, Malformed, NotFound, TooLarge
+from updater.errors import ChunkMismatch, NotFound, TakenOver, TooLarge
 
 CHECKPOINT_BYTES: Final = 8 << 20
 """After so many bytes of one request they are made durable and counted: a kill loses no more."""
@@ -68,7 +68,7 @@ class PartialFile:
 
         Raises:
             NotFound: the file lacks bytes that were durable. TooLarge: there are more bytes than `most`.
-            ChunkMismatch: the piece has another checksum. Malformed: another request took the upload over.
+            ChunkMismatch: the piece has another checksum. TakenOver: another request took the upload over.
             StorageFull, Unavailable: the file cannot be written. Whatever `piece.chunks` and `advance` raise.
         """
         digests = await self._continue(piece.offset, further)
@@ -101,19 +101,23 @@ class PartialFile:
     ) -> None:
         counted = digests.position
         taking: asyncio.Future[None] | None = None
-        async with aclosing(self._batches(piece.chunks)) as batches:
-            async for batch in batches:
-                if taking is not None:
-                    await asyncio.shield(taking)
-                if digests.position + len(batch) > most:
-                    raise TooLarge(f"More bytes than Upload-Length, {most}", details={"length": most})
-                if hasher is None and digests.position - counted >= CHECKPOINT_BYTES:
-                    await count()
-                    counted = digests.position
-                taking = asyncio.ensure_future(self._do(self._take, batch, digests, hasher))
-                taking.add_done_callback(_notice)
+        try:
+            async with aclosing(self._batches(piece.chunks)) as batches:
+                async for batch in batches:
+                    if taking is not None:
+                        await asyncio.shield(taking)
+                    if digests.position + len(batch) > most:
+                        raise TooLarge(f"More bytes than Upload-Length, {most}", details={"length": most})
+                    if hasher is None and digests.position - counted >= CHECKPOINT_BYTES:
+                        await count()
+                        counted = digests.position
+                    taking = asyncio.ensure_future(self._do(self._take, batch, digests, hasher))
+                    taking.add_done_callback(_notice)
+        finally:  # also what came before a failure: it is in the last batch
+            if taking is not None:
+                await asyncio.wait([taking])
         if taking is not None:
-            await asyncio.shield(taking)
+            taking.result()
 
     async def _count_at_last(self, count: Callable[[], Awaitable[None]]) -> None:
         """Count what came before a failure; what fails now fails for the same reason, and is not told twice."""
@@ -228,7 +232,7 @@ class PartialFile:
 
 
 async def _next(chunks: AsyncIterator[bytes], wanted: asyncio.Future[None]) -> bytes | None:
-    """Return the next chunk, None at the end. Raises Malformed: another request wants the upload."""
+    """Return the next chunk, None at the end. Raises TakenOver: another request wants the upload."""
     coming = asyncio.ensure_future(anext(chunks, None))
     try:
         await asyncio.wait((coming, wanted), return_when=asyncio.FIRST_COMPLETED)
@@ -237,7 +241,7 @@ async def _next(chunks: AsyncIterator[bytes], wanted: asyncio.Future[None]) -> b
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
     if coming.cancelled():
-        raise Malformed("Another request has taken this upload over")
+        raise TakenOver("Another request has taken this upload over")
     return coming.result()
 
 

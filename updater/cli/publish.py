@@ -57,7 +57,8 @@ def publish(
     """Upload FILE as the build of one version for one platform and architecture.
 
     The SHA-256 is computed here first and verified by the server. The same bytes once more are a success that
-    changes nothing; other bytes for a version that is published are refused. Further builds of a release have its
+    changes nothing; other bytes for a version that is published are refused. A large file goes on where an earlier run
+    stopped. Further builds of a release have its
     channel and its rollout.
 
     Upload FOLDER as a release: what electron-builder, Tauri, Velopack, Squirrel, Sparkle or zsyncmake left in it. The

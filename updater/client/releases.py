@@ -18,9 +18,10 @@ from updater.client.model import (
     RolloutPlan,
     Target,
 )
+from updater.client.resumable import RESUMES_FROM_BYTES, send_resumably
 from updater.client.rollouts import as_plan
 from updater.client.transport import Transport, json_body, segment
-from updater.client.upload import Snapshot, build_form, file_body, take_snapshot
+from updater.client.upload import Snapshot, build_form, file_body, said_of_build, said_of_file, take_snapshot
 from updater.client.words import meant
 
 Json = Mapping[str, Any]
@@ -58,9 +59,11 @@ class Releases:
         """
         known = snapshot or await take_snapshot(build.path)
         try:
-            data = await self._transport.call(
-                "POST", f"{application_path(app_id)}/upload", body=lambda: build_form(build, known, progress)
-            )
+            data = await self._resume(known, progress, said_of_build(app_id, build, known))
+            if data is None:
+                data = await self._transport.call(
+                    "POST", f"{application_path(app_id)}/upload", body=lambda: build_form(build, known, progress)
+                )
         except UpdateError as error:
             if hint := meant(error.fields, build.target.platform, build.target.architecture):
                 error.add(hint)
@@ -79,6 +82,10 @@ class Releases:
                 draft, 422 for a name that no system could keep, a signature that no key verifies, one file too many.
         """
         known = snapshot or await take_snapshot(file.path)
+        path = self._file_path(app_id, file.version, file.target, file.name)
+        resumed = await self._resume(known, progress, said_of_file(app_id, file, known))
+        if resumed is not None:
+            return answers.read_added(resumed)
         query = {
             "draft": file.draft or None,
             "also": ",".join(file.also) or None,
@@ -87,9 +94,14 @@ class Releases:
             "delta_from": file.delta_from,
             **{scheme: file.signatures.get(scheme) for scheme in ("minisign", "ed25519")},
         }
-        path = self._file_path(app_id, file.version, file.target, file.name)
         data = await self._transport.call("PUT", path, query=query, body=lambda: file_body(known, progress))
         return answers.read_added(data)
+
+    async def _resume(self, known: Snapshot, progress: Progress | None, said: Mapping[str, str]) -> Json | None:
+        """Send a large file so that it resumes; None when it goes whole. Raises as `send_resumably`."""
+        if known.size_bytes < RESUMES_FROM_BYTES:
+            return None
+        return await send_resumably(self._transport, said, known, progress)
 
     async def sign(
         self, app_id: str, version: str, target: Target, file_name: str, signatures: Mapping[str, str]

@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 
 from updater.client.errors import Unreachable, UpdateError
 
-TRANSIENT_STATUS = frozenset({408, 429, 502, 503, 504})
-"""Too slow, too many, and the three a proxy or a restarting server gives."""
+TRANSIENT_STATUS = frozenset({408, 423, 429, 502, 503, 504})
+"""Too slow, held by another request, too many, and the three a proxy or a restarting server gives."""
 
 
 @dataclass(frozen=True)

@@ -125,15 +125,32 @@ class Transport:
             if error.status != 404 or not error.uncertain:
                 raise
 
+    async def call_once(self, method: str, path: str) -> dict[str, Any]:
+        """Call the API as `call` does, without retries: who sends in several steps counts the attempts of all."""
+        return await self._call_once(method, f"{self._server}/api/v1{path}", None, _Sight())
+
+    async def tell(
+        self, method: str, path: str, headers: Mapping[str, str], body: Body | None = None
+    ) -> Mapping[str, str]:
+        """Send one request below `/api/v1`, without retries, and return the headers of its answer.
+
+        Raises UpdateError and its kinds.
+        """
+        url = f"{self._server}/api/v1{path}"
+        options: dict[str, Any] = {"allow_redirects": False, "middlewares": (_Sight().watch,)}
+        given = {**self._signature(), **headers}
+        async with self._request(method, url, headers=given, data=body() if body else None, **options) as response:
+            _require_here(response)
+            await response.read()
+            return response.headers
+
     async def _call_once(self, method: str, url: str, body: Body | None, seen: _Sight) -> dict[str, Any]:
         headers = self._signature()
         options: dict[str, Any] = {"allow_redirects": False, "middlewares": (seen.watch,)}
         async with self._request(method, url, headers=headers, data=body() if body else None, **options) as response:
             if response.status == 204:
                 return {}
-            if 300 <= response.status < 400:
-                where = response.headers.get("Location", "elsewhere")
-                raise BadAnswer(f"the server points to {where}: use that address", status=response.status)
+            _require_here(response)
             answer = await _read_json(response, MAX_ANSWER_BYTES)
             if not isinstance(answer, dict):
                 raise BadAnswer("the answer is no JSON object: is this an update server?")
@@ -234,6 +251,13 @@ def _address(url: str) -> URL:
     except ValueError:
         raise aiohttp.InvalidURL(url) from None
     return address
+
+
+def _require_here(response: aiohttp.ClientResponse) -> None:
+    """Refuse an answer that leads elsewhere. Raises BadAnswer."""
+    if 300 <= response.status < 400:
+        where = response.headers.get("Location", "elsewhere")
+        raise BadAnswer(f"the server points to {where}: use that address", status=response.status)
 
 
 def _find_origin(url: str) -> URL | None:

@@ -1,6 +1,6 @@
-"""Publish a file: one multipart upload whose bytes are read from disk while they are sent.
+"""What is sent of a file: one multipart form, a raw body, or one piece; its bytes are read from disk meanwhile.
 
-Multipart and not PUT, because release notes and metadata may be longer than a request line.
+A form and not PUT, because release notes and metadata may be longer than a request line.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from updater.client.errors import FileChanged
+from updater.client.files import NewFile
 from updater.client.model import NewBuild, Progress
 
 BLOCK_BYTES = 256 * 1024
@@ -56,13 +58,16 @@ def _take_snapshot(path: Path) -> Snapshot:
 
 
 class _FilePart(aiohttp.Payload):
-    """The file as a part of a known size, so that the server can refuse what is too large at once."""
+    """The file, or a piece of it, of a known size, so that the server can refuse what is too large at once."""
 
-    def __init__(self, snapshot: Snapshot, progress: Progress | None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, progress: Progress | None, start: int = 0, size_bytes: int | None = None
+    ) -> None:
         super().__init__(snapshot, content_type="application/octet-stream")
         self._snapshot = snapshot
         self._progress = progress
-        self._size = snapshot.size_bytes
+        self._start = start
+        self._size = snapshot.size_bytes if size_bytes is None else size_bytes
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Refuse. Raises TypeError: the file is streamed and never decoded."""
@@ -77,9 +82,10 @@ class _FilePart(aiohttp.Payload):
         Raises:
             OSError: the file became shorter or cannot be read. TimeoutError: a block is not taken within `STALL_S`.
         """
-        sent, size = 0, self._snapshot.size_bytes
+        sent, size = 0, self._size or 0
         # Opened here and not in a thread: a cancellation could not get at a file that is still being opened.
         with self._open() as file:
+            file.seek(self._start)
             while sent < size:
                 block = await asyncio.to_thread(file.read, min(BLOCK_BYTES, size - sent))
                 if not block:
@@ -88,7 +94,7 @@ class _FilePart(aiohttp.Payload):
                     await writer.write(block)
                 sent += len(block)
                 if self._progress:
-                    self._progress(sent, size)
+                    self._progress(self._start + sent, self._snapshot.size_bytes)
 
 
 def build_form(build: NewBuild, snapshot: Snapshot, progress: Progress | None) -> aiohttp.MultipartWriter:
@@ -112,6 +118,43 @@ def file_body(snapshot: Snapshot, progress: Progress | None) -> aiohttp.Payload:
     """Build the raw body of one attempt. Raises FileChanged when the file is no longer the one that was hashed."""
     snapshot.check()
     return _FilePart(snapshot, progress)
+
+
+def piece_body(
+    snapshot: Snapshot, start: int, size_bytes: int, progress: Progress | None
+) -> Callable[[], aiohttp.Payload]:
+    """Return what builds the body of one piece; it raises FileChanged for a file that was written to since."""
+
+    def build() -> aiohttp.Payload:
+        snapshot.check()
+        return _FilePart(snapshot, progress, start, size_bytes)
+
+    return build
+
+
+def said_of_build(app_id: str, build: NewBuild, snapshot: Snapshot) -> dict[str, str]:
+    """Return what goes with the file of a build that is sent in pieces; empty texts are left out there."""
+    name = (build.file_name or build.path.name).encode(errors="replace").decode()
+    return {"application_id": app_id, "file_name": name, **_fields(build, snapshot)}
+
+
+def said_of_file(app_id: str, file: NewFile, snapshot: Snapshot) -> dict[str, str]:
+    """Return what goes with a companion that is sent in pieces; empty texts are left out there."""
+    return {
+        "application_id": app_id,
+        "companion": "true",
+        "file_name": file.name,
+        "version": file.version,
+        "platform": file.target.platform,
+        "architecture": file.target.architecture,
+        "also": ",".join(file.also),
+        "draft": "true" if file.draft else "",
+        "kind": file.kind or "",
+        "delta_from": file.delta_from or "",
+        "checksum": snapshot.sha256,
+        "minisign": file.signatures.get("minisign", ""),
+        "ed25519": file.signatures.get("ed25519", ""),
+    }
 
 
 def _fields(build: NewBuild, snapshot: Snapshot) -> dict[str, str]:

@@ -59,7 +59,7 @@ _PATH_TEXTS: dict[str, dict[str, Any]] = {
     "name": {"type": "string", "enum": list(ASSETS)},
     "user_id": {"type": "integer", "format": "int64"},
     "id": {"type": "integer", "format": "int64"},
-    "upload_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "upload_id": {"type": "string", "example": "0f8fad5bd9cb469fa165708867b5f19d"},
     "update_id": {"type": "integer", "format": "int64"},
 }
 
@@ -170,7 +170,7 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
         }
     if contract.raw_body is not None:
         content = {media: {"schema": schema} for media, schema in contract.raw_body.items()}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"required": not contract.body_optional, "content": content}
     return operation
 
 

@@ -30,7 +30,7 @@ class Contract:
     path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None
-    # No body at all counts as an empty object.
+    # No body at all counts as an empty object, or as no bytes.
     body_optional: bool = False
     # Of small bodies; None: as the level says. A surface with a level of its own states them.
     limits: BodyLimits | None = None

@@ -34,6 +34,7 @@ class Answer:
 _TABLE: tuple[tuple[type[errors.Failure], int, str], ...] = (
     (errors.DigestMismatch, 422, "VALIDATION_ERROR"),
     (errors.Invalid, 422, "VALIDATION_ERROR"),
+    (errors.TakenOver, 400, "TAKEN_OVER"),
     (errors.Malformed, 400, "INVALID_REQUEST"),
     (errors.Unauthenticated, 401, "UNAUTHORIZED"),
     (errors.Forbidden, 403, "FORBIDDEN"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.web_protocol import RequestHandler
 
 
@@ -58,6 +58,11 @@ def is_idle(connection: RequestHandler) -> bool:
     """
     waiter = connection._waiter
     return waiter is not None and not waiter.done() and not connection._messages
+
+
+def take_buffered(body: StreamReader) -> bytes:
+    """Return what arrived of a body and was not read yet; once its connection is lost, aiohttp gives that to nobody."""
+    return body._read_nowait(-1)
 
 
 def cancel_handler(connection: RequestHandler) -> None:

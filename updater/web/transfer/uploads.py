@@ -20,6 +20,7 @@ from aiohttp import (
     BodyPartReader,
     HttpVersion11,
     MultipartReader,
+    StreamReader,
     web,
 )
 
@@ -209,17 +210,28 @@ async def receive_body(
         yield staged
 
 
-async def receive_piece(request: web.Request, count: Callable[[int], None]) -> AsyncGenerator[bytes]:
-    """Yield the raw body of a piece of a file as it comes.
+async def receive_piece(
+    request: web.Request, count: Callable[[int], None], left_over: Callable[[StreamReader], bytes]
+) -> AsyncGenerator[bytes]:
+    """Yield the raw body of a piece of a file as it comes; of one that breaks off everything that came.
+
+    `left_over` takes what arrived of a body and cannot be read from it any more.
 
     Raises:
         TooSlow, Malformed: as `reading`, for what comes then. ConnectionError: the client is gone.
     """
     await _welcome(request)
     arrival = _arrival_of(request)
-    with reading():
-        async for chunk in _chunks(arrival, request.content.readany, count):
-            yield chunk
+    try:
+        with reading():
+            async for chunk in _chunks(arrival, request.content.readany, count):
+                yield chunk
+    except Exception:
+        rest = left_over(request.content)
+        if rest:
+            count(len(rest))
+            yield rest
+        raise
 
 
 def _require_form(request: web.Request) -> None:

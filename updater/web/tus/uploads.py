@@ -26,6 +26,7 @@ from updater.web.messages.answers import json_answer
 from updater.web.messages.errors import answer_for
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import require_identity
+from updater.web.server.internals import take_buffered
 from updater.web.transfer.published import added_file, published_build
 from updater.web.transfer.uploads import receive_piece
 from updater.web.transfer.wholeness import refuse_form
@@ -75,6 +76,7 @@ class Uploads:
             "Begin an upload",
             Permission.WRITE,
             raw_body=_PIECE_BODY,
+            body_optional=True,
             answers={201: None},
             failures=(404, 408, 409, 412, 413, 415, 422, 423, 460, 507),
             headers={
@@ -112,6 +114,7 @@ class Uploads:
             Permission.WRITE,
             traffic=Traffic.PIECE,
             raw_body=_PIECE_BODY,
+            body_optional=True,
             answers={204: None},
             failures=(404, 408, 409, 412, 413, 415, 422, 423, 460, 507),
             headers={**_VERSION_SENT, "Upload-Offset": "Where this piece begins", **_CHECKSUM},
@@ -217,7 +220,7 @@ class Uploads:
                 return published_build(build, self._links.download_url(build, origin))
             return added_file(build, file, self._links.file_url(build, file.name, origin))
 
-        async with aclosing(receive_piece(request, self._count_received)) as chunks:
+        async with aclosing(receive_piece(request, self._count_received, take_buffered)) as chunks:
             bytes_of_file = refuse_form(chunks) if offset == 0 else chunks
             piece = Piece(offset, bytes_of_file, request.content_length, checksum)
             return await self._uploads.append(upload, piece, wanted, sender, render)
@@ -244,6 +247,7 @@ def _state_of(upload: PartialUpload) -> dict[str, Any]:
     error = None
     if answer is not None:
         error = {"status": answer.status, "code": answer.code, "message": answer.message, "details": answer.details}
+        error |= {} if answer.fields is None else {"errors": answer.fields}
     return {
         "id": upload.id,
         "url": f"{PREFIX}/{upload.id}",
