@@ -3,7 +3,7 @@
 import { mark, unmark } from "./publish_fields.js";
 import { droppedFiles, inBase64, pickedFiles } from "./publish_folder.js";
 import { preview } from "./publish_preview.js";
-import { Row } from "./publish_rows.js";
+import { Row, item } from "./publish_rows.js";
 import { ask, send } from "./publish_send.js";
 
 const AT_ONCE = 2;
@@ -25,6 +25,7 @@ let asked = 0;
 let running = false;
 let isPublishing = false;
 let looking = Promise.resolve();
+let settling = 0;
 
 function notice(text, kind = "bad") {
   part("notice").className = `notice ${kind}`;
@@ -100,25 +101,9 @@ function take(answer) {
   show();
 }
 
-function item(text, label, act) {
-  const line = document.createElement("li");
-  line.append(document.createElement("span"));
-  line.firstChild.textContent = text;
-  if (label) {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "quiet small", textContent: label });
-    button.addEventListener("click", act);
-    line.append(button);
-  }
-  return line;
-}
-
 function showProblems(remarks) {
-  const leave = (path) => () => {
-    excluded.add(path);
-    look();
-  };
-  const lines = problems.map((each) => item(each.message, each.path && `Leave out ${each.path}`, each.path && leave(each.path)));
+  const next = () => part("problems").querySelector("button");
+  const lines = problems.map(({ message, path }) => item(message, path && `Leave out ${path}`, () => leave(path, next)));
   const list = document.createElement("ul");
   list.className = "rows plain";
   list.append(...lines, ...remarks.map((each) => item(each)));
@@ -141,7 +126,16 @@ function showLeftOut(left) {
   part("left-out").querySelector("ul").replaceChildren(...lines);
 }
 
+// Leave out a file. Whoever uses a keyboard keeps their place: at what is beside it then.
+async function leave(path, beside) {
+  excluded.add(path);
+  await look();
+  if (document.activeElement === document.body) (beside() || part("left-out").firstElementChild).focus();
+}
+
 async function add(give) {
+  part("planning").hidden = false;
+  part("planning").textContent = "Reading what is in it…";
   try {
     for (const [path, file] of await give()) {
       files.set(path, file);
@@ -150,6 +144,8 @@ async function add(give) {
     if (files.size) await look();
   } catch (error) {
     notice(error.message);
+  } finally {
+    part("planning").hidden = true;
   }
 }
 
@@ -162,10 +158,10 @@ function act(row, what) {
     run();
   }
   if (what === "leave") {
+    const at = [...rows.keys()].indexOf(row.path);
     taken.delete(row.path);
-    excluded.add(row.path);
     rows.delete(row.path);
-    look();
+    leave(row.path, () => [...rows.values()][at]?.buttons.leave);
   }
   if (what === "edited" && row.mains.length) {
     // A target has one main file.
@@ -274,6 +270,7 @@ async function verify() {
 
 async function publish() {
   if (isPublishing) return;
+  if (part("publish-draft").ariaDisabled === "true") return settle(part("publish-draft"));
   isPublishing = true;
   show();
   unmark(form.rollout);
@@ -295,12 +292,15 @@ function show() {
   const all = [...rows.values()];
   const sent = all.filter((row) => row.state === "sent");
   const isReady = isComplete() && !running;
+  const focused = document.activeElement;
   for (const row of all) row.show();
   part("plan").hidden = !all.length && part("left-out").hidden;
   form.version.readOnly = sent.length > 0 || running;
-  part("send").hidden = running || isReady;
-  part("send").textContent = sent.length ? "Upload the rest" : "Upload as a draft";
+  part("send").hidden = isReady;
+  part("send").setAttribute("aria-disabled", String(running));
+  part("send").textContent = running ? "Uploading…" : sent.length ? "Upload the rest" : "Upload as a draft";
   part("cancel").hidden = !running;
+  if (isReady && part("publish-draft").hidden) settle(part("publish-draft"));
   part("publish-draft").hidden = !isReady;
   part("publish-draft").disabled = isPublishing || all.some((row) => row.wrong);
   part("publish-draft").textContent = isPublishing ? "Publishing…" : `Publish ${form.version.value.trim()}`;
@@ -308,7 +308,16 @@ function show() {
   part("keep").href = `${page}releases/${encodeURIComponent(form.version.value.trim())}/?said=draft-kept`;
   part("overall").hidden = !running && !sent.length;
   part("overall-text").textContent = `${sent.length} of ${all.length} file${all.length === 1 ? " is" : "s are"} in the draft.`;
+  const buttons = ["publish-draft", "send", "cancel"].map(part);
+  if (buttons.includes(focused) && focused.hidden) buttons.find((each) => !each.hidden)?.focus();
   showOverall();
+}
+
+// A key that is still held, or the second half of a double click on what was here before, is no click on this.
+function settle(button) {
+  button.setAttribute("aria-disabled", "true");
+  clearTimeout(settling);
+  settling = setTimeout(() => button.removeAttribute("aria-disabled"), 700);
 }
 
 function moved(row, done) {

@@ -16,6 +16,20 @@ export function duration(seconds) {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// A line of a list, with a button for it where it has a label.
+export function item(text, label, act) {
+  const line = document.createElement("li");
+  line.append(document.createElement("span"));
+  line.firstChild.textContent = text;
+  if (label) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "quiet small", textContent: label });
+    button.addEventListener("click", act);
+    line.append(button);
+  }
+  return line;
+}
+
 const WORDS = { waiting: "", sending: "Sending", sent: "In the draft", failed: "Not sent", cancelled: "Cancelled" };
 
 export class Row {
