@@ -67,6 +67,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
         *desktops,
         docs_surface,
         tus.build(services, links, metrics, sessions),
+        api.build_deployments(services, sessions),
         api_surface,
         feeds.build(services, links, sessions),
         *system.build(services.deployments, sessions),

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from updater.deployments.probes import is_busy, wait_until_well
+from updater.deployments.probes import ask_probe, wait_until_well
 from updater.errors import Unavailable
 from updater.settings import BusySettings, HealthSettings
 
@@ -56,18 +56,18 @@ async def answers() -> AsyncIterator[Answers]:
 async def test_busy_by_a_value(path: str, equals: Any, busy: bool, answers: Answers) -> None:
     document = {"jobs": [{"state": "running"}, {"state": "idle"}], "count": 1, "on": True, "nothing": None}
     answers.next = [(200, document)]
-    assert await is_busy(BusySettings(url=answers.url, path=path, equals=equals), "/", {}) is busy
+    assert (await ask_probe(BusySettings(url=answers.url, path=path, equals=equals), "/", {})).busy is busy
 
 
 @pytest.mark.parametrize("answer", [(500, {}), (200, "no json"), (200, "[" + "1," * 600_000 + "1]")])
 async def test_an_answer_nobody_understands_is_no_answer(answer: tuple[int, Any], answers: Answers) -> None:
     answers.next = [answer]
     with pytest.raises(Unavailable):
-        await is_busy(BusySettings(url=answers.url), "/", {})
+        await ask_probe(BusySettings(url=answers.url), "/", {})
 
 
 async def test_nobody_there_is_not_busy() -> None:
-    assert not await is_busy(BusySettings(url="http://127.0.0.1:9/"), "/", {})
+    assert not (await ask_probe(BusySettings(url="http://127.0.0.1:9/"), "/", {})).busy
 
 
 async def test_well_only_when_it_goes_on_answering(answers: Answers) -> None:

@@ -169,7 +169,8 @@ async def follow(installation: Installation, cookie: dict[str, str], run: str) -
             connections += 1
             last = {"Last-Event-ID": str(events[-1]["number"])} if events else {}
             try:
-                async with session.get(f"{installation.url}/admin/live/events/?run={run}", headers=last) as answer:
+                events_of = f"{installation.url}/api/v1/deployments/updater/runs/{run}/events"
+                async with session.get(events_of, headers=last) as answer:
                     assert answer.status == 200
                     async for line in answer.content:
                         if line.startswith(b'data: {"number"'):
@@ -193,7 +194,7 @@ async def update_itself(installation: Installation) -> tuple[dict[str, Any], dic
         async with session.post(f"{installation.url}/api/system/update/execute") as answer:
             print("POST /api/system/update/execute", answer.status, await answer.text())
             assert answer.status == 200
-        async with session.get(f"{installation.url}/admin/live/state/") as answer:
+        async with session.get(f"{installation.url}/api/v1/deployments/updater") as answer:
             run = (await answer.json())["running"]
     outage = asyncio.create_task(measure_outage(installation))
     events = await follow(installation, cookie, run)

@@ -235,9 +235,13 @@ def of_tasks() -> list[Change]:
     ]
 
 
-def of_deployments(staff: dict[str, str], admin: dict[str, str]) -> list[Change]:
+def of_deployments(staff: dict[str, str], admin: dict[str, str], form: str = "") -> list[Change]:
+    """`form` is the token that the forms of this member of the staff hold."""
     jwt = {"headers": {"Authorization": f"Bearer {token(7)}"}}
     moved = ("run.started", "update.recorded", "update.moved", "update.moved")
+    back = ("update.moved", "run.started", "update.moved")
+    one, web = f"{API}/deployments/{{deployment_id}}", f"{API}/deployments/web"
+    page, sent = "/admin/deployments/{deployment_id}/", {"headers": staff, "data": {"csrf_token": form}}
     return [
         Change("POST /admin/update/", moved, "staff-person", sent={"headers": staff}),
         Change(
@@ -255,7 +259,15 @@ def of_deployments(staff: dict[str, str], admin: dict[str, str]) -> list[Change]
             jwt,
         ),
         Change("POST /api/system/update/execute", moved, "admin-person", sent={"headers": admin}),
-        Change("POST /admin/live/update/", moved, "staff-person", sent={"headers": staff}),
+        Change(f"POST {one}/update", moved, "staff-person", f"{web}/update", {"headers": staff}),
+        Change(f"POST {one}/rollback", back, "staff-person", f"{web}/rollback", {"headers": staff}),
+        # What was taken back is part of what comes next.
+        Change(f"POST {page}update/", (*moved, "update.moved"), "staff-person", "/admin/deployments/web/update/", sent),
+        Change(
+            f"POST {page}rollback/", (*back, "update.moved"), "staff-person", "/admin/deployments/web/rollback/", sent
+        ),
+        Change(f"POST {one}/check", ("update.recorded",), "staff-person", f"{web}/check", {"headers": staff}),
+        Change(f"POST {page}check/", ("update.recorded",), "staff-person", "/admin/deployments/web/check/", sent),
     ]
 
 
@@ -332,14 +344,15 @@ async def test_changes_of_the_catalog_and_of_tasks(start_service: Any) -> None:
 async def test_changes_of_deployments(start_service: Any, site: Site) -> None:
     """The actor asks for the run; what the run comes to is the system's."""
     service = await start_with(start_service, site, access={"jwt": {"secret": SECRET}})
-    for number, change in enumerate(
-        of_deployments(await cookie_of(service, "staff"), await cookie_of(service, "admin"))
-    ):
-        if change.rows[0] == "run.started":
+    staff, admin = await cookie_of(service, "staff"), await cookie_of(service, "admin")
+    form = service.services.people.form_token(staff["Cookie"].partition("=")[2])
+    for number, change in enumerate(of_deployments(staff, admin, form)):
+        if change.rows[0] in ("run.started", "update.recorded"):
             site.push(f"number {number}")
         left = await make(service, change)
         assert [action for action, _ in left] == list(change.rows), change.route
-        asked = [actor for action, actor in left if action == "run.started"]
+        begins = "run.started" if "run.started" in change.rows else change.rows[0]
+        asked = [actor for action, actor in left if action == begins]
         assert asked == [change.actor], change.route
 
 

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager
@@ -38,6 +39,10 @@ class Watch:
         page.on("pageerror", lambda error: self.found.append(f"error: {error}"))
         page.on("console", self._console)
         page.on("request", self._request)
+
+    def allow(self, text: str) -> None:
+        """Expect console errors with this text from now on."""
+        self._allowed += (text,)
 
     async def _dialog(self, dialog: Any) -> None:
         self.found.append(f"dialog: {dialog.message}")

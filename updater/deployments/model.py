@@ -155,6 +155,11 @@ class Update:
     previous_commit: str | None = None
     run: str | None = None
 
+    @property
+    def can_be_taken_back(self) -> bool:
+        """Tell whether there is a way back to another commit. Only the newest applied update is rolled back."""
+        return self.rollback_possible and self.previous_commit not in (None, self.commit)
+
 
 @dataclass(frozen=True)
 class LogLine:

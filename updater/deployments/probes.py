@@ -11,17 +11,19 @@ from typing import Any
 import aiohttp
 
 from updater.deployments.asking import capture
-from updater.deployments.steps import Command
+from updater.deployments.standing import ProbeAnswer
+from updater.deployments.steps import Command, readable
 from updater.errors import Unavailable
 from updater.settings import BusySettings, HealthSettings
 
 MAX_BODY_BYTES = 1 << 20
 _PAUSE_S = 0.25
+_SAID_CHARACTERS = 300
 _ONE_ANSWER_S = 5.0
 _NOTHING = object()
 
 
-async def is_busy(probe: BusySettings, path: str, environment: Mapping[str, str]) -> bool:
+async def ask_probe(probe: BusySettings, path: str, environment: Mapping[str, str]) -> ProbeAnswer:
     """Ask one busy probe. A refused connection means that nothing is running there, so it is not busy.
 
     Raises:
@@ -31,16 +33,21 @@ async def is_busy(probe: BusySettings, path: str, environment: Mapping[str, str]
         answer = await capture(Command(probe.command, path, environment, probe.timeout_s))
         if answer.ended.status is None or answer.ended.timed_out:
             raise Unavailable(f"It is not known whether work is in progress: {answer.ended.reason}")
-        return answer.ended.good
+        said = readable(answer.out.strip())[:_SAID_CHARACTERS] or f"ended with {answer.ended.status}"
+        return ProbeAnswer(probe.name, answer.ended.good, said)
     try:
         document = await _get_json(probe.url, probe.timeout_s)
     except aiohttp.ClientConnectorError:
-        return False
+        return ProbeAnswer(probe.name, False, "nothing listens there")
     except (aiohttp.ClientError, TimeoutError, ValueError):
         raise Unavailable("It is not known whether work is in progress: the address asked gives no answer") from None
     found = value_at(document, probe.path)
+    said = "nothing there" if found is _NOTHING else json.dumps(found, ensure_ascii=False)
     # `True == 1` in Python, but not in JSON.
-    return isinstance(found, bool) == isinstance(probe.equals, bool) and found == probe.equals
+    busy = isinstance(found, bool) == isinstance(probe.equals, bool) and found == probe.equals
+    return ProbeAnswer(
+        probe.name, bool(busy), readable(f"{probe.path}: {said}" if probe.path else said)[:_SAID_CHARACTERS]
+    )
 
 
 def value_at(document: Any, path: str) -> Any:

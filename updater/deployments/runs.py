@@ -20,7 +20,7 @@ from updater.deployments.store import DeploymentStore
 from updater.errors import Failure, NotFound
 from updater.settings import DeploymentSettings
 
-KEPT_RUNS = 10
+KEPT_RUNS = 50
 MAX_LAUNCHES = 12
 _POLL_S = 0.1
 _log = structlog.get_logger(__name__)

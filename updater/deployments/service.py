@@ -26,8 +26,10 @@ from updater.deployments.asking import capture
 from updater.deployments.checkout import Checkout
 from updater.deployments.git import Git, git_of
 from updater.deployments.git_command import git_command_of, good
+from updater.deployments.history import RunHistory
 from updater.deployments.model import (
     Check,
+    Commit,
     DeploymentStatus,
     Forgotten,
     Kind,
@@ -40,21 +42,27 @@ from updater.deployments.model import (
     next_status,
 )
 from updater.deployments.runs import Runs
+from updater.deployments.standing import ProbeAnswer, Standing
 from updater.deployments.steps import BASE_ENVIRONMENT
 from updater.deployments.store import DeploymentStore
-from updater.errors import Conflict, Invalid, NotFound
-from updater.settings import DeploymentSettings
+from updater.errors import Conflict, Invalid, NotFound, Unavailable
+from updater.settings import BusySettings, DeploymentSettings
 
 BUSY = "Active renders in progress"
+PROBE_S = 3.0
 
 
 class DeploymentService:
-    """All deployments of the settings. `runs` has their life cycle: start, recover, release, stop; wait and follow."""
+    """All deployments of the settings.
+
+    `runs` has their life cycle: start, recover, release, stop; wait and follow. `history` has what they left.
+    """
 
     def __init__(self, deployments: Sequence[DeploymentSettings], root: Path, store: DeploymentStore) -> None:
         self._deployments = {each.id: each for each in deployments}
         self._store = store
         self.runs = Runs(deployments, root, store)
+        self.history = RunHistory(self.runs, store)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -124,6 +132,33 @@ class DeploymentService:
             last_run=states[-1] if states else None,
         )
 
+    async def list_standings(self) -> list[Standing]:
+        """Return how all deployments stand, in the order of the settings; nothing is fetched. Raises Unavailable."""
+        return list(await asyncio.gather(*(self.get_standing(each) for each in self._deployments)))
+
+    async def get_standing(self, deployment_id: str, *, with_incoming: bool = False) -> Standing:
+        """Return how one deployment stands; nothing is fetched, and a broken one is an answer, too.
+
+        A probe that gives no answer within `PROBE_S` seconds counts as none.
+
+        Raises:
+            NotFound: no such deployment. Unavailable: the database does not answer.
+        """
+        deployment = self.get(deployment_id)
+        newest = await self._store.find_newest_applied(deployment.id)
+        rollback = newest if newest is not None and newest.can_be_taken_back else None
+        answers = asyncio.gather(*(_try_probe(probe, deployment) for probe in deployment.busy))
+        status, problem = None, None
+        incoming: tuple[Commit, ...] = ()
+        try:
+            status = await self.status(deployment_id)
+            if with_incoming and status.updates_available:
+                git = git_of(deployment)
+                incoming = await git.commits(status.commit, await git.resolve(None))
+        except (Conflict, Invalid, Unavailable) as failure:
+            problem = failure.message
+        return Standing(deployment, status, problem, tuple(await answers), incoming, rollback)
+
     async def apply(self, deployment_id: str | None = None, *, actor: Actor, update_id: int | None = None) -> str:
         """Start bringing a deployment to the head of its branch, or to one update; return the run's name.
 
@@ -159,7 +194,7 @@ class DeploymentService:
         next_status(update.status, Transition.ROLL_BACK)
         if newest is None or newest.id != update.id:
             raise Conflict("Only the newest applied update can be rolled back")
-        if not update.rollback_possible or update.previous_commit in (None, update.commit):
+        if not update.can_be_taken_back:
             raise Conflict("This update cannot be rolled back")
         async with self._exclusive(deployment):
             await self._refuse(deployment)
@@ -252,12 +287,8 @@ class DeploymentService:
         if unfinished is not None:
             self.runs.take_up(deployment, unfinished)
             raise Conflict("An interrupted update is being brought to its end first")
-        environment = pick_environment((*BASE_ENVIRONMENT, *deployment.environment))
         for probe in deployment.busy:
-            # Imported here: only a deployment with such a question pays for an HTTP client.
-            from updater.deployments.probes import is_busy
-
-            if await is_busy(probe, deployment.path, environment):
+            if (await _ask_probe(probe, deployment)).busy:
                 raise Conflict(BUSY)
 
     async def _record_head(self, deployment: DeploymentSettings, git: Git, found: Check, actor: Actor) -> None:
@@ -269,6 +300,24 @@ class DeploymentService:
         named = await git.describe(found.current, found.latest)
         new = _pending(deployment.id, named.version, named.title, named.description, commit=found.latest)
         await self._store.insert(new, actor)
+
+
+async def _try_probe(probe: BusySettings, deployment: DeploymentSettings) -> ProbeAnswer:
+    """Ask a probe for somebody who looks, and waits for `PROBE_S` seconds at most. No answer is one."""
+    try:
+        return await asyncio.wait_for(_ask_probe(probe, deployment), PROBE_S)
+    except TimeoutError:
+        return ProbeAnswer(probe.name, None, f"no answer within {PROBE_S:g} s")
+    except Unavailable as failure:
+        return ProbeAnswer(probe.name, None, failure.message)
+
+
+async def _ask_probe(probe: BusySettings, deployment: DeploymentSettings) -> ProbeAnswer:
+    # Imported here: only a deployment with such a question pays for an HTTP client.
+    from updater.deployments.probes import ask_probe
+
+    environment = pick_environment((*BASE_ENVIRONMENT, *deployment.environment))
+    return await ask_probe(probe, deployment.path, environment)
 
 
 def _pending(deployment: str, version: str, title: str, description: str, **more: Any) -> Update:

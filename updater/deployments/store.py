@@ -155,6 +155,13 @@ class DeploymentStore:
         """Return a page of a deployment's log over all its runs, newest first; `level` None: all levels."""
         return await self._logs(deployment_log.c.deployment == deployment, level, limit, offset)
 
+    async def list_run_logs(
+        self, deployment: str, run: str, *, level: LogLevel | None, limit: int, offset: int
+    ) -> LogPage:
+        """Return a page of the log of one run of a deployment, newest first; `level` None: all levels."""
+        mine = (deployment_log.c.run == run) & (deployment_log.c.deployment == deployment)
+        return await self._logs(mine, level, limit, offset)
+
     async def list_deployments(self) -> list[str]:
         """Return the ids of all deployments that have a row, in the order of their names."""
         ids = union(select(deployment_log.c.deployment), select(deployment_update.c.deployment))

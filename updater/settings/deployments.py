@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 from marshmallow import fields, validate
 
@@ -87,6 +89,14 @@ class BusySettings:
     def __post_init__(self) -> None:
         if bool(self.command) == bool(self.url):
             raise ValueError("expected either a command or a url")
+
+    @property
+    def name(self) -> str:
+        """Return what to call the probe before people: its program, or its address without what may be secret."""
+        if self.url is None:
+            return PurePath(self.command[0]).name
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @dataclass(frozen=True)

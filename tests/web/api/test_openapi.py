@@ -49,6 +49,7 @@ async def test_every_credential_of_an_interface_is_listed(start_service: Any) ->
     document = await service.call("GET", "/api/v1/openapi.json", status=200)
     expected = {
         "api": [{"key": []}, {"session": []}],
+        "deployments": [{"key": []}, {"session": []}],
         "desktop": [{"desktop-key": []}],
         "system": [{"session": []}],
         "admin": [{"session": []}],

@@ -49,7 +49,7 @@ async def test_unknown_addresses_are_pages_with_a_way_on(staff: ClientSession, p
 
 
 async def test_what_programs_ask_keeps_its_own_shape(staff: ClientSession) -> None:
-    for path, status in (("/admin/update/", 405), ("/admin/status/x", 404), ("/admin/live/x", 404), ("/adminx", 404)):
+    for path, status in (("/admin/update/", 405), ("/admin/status/x", 404), ("/adminx", 404)):
         async with staff.get(path, allow_redirects=False) as answer:
             assert (answer.status, answer.content_type) == (status, "application/json"), path
 

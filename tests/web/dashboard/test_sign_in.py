@@ -303,9 +303,9 @@ async def test_the_cookie_is_secure_when_the_browser_spoke_https(start_service: 
 
 
 async def test_assets(browser: Browser) -> None:
-    for name, kind in (("style.css", "text/css"), ("dashboard.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
+    for name, kind in (("style.css", "text/css"), ("deployment.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
         response, text = await browser.get(f"/admin/assets/{name}")
         assert (response.status, response.headers["Content-Type"]) == (200, kind)
         assert text
-    for name in ("..%2f__init__.py", "%2e%2e%2fpages.py", "x", "%00", "dashboard.html", "style.css%00"):
+    for name in ("..%2f__init__.py", "%2e%2e%2fpages.py", "x", "%00", "deployment.html", "style.css%00"):
         assert (await browser.get(f"/admin/assets/{name}"))[0].status == 404

@@ -110,10 +110,11 @@ async def test_a_step_that_hangs_is_ended(start_service: Any, site: Site) -> Non
     assert answer["step"] == "dependencies"
     # Decision 46, in this document's words and at the other doors.
     assert "timed out after 1 s" in answer["error"]
-    state = await service.call("GET", "/admin/live/state/", headers=staff, status=200)
+    state = await service.call("GET", "/api/v1/deployments/web", headers=staff, status=200)
     assert "timed out after 1 s" in state["last_run"]["error"]
     assert [step["status"] for step in state["last_run"]["steps"]][-1] == "timed-out"
-    assert any(line["message"].startswith("timed out after 1 s") for line in state["log"])
+    log = await service.call("GET", f"/api/v1/deployments/web/runs/{state['last_run']['run']}/log", headers=staff)
+    assert any(line["message"].startswith("timed out after 1 s") for line in log["logs"])
     site.push("three")
     await service.services.deployments.check(actor=TESTER)
     number = (await service.call("GET", "/api/updates", key=token(), status=200))[0]["id"]
@@ -239,7 +240,7 @@ async def test_wrong_methods_and_unknown_paths(service: Service, admin: dict[str
     assert (response.headers["Allow"], body) == ("POST", b'{"error":"Method not allowed"}')
     answer = await service.call("PUT", STATUS, headers=admin, status=405)
     assert set(answer) == {"success", "error", "step"}
-    for path in ("/api/system/update/other", "/admin/other", "/admin/update/x", "/api/system"):
+    for path in ("/api/system/update/other", "/admin/update/x", "/api/system"):
         answer = await service.call("GET", path, headers=admin, status=404)
         assert answer["code"] == "NOT_FOUND", "an unknown route is answered in the REST document's shape"
 
@@ -272,7 +273,7 @@ def forged(url: str) -> list[tuple[str, dict[str, str], dict[str, Any]]]:
     ]
 
 
-@pytest.mark.parametrize("path", [UPDATE, EXECUTE, "/admin/live/update/"])
+@pytest.mark.parametrize("path", [UPDATE, EXECUTE, "/api/v1/deployments/web/update"])
 async def test_what_another_site_sends_changes_nothing(service: Service, site: Site, path: str) -> None:
     """Control: without `require_same_origin` the first nine start an update, else the others do."""
     site.push("two")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from updater.access.principals import Permission
 from updater.services import Services
 from updater.web.api.applications import Applications
 from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
+from updater.web.api.deployments import Deployments
 from updater.web.api.drafts import Drafts
 from updater.web.api.explain import Explain
 from updater.web.api.feed_keys import FeedKeys
@@ -24,7 +26,7 @@ from updater.web.api.reports import Reports
 from updater.web.api.rollouts import ReleaseMoving, Rollouts
 from updater.web.api.tuf import TufRepositories
 from updater.web.gate.country_hints import CountryHints
-from updater.web.gate.credentials import bearer_keys
+from updater.web.gate.credentials import admin_keys, bearer_keys
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Surface
@@ -42,6 +44,8 @@ _ONE_BUILD = f"{PREFIX}/updates/{{app_id}}/builds/{{version}}/{{platform}}/{{arc
 _ONE_FILE = f"{_ONE_BUILD}/files/{_FILE_NAME}"
 _ONE_RELEASE = f"{PREFIX}/updates/{{app_id}}/releases/{{version}}"
 _ROLLOUT = f"{_ONE_RELEASE}/rollout"
+_DEPLOYMENT = f"{PREFIX}/deployments/{{deployment_id}}"
+_RUN = f"{_DEPLOYMENT}/runs/{{run}}"
 _TUF = f"{PREFIX}/updates/{{app_id}}/tuf/{{channel}}"
 
 
@@ -130,3 +134,24 @@ def _at_a_glance(overview: Overview) -> tuple[web.RouteDef, ...]:
         web.get(f"{PREFIX}/overview", overview.get_overview),
         web.get(f"{PREFIX}/attention", overview.get_attention),
     )
+
+
+def build_deployments(services: Services, sessions: SessionAuthenticator) -> Surface:
+    """Assemble the part of the REST API that is about deployments.
+
+    Staff that is signed in may do what document 001 lets it do; of keys, only those of administrators may.
+    """
+    deployments = Deployments(services.deployments)
+    routes = (
+        web.get(f"{PREFIX}/deployments", deployments.list_deployments),
+        web.get(_DEPLOYMENT, deployments.get_deployment),
+        web.post(f"{_DEPLOYMENT}/check", deployments.check_deployment),
+        web.post(f"{_DEPLOYMENT}/update", deployments.update_deployment),
+        web.post(f"{_DEPLOYMENT}/rollback", deployments.roll_deployment_back),
+        web.get(f"{_DEPLOYMENT}/runs", deployments.list_runs),
+        web.get(_RUN, deployments.get_run),
+        web.get(f"{_RUN}/log", deployments.list_run_lines),
+        web.get(f"{_RUN}/events", deployments.follow_run),
+    )
+    authenticators = (admin_keys(services.access), sessions.beside_keys())
+    return Surface("deployments", f"{PREFIX}/deployments", routes, authenticators, write_api, level=Permission.WRITE)

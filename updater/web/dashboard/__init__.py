@@ -1,7 +1,6 @@
 """The pages at `/admin`: all routes on one screen, one module a noun.
 
-Pages answer failures as pages, and lead to the sign-in page without a session. What the dashboard's script asks for
-answers in the shape of document 001, whose interface it belongs to.
+Pages answer failures as pages, and lead to the sign-in page without a session. Their scripts ask the REST interface.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ from updater.services import Services
 from updater.web.dashboard import elsewhere
 from updater.web.dashboard.applications import Applications
 from updater.web.dashboard.assets import Assets
-from updater.web.dashboard.deployments import Deployments
+from updater.web.dashboard.deployments import DEPLOYMENT, DEPLOYMENTS, Deployments
 from updater.web.dashboard.explain import Explain
 from updater.web.dashboard.feeds import Feeds
 from updater.web.dashboard.history import History
 from updater.web.dashboard.home import Home
-from updater.web.dashboard.live import Live
 from updater.web.dashboard.page import OVERVIEW, PageKit
 from updater.web.dashboard.policy import write_page
 from updater.web.dashboard.publish import PUBLISH, Publish
@@ -36,7 +34,7 @@ from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Surface
 from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
-from updater.web.messages.errors import write_admin, write_api
+from updater.web.messages.errors import write_api
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
 
@@ -52,10 +50,10 @@ def build(
     origins: Origins,
     limits: RateLimits | None,
     metrics: Metrics,
-) -> tuple[Surface, Surface, Surface]:
+) -> tuple[Surface, Surface]:
     """Return the surfaces, in the order in which they are matched.
 
-    These are what the dashboard's script asks for, the pages, and the first page, which is a program's 404.
+    These are the pages, and the first page, which is a program's 404.
 
     The authenticator of the pages raises HTTPSeeOther, to the sign-in page, for a GET or HEAD without a session.
     """
@@ -63,31 +61,39 @@ def build(
     sign_in = SignIn(kit, services.people, sessions, origins, SignInAttempts(services.people, limits))
     assets, deployments = Assets(), Deployments(kit, services.deployments)
     publish = Publish(kit, services, sessions, metrics)
-    live, home = Live(services.deployments), Home(kit)
-    live_routes = (
-        web.get("/admin/live/state/", live.get_state),
-        web.post("/admin/live/update/", live.start_update),
-        web.get("/admin/live/events/", live.follow_run),
-    )
+    home = Home(kit)
     page_routes = (
         web.get("/admin/", assets.go_home),
-        web.get(OVERVIEW, deployments.show_dashboard),
+        web.get(OVERVIEW, deployments.list_deployments),
         web.get(SIGN_IN, sign_in.show_sign_in),
         web.post(SIGN_IN, sign_in.sign_in),
         web.get(SIGN_OUT, sign_in.show_sign_out),
         web.post(SIGN_OUT, sign_in.sign_out),
         web.get(PUBLISH, publish.show_form),
         web.post(PUBLISH, publish.publish_file, expect_handler=delay_continue),
+        *_of_deployments(deployments),
         web.get("/admin/assets/{name}", assets.get_asset),
         *_release_routes(kit, services, links),
     )
     home_routes = (web.get("/", home.show_home), web.get(ICON, home.get_icon))
-    return _surfaces(sessions, live_routes, page_routes, home_routes)
+    return _surfaces(sessions, page_routes, home_routes)
 
 
-def _surfaces(
-    sessions: SessionAuthenticator, live: Routes, pages: Routes, home: Routes
-) -> tuple[Surface, Surface, Surface]:
+def _of_deployments(deployments: Deployments) -> Routes:
+    return (
+        web.get(DEPLOYMENTS, deployments.list_deployments),
+        web.get(DEPLOYMENT, deployments.show_deployment),
+        web.get(f"{DEPLOYMENT}check/", deployments.ask_check),
+        web.post(f"{DEPLOYMENT}check/", deployments.check),
+        web.get(f"{DEPLOYMENT}update/", deployments.ask_update),
+        web.post(f"{DEPLOYMENT}update/", deployments.update),
+        web.get(f"{DEPLOYMENT}rollback/", deployments.ask_rollback),
+        web.post(f"{DEPLOYMENT}rollback/", deployments.roll_back),
+        web.get(f"{DEPLOYMENT}runs/{{run}}/", deployments.show_run),
+    )
+
+
+def _surfaces(sessions: SessionAuthenticator, pages: Routes, home: Routes) -> tuple[Surface, Surface]:
     nowhere = elsewhere.Elsewhere(pages)
     others = (web.get(address, nowhere.find_page) for address in elsewhere.ADDRESSES)
 
@@ -99,7 +105,6 @@ def _surfaces(
     by_script = sessions.alone(STAFF_REFUSAL)
     by_page = dataclasses.replace(by_script, authorize=authorize)
     return (
-        Surface("live", "/admin/live/", live, (by_script,), write_admin, level=Permission.ADMIN, described=False),
         Surface("pages", "/admin", (*pages, *others), (by_page,), write_page, described=False),
         Surface("home", ICON, home, (sessions.beside_keys(),), write_api, described=False),
     )

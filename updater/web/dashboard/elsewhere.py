@@ -10,8 +10,8 @@ from updater.web.dashboard.page import HTML
 from updater.web.dashboard.policy import page_headers
 from updater.web.gate.routing import Contract, contract_of, endpoint
 
-# What documents 000 and 001, and scripts of pages, ask for answers in its own shape.
-ADDRESSES = ("/admin", "/admin/{rest:(?!(?:update|status|live)/).*}")
+# What documents 000 and 001 ask for answers in its own shape.
+ADDRESSES = ("/admin", "/admin/{rest:(?!(?:update|status)/).*}")
 
 
 class Elsewhere:

@@ -22,4 +22,8 @@ SAID: dict[str, str] = {
     "release-resume": "The rollout goes on.",
     "release-advance": "The next stage has begun.",
     "release-complete": "The rollout is complete: everybody is offered the release.",
+    "deployment-new": "There is something new.",
+    "deployment-newest": "This is the newest version.",
+    "deployment-update": "The update is on its way.",
+    "deployment-rollback": "The rollback is on its way.",
 }

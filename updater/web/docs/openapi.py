@@ -157,11 +157,11 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
     if level is not None:
         schemes = [each.scheme for each in surface.authenticators]
         operation["security"] = [{scheme: []} for scheme in schemes]
-        operation["description"] += f" Needs {_needs(level, schemes)}."
+        operation["description"] += f" Needs {_needs(level, surface)}."
     elif asks_of_private:
         schemes = [each.scheme for each in surface.authenticators]
         operation["security"] = [{}, *({scheme: []} for scheme in schemes)]
-        operation["description"] += f" Of a private application, needs {_needs(Permission.FEED, schemes)}."
+        operation["description"] += f" Of a private application, needs {_needs(Permission.FEED, surface)}."
     if contract.body is not None:
         operation["requestBody"] = {
             "required": not contract.body_optional,
@@ -179,12 +179,14 @@ def _say_limits(limits: BodyLimits) -> str:
     return f"At most {limits.max_bytes} bytes{within}."
 
 
-def _needs(level: Permission, schemes: Sequence[str]) -> str:
+def _needs(level: Permission, surface: Surface) -> str:
     """Say what an operation asks for. A session beside keys stands for its person's permission."""
-    if any(scheme.endswith("key") for scheme in schemes):
-        others = "".join(f", or a {each} with it" for each in schemes if not each.endswith("key"))
-        return f"`{level.word}` permission{others}"
-    return " or ".join(f"a {each}" for each in schemes)
+    key = next((each for each in surface.authenticators if each.scheme.endswith("key")), None)
+    others = [each.scheme for each in surface.authenticators if each is not key]
+    if key is None:
+        return " or ".join(f"a {each}" for each in others)
+    beside = "it" if key.least <= level else f"`{level.word}` permission"
+    return f"`{max(level, key.least).word}` permission" + "".join(f", or a {each} with {beside}" for each in others)
 
 
 def _answer(status: int, schema: Schema | None, contract: Contract) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from aiohttp import hdrs, web
 from multidict import istr
 
 from updater.access.principals import Permission, Principal
 from updater.access.service import AccessService
+from updater.errors import Forbidden
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Authenticator, Authorize
 from updater.web.messages.path_keys import find_path_key
@@ -21,6 +24,20 @@ def bearer_keys(access: AccessService) -> Authenticator:
     Its `authorize` raises Unauthenticated and Forbidden as `AccessService.authorize`.
     """
     return Authenticator("key", _path_key_or_bearer, _hold_to_level(access), identify=access.identify, guessable=True)
+
+
+def admin_keys(access: AccessService) -> Authenticator:
+    """Return the authenticator of keys that administer the service itself: admin keys of no single application.
+
+    Keys with less belong to build machines and clients, also where a signed-in person needs less than an administrator.
+    """
+
+    def authorize(_: web.Request, principal: Principal | None, level: Permission, __: str | None = None) -> None:
+        access.authorize(principal, max(level, Permission.ADMIN))
+        if principal is not None and principal.application is not None:
+            raise Forbidden("This needs a key that is not for one application")
+
+    return dataclasses.replace(bearer_keys(access), authorize=authorize, least=Permission.ADMIN)
 
 
 def header_keys(access: AccessService) -> Authenticator:

@@ -122,6 +122,8 @@ class Authenticator:
     # The one header that `read` looks into: it is not called for requests without it. None: it looks elsewhere, too.
     header: istr | None = None
     recognises: Callable[[str], bool] = lambda _: False
+    # What `authorize` asks for at least, whatever the route does; the OpenAPI document says it.
+    least: Permission = Permission.NONE
 
 
 @dataclass(frozen=True)
