@@ -8,7 +8,7 @@ from xml.dom import minidom
 
 import pytest
 
-from updater.feeds.notes import _Kept, is_known, to_html, to_text, xml_text
+from updater.feeds.notes import _Kept, is_known, preview, to_html, to_text, xml_text
 
 ADDRESSES = (
     "javascript:alert(1)",
@@ -157,3 +157,11 @@ def test_what_was_made_is_kept_within_its_bound() -> None:
     assert kept.of("e" * 11) == "e" * 22
     assert "e" * 11 not in kept and "ddd" not in kept
     assert not is_known("never seen") and to_html("never seen") and is_known("never seen")
+
+
+def test_our_own_pages_load_no_images_of_notes() -> None:
+    shown = preview("![x](https://a.example/x.png) **fast** <b>raw</b> [bad](javascript:alert)")
+    assert "<img" not in shown
+    assert 'href="https://a.example/x.png"' in shown
+    assert "<strong>fast</strong> &lt;b&gt;raw" in shown
+    assert "javascript:alert" not in shown.replace("(javascript:alert)", "")

@@ -65,14 +65,14 @@ class Feeds:
         application, channel, seen = await self._feeds.view(request.match_info["app_id"], query["channel"])
         origin = self._links.origin(request)
         base = feeds_base(application, channel, origin)
-        served = {each.feed for each in seen}
+        served = {each.feed for each in seen if each.view.version is not None}
         recipes = list_recipes(application, channel, origin)
         context = {
             "application": application,
             "channel": channel,
             "channels": [(each, each) for each in application.channels],
             "rows": [_row(each, base) for each in seen],
-            # Updaters that have something to show come first.
+            # Updaters that are shown something come first.
             "recipes": sorted(recipes, key=lambda each: each.feed not in served),
             "served": served,
             "key_place": KEY_PLACE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -14,7 +15,7 @@ from updater.access.principals import Permission
 from updater.catalog.model import Build, BuildFile, Page, ReleaseQuery, ReleaseStatus
 from updater.catalog.platforms import PLATFORMS
 from updater.catalog.release_store import KnownRelease
-from updater.feeds.notes import to_html
+from updater.feeds.notes import preview
 from updater.feeds.registry import feed_statuses
 from updater.offers.feed_choice import FeedBuild
 from updater.rollouts.model import Rollout, RolloutState
@@ -160,7 +161,7 @@ class Releases:
             "stages": stages,
             "arms": arms,
             "builds": builds,
-            "notes": _notes(details.builds),
+            "notes": await asyncio.to_thread(_notes, details.builds),
             "history": changes_of(history),
             "steps": may_do(details, is_first=details.release.channel_position == 0),
             "sign": _sign_of(details.release.status),
@@ -223,4 +224,4 @@ def _notes(builds: tuple[Build, ...]) -> list[tuple[str, str]]:
     for each in builds:
         if each.notes.strip():
             found.setdefault(each.notes, []).append("/".join(each.target))
-    return [(", ".join(targets), to_html(notes)) for notes, targets in found.items()]
+    return [(", ".join(targets), preview(notes)) for notes, targets in found.items()]
