@@ -33,6 +33,7 @@ SPLIT = (
     "tests/durability/test_rollout_kills.py",
     "tests/deployments/test_kills.py",
     "tests/deployments/test_faults.py",
+    "tests/web/dashboard/test_browser.py",
 )
 # Files and tests that hold the machine to a second or less run at the end, one after the other, with nothing beside.
 ALONE = (
