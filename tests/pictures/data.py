@@ -126,8 +126,8 @@ async def _reports(services: Services, application_id: str, versions: Sequence[s
     dice = random.Random(application_id)
     store = services.telemetry._store
     for day in range(_DAYS):
-        at = now - timedelta(days=_DAYS - day) + timedelta(minutes=dice.randrange(600))
-        reached = 1 + (len(versions) - 1) * day // _DAYS
+        at = now - timedelta(days=_DAYS - 1 - day, minutes=dice.randrange(600))
+        reached = min(len(versions), 1 + len(versions) * day // _DAYS)
         reports, tally = [], Tally()
         for number in range(max(0, reached - 3), reached):
             share = (0.55, 0.3, 0.15)[reached - 1 - number]
@@ -136,7 +136,7 @@ async def _reports(services: Services, application_id: str, versions: Sequence[s
                 failed = dice.random() < 0.04
                 reports.append(_report(application_id, versions, number, target, at, failed=failed))
             for target in TARGETS:
-                facts = ClientFacts(application_id, versions[number], str(target))
+                facts = ClientFacts(application_id, versions[number], f"{target.platform}/{target.architecture}")
                 tally.add_checks(facts, at, int(share * (300 + 20 * day)))
         for country, amount in _COUNTRIES:
             tally.add_country(application_id, country, at, amount * (5 + day))

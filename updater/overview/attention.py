@@ -31,6 +31,7 @@ from updater.tuf.service import TufService
 
 _KEPT_S: Final = {"health": 2.0, "files": 5.0, "disk": 5.0, "deployments": 10.0, "releases": 10.0, "feeds": 2.0}
 _FAILING_DAYS: Final = 7
+_PATIENCE_S: Final = 1.0
 
 
 class Parts(NamedTuple):
@@ -73,13 +74,18 @@ class AttentionService:
             is_admin: whether what is for administrators only is there.
             application_id: leaves what is about this application; None: everything.
             wait_s: how long to wait for parts that are being looked at; of those that need longer, what they said last.
+                For those that said nothing within the last minute, it waits up to a second.
 
         Raises nothing: a part that cannot be asked is told as what fails.
         """
-        asking = {task: each.name for each in self._sources if (task := each.refresh()) is not None}
+        asking = {task: each for each in self._sources if (task := each.refresh()) is not None}
         pending: set[asyncio.Task[None]] = set()
         if asking:
             _, pending = await asyncio.wait(asking, timeout=wait_s)
+        unknown = [task for task in pending if asking[task].is_stale]
+        if unknown:
+            done, _ = await asyncio.wait(unknown, timeout=_PATIENCE_S)
+            pending -= done
         items = [*self._of_memory(), *(item for each in self._sources for item in each.found)]
         halted = {(each.application, each.version) for each in items if each.kind is Kind.ROLLOUT_HALTED}
         shown = [
@@ -91,7 +97,7 @@ class AttentionService:
             and not (each.kind is Kind.RELEASE_FAILING and (each.application, each.version) in halted)
         ]
         shown.sort(key=lambda each: (each.severity, each.kind, each.application or "", each.words))
-        return Attention(tuple(shown), tuple(sorted(asking[task] for task in pending)))
+        return Attention(tuple(shown), tuple(sorted(asking[task].name for task in pending)))
 
     async def close(self) -> None:
         """End what is under way."""
@@ -115,6 +121,7 @@ class AttentionService:
         ]
 
     async def _ask_files(self) -> list[Item]:
+        await self._parts.artifacts.refresh_totals()
         if not self._parts.artifacts.totals.damaged:
             return []
         return list(judge.damaged(await self._parts.artifacts.list_damaged()))

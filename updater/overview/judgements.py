@@ -92,7 +92,7 @@ def damaged(uses: Sequence[FileUse]) -> Iterator[Item]:
         yield Item(Severity.PROBLEM, Kind.FILE_DAMAGED, words, use.name, use.application, version)
     more = len(uses) - _FILES_LISTED
     if more > 0:
-        yield Item(Severity.PROBLEM, Kind.FILE_DAMAGED, f"{more} more files are damaged; see `updater verify`")
+        yield Item(Severity.PROBLEM, Kind.FILE_DAMAGED, f"{more} more files are damaged: run updater verify")
 
 
 def passed_over(application_id: str, seen: Iterable[tuple[str, FeedSeen]]) -> Iterator[Item]:
@@ -179,7 +179,7 @@ def backup(record: BackupRecord | None, now: datetime) -> Iterator[Item]:
         yield Item(Severity.PROBLEM, Kind.BACKUP_FAILED, words, at=record.failed_at)
     made_at = None if record is None else record.made_at
     if made_at is None:
-        yield Item(Severity.NOTE, Kind.BACKUP_OLD, "No backup was made yet; `updater backup` makes one")
+        yield Item(Severity.NOTE, Kind.BACKUP_OLD, "No backup was made yet: run updater backup")
     elif now - made_at > BACKUP_AGE:
         yield Item(Severity.WARNING, Kind.BACKUP_OLD, f"The last backup was made {_when(made_at, now)}", at=made_at)
 

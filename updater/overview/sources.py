@@ -12,6 +12,7 @@ import structlog
 from updater.errors import Failure
 
 Found = TypeVar("Found")
+STALE_S = 60.0
 _log = structlog.get_logger(__name__)
 
 
@@ -28,6 +29,11 @@ class Source(Generic[Found]):
         self._kept_s = kept_s
         self._asked_s: float | None = None
         self._asking: asyncio.Task[None] | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether the last answer is so old that it should not be told any more."""
+        return self._asked_s is None or time.monotonic() - self._asked_s > STALE_S
 
     def refresh(self) -> asyncio.Task[None] | None:
         """Begin to ask when the answer is too old; return what is under way, None when the answer counts."""

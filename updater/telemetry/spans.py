@@ -26,6 +26,8 @@ LONGEST_DAYS = {Span.HOUR: 31, Span.DAY: 3 * 366, Span.MONTH: 20 * 366}
 _DEFAULT_DAYS = {Span.HOUR: 2, Span.DAY: 30, Span.MONTH: 365}
 RANGE_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
 """How many days each range goes back that people name."""
+RANGE_BUCKETS = {"day": Span.HOUR, "week": Span.DAY, "month": Span.DAY, "quarter": Span.DAY, "year": Span.DAY}
+"""The bucket that shows most of a range, where none is chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,17 @@ from updater.access.attempts import SignInAttempts
 from updater.access.limits import RateLimits
 from updater.access.principals import Permission, Principal
 from updater.services import Services
+from updater.telemetry.recent import RecentFigures
 from updater.web.dashboard import elsewhere
 from updater.web.dashboard.applications import Applications
 from updater.web.dashboard.assets import Assets
 from updater.web.dashboard.deployments import DEPLOYMENT, DEPLOYMENTS, Deployments
 from updater.web.dashboard.explain import Explain
 from updater.web.dashboard.feeds import Feeds
+from updater.web.dashboard.figures import Figures
 from updater.web.dashboard.history import History
 from updater.web.dashboard.home import Home
+from updater.web.dashboard.overview import Overview
 from updater.web.dashboard.page import OVERVIEW, PageKit
 from updater.web.dashboard.policy import write_page
 from updater.web.dashboard.publish import PUBLISH, Publish
@@ -64,7 +67,7 @@ def build(
     home = Home(kit)
     page_routes = (
         web.get("/admin/", assets.go_home),
-        web.get(OVERVIEW, deployments.list_deployments),
+        *_figure_routes(kit, services),
         web.get(SIGN_IN, sign_in.show_sign_in),
         web.post(SIGN_IN, sign_in.sign_in),
         web.get(SIGN_OUT, sign_in.show_sign_out),
@@ -107,6 +110,19 @@ def _surfaces(sessions: SessionAuthenticator, pages: Routes, home: Routes) -> tu
     return (
         Surface("pages", "/admin", (*pages, *others), (by_page,), write_page, described=False),
         Surface("home", ICON, home, (sessions.beside_keys(),), write_api, described=False),
+    )
+
+
+def _figure_routes(kit: PageKit, services: Services) -> tuple[web.RouteDef, ...]:
+    """Return the overview, and the figures of applications."""
+    overview = Overview(kit, services.overview)
+    figures = Figures(kit, services.offers, RecentFigures(services.telemetry))
+    application = "/admin/applications/{app_id}/"
+    return (
+        web.get(OVERVIEW, overview.show_overview),
+        web.get(f"{application}figures/", figures.show_figures),
+        web.get(f"{application}figures/{{name}}/", figures.show_table),
+        web.get(f"{application}charts/{{name}}.svg", figures.get_chart),
     )
 
 

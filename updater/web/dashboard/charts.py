@@ -41,6 +41,7 @@ class Size(NamedTuple):
 
 
 WIDE: Final = Size(760, 34, _TICKS)
+HALF: Final = Size(520, 26, 4)
 NARROW: Final = Size(350, 16, 3)
 
 
@@ -75,7 +76,7 @@ def draw(table: Table, size: Size = WIDE) -> bytes:
 
 def describe(table: Table) -> str:
     """Say in one sentence what the chart of a table shows: the alternative text of its image."""
-    if not any(_number(cell) for row in table.rows for cell in row[1:]):
+    if is_empty(table):
         return f"{table.title}: nothing was counted."
     if table.name == "failure-rate":
         failed, completed = (sum(_number(row[index]) for row in table.rows) for index in (2, 3))
@@ -91,9 +92,9 @@ def describe(table: Table) -> str:
     return f"{table.title}: {_listed([f'{_label(table, row)} {_amount(_number(row[value]))}' for row in ranked])}."
 
 
-def has_chart(name: str) -> bool:
-    """Tell whether a table has a chart."""
-    return name in _DRAWN
+def is_empty(table: Table) -> bool:
+    """Tell whether nothing was counted that a table could show."""
+    return not any(_number(cell) for row in table.rows for cell in row[1:])
 
 
 # -- kinds of charts
@@ -130,10 +131,12 @@ def _over_time(kind: Any, table: Table, size: Size, *, series: int, percent: boo
     hourly = any(isinstance(row[0], datetime) and row[0].hour for row in table.rows[:2])
     labels = [_moment(row[0], hourly=hourly) for row in table.rows]
     every = max(1, -(-len(labels) // size.ticks))
-    columns = 4 if size is WIDE else 2
+    columns = {WIDE: 4, HALF: 3}.get(size, 2)
     rows = -(-series // columns)
     return kind(
-        **_common(size, height=(300 if size is WIDE else 260) + 20 * rows, formatter=_percent if percent else _amount),
+        **_common(size, height=(300 if size is WIDE else 250) + 20 * rows, formatter=_percent if percent else _amount),
+        # The last label is centred below the last point.
+        margin_right=40,
         show_dots=len(labels) == 1,
         x_labels=labels,
         x_labels_major=labels[::every],
@@ -191,7 +194,7 @@ _HISTOGRAMS: Final = frozenset({"throughput", "install-time"})
 _DRAWN: Final = {
     "adoption": _Drawn(_area, "area"),
     "installs": _Drawn(_area, "area"),
-    "outcomes": _Drawn(_area, "area"),
+    "outcomes": _Drawn(_area, "area outcomes"),
     "failure-rate": _Drawn(_rates, "lines"),
     "downloads": _Drawn(_lines, "lines"),
     "errors": _Drawn(_bars, "bars"),

@@ -36,8 +36,10 @@ _STYLE: Final = (
     f"{_colours(_LIGHT, _GREY[0])}.reactive{{stroke-width:1.5}}.area .line{{stroke:#fff;stroke-width:1}}"
     ".nofill{fill:none}.legend text{fill-opacity:1}"
     ".lines .serie-1 .line{stroke-dasharray:6 3}.lines .serie-2 .line{stroke-dasharray:2 3}"
+    ".outcomes .color-0{fill:#009e73;stroke:#009e73}.outcomes .color-2{fill:#767676;stroke:#767676}"
     "@media(prefers-color-scheme:dark){text{fill:#d5dae4}.axis .line{stroke:#5a6375}.axis .guide{stroke:#343b49}"
-    f"{_colours(_DARK, _GREY[1])}.area .line{{stroke:#12161f}}}}"
+    f"{_colours(_DARK, _GREY[1])}.area .line{{stroke:#1b211e}}"
+    ".outcomes .color-0{fill:#2fc49b;stroke:#2fc49b}.outcomes .color-2{fill:#9a9a9a;stroke:#9a9a9a}}"
 )
 STYLE_SOURCE: Final = f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
 """What a Content-Security-Policy has to say for the style of an image to count."""
