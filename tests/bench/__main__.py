@@ -16,6 +16,7 @@ from tests.bench import (
     files,
     history,
     objects,
+    pages,
     reports,
     rollouts,
     startup,
@@ -35,6 +36,7 @@ ROWS: tuple[Row, ...] = (
     *startup.ROWS,
     *commands.ROWS,
     *history.ROWS,
+    *pages.ROWS,
     *workers.ROWS,
 )
 BUILD = Path("build")

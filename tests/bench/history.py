@@ -39,7 +39,7 @@ def figures(folder: Path) -> Sequence[Figure]:
     seed(folder, 1)
     last = floor(datetime.now(UTC), Span.DAY)
     first = last - timedelta(days=365)
-    asyncio.run(_write_year(folder / "storage" / "updater.db", first, last))
+    asyncio.run(write_year(folder / "storage" / "updater.db", first, last))
     path = f"/api/v1/applications/my-app/figures?from={first.date()}&to={last.date()}&bucket=day"
     with service(folder) as own:
         took_s = [_ask(own, path) for _ in range(_ROUNDS)]
@@ -83,7 +83,7 @@ def _run(command: list[str], environment: dict[str, str]) -> tuple[int, float]:
     return json.loads(said)["copied"], time.monotonic() - began
 
 
-async def _write_year(path: Path, first: datetime, last: datetime) -> None:
+async def write_year(path: Path, first: datetime, last: datetime) -> None:
     """Write days and months of the year, and the hours of its last month."""
     async with open_database(None, path.parent) as database, database.write() as connection:
         for span, begin in ((Span.MONTH, floor(first, Span.MONTH)), (Span.DAY, first)):

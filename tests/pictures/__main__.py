@@ -41,7 +41,8 @@ def addresses(scene: Scene) -> dict[str, str]:
         names = ("figures", "publish", "feeds", "explain", "history", "settings")
         found |= {"application": below, **{f"application-{name}": f"{below}{name}/" for name in names}}
         version = versions_of(releases, is_long=scene.name == "long")[-1]
-        found |= {"release": f"{below}releases/{version}/", "withdraw": f"{below}releases/{version}/withdraw/"}
+        found |= {"release": f"{below}releases/{version}/", "delete": f"{below}settings/delete/"}
+        found |= {step: f"{below}releases/{version}/{step}/" for step in ("withdraw", "set", "resume")}
     return found
 
 

@@ -23,8 +23,8 @@ class ImpactService:
 
         Raises Unavailable.
         """
-        _, counts = await self._telemetry.totals(application_id, days=INSTALLS_DAYS)
-        return sum(counts.get(Measure.INSTALL, {}).values()) if counts else None
+        _, counts = await self._telemetry.totals(application_id, Measure.INSTALL, days=INSTALLS_DAYS)
+        return sum(counts.values()) or None
 
     async def measure(self, application_id: str, version: str, action: Action) -> Impact:
         """Return what an action touches, by the reports of 30 days and the checks of the last one.
@@ -34,9 +34,8 @@ class ImpactService:
         """
         async with self._changes.looking(application_id, version) as held:
             application, release, rollout = held.application, held.release, held.rollout
-        month, counts = await self._telemetry.totals(application_id, days=INSTALLS_DAYS)
-        day, asked = await self._telemetry.totals(application_id, days=CHECKS_DAYS)
-        installs, checks = counts.get(Measure.INSTALL, {}), asked.get(Measure.CHECK_VERSION, {})
+        month, installs = await self._telemetry.totals(application_id, Measure.INSTALL, days=INSTALLS_DAYS)
+        day, checks = await self._telemetry.totals(application_id, Measure.CHECK_VERSION, days=CHECKS_DAYS)
         pairs = zip(
             split(installs, release, application.scheme), split(checks, release, application.scheme), strict=True
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 
 from updater.clock import Clock, utc_now
@@ -169,8 +169,8 @@ class TelemetryService:
         series = await self._store.series(application_id, wanted, series_labels(totals))
         return wanted, assemble(wanted, totals, series)
 
-    async def totals(self, application_id: str, *, days: int) -> tuple[Window, Mapping[Measure, Counts]]:
-        """Return the window of the last days, by the hour, and its counts: measure -> label -> count.
+    async def totals(self, application_id: str, measure: Measure, *, days: int) -> tuple[Window, Counts]:
+        """Return the window of the last days, by the hour, and the counts of a measure in it, by label.
 
         Raises Unavailable.
         """
@@ -178,7 +178,7 @@ class TelemetryService:
         wanted = window(now - timedelta(days=days), now, Span.HOUR, now)
         await self._settle()
         await self.flush_checks()
-        return wanted, await self._store.totals(application_id, wanted)
+        return wanted, (await self._store.totals(application_id, wanted, (measure,))).get(measure, {})
 
     async def roll_up_old(self) -> int:
         """Count reports that a version without roll-ups stored; return how many there were. Raises Unavailable."""

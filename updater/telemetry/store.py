@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -90,8 +90,10 @@ class TelemetryStore:
         async with self._database.read() as connection:
             return {row.build_id: row.finished for row in await connection.execute(wanted)}
 
-    async def totals(self, application_id: str, window: Window) -> dict[Measure, dict[str, int]]:
-        """Return the counts over a window: measure -> label -> count. Measures without a count are absent.
+    async def totals(
+        self, application_id: str, window: Window, measures: Collection[Measure] = tuple(Measure)
+    ) -> dict[Measure, dict[str, int]]:
+        """Return the counts of measures over a window: measure -> label -> count. Those without a count are absent.
 
         Raises Unavailable.
         """
@@ -99,7 +101,7 @@ class TelemetryStore:
             select(rollup.c.measure, rollup.c.label, rollup.c.amount).where(
                 rollup.c.application_id == application_id,
                 rollup.c.span == span.value,
-                rollup.c.measure.in_([measure.value for measure in Measure]),
+                rollup.c.measure.in_([measure.value for measure in measures]),
                 rollup.c.starts_at >= begin,
                 rollup.c.starts_at < end,
             )
