@@ -59,7 +59,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     links = Links(settings.server.public_url, settings.storage.cdn_url)
     origins = Origins(settings.server.public_url, addresses)
     sessions = SessionAuthenticator(services.people, origins)
-    api_surface = api.build(services, links, metrics, sessions)
+    api_surface = api.build(services, links, metrics, sessions, limits)
     docs_surface = docs.build(services.access, metrics, lambda: build_document(surfaces))
     desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
     # The first one that has a path answers for it.

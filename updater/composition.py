@@ -20,6 +20,7 @@ from updater.artifacts.partial_store import PartialStore
 from updater.artifacts.reserve import Reserve
 from updater.artifacts.service import ArtifactService
 from updater.artifacts.store import ArtifactStore
+from updater.audit.checking import AuditChecks
 from updater.audit.model import SYSTEM
 from updater.audit.service import AuditService
 from updater.audit.store import AuditStore
@@ -65,6 +66,7 @@ from updater.rollouts.service import RolloutService
 from updater.rollouts.store import RolloutStore
 from updater.services import Services
 from updater.settings import Settings
+from updater.settings.in_effect import SettingsInEffect
 from updater.tasks.service import TaskService
 from updater.tasks.store import TaskStore
 from updater.telemetry.geo import open_locator
@@ -87,10 +89,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises:
         ConfigurationError: what is in the folder cannot be used. StorageFull, Unavailable: not now.
     """
-    root = Path(settings.storage.root)
+    url, root = settings.storage.database_url, Path(settings.storage.root)
     require_whole(root)
     async with AsyncExitStack() as stack:
-        url = settings.storage.database_url
         database = await stack.enter_async_context(open_database(url, root, belonging=True))
         blobs = await stack.enter_async_context(_open_store(database, settings))
         core = _build_core(database, blobs, settings)
@@ -111,12 +112,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         yield Services(
             settings=settings,
             started_at=utc_now(),
-            access=access,
-            people=core.access.people,
+            **vars(core.access),
+            in_effect=SettingsInEffect(settings),
             tokens=TokenReader(settings.access.jwt),
             tasks=TaskService(TaskStore(database), database, core.audit),
             artifacts=core.artifacts,
             audit=core.audit,
+            audit_checks=AuditChecks(AuditStore(database), core.audit, database),
             catalog=core.catalog,
             publishing=core.publishing,
             companions=core.companions,

@@ -9,6 +9,7 @@ from datetime import datetime
 from updater.access.opening import AccessServices
 from updater.access.tokens import TokenReader
 from updater.artifacts.service import ArtifactService
+from updater.audit.checking import AuditChecks
 from updater.audit.service import AuditService
 from updater.catalog.companions import Companions
 from updater.catalog.derived import DerivedFiles
@@ -29,6 +30,7 @@ from updater.rollouts.impacts import ImpactService
 from updater.rollouts.releases import ReleaseMoves
 from updater.rollouts.service import RolloutService
 from updater.settings import Settings
+from updater.settings.in_effect import SettingsInEffect
 from updater.tasks.service import TaskService
 from updater.telemetry.service import TelemetryService
 from updater.timekeeping.service import TimekeepingService
@@ -41,11 +43,14 @@ class Services(AccessServices):
     """The services of one process: access and people, and these."""
 
     settings: Settings
+    # The settings with what was reread since the start.
+    in_effect: SettingsInEffect
     started_at: datetime
     tokens: TokenReader
     tasks: TaskService
     artifacts: ArtifactService
     audit: AuditService
+    audit_checks: AuditChecks
     catalog: CatalogService
     publishing: Publishing
     companions: Companions

@@ -262,4 +262,5 @@ async def _reread(services: Services, limits: RateLimits | None, reload: Callabl
         return
     if limits is not None:
         limits.configure(fresh.rate_limit)
+    services.in_effect.reread(fresh)
     _log.info("server.reloaded")

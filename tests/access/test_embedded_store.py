@@ -42,7 +42,7 @@ async def fill(settings: Settings) -> None:
         assert key.id == 2
         for name, role in (("anna", "admin"), ("ben", "staff"), ("cleo", "user")):
             await services.people.create_user(name, role, "a long password", actor=TESTER)
-        await services.people.disable_user("ben", actor=TESTER)
+        await services.accounts.change_user("ben", disabled=True, actor=TESTER)
         await services.people.sign_in("anna", "a long password")
 
 

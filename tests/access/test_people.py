@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.actors import TESTER, audit_of
+from updater.access.accounts import AccountService
 from updater.access.people import PeopleService
 from updater.access.store import PeopleStore
 from updater.access.users import Role
@@ -52,6 +53,11 @@ async def people(database: Database, clock: Hand) -> PeopleService:
     return PeopleService(PeopleStore(database), settings, database, audit_of(database), secret=b"s" * 32, clock=clock)
 
 
+@pytest.fixture
+async def accounts(people: PeopleService, database: Database, clock: Hand) -> AccountService:
+    return AccountService(PeopleStore(database), people, database, audit_of(database), secret=b"s" * 32, clock=clock)
+
+
 async def test_somebody_signs_in_is_known_and_signs_out(people: PeopleService) -> None:
     made = await people.create_user(" Anna@Example.com ", "staff", PASSWORD, actor=TESTER)
     assert (made.name, made.role) == ("anna@example.com", Role.STAFF)
@@ -67,10 +73,12 @@ async def test_somebody_signs_in_is_known_and_signs_out(people: PeopleService) -
 @pytest.mark.parametrize(
     ("name", "password"), [("anna", PASSWORD + "!"), ("anna", ""), ("nobody", PASSWORD), ("off", PASSWORD), ("", "")]
 )
-async def test_every_refusal_is_the_same(people: PeopleService, name: str, password: str) -> None:
+async def test_every_refusal_is_the_same(
+    people: PeopleService, accounts: AccountService, name: str, password: str
+) -> None:
     await people.create_user("anna", "admin", PASSWORD, actor=TESTER)
     await people.create_user("off", "admin", PASSWORD, actor=TESTER)
-    await people.disable_user("off", actor=TESTER)
+    await accounts.change_user("off", disabled=True, actor=TESTER)
     with pytest.raises(Unauthenticated, match="The name or the password is wrong"):
         await people.sign_in(name, password)
 
@@ -129,27 +137,29 @@ async def test_a_script_session_lasts_as_long_as_was_said(people: PeopleService,
 
 
 @pytest.mark.parametrize("how", ["password", "disable"])
-async def test_a_new_password_and_a_disabling_end_all_sessions(people: PeopleService, how: str) -> None:
+async def test_a_new_password_and_a_disabling_end_all_sessions(
+    people: PeopleService, accounts: AccountService, how: str
+) -> None:
     await people.create_user("anna", "user", PASSWORD, actor=TESTER)
     await people.create_user("bert", "user", PASSWORD, actor=TESTER)
     ids = [(await people.sign_in("anna", PASSWORD))[0] for _ in range(2)]
     other, _ = await people.sign_in("bert", PASSWORD)
     if how == "password":
-        await people.set_password("anna", "another long password", actor=TESTER)
+        await accounts.change_user("anna", password="another long password", actor=TESTER)
     else:
-        await people.disable_user("anna", actor=TESTER)
+        await accounts.change_user("anna", disabled=True, actor=TESTER)
     assert [await people.find_session(each) for each in ids] == [None, None]
     assert await people.find_session(other) is not None
     with pytest.raises(Unauthenticated):
         await people.sign_in("anna", PASSWORD)
 
 
-async def test_somebody_disabled_can_be_let_in_again(people: PeopleService) -> None:
+async def test_somebody_disabled_can_be_let_in_again(people: PeopleService, accounts: AccountService) -> None:
     await people.create_user("anna", "user", PASSWORD, actor=TESTER)
-    await people.disable_user("anna", actor=TESTER)
+    await accounts.change_user("anna", disabled=True, actor=TESTER)
     with pytest.raises(Conflict):
         await people.open_script_session("anna", 5, actor=TESTER)
-    await people.enable_user("anna", actor=TESTER)
+    await accounts.change_user("anna", disabled=False, actor=TESTER)
     assert (await people.sign_in("anna", PASSWORD))[1].user.disabled_at is None
 
 
@@ -176,12 +186,12 @@ async def test_names_that_do_not_fit(people: PeopleService, name: str) -> None:
     assert set(caught.value.fields) == {"name", "role", "password"}
 
 
-async def test_names_are_taken_once_in_any_case(people: PeopleService) -> None:
+async def test_names_are_taken_once_in_any_case(people: PeopleService, accounts: AccountService) -> None:
     await people.create_user("anna", "user", PASSWORD, actor=TESTER)
     with pytest.raises(Conflict, match="anna"):
         await people.create_user("ANNA", "admin", PASSWORD, actor=TESTER)
     with pytest.raises(NotFound):
-        await people.set_password("nobody", PASSWORD, actor=TESTER)
+        await accounts.change_user("nobody", password=PASSWORD, actor=TESTER)
 
 
 async def test_passwords_may_be_long_and_hold_anything(people: PeopleService) -> None:

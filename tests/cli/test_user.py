@@ -53,6 +53,10 @@ async def test_people_from_the_command_line(environment: dict[str, str]) -> None
     assert status == 0
     assert len(out.strip()) == 43
     assert (await run(environment, "password", "anna", "--password-stdin", stdin=b"another password\n"))[0] == 0
+    status, _, err = await run(environment, "disable", "anna")
+    assert (status, err) == (6, "Error: anna is the last administrator who can sign in; make another one first\n")
+    assert (await run(environment, "create", "c", "--role", "user", "--password-stdin", stdin=PASSWORD))[0] == 0
+    assert (await run(environment, "role", "c", "admin"))[1] == "c is admin now; all their sessions are over\n"
     assert (await run(environment, "disable", "anna"))[0] == 0
     assert (await run(environment, "session", "anna", "--minutes", "5"))[0] == 6
     status, out, _ = await run(environment, "list", "--json")

@@ -97,6 +97,7 @@ LANDED = {
     "0012_tuf_repositories": "5dc9e3ef115b56c5",
     "0013_gathered_sources": "f61d176d33ee73c9",
     "0014_uploads_that_resume": "9610e752a0fc1938",
+    "0015_actions_of_the_audit": "1a53fe2c1c7e16d1",
 }
 
 

@@ -100,7 +100,7 @@ async def sessions(service: Any) -> dict[str, Lines]:
         )
         ids[name] = (await people.open_script_session(name, 60, actor=TESTER))[0]
     await people.sign_out(ids["over"])
-    await people.disable_user("off", actor=TESTER)
+    await service.services.accounts.change_user("off", disabled=True, actor=TESTER)
     admin = ids["admin"]
     cookie, text = f"Cookie: sessionid={admin}", "Content-Type: text/plain"
     return {

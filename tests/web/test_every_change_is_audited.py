@@ -223,6 +223,65 @@ def of_rollouts() -> list[Change]:
     ]
 
 
+def of_people() -> list[Change]:
+    """Return the changes of keys and people. Key 1 was made by a change of the catalog."""
+    admin = bearer("admin")
+    users, ben = f"{API}/users", f"{API}/users/ben"
+    changes = {"role": "user", "disabled": True, "password": "another long password"}
+    password = {"current_password": PASSWORD, "password": "yet another password"}
+    own = {"headers": {"Cookie": "sessionid=IVY"}}
+    return [
+        Change(
+            f"POST {API}/keys",
+            ("key.created",),
+            "admin key",
+            f"{API}/keys",
+            {**admin, "json": {"name": "ci", "level": "write"}},
+        ),
+        Change(f"DELETE {API}/keys/{{key_id}}", ("key.revoked",), "admin key", f"{API}/keys/1", admin),
+        Change(
+            f"POST {users}",
+            ("user.created",),
+            "admin key",
+            users,
+            {**admin, "json": {"name": "ben", "role": "staff", "password": PASSWORD}},
+        ),
+        Change(
+            f"PATCH {users}/{{name}}",
+            ("user.role_set", "user.disabled", "user.password_set"),
+            "admin key",
+            ben,
+            {**admin, "json": changes},
+        ),
+        Change(
+            f"DELETE {users}/{{name}}/sessions/{{session}}",
+            ("session.ended",),
+            "admin key",
+            f"{users}/ivy/sessions/FIRST",
+            admin,
+        ),
+        Change(
+            f"DELETE {API}/account/sessions/{{session}}",
+            ("session.ended",),
+            "ivy",
+            f"{API}/account/sessions/SECOND",
+            own,
+        ),
+        Change(f"DELETE {API}/account/sessions", ("session.all_ended",), "ivy", f"{API}/account/sessions", own),
+        Change(
+            f"POST {API}/account/password",
+            ("user.password_set",),
+            "ivy",
+            f"{API}/account/password",
+            {**own, "json": password},
+        ),
+        Change(
+            f"DELETE {users}/{{name}}/sessions", ("session.all_ended",), "admin key", f"{users}/ivy/sessions", admin
+        ),
+        Change(f"POST {API}/audit/verify", ("audit.verified",), "admin key", f"{API}/audit/verify", admin),
+    ]
+
+
 def of_tasks() -> list[Change]:
     headers = {"headers": {"Authorization": f"Bearer {token(7)}"}}
     tasks, route = "/api/7/tasks", "/api/{user_id}/tasks"
@@ -341,6 +400,21 @@ async def test_changes_of_the_catalog_and_of_tasks(start_service: Any) -> None:
     assert (await service.services.audit.verify())[1] is None
 
 
+async def test_changes_of_keys_and_people(start_service: Any) -> None:
+    service = await start_service()
+    people, accounts = service.services.people, service.services.accounts
+    await service.services.access.create_key("first", "read", actor=TESTER)
+    await people.create_user("ivy", "staff", PASSWORD, actor=TESTER)
+    ids = [(await people.sign_in("ivy", PASSWORD))[0] for _ in range(4)]
+    given = {"IVY": ids[3], "FIRST": accounts.number_of(ids[0]), "SECOND": accounts.number_of(ids[1])}
+    for change in of_people():
+        for name, text in given.items():
+            change.path = change.path.replace(name, text)
+            for header, value in change.sent.get("headers", {}).items():
+                change.sent["headers"][header] = value.replace(name, text)
+        assert await make(service, change) == [(row, change.actor) for row in change.rows], change.route
+
+
 async def test_changes_of_deployments(start_service: Any, site: Site) -> None:
     """The actor asks for the run; what the run comes to is the system's."""
     service = await start_with(start_service, site, access={"jwt": {"secret": SECRET}})
@@ -410,7 +484,9 @@ async def everything(start_service: Any, site: Site) -> Service:
 
 
 async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
-    told = {change.route for change in (*of_the_catalog(), *of_tasks(), *of_deployments({}, {}))} | NO_CHANGES
+    told = {
+        change.route for change in (*of_the_catalog(), *of_people(), *of_tasks(), *of_deployments({}, {}))
+    } | NO_CHANGES
     told |= {change.route for change in (*of_pages({}, ""), of_settings("", {}, ""))}
     told |= {"POST /admin/sign-in/", "POST /admin/sign-out/", f"PATCH {API}/uploads/{{upload_id}}"}
     told |= {"POST /admin/applications/{app_id}/publish/"}  # tests/web/dashboard/test_publish.py

@@ -29,6 +29,9 @@ PARTS = {
     "channel": "stable",
     "path": "a.zip",
     "upload_id": "0f8fad5bd9cb469fa165708867b5f19d",
+    "key_id": "99",
+    "name": "nobody",
+    "session": "0123456789abcdef",
 }
 
 
@@ -60,7 +63,7 @@ async def test_other_sites_change_nothing(service: Any) -> None:
     admin = await session_of(service, "admin")
     before = await service.stored()
     routes = guarded_routes(service)
-    assert len(routes) == 28
+    assert len(routes) == 38
     own = "Origin: http://localhost"
     for method, path in routes:
         for lines, body in (
@@ -161,7 +164,7 @@ async def test_a_session_ends_at_once(service: Service) -> None:
     answer = await ask(service, "GET", APPLICATIONS, cookie(admin))
     assert (answer.status, answer.json["message"]) == (401, "A valid session is required")
     staff = await session_of(service, "staff", "leaving")
-    await people.disable_user("leaving", actor=TESTER)
+    await service.services.accounts.change_user("leaving", disabled=True, actor=TESTER)
     assert (await ask(service, "GET", APPLICATIONS, cookie(staff))).status == 401
 
 

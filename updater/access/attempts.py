@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from updater.access.accounts import AccountService
 from updater.access.limits import RateLimits, Window, network_of
 from updater.access.people import PeopleService
 from updater.access.sessions import Session
-from updater.errors import RateLimited, Unauthenticated
+from updater.errors import Invalid, RateLimited, Unauthenticated
 
 # No user has a longer name; the rest of a longer one is cut off, so that clients cannot fill the storage.
 MAX_NAME_CHARACTERS = 100
 _KEPT_PLACES = 4_096
+_TOO_MANY = "Too many attempts to sign in"
 
 
 class SignInAttempts:
@@ -61,6 +63,41 @@ class SignInAttempts:
             self._places.popitem(last=False)
         return opened
 
+    async def change_password(
+        self, accounts: AccountService, name: str, session_id: str, present: str, password: str
+    ) -> int:
+        """Give a person a new password, as `AccountService.change_own_password` does; wrong present ones are counted.
+
+        They count in a window of their own: whoever found an open browser guesses no more than at the sign-in page,
+        and locks nobody out.
+
+        Raises:
+            RateLimited: too many were wrong. Also what `AccountService.change_own_password` raises.
+        """
+        windows = [] if self._limits is None else [(self._limits.sign_in_device, f"{name} own password")]
+        taken = await self._take_all(windows)
+        try:
+            ended = await accounts.change_own_password(session_id, present, password)
+        except Invalid as refused:
+            if "current_password" not in refused.fields:
+                self._give_back(taken)
+            raise
+        except BaseException:
+            self._give_back(taken)
+            raise
+        self._give_back(taken)
+        return ended
+
+    async def _take_all(self, windows: Sequence[Window]) -> Sequence[Window]:
+        """Count an attempt in each window. Raises RateLimited."""
+        if self._limits is not None:
+            await self._limits.prefetch(windows)
+        for limit, key in windows:
+            allowance = limit.hit(key)
+            if not allowance.allowed:
+                raise RateLimited(_TOO_MANY, retry_after_s=max(1, allowance.retry_after_s))
+        return windows
+
     async def _take(self, name: str, client: str, device: str | None) -> Sequence[Window]:
         """Count an attempt before its outcome is known: many at once must not pass together. Raises RateLimited."""
         limits = self._limits
@@ -86,7 +123,7 @@ class SignInAttempts:
                 allowance = limits.sign_in_name.peek(name)
                 if allowance.allowed:
                     break
-            raise RateLimited("Too many attempts to sign in", retry_after_s=max(1, allowance.retry_after_s))
+            raise RateLimited(_TOO_MANY, retry_after_s=max(1, allowance.retry_after_s))
         return taken
 
     def _give_back(self, taken: Sequence[Window]) -> None:

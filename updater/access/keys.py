@@ -47,6 +47,12 @@ class ApiKey:
         """Tell whether the key is neither revoked nor expired at `now`, which is aware UTC."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
+    def state(self, now: datetime) -> str:
+        """Return `usable`, `expired` or `revoked`; what was revoked says so for ever. `now` is aware UTC."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "usable" if self.usable(now) else "expired"
+
     def principal(self) -> Principal:
         """Return the principal of requests with this key."""
         return Principal(f"key:{self.digest[:16]}", self.name, self.level, self.application, self.digest)

@@ -16,6 +16,7 @@ from updater.access.users import User
 from updater.settings import Settings
 
 if TYPE_CHECKING:
+    from updater.access.accounts import AccountService
     from updater.access.people import PeopleService
     from updater.access.service import AccessService
     from updater.audit.service import AuditService
@@ -50,6 +51,7 @@ class AccessServices(AccessLists):
 
     access: AccessService
     people: PeopleService
+    accounts: AccountService
 
 
 def build_access(database: Database, settings: Settings, audit: AuditService) -> AccessServices:
@@ -60,15 +62,19 @@ def build_access(database: Database, settings: Settings, audit: AuditService) ->
     Raises:
         ConfigurationError: the secret is damaged, or cannot be read or made.
     """
+    from updater.access.accounts import AccountService
     from updater.access.keys import load_secret
     from updater.access.people import PeopleService
     from updater.access.service import AccessService
     from updater.access.store import AccessStore, PeopleStore
 
     secret = load_secret(Path(settings.storage.root) / "secret")
+    store = PeopleStore(database)
+    people = PeopleService(store, settings.access, database, audit, secret=secret)
     return AccessServices(
         access=AccessService(AccessStore(database), settings.access, database, audit, secret=secret),
-        people=PeopleService(PeopleStore(database), settings.access, database, audit, secret=secret),
+        people=people,
+        accounts=AccountService(store, people, database, audit, secret=secret),
     )
 
 

@@ -1,4 +1,4 @@
-"""The use cases of people: create and change users, sign them in and out, recognise their sessions."""
+"""The use cases of people: create users, sign them in and out, recognise their sessions. Changes: `accounts`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from updater.access.sessions import (
     session_digest,
 )
 from updater.access.store import PeopleStore
-from updater.access.users import Passwords, User, check_password, check_user, clean_name, is_name
+from updater.access.users import Passwords, Role, User, check_user, clean_name, is_name
 from updater.audit.model import Actor, ActorKind, Entry
 from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
@@ -30,6 +30,7 @@ _NOTE_EVERY_S = 60
 _MAX_SCRIPT_MINUTES = 60 * 24 * 365
 # Sessions that were good a short while ago: each takes some hundred bytes.
 _KEPT_SESSIONS = 4_096
+_SET_UP = "The first account is there already; sign in with it"
 
 
 class PeopleService:
@@ -50,7 +51,9 @@ class PeopleService:
         self._audit = audit
         self._secret = secret
         self._clock = clock
-        self._passwords = Passwords()
+        self.passwords = Passwords()
+        # Users are never removed, so this is asked until the first one is there.
+        self._has_users = False
         # The digests of sessions found last, the latest at the end.
         self._recent: OrderedDict[str, None] = OrderedDict()
         self.configure(settings)
@@ -68,44 +71,49 @@ class PeopleService:
         Raises:
             Invalid: name, role or password do not fit. Conflict: the name is taken.
         """
-        cleaned, checked = check_user(name, role, password)
-        kept = await self._passwords.hash(password)
         try:
-            async with self._database.write() as connection:
-                user = await self._store.insert_user(connection, cleaned, checked, kept, self._clock())
-                await self._record(connection, actor, "user.created", cleaned, after={"role": checked.word})
-                return user
+            return await self._create(name, role, password, actor, first=False)
         except Conflict:
-            raise Conflict(f"A user named {cleaned} exists already") from None
+            raise Conflict(f"A user named {clean_name(name)} exists already") from None
+
+    async def create_first_user(self, name: str, password: str, *, actor: Actor) -> User:
+        """Add an administrator while there is no user; of several at once, one is added.
+
+        Raises:
+            Invalid: name or password do not fit. Conflict: there is a user.
+        """
+        if await self.has_users():
+            raise Conflict(_SET_UP)
+        try:
+            return await self._create(name, Role.ADMIN.word, password, actor, first=True)
+        except Conflict:
+            raise Conflict(_SET_UP) from None
+
+    async def _create(self, name: str, role: str, password: str, actor: Actor, *, first: bool) -> User:
+        cleaned, checked = check_user(name, role, password)
+        kept = await self.passwords.hash(password)
+        async with self._database.write() as connection:
+            user = await self._store.insert_user(connection, cleaned, checked, kept, self._clock())
+            if first:
+                # Concurrent callers wait here, and then see whom the one before them has added.
+                await self._audit.hold(connection)
+                if await self._store.count_users(connection) > 1:
+                    raise Conflict(_SET_UP)
+            await self._record(connection, actor, "user.created", cleaned, after={"role": checked.word})
+        return user
+
+    async def has_users(self) -> bool:
+        """Tell whether there is a user, be it a disabled one."""
+        self._has_users = self._has_users or await self._store.has_users()
+        return self._has_users
 
     async def list_users(self) -> list[User]:
         """Return all users, disabled ones too, oldest first; the order is that of their ids."""
         return await self._store.list_users()
 
-    async def set_password(self, name: str, password: str, *, actor: Actor) -> None:
-        """Give a user a new password and end all of the user's sessions.
-
-        Raises:
-            Invalid: the password does not fit. NotFound: no user has this name.
-        """
-        check_password(password)
-        user = await self.get_user(name)
-        kept = await self._passwords.hash(password)
-        async with self._database.write() as connection:
-            await self._store.set_password(connection, user.id, kept)
-            await self._record(connection, actor, "user.password_set", user.name)
-
-    async def disable_user(self, name: str, *, actor: Actor) -> None:
-        """Disable a user at once and end all of the user's sessions. Raises NotFound."""
-        await self._set_disabled(name, self._clock(), "user.disabled", actor)
-
-    async def enable_user(self, name: str, *, actor: Actor) -> None:
-        """Enable a user again. Raises NotFound."""
-        await self._set_disabled(name, None, "user.enabled", actor)
-
     async def get_user(self, name: str) -> User:
         """Return the user with this name, in any case and with blanks around it. Raises NotFound."""
-        found = await self._find(name)
+        found = await self.find_user(name)
         if found is None:
             raise NotFound("user", "No user has this name")
         return found[0]
@@ -120,9 +128,9 @@ class PeopleService:
         Raises:
             Unauthenticated: unknown name, wrong password or disabled user; all take equally long and look the same.
         """
-        found = await self._find(name)
+        found = await self.find_user(name)
         user, kept = found if found is not None else (None, None)
-        fits = await self._passwords.fits(kept, password)
+        fits = await self.passwords.fits(kept, password)
         now = self._clock()
         if user is not None and fits and user.disabled_at is None:
             actor = user.principal().actor
@@ -188,7 +196,8 @@ class PeopleService:
             if name is not None:
                 await self._record(connection, Actor(ActorKind.USER, name), "session.ended", name)
 
-    async def _find(self, name: str) -> tuple[User, str] | None:
+    async def find_user(self, name: str) -> tuple[User, str] | None:
+        """Return the user with this name, as `get_user` does, and the stored hash of the password; None for nobody."""
         cleaned = clean_name(name)
         # PostgreSQL has no text with a null character in it, and refuses to look for one.
         return await self._store.find_user(cleaned) if is_name(cleaned) else None
@@ -210,12 +219,6 @@ class PeopleService:
             after = {"expires_at": expires_at.isoformat(timespec="seconds")}
             await self._record(connection, actor, "session.opened", user.name, after=after)
         return session_id, session
-
-    async def _set_disabled(self, name: str, at: datetime | None, action: str, actor: Actor) -> None:
-        user = await self.get_user(name)
-        async with self._database.write() as connection:
-            await self._store.set_disabled(connection, user.id, at)
-            await self._record(connection, actor, action, user.name)
 
     async def _record(
         self, connection: Connection, actor: Actor, action: str, name: str, after: Mapping[str, Any] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import hmac
 from datetime import datetime
 
 from updater.access.keys import ApiKey, KeyRing, key_digest, new_feed_key, new_key
@@ -15,7 +16,7 @@ from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.database.mirror import Mirror
-from updater.errors import Failure, Forbidden, Invalid, NotFound, Unauthenticated
+from updater.errors import Conflict, Failure, Forbidden, Invalid, NotFound, Unauthenticated
 from updater.settings import LEVELS, AccessSettings, ApiKeySettings
 
 
@@ -54,8 +55,7 @@ class AccessService:
         Raises:
             Unavailable: the database does not answer; the keys known before stay in use.
         """
-        configured = [_configured(self._secret, each) for each in self._configured if each.enabled]
-        self._ring = KeyRing(self._secret, [*configured, *await self._store.list_keys()])
+        self._ring = KeyRing(self._secret, [*self.list_configured_keys(), *await self._store.list_keys()])
 
     async def close(self) -> None:
         """Stop following changes."""
@@ -88,6 +88,11 @@ class AccessService:
         if principal is not None and principal.key_hash is not None:
             self._used[principal.key_hash] = now
         return principal
+
+    def find_key(self, presented: str) -> Principal | None:
+        """Return the principal of a key, whether or not access control is switched on. Raises Unavailable."""
+        self._mirror.require_current(KEYS)
+        return self._ring.recognise(presented, self._clock())
 
     def authorize(self, principal: Principal | None, level: Permission, application_id: str | None = None) -> None:
         """Require a level and, for a key of one application, that application.
@@ -180,12 +185,23 @@ class AccessService:
         await self.flush_used()
         return await self._store.list_keys()
 
-    async def revoke_key(self, key_id: int, *, actor: Actor) -> None:
-        """Revoke a key at once. Raises NotFound when no usable key has this id."""
+    def list_configured_keys(self) -> list[ApiKey]:
+        """Return the enabled keys of the settings, in the order of the settings; they have no id and no last use."""
+        return [_configured(self._secret, each) for each in self._configured if each.enabled]
+
+    async def revoke_key(self, key_id: int, *, actor: Actor, by: str | None = None) -> None:
+        """Revoke a key at once. `by` is the digest of the key that asks for it; None for a person or an operator.
+
+        Raises:
+            NotFound: no usable key has this id. Conflict: a key revokes itself, which would lock its owner out.
+        """
         async with self._database.write() as connection:
-            name = await self._store.revoke_key(connection, key_id, self._clock())
-            if name is None:
+            revoked = await self._store.revoke_key(connection, key_id, self._clock())
+            if revoked is None:
                 raise NotFound("key", f"No usable key has id {key_id}")
+            name, digest = revoked
+            if by is not None and hmac.compare_digest(by, digest):
+                raise Conflict("A key cannot revoke itself; use another one, a session or the command line")
             await self._audit.record(connection, actor, Entry("key.revoked", f"key {key_id} {name}"))
             await self._database.announce(connection, KEYS)
 

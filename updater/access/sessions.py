@@ -15,6 +15,8 @@ from updater.access.keys import key_digest
 from updater.access.users import User
 
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")
+_NUMBER_DIGITS = 16
+_NUMBER = re.compile(rf"[0-9a-f]{{{_NUMBER_DIGITS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,16 @@ class Session:
     expires_at: datetime
     idle_s: int | None
 
+    @property
+    def number(self) -> str:
+        """Return what names the session to people: 16 hex digits, which open nothing."""
+        return session_number(self.digest)
+
+    @property
+    def idle_until(self) -> datetime | None:
+        """Return when the session ends if it is not used before; None when it ends at `expires_at` only."""
+        return None if self.idle_s is None else self.last_used_at + timedelta(seconds=self.idle_s)
+
     def usable(self, now: datetime) -> bool:
         """Tell whether the session has not expired, is not idle for too long, and its user is not disabled.
 
@@ -35,7 +47,8 @@ class Session:
         """
         if self.user.disabled_at is not None or now >= self.expires_at:
             return False
-        return self.idle_s is None or now - self.last_used_at < timedelta(seconds=self.idle_s)
+        idle_until = self.idle_until
+        return idle_until is None or now < idle_until
 
 
 def new_session_id() -> str:
@@ -46,6 +59,16 @@ def new_session_id() -> str:
 def is_session_id(text: str) -> bool:
     """Tell whether a text has the form of a session id. Any other text needs no question to the database."""
     return _ID.fullmatch(text) is not None
+
+
+def session_number(digest: str) -> str:
+    """Return the number of the session with this digest: its first 16 hex digits."""
+    return digest[:_NUMBER_DIGITS]
+
+
+def is_session_number(text: str) -> bool:
+    """Tell whether a text has the form of a session's number."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def session_digest(secret: bytes, session_id: str) -> str:

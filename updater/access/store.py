@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.access.keys import ApiKey
@@ -61,14 +61,15 @@ class AccessStore:
         }
         return int(await connection.scalar(insert(api_key).values(values).returning(api_key.c.id)) or 0)
 
-    async def revoke_key(self, connection: AsyncConnection, key_id: int, now: datetime) -> str | None:
+    async def revoke_key(self, connection: AsyncConnection, key_id: int, now: datetime) -> tuple[str, str] | None:
         """Revoke a key in the caller's transaction, which announces `KEYS`. `now` is aware, in UTC.
 
-        Returns: the key's name; None when no usable key has this id.
+        Returns: the key's name and digest; None when no usable key has this id.
         """
         statement = update(api_key).where(api_key.c.id == key_id, api_key.c.revoked_at.is_(None))
-        name: str | None = await connection.scalar(statement.values(revoked_at=now).returning(api_key.c.name))
-        return name
+        changed = statement.values(revoked_at=now).returning(api_key.c.name, api_key.c.digest)
+        row = (await connection.execute(changed)).first()
+        return None if row is None else (row.name, row.digest)
 
     async def note_used(self, used: Mapping[str, datetime]) -> None:
         """Store when keys were last used. `used` maps a key's digest to a time in UTC; a later stored time stays."""
@@ -106,17 +107,43 @@ class PeopleStore:
             row = (await connection.execute(select(user_account).where(user_account.c.name == name))).first()
             return None if row is None else (_user(row), row.password_hash)
 
-    async def set_password(self, connection: AsyncConnection, user_id: int, password_hash: str) -> None:
-        """Store a new password hash and end the user's sessions, in the caller's transaction."""
-        changed = update(user_account).where(user_account.c.id == user_id)
-        await connection.execute(changed.values(password_hash=password_hash))
-        await connection.execute(delete(session).where(session.c.user_id == user_id))
+    async def count_users(self, connection: AsyncConnection) -> int:
+        """Return how many users there are, disabled ones too, as the caller's transaction sees it."""
+        return int(await connection.scalar(select(func.count()).select_from(user_account)) or 0)
 
-    async def set_disabled(self, connection: AsyncConnection, user_id: int, disabled_at: datetime | None) -> None:
-        """Disable a user (or enable, with None) and end the user's sessions, in the caller's transaction."""
-        changed = update(user_account).where(user_account.c.id == user_id)
-        await connection.execute(changed.values(disabled_at=disabled_at))
-        await connection.execute(delete(session).where(session.c.user_id == user_id))
+    async def has_users(self) -> bool:
+        """Tell whether there is a user, be it a disabled one."""
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(select(exists(select(user_account.c.id)))))
+
+    async def hold_users(self, connection: AsyncConnection, user_id: int) -> list[tuple[User, str]]:
+        """Return a user and all administrators who are not disabled, each with the stored hash of the password.
+
+        They stay as they are until the caller's transaction ends. In the order of their ids, so that two transactions
+        cannot deadlock.
+        """
+        user = user_account.c
+        administrates = and_(user.role == Role.ADMIN.word, user.disabled_at.is_(None))
+        wanted = select(user_account).where(or_(user.id == user_id, administrates)).order_by(user.id)
+        return [(_user(row), row.password_hash) for row in await connection.execute(wanted.with_for_update())]
+
+    async def change_user(self, connection: AsyncConnection, user_id: int, values: Mapping[str, object]) -> None:
+        """Set columns of a user in the caller's transaction."""
+        await connection.execute(update(user_account).where(user_account.c.id == user_id).values(**values))
+
+    async def delete_sessions(
+        self, connection: AsyncConnection, user_id: int, *, but: str | None = None, number: str | None = None
+    ) -> int:
+        """End a user's sessions in the caller's transaction; return how many.
+
+        All of them, all but that with the digest `but`, or those whose digest begins with `number`.
+        """
+        wanted = [session.c.user_id == user_id]
+        if but is not None:
+            wanted.append(session.c.digest != but)
+        if number is not None:
+            wanted.append(session.c.digest.startswith(number, autoescape=True))
+        return (await connection.execute(delete(session).where(*wanted))).rowcount
 
     async def insert_session(self, connection: AsyncConnection, opened: Session, password_hash: str | None) -> bool:
         """Add a session and remove those that have expired by then, in the caller's transaction.
@@ -148,11 +175,18 @@ class PeopleStore:
 
     async def list_sessions(self, digests: Sequence[str]) -> list[Session]:
         """Return the sessions with these digests, usable or not, with their users, in no order."""
+        return await self._read_sessions(session.c.digest.in_(digests))
+
+    async def list_sessions_of(self, user_id: int) -> list[Session]:
+        """Return the sessions of a user, usable or not, in no order."""
+        return await self._read_sessions(session.c.user_id == user_id)
+
+    async def _read_sessions(self, wanted: ColumnElement[bool]) -> list[Session]:
         statement = (
             select(session.c.digest, session.c.last_used_at, session.c.expires_at, session.c.idle_s)
             .add_columns(session.c.created_at.label("opened_at"), *user_account.c)
             .join(user_account, user_account.c.id == session.c.user_id)
-            .where(session.c.digest.in_(digests))
+            .where(wanted)
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(statement)).all()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MIN_PASSWORD_CHARACTERS = 10
 MAX_PASSWORD_CHARACTERS = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
+_ROLE_PROBLEM = "expected admin, staff or user"
 _AT_ONCE = 2
 # Hashing or waiting to hash. The last one waits for about a second.
 _MOST_QUEUED = 32
@@ -87,7 +88,7 @@ def check_user(name: str, role: str, password: str) -> tuple[str, Role]:
     if not is_name(cleaned):
         problems["name"] = "expected 1 to 100 letters, digits and . _ @ + -, beginning with a letter or digit"
     if role not in {each.word for each in Role}:
-        problems["role"] = "expected admin, staff or user"
+        problems["role"] = _ROLE_PROBLEM
     problem = _password_problem(password)
     if problem:
         problems["password"] = problem
@@ -96,11 +97,17 @@ def check_user(name: str, role: str, password: str) -> tuple[str, Role]:
     return cleaned, Role[role.upper()]
 
 
-def check_password(password: str) -> None:
-    """Raise Invalid when a new password does not fit."""
-    problem = _password_problem(password)
+def check_changes(role: str | None, password: str | None) -> Role | None:
+    """Return the role of changes to a user; what is None is not changed. Raises Invalid with what does not fit."""
+    problems = {}
+    if role is not None and role not in {each.word for each in Role}:
+        problems["role"] = _ROLE_PROBLEM
+    problem = None if password is None else _password_problem(password)
     if problem:
-        raise Invalid({"password": problem})
+        problems["password"] = problem
+    if problems:
+        raise Invalid(problems)
+    return None if role is None else Role[role.upper()]
 
 
 def _password_problem(password: str) -> str | None:

@@ -10,22 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from updater.audit.model import AuditRow, Head
+from updater.audit.model import AuditRow, Break, Head
 
 GENESIS = "0" * 64
 EMPTY = Head(0, GENESIS, 0, GENESIS)
 """The head of a chain that has no row yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """The first place where the chain does not hold: the number of a row, and what is wrong there."""
-
-    id: int
-    why: str
 
 
 def as_text(value: Mapping[str, Any] | None) -> str | None:
@@ -74,12 +66,20 @@ def find_break(rows: Iterable[AuditRow], head: Head) -> Break | None:
 
 
 class ChainWalk:
-    """Follows the chain row by row, for callers that read rows in batches."""
+    """Follows the chain row by row, for callers that read rows in batches.
 
-    def __init__(self, head: Head) -> None:
+    It begins after the anchor, or after a row that was verified: its number and its hash.
+    """
+
+    def __init__(self, head: Head, after: tuple[int, str] | None = None) -> None:
         self._head = head
-        self._id, self._hash = head.anchor_id, head.anchor_hash
+        self._id, self._hash = after or (head.anchor_id, head.anchor_hash)
         self.rows = 0
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Return number and hash of the last row that holds."""
+        return self._id, self._hash
 
     def step(self, row: AuditRow) -> Break | None:
         """Take the next row; return what is wrong with it."""

@@ -80,11 +80,57 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows a listing gives; None does not limit. `actions` are whole actions or `noun.` for all of a noun."""
+    """Which rows a listing gives; None does not limit. `actions` are whole actions or `noun.` for all of a noun.
+
+    `subject` is a part of a subject, in any case; times are aware, `since` is included, `until` is not. Rows have
+    numbers above `after_id` and below `before_id`.
+    """
 
     application_id: str | None = None
     actor: str | None = None
     actions: tuple[str, ...] = ()
     after_id: int = 0
+    before_id: int | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     # Any of these spellings of a version.
     spellings: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The first place where the chain does not hold: the number of a row, and what is wrong there."""
+
+    id: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the last verification came to: rows from `first_id` up to `last_id` were followed, `rows` of them.
+
+    `complete`: it reached the row that was the last one at its start; else the next verification goes on there.
+    """
+
+    at: datetime
+    by: Actor
+    first_id: int
+    last_id: int
+    last_hash: str
+    rows: int
+    complete: bool
+    broken: Break | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """Where the chain ends, and what is known of it. `check` is None when it was never verified."""
+
+    head: Head
+    check: Check | None
+
+    @property
+    def unverified(self) -> int:
+        """Return how many rows the last verification does not vouch for."""
+        return self.head.last_id - max(self.head.anchor_id, 0 if self.check is None else self.check.last_id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from updater.audit.chain import Break, ChainWalk
-from updater.audit.model import Actor, AuditRow, Entry, Filter
+from updater.audit.chain import ChainWalk
+from updater.audit.model import Actor, AuditRow, Break, Entry, Filter
 from updater.audit.store import AuditStore
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
@@ -39,6 +39,14 @@ class AuditService:
     async def list_rows(self, wanted: Filter, *, limit: int = 50, offset: int = 0) -> tuple[list[AuditRow], int]:
         """Return one page of rows, newest first, and how many there are in all."""
         return await self._store.list_rows(wanted, limit=limit, offset=offset)
+
+    async def list_newest(self, wanted: Filter, *, limit: int) -> tuple[list[AuditRow], bool]:
+        """Return the newest rows, newest first, and whether there are more; the next page is before the last one's id.
+
+        Unlike `list_rows` it counts nothing, so a page costs the same however many rows there are.
+        """
+        rows = await self._store.list_newest(wanted, limit=limit + 1)
+        return rows[:limit], len(rows) > limit
 
     async def list_history(
         self, application_id: str, *, spellings: Collection[str] | None = None, limit: int = 50, offset: int = 0

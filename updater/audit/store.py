@@ -71,6 +71,12 @@ class AuditStore:
             page = statement.order_by(audit.c.id.desc()).limit(limit).offset(offset)
             return [_row(each) for each in await connection.execute(page)], int(total or 0)
 
+    async def list_newest(self, wanted: Filter, *, limit: int) -> list[AuditRow]:
+        """Return the newest rows, newest first, without counting how many there are."""
+        statement = _matching(wanted).order_by(audit.c.id.desc()).limit(limit)
+        async with self._database.read() as connection:
+            return [_row(each) for each in await connection.execute(statement)]
+
     async def find_last(self, application_id: str, action: str) -> int:
         """Return the number of the newest row of an application with this action; 0 when there is none."""
         wanted = select(func.max(audit.c.id)).where(audit.c.application_id == application_id, audit.c.action == action)
@@ -92,9 +98,9 @@ class AuditStore:
             row = (await connection.execute(select(audit_head).where(audit_head.c.id == _HEAD_ID))).first()
             return EMPTY if row is None else _head(row)
 
-    async def stream(self, last_id: int) -> AsyncIterator[list[AuditRow]]:
-        """Yield all rows up to a number, oldest first, in batches."""
-        seen = -1
+    async def stream(self, last_id: int, *, after: int = -1) -> AsyncIterator[list[AuditRow]]:
+        """Yield all rows after a number and up to another one, oldest first, in batches."""
+        seen = after
         while True:
             statement = select(audit).where(audit.c.id > seen, audit.c.id <= last_id).order_by(audit.c.id)
             async with self._database.read() as connection:
@@ -146,6 +152,14 @@ def _matching(wanted: Filter) -> Select[tuple[object, ...]]:
     ):
         if value is not None:
             statement = statement.where(column == value)
+    if wanted.before_id is not None:
+        statement = statement.where(audit.c.id < wanted.before_id)
+    if wanted.since is not None:
+        statement = statement.where(audit.c.at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(audit.c.at < wanted.until)
+    if wanted.subject is not None:
+        statement = statement.where(audit.c.subject.icontains(wanted.subject, autoescape=True))
     if wanted.spellings is not None:
         statement = statement.where(audit.c.version.in_(wanted.spellings))
     if wanted.actions:

@@ -79,6 +79,22 @@ def password(name: str, password_stdin: bool, as_json: bool, config: Path | None
 
 @user.command()
 @click.argument("name")
+@click.argument("new_role", metavar="ROLE", type=click.Choice(["admin", "staff", "user"]))
+@_json_option
+@config_option
+def role(name: str, new_role: str, as_json: bool, config: Path | None) -> None:
+    """Give NAME another role and end all their sessions, at once.
+
+    \f
+    Raises:
+        SystemExit: with status 5 when there is no NAME, 6 when NAME is the last administrator who can sign in.
+    """
+    changed = operate(config, "user.role", name=name, role=new_role)
+    _tell(changed, as_json, f"{changed['name']} is {changed['role']} now; all their sessions are over")
+
+
+@user.command()
+@click.argument("name")
 @click.option("--undo", is_flag=True, help="Let them in again.")
 @_json_option
 @config_option
@@ -87,7 +103,7 @@ def disable(name: str, undo: bool, as_json: bool, config: Path | None) -> None:
 
     \f
     Raises:
-        SystemExit: with status 5 when there is no NAME.
+        SystemExit: with status 5 when there is no NAME, 6 when NAME is the last administrator who can sign in.
     """
     changed = operate(config, "user.disable", name=name, undo=undo)
     _tell(changed, as_json, f"{changed['name']} may sign in" if undo else f"{changed['name']} is disabled")

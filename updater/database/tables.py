@@ -312,6 +312,7 @@ audit = Table(
     Column("previous_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     Index(None, "application_id", "id"),
+    Index(None, "action", "id"),
 )
 
 # One row: where the chain of `audit` ends, and where what is left of it begins.

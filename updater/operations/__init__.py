@@ -53,6 +53,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "user.create": Operation("updater.operations.people:create_user", Scope.ACCESS),
     "user.list": Operation("updater.operations.people:list_users", Scope.LISTS),
     "user.password": Operation("updater.operations.people:set_password", Scope.ACCESS),
+    "user.role": Operation("updater.operations.people:set_role", Scope.ACCESS),
     "user.disable": Operation("updater.operations.people:disable_user", Scope.ACCESS),
     "user.session": Operation("updater.operations.people:open_session", Scope.ACCESS),
     "verify": Operation("updater.operations.storage:verify"),

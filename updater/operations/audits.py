@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import Any
 
 from updater.audit.model import Actor, AuditRow, Filter
 from updater.catalog.spellings import find_spellings
@@ -37,10 +38,22 @@ async def list_audit(
     """
     if not 1 <= limit <= _MOST or offset < 0:
         raise Invalid({"limit": f"expected 1 to {_MOST}, and an offset of 0 or more"})
-    spellings = None if version is None else await _spellings(services, application, version)
-    wanted = Filter(application, by, (action,) if action is not None else (), spellings=spellings)
+    wanted = await build_filter(services, application=application, version=version, actor=by, action=action)
     rows, total = await services.audit.list_rows(wanted, limit=limit, offset=offset)
     yield {"result": {"rows": [_shown(row) for row in rows], "total_count": total}}
+
+
+async def build_filter(
+    services: Services,
+    *,
+    application: str | None = None,
+    version: str | None = None,
+    action: str | None = None,
+    **more: Any,
+) -> Filter:
+    """Return which rows are meant: `action` as in `list_audit`, `version` in any spelling, the rest as in `Filter`."""
+    spellings = None if version is None else await _spellings(services, application, version)
+    return Filter(application, actions=(action,) if action is not None else (), spellings=spellings, **more)
 
 
 async def _spellings(services: Services, application: str | None, version: str) -> tuple[str, ...]:

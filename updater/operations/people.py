@@ -32,8 +32,16 @@ async def set_password(services: AccessServices, actor: Actor, *, name: str, pas
     Raises:
         Invalid: the password does not fit. NotFound: no user has this name.
     """
-    await services.people.set_password(name, password, actor=actor)
-    yield {"result": _shown(await services.people.get_user(name))}
+    yield {"result": _shown(await services.accounts.change_user(name, password=password, actor=actor))}
+
+
+async def set_role(services: AccessServices, actor: Actor, *, name: str, role: str) -> AsyncGenerator[Event]:
+    """Give a person another role and end all their sessions.
+
+    Raises:
+        Invalid: there is no such role. NotFound: no user has this name. Conflict: it is the last administrator.
+    """
+    yield {"result": _shown(await services.accounts.change_user(name, role=role, actor=actor))}
 
 
 async def disable_user(
@@ -42,10 +50,9 @@ async def disable_user(
     """Disable a person and end all their sessions at once; with `undo`, let the person sign in again.
 
     Raises:
-        NotFound: no user has this name.
+        NotFound: no user has this name. Conflict: it is the last administrator who can sign in.
     """
-    await (services.people.enable_user(name, actor=actor) if undo else services.people.disable_user(name, actor=actor))
-    yield {"result": _shown(await services.people.get_user(name))}
+    yield {"result": _shown(await services.accounts.change_user(name, disabled=not undo, actor=actor))}
 
 
 async def open_session(services: AccessServices, actor: Actor, *, name: str, minutes: float) -> AsyncGenerator[Event]:

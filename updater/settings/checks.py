@@ -9,6 +9,7 @@ import dataclasses
 import ipaddress
 import re
 from dataclasses import field
+from enum import Enum
 from string import Formatter
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -25,15 +26,27 @@ _TAKEN = ("api", "admin", "health", "metrics")
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-def setting(check: fields.Field[Any], default: Any = dataclasses.MISSING) -> Any:
+class Secret(Enum):
+    """What of a setting nobody may read, when the settings are shown."""
+
+    NONE = "none"
+    ALL = "all"
+    # The password of an address, and what its query says.
+    IN_URL = "in url"
+    # The same in each word of a command, and what follows an option or a header with the name of a secret.
+    IN_COMMAND = "in command"
+
+
+def setting(check: fields.Field[Any], default: Any = dataclasses.MISSING, *, secret: Secret = Secret.NONE) -> Any:
     """Declare one setting of a dataclass: the field that checks it, and its default; without one it is required."""
+    metadata = {"check": check, "secret": secret}
     if default is dataclasses.MISSING:
         check.required = True
-        return field(metadata={"check": check})
+        return field(metadata=metadata)
     check.required = False
     if isinstance(default, tuple):
-        return field(default_factory=lambda: default, metadata={"check": check})
-    return field(default=default, metadata={"check": check})
+        return field(default_factory=lambda: default, metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def _split(value: str) -> SplitResult:

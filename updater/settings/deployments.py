@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from marshmallow import fields, validate
 
 import updater.settings.checks as checks
-from updater.settings.checks import setting
+from updater.settings.checks import Secret, setting
 
 # The steps of the documented update process, and their default commands.
 STEP_COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +34,7 @@ class StepSettings:
     """
 
     name: str = setting(checks.text(validate.Regexp(r"\A[a-z][a-z0-9_]{0,39}\Z"), validate.NoneOf(RESERVED_STEPS)))
-    command: tuple[str, ...] = setting(checks.command(), ())
+    command: tuple[str, ...] = setting(checks.command(), (), secret=Secret.IN_COMMAND)
     timeout_s: int = setting(checks.whole(1, 86_400), 300)
     environment: tuple[str, ...] = setting(checks.names(), ())
 
@@ -52,7 +52,7 @@ class RestartSettings:
     A command that starts a server in the background itself must send that server's output somewhere else.
     """
 
-    command: tuple[str, ...] = setting(checks.command())
+    command: tuple[str, ...] = setting(checks.command(), secret=Secret.IN_COMMAND)
     timeout_s: int = setting(checks.whole(1, 3600), 60)
     environment: tuple[str, ...] = setting(checks.names(), ())
 
@@ -64,7 +64,7 @@ class HealthSettings:
     It has to begin within `within_s` seconds and to last for `steady_s` seconds.
     """
 
-    url: str = setting(fields.String(validate=checks.probe_url))
+    url: str = setting(fields.String(validate=checks.probe_url), secret=Secret.IN_URL)
     within_s: int = setting(checks.whole(1, 3600), 30)
     steady_s: int = setting(checks.whole(0, 600), 2)
 
@@ -80,10 +80,10 @@ class BusySettings:
         ValueError: not exactly one of `command` and `url` is given.
     """
 
-    command: tuple[str, ...] = setting(checks.command(), ())
-    url: str | None = setting(fields.String(allow_none=True, validate=checks.probe_url), None)
+    command: tuple[str, ...] = setting(checks.command(), (), secret=Secret.IN_COMMAND)
+    url: str | None = setting(fields.String(allow_none=True, validate=checks.probe_url), None, secret=Secret.IN_URL)
     path: str = setting(fields.String(), "")
-    equals: Any = setting(fields.Raw(allow_none=True), True)
+    equals: Any = setting(fields.Raw(allow_none=True), True, secret=Secret.ALL)
     timeout_s: int = setting(checks.whole(1, 120), 10)
 
     def __post_init__(self) -> None:
@@ -126,7 +126,9 @@ class DeploymentSettings:
     allow_filters: bool = setting(checks.switch(), False)
     git_timeout_s: int = setting(checks.whole(1, 3600), 120)
     environment: tuple[str, ...] = setting(checks.names(), ())
-    launcher: tuple[str, ...] = setting(fields.List(fields.String(validate=validate.Length(min=1))), ())
+    launcher: tuple[str, ...] = setting(
+        fields.List(fields.String(validate=validate.Length(min=1))), (), secret=Secret.IN_COMMAND
+    )
     busy: tuple[BusySettings, ...] = setting(fields.List(fields.Raw()), ())
     steps: tuple[StepSettings, ...] = setting(fields.List(fields.Raw()), (StepSettings("dependencies"),))
     restart: RestartSettings | None = setting(fields.Dict(allow_none=True), None)

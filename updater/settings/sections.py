@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import fields, validate
 
 import updater.settings.checks as checks
-from updater.settings.checks import setting
+from updater.settings.checks import Secret, setting
 from updater.settings.deployments import (
     BusySettings,
     DeploymentSettings,
@@ -31,7 +31,9 @@ class ServerSettings:
 
     host: str = setting(checks.text(validate.Length(min=1)), "127.0.0.1")
     port: int = setting(checks.whole(0, 65535), 8080)
-    public_url: str | None = setting(fields.String(allow_none=True, validate=checks.origin_url), None)
+    public_url: str | None = setting(
+        fields.String(allow_none=True, validate=checks.origin_url), None, secret=Secret.IN_URL
+    )
     trusted_proxies: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.network)), ())
     # Of pages that may read checks, reports, downloads and feeds; * for all.
     cors_origins: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.cors_origin)), ())
@@ -53,13 +55,15 @@ class StorageSettings:
     """
 
     root: str = setting(checks.text(validate.Length(min=1)), "storage")
-    database_url: str | None = setting(fields.String(allow_none=True, validate=checks.database_url), None)
-    blob_url: str | None = setting(fields.String(allow_none=True, validate=checks.blob_url), None)
+    database_url: str | None = setting(
+        fields.String(allow_none=True, validate=checks.database_url), None, secret=Secret.IN_URL
+    )
+    blob_url: str | None = setting(fields.String(allow_none=True, validate=checks.blob_url), None, secret=Secret.IN_URL)
     remote_downloads: str = setting(checks.text(validate.OneOf(("redirect", "stream"))), "redirect")
     signed_url_s: int = setting(checks.whole(60, 604_800), 3600)
     offload: str | None = setting(fields.String(allow_none=True, validate=validate.OneOf(("x-accel",))), None)
     max_upload_bytes: int = setting(checks.whole(1), 2_147_483_648)
-    cdn_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None)
+    cdn_url: str | None = setting(fields.String(allow_none=True, validate=checks.http_url), None, secret=Secret.IN_URL)
     collect_grace_s: int = setting(checks.whole(0), 86_400)
     # Every stored file is hashed once in so many days; None: only when it is opened.
     scrub_days: int | None = setting(checks.whole_or_none(1, 3650), 30)
@@ -91,7 +95,7 @@ class ApiKeySettings:
     """
 
     name: str = setting(checks.text(validate.Length(min=1, max=100)))
-    key: str = setting(checks.text(validate.Length(min=16, max=200)))
+    key: str = setting(checks.text(validate.Length(min=16, max=200)), secret=Secret.ALL)
     permissions: tuple[str, ...] = setting(
         fields.List(fields.String(validate=validate.OneOf(LEVELS)), validate=validate.Length(min=1))
     )
@@ -126,7 +130,7 @@ class JwtSettings:
     """
 
     algorithm: str = setting(checks.text(validate.OneOf(("HS256", "RS256", "ES256", "EdDSA"))), "HS256")
-    secret: str | None = setting(fields.String(allow_none=True, validate=checks.long_secret), None)
+    secret: str | None = setting(fields.String(allow_none=True, validate=checks.long_secret), None, secret=Secret.ALL)
     public_key: str | None = setting(fields.String(allow_none=True, validate=checks.public_pem), None)
     audience: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
     issuer: str | None = setting(fields.String(allow_none=True, validate=validate.Length(min=1)), None)
@@ -174,7 +178,9 @@ class RateLimitSettings:
     download_bytes_per_minute: int = setting(checks.whole(1, 1 << 50), 32 << 30)
     downloads_at_once: int = setting(checks.whole(1, 1_000_000), 512)
     sign_in_per_minute: int = setting(checks.whole(1), 10)
-    storage_url: str | None = setting(fields.String(allow_none=True, validate=checks.redis_url), None)
+    storage_url: str | None = setting(
+        fields.String(allow_none=True, validate=checks.redis_url), None, secret=Secret.IN_URL
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tests.builds import catalog_of, publishing_of
 from tests.database.races.interleaving import Interleaving, pauses
 from tests.rollouts_of import arms_of, changes_of, moves_of, rollouts_of
 from tests.servers.postgres import Postgres
+from updater.access.accounts import AccountService
 from updater.access.people import PeopleService
 from updater.access.store import AccessStore, PeopleStore
 from updater.artifacts.local import LocalBlobStore
@@ -58,6 +59,7 @@ class Process:
     deployments: DeploymentStore
     keys: AccessStore
     people: PeopleService
+    accounts: AccountService
     rollouts: RolloutService
     moves: ReleaseMoves
 
@@ -112,6 +114,7 @@ async def processes(url: str, tmp_path: Path) -> AsyncIterator[Processes]:
                     deployments,
                     keys,
                     people,
+                    AccountService(PeopleStore(database), people, database, audit, secret=SECRET, clock=lambda: NOW),
                     rollouts_of(database, lambda: NOW),
                     moves_of(database, lambda: NOW),
                 )

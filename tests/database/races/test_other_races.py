@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -103,11 +104,8 @@ async def test_nobody_slips_in_while_all_sessions_are_ended(
 ) -> None:
     one, two = (each.people for each in processes)
     await one.create_user("anna", "user", PASSWORD, actor=TESTER)
-    ends = (
-        two.set_password("anna", "another long password", actor=TESTER)
-        if how == "password"
-        else two.disable_user("anna", actor=TESTER)
-    )
+    change: dict[str, Any] = {"password": {"password": "another long password"}, "disable": {"disabled": True}}[how]
+    ends = processes[1].accounts.change_user("anna", **change, actor=TESTER)
     if order == "sign in first":
         opened, _ = await meet.run(one.sign_in("anna", PASSWORD), before="INSERT INTO session", second=ends)
         assert await two.find_session(opened[0]) is None

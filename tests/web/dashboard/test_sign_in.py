@@ -281,7 +281,7 @@ async def test_attempts_at_once_do_not_pass_together(places: Places) -> None:
 
 async def test_passwords_wait_in_a_bounded_queue(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users, "_MOST_QUEUED", 2)
-    passwords = places.service.services.people._passwords
+    passwords = places.service.services.people.passwords
     async with passwords._turn(), passwords._turn():
         assert (await places.attempt("203.0.113.1", "anna"))[0] == 503
     assert [(await places.attempt("203.0.113.1", "anna"))[0] for _ in range(2)] == [303, 303]

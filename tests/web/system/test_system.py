@@ -200,7 +200,7 @@ async def test_who_may_not(service: Service, site: Site, method: str, path: str,
     site.push("two")
     staff, user = await cookie_of(service, "staff"), await cookie_of(service, "user")
     off = await cookie_of(service, "admin", "off")
-    await service.services.people.disable_user("off", actor=TESTER)
+    await service.services.accounts.change_user("off", disabled=True, actor=TESTER)
     out = await cookie_of(service, "admin", "out")
     await service.services.people.sign_out(out["Cookie"].partition("=")[2])
     refused: list[dict[str, str]] = [

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from updater.access.attempts import SignInAttempts
+from updater.access.limits import RateLimits
 from updater.access.principals import Permission
 from updater.services import Services
+from updater.web.api.account import Account
 from updater.web.api.applications import Applications
+from updater.web.api.audit import Audit
 from updater.web.api.builds import Builds
 from updater.web.api.checks import Checks
 from updater.web.api.deployments import Deployments
@@ -19,12 +23,15 @@ from updater.web.api.files import Files
 from updater.web.api.health import Health
 from updater.web.api.history import History
 from updater.web.api.impact import Impacts
+from updater.web.api.keys import Keys
 from updater.web.api.overview import Overview
 from updater.web.api.plans import Plans
 from updater.web.api.releases import Releases
 from updater.web.api.reports import Reports
 from updater.web.api.rollouts import ReleaseMoving, Rollouts
+from updater.web.api.settings import SettingsShown
 from updater.web.api.tuf import TufRepositories
+from updater.web.api.users import Users
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.credentials import admin_keys, bearer_keys
 from updater.web.gate.identity import IdentityReader
@@ -57,7 +64,9 @@ def _planning(services: Services) -> tuple[web.RouteDef, ...]:
     )
 
 
-def build(services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator) -> Surface:
+def build(
+    services: Services, links: Links, metrics: Metrics, sessions: SessionAuthenticator, limits: RateLimits | None
+) -> Surface:
     """Assemble the surface. It is also the fallback: `/health` and every unknown path answer in its shape."""
     identities, places = IdentityReader(services.settings), CountryHints(services.settings)
     checks = Checks(services.offers, links, services.telemetry.checks, places, identities)
@@ -101,6 +110,7 @@ def build(services: Services, links: Links, metrics: Metrics, sessions: SessionA
         web.get(f"{PREFIX}/applications/{{app_id}}/figures", figures.get_figures),
         web.post(f"{PREFIX}/applications/{{app_id}}/feed-keys", feed_keys.create_feed_key),
         *_at_a_glance(Overview(services)),
+        *_of_the_installation(services, sessions, limits),
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
     )
@@ -155,3 +165,32 @@ def build_deployments(services: Services, sessions: SessionAuthenticator) -> Sur
     )
     authenticators = (admin_keys(services.access), sessions.beside_keys())
     return Surface("deployments", f"{PREFIX}/deployments", routes, authenticators, write_api, level=Permission.WRITE)
+
+
+def _of_the_installation(
+    services: Services, sessions: SessionAuthenticator, limits: RateLimits | None
+) -> tuple[web.RouteDef, ...]:
+    """Return the routes about keys, people, the audit and the settings: of the whole installation, not of a product."""
+    keys, users = Keys(services.access), Users(services, sessions)
+    account = Account(services, sessions, SignInAttempts(services.people, limits))
+    audit, settings = Audit(services), SettingsShown(services.in_effect)
+    user, own_sessions = f"{PREFIX}/users/{{name}}", f"{PREFIX}/account/sessions"
+    return (
+        web.get(f"{PREFIX}/keys", keys.list_keys),
+        web.post(f"{PREFIX}/keys", keys.create_key),
+        web.delete(f"{PREFIX}/keys/{{key_id}}", keys.revoke_key),
+        web.get(f"{PREFIX}/users", users.list_users),
+        web.post(f"{PREFIX}/users", users.create_user),
+        web.patch(user, users.change_user),
+        web.get(f"{user}/sessions", users.list_sessions),
+        web.delete(f"{user}/sessions", users.end_sessions),
+        web.delete(f"{user}/sessions/{{session}}", users.end_session),
+        web.get(f"{PREFIX}/account", account.get_account),
+        web.post(f"{PREFIX}/account/password", account.change_password),
+        web.get(own_sessions, account.list_sessions),
+        web.delete(own_sessions, account.end_sessions),
+        web.delete(f"{own_sessions}/{{session}}", account.end_session),
+        web.get(f"{PREFIX}/audit", audit.list_audit),
+        web.post(f"{PREFIX}/audit/verify", audit.verify_audit),
+        web.get(f"{PREFIX}/settings", settings.get_settings),
+    )

@@ -138,7 +138,7 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
     failures = {*contract.failures, *_ALWAYS_FAILURES} - set(contract.answers)
     if contract.body is not None:
         failures |= {408, 413}
-    level = contract.level or surface.level
+    level = contract.level_on(surface)
     # What installed clients ask is public, unless the application is private.
     asks_of_private = contract.is_of_clients(names)
     if level is not None or asks_of_private:
@@ -157,7 +157,8 @@ def _operation(names: Sequence[str], contract: Contract, handler: Any, surface: 
     if level is not None:
         schemes = [each.scheme for each in surface.authenticators]
         operation["security"] = [{scheme: []} for scheme in schemes]
-        operation["description"] += f" Needs {_needs(level, surface)}."
+        asked = "" if contract.requirement is None else f"; {contract.requirement.words}"
+        operation["description"] += f" Needs {_needs(level, surface)}{asked}."
     elif asks_of_private:
         schemes = [each.scheme for each in surface.authenticators]
         operation["security"] = [{}, *({scheme: []} for scheme in schemes)]

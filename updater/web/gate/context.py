@@ -17,7 +17,7 @@ from updater.access.limits import Allowance, Traffic
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.audit.model import Actor
 from updater.errors import Failure
-from updater.web.gate.routing import Authenticator, Surface
+from updater.web.gate.routing import Authenticator, Requirement, Surface
 
 # Set on every answer: an `istr` is folded once.
 _SERVER, _REQUEST_ID = istr("Server"), istr("X-Request-Id")
@@ -39,6 +39,7 @@ class MatchedRoute(NamedTuple):
     traffic: Traffic = Traffic.GENERAL
     # Installed clients ask this.
     of_clients: bool = False
+    requirement: Requirement | None = None
 
 
 class RequestContext:

@@ -23,7 +23,7 @@ from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits
 from updater.access.principals import Permission
 from updater.catalog.model import APPLICATION_ID
-from updater.errors import Failure, Malformed, NotFound
+from updater.errors import Failure, Forbidden, Malformed, NotFound
 from updater.offers.snapshot import Snapshot
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
@@ -151,7 +151,7 @@ class Gate:
 
     def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises Malformed, Unauthenticated, Forbidden, NotFound."""
-        surface, level, _, known, _, _ = context.matched
+        surface, level, _, known, _, _, requirement = context.matched
         require_own_authority(request)
         if not known:
             return
@@ -160,6 +160,8 @@ class Gate:
         if level is not None:
             authenticator = context.authenticator or surface.authenticators[0]
             authenticator.authorize(request, context.principal, level, application_id)
+            if requirement is not None and (context.principal is None or not requirement.holds(context.principal)):
+                raise Forbidden(requirement.refusal)
         if application_id is not None:
             self.require_application(request, application_id)
 
@@ -228,9 +230,9 @@ class Gate:
         surface, contract = self._owners.get(route.handler) or self._surface_of(path), contract_of(route.handler)
         if contract is None:
             return MatchedRoute(surface, None, path, known=False)
-        level = contract.level or surface.level
+        level = contract.level_on(surface)
         of_clients = level is None and contract.is_of_clients(path)
-        return MatchedRoute(surface, level, path, known=True, traffic=contract.traffic, of_clients=of_clients)
+        return MatchedRoute(surface, level, path, True, contract.traffic, of_clients, contract.requirement)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)

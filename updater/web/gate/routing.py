@@ -12,7 +12,7 @@ from marshmallow import Schema
 from multidict import istr
 
 from updater.access.limits import Traffic
-from updater.access.principals import Permission, Principal
+from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits
 from updater.web.messages.errors import Answer
 from updater.web.messages.parsing import load_values, parse_json, parse_query
@@ -22,11 +22,35 @@ BYTES = ("application/octet-stream",)
 
 
 @dataclass(frozen=True)
+class Requirement:
+    """What a route asks of a principal beside its level: `holds`, else 403 with `refusal`; the document has `words`."""
+
+    holds: Callable[[Principal], bool]
+    refusal: str
+    words: str
+
+
+# With access control switched off, anybody would read everything, and make an account that changes this machine.
+INSTALLATION = Requirement(
+    lambda principal: principal.application is None and principal is not EVERYBODY,
+    "This is about the whole installation: it needs a key that is not bound to one application, or a session; while "
+    "access control is switched off, the dashboard or the command line",
+    "a key bound to one application does not open it",
+)
+PERSON = Requirement(
+    lambda principal: principal.user_id is not None,
+    "This is for people who are signed in, not for keys",
+    "a session alone",
+)
+
+
+@dataclass(frozen=True)
 class Contract:
     """What a handler takes and gives. `level` None means public; `traffic` is which limits count its requests."""
 
     summary: str
     level: Permission | None = None
+    requirement: Requirement | None = None
     path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None
@@ -48,6 +72,10 @@ class Contract:
     # Of answers that no schema describes, beside JSON where one does; else bytes.
     media_types: tuple[str, ...] = ()
     traffic: Traffic = Traffic.GENERAL
+
+    def level_on(self, surface: Surface) -> Permission | None:
+        """Return the level of a route on a surface: its own, else the surface's."""
+        return surface.level if self.level is None else self.level
 
     @property
     def body_limits(self) -> BodyLimits:

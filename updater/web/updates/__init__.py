@@ -10,7 +10,7 @@ from updater.services import Services
 from updater.web.gate.credentials import bearer
 from updater.web.gate.routing import Authenticator, Surface
 from updater.web.messages.errors import write_api_as_400
-from updater.web.updates.numbers import number_in_path
+from updater.web.messages.numbers import number_in_path
 from updater.web.updates.tasks import Tasks
 from updater.web.updates.updates import Updates
 

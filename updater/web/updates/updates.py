@@ -15,8 +15,8 @@ from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.numbers import number_in_path
 from updater.web.messages.parsing import parse_query
-from updater.web.updates.numbers import number_in_path
 
 
 def _contract(summary: str, level: Permission = Permission.READ, **more: Any) -> Contract:
