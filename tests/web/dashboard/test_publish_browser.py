@@ -193,14 +193,13 @@ def test_a_folder_of_electron_builder(site: Site, app: str, opened: Open, tmp_pa
     setup = dist / "My App Setup 1.3.0-beta.1.exe"
     makers.place(dist, f"{setup.name}.minisig", makers.MinisignKey().sign(setup))
     page = opened().page
-    # A real drop, of a real folder.
-    page.locator("#drop").scroll_into_view_if_needed()
-    box = page.locator("#drop").bounding_box()
+    # A real drop, of a real folder, beside the box.
+    box = page.locator("h1").bounding_box()
     assert box
     session = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(dist)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
-        session.send("Input.dispatchDragEvent", {"type": kind, "x": box["x"] + 40, "y": box["y"] + 12, "data": data})
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": box["x"] + 5, "y": box["y"] + 5, "data": data})
     expect(page.locator("#rows tr")).to_have_count(14)
     expect(page.locator("#version")).to_have_value("1.3.0-beta.1")
     expect(page.locator("#channel")).to_have_value("beta")
@@ -377,6 +376,30 @@ def test_hostile_names_and_notes_run_nothing(site: Site, app: str, opened: Open)
         None,
         0,
     ]
+
+
+def test_a_kind_that_is_chosen_counts_of_the_main_file_too(site: Site, app: str, opened: Open, tmp_path: Path) -> None:
+    page = opened().page
+    names = ("App-1.0.0.exe", "App-1.0.0-arm64.zip")
+    page.locator("#file").set_input_files([str(makers.place(tmp_path, name)) for name in names])
+    row(page, names[1]).get_by_label("Platform").select_option("windows")
+    row(page, names[0]).get_by_label("Kind").select_option("other")
+    row(page, names[1]).get_by_label("Architecture").select_option("amd64,arm64")
+    # Of one target there is one main file: the second that is ticked takes the place of the first.
+    row(page, names[1]).get_by_label("Main file").check()
+    expect(row(page, names[0]).get_by_label("Main file")).not_to_be_checked()
+    row(page, names[0]).get_by_label("Main file").check()
+    page.get_by_role("button", name="Upload as a draft").click()
+    page.get_by_role("button", name="Publish 1.0.0").click()
+    page.wait_for_url("**/releases/1.0.0/**")
+    found = {
+        target: {each["name"]: (each["primary"], each["kind"]) for each in one["files"] if each["made_by"] != "server"}
+        for target, one in builds(site, app).items()
+    }
+    assert found == {
+        "1.0.0 windows/amd64": {names[0]: (True, "other"), names[1]: (False, "archive")},
+        "1.0.0 windows/arm64": {names[1]: (True, "archive")},
+    }
 
 
 def test_a_key_that_is_held_uploads_and_publishes_nothing(site: Site, app: str, opened: Open, tmp_path: Path) -> None:

@@ -347,8 +347,10 @@ function begin() {
       add(() => pickedFiles(picked));
     });
   }
+  // Anywhere: what is dropped beside the box would take the place of the page.
   for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
-    drop.addEventListener(kind, (event) => {
+    addEventListener(kind, (event) => {
+      if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       drop.classList.toggle("over", kind === "dragenter" || kind === "dragover");
       if (kind === "drop") add(() => droppedFiles(event.dataTransfer));

@@ -90,7 +90,7 @@ export class Row {
   }
 
   get kind() {
-    return this.fields.kind.value || "other";
+    return this.fields.kind.value; // empty: the server goes by the name
   }
 
   get isLocked() {
