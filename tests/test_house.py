@@ -255,6 +255,8 @@ PURE_ROOMS = (
     "feeds.notes",
     "timekeeping.judgement",
     "advice",
+    "doctor.model",
+    "logs.lines",
     "overview.judgements",
     "overview.model",
     "telemetry.figure_tables",

@@ -48,6 +48,8 @@ OTHERS = (
     ("deployment", "rollback"),
     ("restart",),
     ("doctor",),
+    ("config", "show"),
+    ("config", "check"),
 )
 WEB = ("aiohttp", "updater.web", "updater.client", "updater.serving", "updater.app")
 ALL_BUT_ACCESS = (*WEB, "updater.composition", "updater.catalog", "updater.telemetry", "updater.deployments")

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "serve": Entry("updater.cli.serve:serve", "Run the service until SIGTERM or Ctrl-C."),
     "doctor": Entry("updater.cli.doctor:doctor", "Look for what keeps the service from working, with remedies."),
+    "config": Entry("updater.cli.config:config", "Show the settings that hold, or check that they fit."),
     "restart": Entry("updater.cli.serve:restart", "Exchange the workers of a service, losing no request."),
     "publish": Entry("updater.cli.publish:publish", "Upload a file as one build, or a folder as a release."),
     "check": Entry("updater.cli.check:check", "Ask whether there is a newer release."),
