@@ -1,4 +1,4 @@
-"""Pages of an application with 1,000 releases and a year of figures: how long they take, and how large they are."""
+"""Pages of the dashboard: 1,000 releases and a year of figures, asked for again and again by one person."""
 
 from __future__ import annotations
 
@@ -15,59 +15,78 @@ from tests.bench.history import write_year
 from tests.bench.processes import Process, service
 from tests.bench.rows import Figure, Row
 from tests.bench.seed import newest, seed
+from tests.conftest import settings_tree
 from updater.composition import open_services
 from updater.config import load
 from updater.processes.folder import claim_folder
 from updater.telemetry.spans import Span, floor
 
-_RELEASES, _ROUNDS = 1_000, 7
+_RELEASES, _ROUNDS = 1_000, 9
+_APP = "/admin/applications/my-app/"
+_RELEASE = f"{_APP}releases/{newest(_RELEASES)}/"
 _ASKED = "current_version=0.1.0&platform=linux&architecture=amd64"
-# What is shown of one application: all of these pages have the same bounds.
-PAGES = {
-    "releases": "",
-    "releases, last page": "?offset=950",
-    "a release": f"releases/{newest(_RELEASES)}/",
-    "before a withdrawal": f"releases/{newest(_RELEASES)}/withdraw/",
-    "feeds": "feeds/",
-    "explain": f"explain/?{_ASKED}",
-    "history": "history/",
-    "settings": "settings/",
+_PAGES = {
+    "overview": "/admin/dashboard/",
+    "releases": _APP,
+    "releases, last page": f"{_APP}?offset=950",
+    "a release": _RELEASE,
+    "before a withdrawal": f"{_RELEASE}withdraw/",
+    "feeds": f"{_APP}feeds/",
+    "explain": f"{_APP}explain/?{_ASKED}",
+    "history": f"{_APP}history/",
+    "settings": f"{_APP}settings/",
+    "figures of a month": f"{_APP}figures/",
+    "figures of a year": f"{_APP}figures/?range=year",
 }
+_EMPTY = "/admin/sign-out/"
 
 
 def pages(folder: Path) -> Sequence[Figure]:
-    """Ask for each page as an administrator."""
+    """Load each page as a browser does, one after the other; also as a ratio to a page that shows nothing."""
     seed(folder, _RELEASES, hosted=True)
-    last = floor(datetime.now(UTC), Span.DAY)
+    last = floor(datetime.now(UTC), Span.DAY) + timedelta(days=1)
     asyncio.run(write_year(folder / "storage" / "updater.db", last - timedelta(days=365), last))
-    session = asyncio.run(_sign_in(folder / "storage"))
-    found = []
+    cookie = asyncio.run(_sign_in(folder / "storage"))
+    figures = []
     with service(folder) as own:
-        for name, path in PAGES.items():
-            asked = [_ask(own, path, session) for _ in range(_ROUNDS)]
-            took_ms = statistics.median(took_s for took_s, _ in asked) * 1_000
-            size_kb = asked[0][1] / 1_000
-            found.append(Figure(f"page: {name}", took_ms, f"{took_ms:.0f} ms", "-", at_most=50, unit=" ms"))
-            found.append(Figure(f"page: {name}, size", size_kb, f"{size_kb:.0f} KB", "-", at_most=100, unit=" KB"))
-    return found
+        for address in (_EMPTY, *_PAGES.values()):
+            _load_ms(own, address, cookie)  # templates are compiled once
+        empty_ms = statistics.median(_load_ms(own, _EMPTY, cookie)[0] for _ in range(_ROUNDS))
+        cold_ms = _load_ms(own, f"{_APP}figures/?range=quarter", cookie)[0]
+        figures.append(
+            Figure("page: figures of a quarter, not kept", cold_ms, f"{cold_ms:.0f} ms", "-", at_most=150, unit=" ms")
+        )
+        for name, address in _PAGES.items():
+            loads = [_load_ms(own, address, cookie) for _ in range(_ROUNDS)]
+            median_ms, worst_ms = statistics.median(ms for ms, _ in loads), max(ms for ms, _ in loads)
+            told, size_kb = f"{median_ms:.0f} ms, at worst {worst_ms:.0f} ms", loads[0][1] / 1000
+            peer = f"{empty_ms:.1f} ms (x {median_ms / empty_ms:.0f})"
+            figures.append(Figure(f"page: {name}", median_ms, told, peer, at_most=50, unit=" ms"))
+            figures.append(Figure(f"page: {name}, size", size_kb, f"{size_kb:.0f} kB", "-", at_most=100, unit=" kB"))
+        chart = f"{_APP}charts/adoption.svg?range=year"
+        drawn = [_load_ms(own, chart, cookie) for _ in range(_ROUNDS)]
+        median_ms, worst_ms = statistics.median(ms for ms, _ in drawn), max(ms for ms, _ in drawn)
+        told = f"{median_ms:.0f} ms, at worst {worst_ms:.0f} ms, {drawn[0][1] / 1000:.0f} kB"
+        figures.append(Figure("chart of a year of days", median_ms, told, "-", at_most=100, unit=" ms"))
+    return figures
 
 
-async def _sign_in(storage: Path) -> str:
-    settings = load(None, {"UPDATER_STORAGE__ROOT": str(storage)})
+async def _sign_in(root: Path) -> str:
+    settings = load(None, settings_tree(root))
     with claim_folder(settings.storage):
         async with open_services(settings) as services:
-            await services.people.create_user("anna", "admin", "correct horse battery", actor=TESTER)
-            return (await services.people.open_script_session("anna", 60, actor=TESTER))[0]
+            await services.people.create_user("bench", "admin", "correct horse battery", actor=TESTER)
+            session, _ = await services.people.open_script_session("bench", 60, actor=TESTER)
+    return f"sessionid={session}"
 
 
-def _ask(own: Process, path: str, session: str) -> tuple[float, int]:
-    url = f"{own.url}/admin/applications/my-app/{path}"
-    request = urllib.request.Request(url, headers={"Cookie": f"sessionid={session}"})
+def _load_ms(own: Process, address: str, cookie: str) -> tuple[float, int]:
+    request = urllib.request.Request(own.url + address, headers={"Cookie": cookie})
     began = time.monotonic()
     with urllib.request.urlopen(request) as response:
-        body = response.read()
-    assert response.status == 200 and b"</html>" in body
-    return time.monotonic() - began, len(body)
+        size_bytes = len(response.read())
+    assert response.url == own.url + address, f"{address} leads to {response.url}"
+    return 1000 * (time.monotonic() - began), size_bytes
 
 
 ROWS = (Row("pages", pages),)

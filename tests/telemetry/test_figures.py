@@ -76,7 +76,8 @@ def test_adoption_over_time_sums_to_the_total_of_each_bucket() -> None:
     totals = {Measure.INSTALL: {f"1.{number}.0": 20 - number for number in range(15)}}
     chosen = series_labels(totals)[Measure.INSTALL]
     named = {label: 2 for label in chosen if label != OTHER}
-    series = Series({(Measure.INSTALL, DAY): 50}, {(Measure.INSTALL, DAY): {**named, OTHER: 1}})
+    by_label = {(Measure.INSTALL, DAY): {**named, OTHER: 1}, (Measure.REPORT, DAY): {"completed": 50}}
+    series = Series({}, by_label)
     first, second = assemble(TWO_DAYS, totals, series).series
     assert sum(first.installs_by_version.values()) == 50
     assert first.installs_by_version[OTHER] == 50 - 2 * len(named)

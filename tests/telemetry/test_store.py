@@ -14,7 +14,7 @@ from updater.database.engine import Database
 from updater.database.opening import open_database
 from updater.database.tables import application, release, report, rollup
 from updater.errors import Conflict
-from updater.telemetry.model import ClientFacts, Download, Report
+from updater.telemetry.model import STATUSES, ClientFacts, Download, Report
 from updater.telemetry.rollup_store import crowded_series
 from updater.telemetry.rollups import KEPT_LABELS, OTHER, SLACK_LABELS, Measure, Tally
 from updater.telemetry.spans import Span, Window
@@ -62,10 +62,10 @@ async def test_counts_are_those_of_the_stored_reports(store: TelemetryStore, dat
     for bucket in (Span.HOUR, Span.DAY):
         window = Window(DAYS.starts_at, DAYS.ends_at, bucket)
         totals = await store.totals("my-app", window)
-        series = await store.series("my-app", window, {Measure.INSTALL: ("1.1.0",)})
+        series = await store.series("my-app", window, {Measure.INSTALL: ("1.1.0",), Measure.REPORT: STATUSES})
         assert totals[Measure.INSTALL] == {"1.1.0": rows} == {"1.1.0": 350}
-        assert sum(series.sums[key] for key in series.sums if key[0] is Measure.INSTALL) == 350
-        assert sum(labels["1.1.0"] for labels in series.named.values()) == 350
+        assert sum(found["completed"] for key, found in series.named.items() if key[0] is Measure.REPORT) == 350
+        assert sum(found["1.1.0"] for key, found in series.named.items() if key[0] is Measure.INSTALL) == 350
 
 
 async def test_a_failed_batch_counts_nothing(store: TelemetryStore, database: Database) -> None:

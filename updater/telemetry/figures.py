@@ -138,6 +138,11 @@ class Figures:
     series: list[TimeBucket]
 
 
+# Measures whose labels are summed in each bucket. Checks are counted by target as well as by version, and targets are
+# few; each completed report is an install.
+SUMMED = (Measure.CHECK_TARGET, Measure.DOWNLOAD_START, Measure.DOWNLOAD_END)
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """Counts over time, by measure and start of the bucket: `sums` over all labels, `named` for chosen labels."""
@@ -209,19 +214,19 @@ def _bucket(at: datetime, series: Series) -> TimeBucket:
     def total(measure: Measure) -> int:
         return series.sums.get((measure, at), 0)
 
-    def by_version(measure: Measure) -> dict[str, int]:
+    def by_version(measure: Measure, of: int) -> dict[str, int]:
         named = {label: count for label, count in series.named.get((measure, at), {}).items() if label != OTHER}
-        rest = total(measure) - sum(named.values())
+        rest = of - sum(named.values())
         return {**named, OTHER: rest} if rest else named
 
     return TimeBucket(
         at=at,
         **{status: ended.get(status, 0) for status in STATUSES},
-        checks=total(Measure.CHECK_VERSION),
+        checks=total(Measure.CHECK_TARGET),
         downloads_started=total(Measure.DOWNLOAD_START),
         downloads_finished=total(Measure.DOWNLOAD_END),
-        installs_by_version=by_version(Measure.INSTALL),
-        checks_by_version=by_version(Measure.CHECK_VERSION),
+        installs_by_version=by_version(Measure.INSTALL, ended.get("completed", 0)),
+        checks_by_version=by_version(Measure.CHECK_VERSION, total(Measure.CHECK_TARGET)),
     )
 
 

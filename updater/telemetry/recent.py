@@ -12,6 +12,8 @@ from updater.telemetry.service import TelemetryService
 from updater.telemetry.spans import Window
 
 KEPT_S: Final = 30.0
+PAGE_S: Final = 5.0
+"""How old the figures of a page may be: whoever loads it again soon gets the same at once."""
 KEPT_FIGURES: Final = 16
 _Answer = tuple[Window, Figures]
 
@@ -27,21 +29,21 @@ class RecentFigures:
         self._telemetry = telemetry
         self._kept: OrderedDict[tuple[str, str, str], tuple[float, asyncio.Task[_Answer]]] = OrderedDict()
 
-    async def get(self, application_id: str, span: str, bucket: str, *, fresh: bool = False) -> _Answer:
-        """Return figures and their window; `fresh` reads them anew, for those that ask later as well.
+    async def get(self, application_id: str, span: str, bucket: str, *, max_age_s: float = KEPT_S) -> _Answer:
+        """Return figures and their window, at most `max_age_s` seconds old.
 
         Args:
             application_id: an unknown application has empty figures.
             span: one of `spans.RANGE_DAYS`.
             bucket: one of `spans.BUCKETS`.
-            fresh: whether nothing that was read before counts.
+            max_age_s: for the charts of a page, so long that all show what the page says.
 
         Raises:
             Invalid: the range has too many buckets. Unavailable: the database does not answer.
         """
         key = (application_id, span, bucket)
         read_s, task = self._kept.get(key, (0.0, None))
-        if task is None or fresh or time.monotonic() - read_s > KEPT_S or (task.done() and _has_failed(task)):
+        if task is None or time.monotonic() - read_s > max_age_s or (task.done() and _has_failed(task)):
             reading = self._telemetry.figures(application_id, None, None, bucket, span=span)
             task = asyncio.create_task(reading, name=f"figures of {application_id}")
             self._kept[key] = time.monotonic(), task

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import application, build, download_count, release, report, rollup
 from updater.telemetry.backfill_store import BackfillStore
-from updater.telemetry.figures import Series
+from updater.telemetry.figures import SUMMED, Series
 from updater.telemetry.model import Download, Event, Kept, Report
 from updater.telemetry.rollup_store import RollupStore
 from updater.telemetry.rollups import Measure, Tally
-from updater.telemetry.spans import Window, pieces
+from updater.telemetry.spans import Window, pieces, starts
 
 # Bounds how long other writers wait for the lock while old reports are deleted.
 _REPORTS_A_TRANSACTION = 5_000
@@ -118,39 +118,35 @@ class TelemetryStore:
         return found
 
     async def series(self, application_id: str, window: Window, labels: Mapping[Measure, Sequence[str]]) -> Series:
-        """Return the counts by bucket: sums of the measures in the series, and counts of the given labels.
+        """Return the counts by bucket: sums of `figures.SUMMED`, and counts of the given labels.
 
         Args:
             application_id: the application.
             window: the window; counts are read in its `bucket`.
-            labels: for each measure the labels that get counts of their own; its keys are summed as well.
+            labels: for each measure the labels that get counts of their own.
         """
-        drawn = {*labels, Measure.DOWNLOAD_START, Measure.DOWNLOAD_END}
-        within = (
-            rollup.c.application_id == application_id,
-            rollup.c.span == window.bucket.value,
-            rollup.c.starts_at >= window.starts_at,
-            rollup.c.starts_at < window.ends_at,
-        )
+        mine = rollup.c.application_id == application_id, rollup.c.span == window.bucket.value
+        within = (*mine, rollup.c.starts_at >= window.starts_at, rollup.c.starts_at < window.ends_at)
         # In the order of the primary key: the database adds up as it reads, without sorting.
         sums = (
             select(rollup.c.measure, rollup.c.starts_at, func.sum(rollup.c.amount))
-            .where(*within, rollup.c.measure.in_([measure.value for measure in drawn]))
+            .where(*within, rollup.c.measure.in_([measure.value for measure in SUMMED]))
             .group_by(rollup.c.measure, rollup.c.starts_at)
         )
-        found = Series({}, {})
+        begins = list(starts(window))
         summed: dict[tuple[Measure, datetime], int] = {}
         named: dict[tuple[Measure, datetime], dict[str, int]] = {}
         async with self._database.read() as connection:
             for measure, at, amount in await connection.execute(sums):
                 summed[Measure(measure), at] = int(amount)
             for measure, chosen in labels.items():
+                # Whole keys: the counts of other labels, which are many, are not walked along.
                 wanted = select(rollup.c.starts_at, rollup.c.label, rollup.c.amount).where(
-                    *within, rollup.c.measure == measure.value, rollup.c.label.in_(chosen)
+                    *mine, rollup.c.measure == measure.value, rollup.c.starts_at.in_(begins), rollup.c.label.in_(chosen)
                 )
                 for at, label, amount in await connection.execute(wanted):
                     named.setdefault((measure, at), {})[label] = amount
-        return dataclasses.replace(found, sums=summed, named=named)
+        return Series(summed, named)
 
     async def forget_reports(self, before: datetime) -> int:
         """Delete reports received before a time (UTC); return their number. Counts stay.

@@ -13,7 +13,7 @@ from updater.errors import Failure, NotFound
 from updater.offers.service import OfferService
 from updater.telemetry.figure_tables import TABLES, Table, table_of
 from updater.telemetry.figures import Figures as Values
-from updater.telemetry.recent import RecentFigures
+from updater.telemetry.recent import PAGE_S, RecentFigures
 from updater.telemetry.spans import BUCKETS, RANGE_BUCKETS, RANGE_DAYS
 from updater.web.dashboard.charts import CHARTS, HALF, NARROW, WIDE, describe, draw, is_empty
 from updater.web.dashboard.drawing import STYLE_SOURCE
@@ -45,7 +45,7 @@ class Figures:
         span, bucket = _asked(request)
         context: dict[str, Any] = {"application": application, "span": span, "bucket": bucket, **_CHOICES}
         try:
-            window, figures = await self._recent.get(application.id, span, bucket, fresh=True)
+            window, figures = await self._recent.get(application.id, span, bucket, max_age_s=PAGE_S)
         except Failure as failure:
             problem = Problem.of(failure)
             return self._kit.render(
@@ -64,7 +64,7 @@ class Figures:
         application = self._offers.get_application(request.match_info["app_id"])
         name = _known(request.match_info["name"], TABLES)
         span, bucket = _asked(request)
-        _, figures = await self._recent.get(application.id, span, bucket, fresh=True)
+        _, figures = await self._recent.get(application.id, span, bucket, max_age_s=PAGE_S)
         table = table_of(figures, name)
         context = {"view": _view(table, application.id, span, bucket, rows=None), "span": span, "bucket": bucket}
         return self._kit.render(request, "figures_table.html", context)
