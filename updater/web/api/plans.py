@@ -73,7 +73,7 @@ class Plans:
         )
     )
     async def preview_notes(self, request: web.Request, body: dict[str, Any]) -> web.Response:
-        """Return release notes as HTML, as the feeds of updaters give them: raw HTML is shown as text."""
+        """Return release notes as HTML, as pages show them: raw HTML is text, and images are links."""
         return json_answer({"html": await asyncio.to_thread(preview, body["release_notes"])})
 
 
