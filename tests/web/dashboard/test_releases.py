@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -122,6 +123,8 @@ async def test_a_release_with_its_plan_arms_files_notes_and_history(shop: Any, s
     page = await staff.get(APP + "releases/1.1.0/")
     assert 'class="failed" aria-current="step"' in page
     assert "it fails more often than 10 %, the most that its plan allows" in page
+    assert '<span class="badge bad">halted on linux</span>' in page
+    assert re.search(r">[0-9,]+ of 400<", page), "the evidence beside its limit"
     assert "rollout.halted" in page
     assert f'href="{APP}releases/1.1.0/resume/"' in page
     assert f'href="{APP}releases/1.1.0/advance/"' not in page

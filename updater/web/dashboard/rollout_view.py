@@ -32,7 +32,7 @@ class StageRow:
 class ArmRow:
     """A platform: both arms with their failure rates, the baseline, the evidence, and what follows from them.
 
-    `evidence` is the larger one, as a share of the limit at which the platform is halted.
+    `largest` is the larger evidence, `share` how much that is of the limit at which the platform is halted.
     """
 
     platform: str
@@ -42,7 +42,7 @@ class ArmRow:
     rate: Rate | None
     control_rate: Rate | None
     baseline: Mapping[str, float]
-    evidence: Mapping[str, float]
+    largest: str
     limit: float
     share: float
     verdict: str
@@ -104,7 +104,7 @@ def _arm(each: Mapping[str, Any], rollout: Mapping[str, Any]) -> ArmRow:
         rate=failure_rate(mine["failed"], mine["completed"] + mine["failed"]),
         control_rate=failure_rate(control["failed"], control["completed"] + control["failed"]),
         baseline=each["baseline"],
-        evidence=each["evidence"],
+        largest=f"{largest:,.0f}" if largest >= 1_000 else f"{largest:.3g}",
         limit=each["limit"],
         share=min(1.0, largest / each["limit"]),
         verdict=_verdict(each, rollout, largest),
