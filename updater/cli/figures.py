@@ -18,7 +18,7 @@ _MIB = 1 << 20
 @click.option("--app", "app_id", help="Application id.")
 @click.option("--from", "first", help="A day, or a time with its zone.  [default: 30 days, or 48 hours, before --to]")
 @click.option("--to", "last", help="A day, or a time with its zone, not included.  [default: now]")
-@click.option("--bucket", type=click.Choice(("hour", "day")), default="day", show_default=True)
+@click.option("--bucket", type=click.Choice(("hour", "day", "month")), default="day", show_default=True)
 @remote_options
 def figures(
     remote: Remote, argument: str | None, app_id: str | None, first: str | None, last: str | None, bucket: str

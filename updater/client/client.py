@@ -287,7 +287,7 @@ class UpdateClient:
     ) -> Mapping[str, Any]:
         """Return the figures of an application as the server's document describes them. Needs `read`.
 
-        `first` and `last` are days (`2026-02-16`) or times with their zone; `bucket` is `hour` or `day`.
+        `first` and `last` are days (`2026-02-16`) or times with their zone; `bucket` is `hour`, `day` or `month`.
 
         Raises:
             UpdateError: 400 or 422 for a window that does not fit, 404 when there is no such application.

@@ -46,6 +46,8 @@ class RecentFigures:
         if task is None or time.monotonic() - read_s > max_age_s or (task.done() and _has_failed(task)):
             reading = self._telemetry.figures(application_id, None, None, bucket, span=span)
             task = asyncio.create_task(reading, name=f"figures of {application_id}")
+            # Its browser may be gone when it fails; whoever asks next reads anew.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._kept[key] = time.monotonic(), task
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT_FIGURES:
