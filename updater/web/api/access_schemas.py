@@ -6,13 +6,11 @@ from marshmallow import Schema, fields
 
 import updater.web.messages.fields as own
 from updater.access.users import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, Role
-from updater.settings import LEVELS
 from updater.web.api.answer_schemas import PageAnswer
 from updater.web.api.schemas import PageQuery
-from updater.web.messages.schemas import Lenient, Strict
+from updater.web.messages.schemas import Strict
 
 ROLES = tuple(each.word for each in sorted(Role, reverse=True))
-MAX_FILTER_BYTES = 800
 
 
 def _password(**kwargs: object) -> fields.String:
@@ -25,15 +23,6 @@ class KeysQuery(PageQuery):
     """Which keys."""
 
     application = own.ApplicationId()
-
-
-class KeyBody(Strict):
-    """A new key."""
-
-    name = own.Name(required=True)
-    level = own.OneOf("level", LEVELS, required=True)
-    application = own.ApplicationId(allow_none=True, load_default=None)
-    expires_at = own.Timestamp(allow_none=True, load_default=None)
 
 
 class KeyItem(Schema):
@@ -139,20 +128,6 @@ class PasswordBody(Strict):
 
     current_password = fields.String(required=True, metadata={"format": "password"})
     password = _password(required=True)
-
-
-class AuditQuery(Lenient):
-    """Which rows; `before` is the id of the last row of the page before."""
-
-    actor = own.Text(max_bytes=MAX_FILTER_BYTES)
-    action = own.Text(max_bytes=200)
-    subject = own.Text(max_bytes=MAX_FILTER_BYTES)
-    application = own.ApplicationId()
-    version = own.VersionText()
-    since = own.Timestamp()
-    until = own.Timestamp()
-    before = own.QueryInteger(1, 10**18 - 1)
-    limit = own.QueryInteger(1, 1_000, load_default=50)
 
 
 class ActorItem(Schema):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +15,7 @@ from updater.services import Services
 from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import INSTALLATION, Contract, endpoint
+from updater.web.messages.access_schemas import AuditQuery, filters_of
 from updater.web.messages.answers import json_answer
 
 
@@ -32,7 +32,7 @@ class Audit:
             "List the audit",
             Permission.ADMIN,
             INSTALLATION,
-            query=schemas.AuditQuery(),
+            query=AuditQuery(),
             answers={200: schemas.AuditAnswer()},
             failures=(422,),
         )
@@ -43,7 +43,7 @@ class Audit:
         `action` is one action, or a noun with a dot, such as `key.`, for all of its actions; `subject` is a part of a
         subject; `version` may be spelt in any way. `since` is included, `until` is not.
         """
-        wanted = await build_filter(self._services, **_filters(query))
+        wanted = await build_filter(self._services, **filters_of(query))
         rows, has_more = await self._audit.list_newest(wanted, limit=query["limit"])
         answer = {
             "entries": [_row_item(each) for each in rows],
@@ -71,11 +71,6 @@ class Audit:
         """
         state = await self._checks.verify(actor=request[CONTEXT].actor, within_s=body["within_s"])
         return json_answer(_chain_item(state))
-
-
-def _filters(query: Mapping[str, Any]) -> dict[str, Any]:
-    renamed = {"before": "before_id"}
-    return {renamed.get(name, name): value for name, value in query.items() if name != "limit"}
 
 
 def _row_item(row: AuditRow) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from updater.web.api.rendering import page_keys
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.listings import list_answer
 from updater.web.gate.routing import INSTALLATION, Contract, endpoint
+from updater.web.messages.access_schemas import KeyBody
 from updater.web.messages.answers import json_answer
 from updater.web.messages.numbers import number_in_path
 
@@ -56,7 +57,7 @@ class Keys:
             "Make a key",
             Permission.ADMIN,
             INSTALLATION,
-            body=schemas.KeyBody(),
+            body=KeyBody(),
             answers={201: schemas.NewKeyAnswer()},
             failures=(400, 415, 422),
         )

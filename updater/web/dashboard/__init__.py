@@ -11,32 +11,40 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from updater.access.attempts import SignInAttempts
+from updater.access.first_run import FirstRun
 from updater.access.limits import RateLimits
 from updater.access.principals import Permission, Principal
 from updater.services import Services
 from updater.telemetry.recent import RecentFigures
 from updater.web.dashboard import elsewhere
+from updater.web.dashboard.account import ACCOUNT, Account
 from updater.web.dashboard.applications import Applications
 from updater.web.dashboard.assets import Assets
+from updater.web.dashboard.audit import AUDIT, Audit
 from updater.web.dashboard.deployments import DEPLOYMENT, DEPLOYMENTS, Deployments
 from updater.web.dashboard.explain import Explain
 from updater.web.dashboard.feeds import Feeds
 from updater.web.dashboard.figures import Figures
 from updater.web.dashboard.history import History
 from updater.web.dashboard.home import Home
+from updater.web.dashboard.keys import KEYS, REVOKE, Keys
 from updater.web.dashboard.overview import Overview
 from updater.web.dashboard.page import OVERVIEW, PageKit
+from updater.web.dashboard.page_token import PageToken
+from updater.web.dashboard.people import PEOPLE, PERSON, People
 from updater.web.dashboard.policy import write_page
 from updater.web.dashboard.publish import PUBLISH, Publish
 from updater.web.dashboard.releases import Releases
 from updater.web.dashboard.rollouts import Rollouts
+from updater.web.dashboard.settings import SETTINGS, SettingsShown
+from updater.web.dashboard.setup import SETUP, Setup
 from updater.web.dashboard.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from updater.web.dashboard.templates import environment
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Surface
-from updater.web.gate.sessions import STAFF_REFUSAL, SessionAuthenticator
+from updater.web.gate.sessions import ADMIN_REFUSAL, STAFF_REFUSAL, SessionAuthenticator
 from updater.web.messages.errors import write_api
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
@@ -61,7 +69,11 @@ def build(
     The authenticator of the pages raises HTTPSeeOther, to the sign-in page, for a GET or HEAD without a session.
     """
     kit = PageKit(sessions)
-    sign_in = SignIn(kit, services.people, sessions, origins, SignInAttempts(services.people, limits))
+    attempts = SignInAttempts(services.people, limits)
+    first_run = FirstRun(services.access, services.people, limits)
+    sign_in = SignIn(kit, services.people, sessions, origins, attempts, first_run)
+    setup_token = PageToken(services.people, origins, path=SETUP, cookie="setuppage")
+    setup = Setup(kit, first_run, sessions, origins, attempts, setup_token)
     assets, deployments = Assets(), Deployments(kit, services.deployments)
     publish = Publish(kit, services, sessions, metrics)
     home = Home(kit)
@@ -70,16 +82,43 @@ def build(
         *_figure_routes(kit, services),
         web.get(SIGN_IN, sign_in.show_sign_in),
         web.post(SIGN_IN, sign_in.sign_in),
+        web.get(SETUP, setup.show_setup),
+        web.post(SETUP, setup.set_up),
         web.get(SIGN_OUT, sign_in.show_sign_out),
         web.post(SIGN_OUT, sign_in.sign_out),
         web.get(PUBLISH, publish.show_form),
         web.post(PUBLISH, publish.publish_file, expect_handler=delay_continue),
         *_of_deployments(deployments),
+        *_of_the_installation(kit, services, sessions, attempts),
         web.get("/admin/assets/{name}", assets.get_asset),
         *_release_routes(kit, services, links),
     )
     home_routes = (web.get("/", home.show_home), web.get(ICON, home.get_icon))
     return _surfaces(sessions, page_routes, home_routes)
+
+
+def _of_the_installation(
+    kit: PageKit, services: Services, sessions: SessionAuthenticator, attempts: SignInAttempts
+) -> Routes:
+    """Return the pages of keys, people, the audit and the settings, and everybody's own account."""
+    keys, people = Keys(kit, services.access), People(kit, services, sessions)
+    account = Account(kit, services, sessions, attempts)
+    audit, settings = Audit(kit, services), SettingsShown(kit, services.in_effect)
+    return (
+        web.get(KEYS, keys.list_keys),
+        web.post(KEYS, keys.create_key),
+        web.get(REVOKE, keys.show_revocation),
+        web.post(REVOKE, keys.revoke_key),
+        web.get(PEOPLE, people.list_people),
+        web.post(PEOPLE, people.create_person),
+        web.get(PERSON, people.show_person),
+        web.post(PERSON, people.change_person),
+        web.get(ACCOUNT, account.show_account),
+        web.post(ACCOUNT, account.change_account),
+        web.get(AUDIT, audit.list_audit),
+        web.post(AUDIT, audit.verify_audit),
+        web.get(SETTINGS, settings.show_settings),
+    )
 
 
 def _of_deployments(deployments: Deployments) -> Routes:
@@ -103,7 +142,8 @@ def _surfaces(sessions: SessionAuthenticator, pages: Routes, home: Routes) -> tu
     def authorize(request: web.Request, principal: Principal | None, level: Permission, _: str | None) -> None:
         if principal is None and request.method in ("GET", "HEAD"):
             raise web.HTTPSeeOther(f"{SIGN_IN}?next={request.path}")
-        sessions.require(request, principal, level, STAFF_REFUSAL, form=True)
+        refusal = ADMIN_REFUSAL if level >= Permission.ADMIN else STAFF_REFUSAL
+        sessions.require(request, principal, level, refusal, form=True)
 
     by_script = sessions.alone(STAFF_REFUSAL)
     by_page = dataclasses.replace(by_script, authorize=authorize)

@@ -9,24 +9,26 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from updater.access.attempts import SignInAttempts
+from updater.access.first_run import FirstRun
 from updater.access.people import PeopleService
 from updater.access.principals import Permission
 from updater.errors import Unauthenticated
 from updater.web.dashboard.page import HTML, OVERVIEW, PageKit
+from updater.web.dashboard.page_token import NONCE, PageToken
 from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.gate.sessions import TOKEN_FIELD, SessionAuthenticator
 
 SIGN_IN, SIGN_OUT = "/admin/sign-in/", "/admin/sign-out/"
-_PAGE_COOKIE, _DEVICE_COOKIE = "signinpage", "signindevice"
-# How long each of them lives; the second is renewed with each sign-in.
-_COOKIE_S = {_PAGE_COOKIE: 3600, _DEVICE_COOKIE: 180 * 86_400}
+_SETUP = "/admin/setup/"
+PAGE_COOKIE, _DEVICE_COOKIE = "signinpage", "signindevice"
+# How long it lives; it is renewed with each sign-in.
+_DEVICE_S = 180 * 86_400
 _MOST_VALUES = 4
-_NONCE = re.compile(r"[A-Za-z0-9_-]{22}")
 # Nothing that a browser could take for another host, or for a folder above.
 _OWN_PATH = re.compile(r"/admin/(?:(?!\.{1,2}/)[\w.~+-]+/)*", re.ASCII)
-_NO_COOKIE = (
+NO_COOKIE = (
     "Your browser sent no cookie with this page: it blocks the cookies of this site, or the page was open for too "
     "long. Please allow cookies for this site, and try again."
 )
@@ -42,8 +44,11 @@ class SignIn:
         sessions: SessionAuthenticator,
         origins: Origins,
         attempts: SignInAttempts,
+        first_run: FirstRun,
     ) -> None:
         self._kit = kit
+        self._first_run = first_run
+        self._token = PageToken(people, origins, path=SIGN_IN, cookie=PAGE_COOKIE)
         self._people = people
         self._sessions = sessions
         self._origins = origins
@@ -51,7 +56,9 @@ class SignIn:
 
     @endpoint(Contract("The sign-in page", answers={200: None}, media_types=HTML))
     async def show_sign_in(self, request: web.Request) -> web.StreamResponse:
-        """Show the form. It only works together with the cookie that comes with it."""
+        """Show the form, which only works together with the cookie that comes with it; lead a first run elsewhere."""
+        if await self._first_run.is_open():
+            return self._kit.redirect(_SETUP)
         return self._page(request, wanted=request.query.get("next", ""))
 
     @endpoint(Contract("Sign in", answers={303: None}, failures=(400, 403, 413), media_types=HTML))
@@ -64,10 +71,9 @@ class SignIn:
         """
         self._sessions.require_same_origin(request)
         form = await self._sessions.read_form(request)
-        nonce = _nonce(request)
-        if not nonce:
-            return self._page(request, form, _NO_COOKIE, status=403)
-        if not self._people.fits_token(f"sign-in:{nonce}", form.get(TOKEN_FIELD, "")):
+        if not self._token.is_known(request):
+            return self._page(request, form, NO_COOKIE, status=403)
+        if not self._token.fits(request, form.get(TOKEN_FIELD, "")):
             return self._page(request, form, "This page was open for too long. Please try again.", status=403)
         name = form.get("name", "").strip().lower()
         device = self._device(request, name)
@@ -81,7 +87,7 @@ class SignIn:
         await self._people.sign_out(self._sessions.read(request) or "")
         response = self._kit.redirect(_own_path(form.get("next", "")))
         self._sessions.set_cookie(request, response, session_id, session)
-        response.del_cookie(_PAGE_COOKIE, path=SIGN_IN)
+        self._token.end(response)
         self._remember(request, response, name, device)
         return response
 
@@ -107,14 +113,22 @@ class SignIn:
         """Return the number of a browser in which this person signed in before, as its cookie proves."""
         for value in read_cookies(request, _DEVICE_COOKIE)[:_MOST_VALUES]:
             device, _, proof = value.partition(".")
-            if _NONCE.fullmatch(device) and self._people.fits_token(_device_of(name, device), proof):
+            if NONCE.fullmatch(device) and self._people.fits_token(_device_of(name, device), proof):
                 return device
         return None
 
     def _remember(self, request: web.Request, response: web.StreamResponse, name: str, device: str | None) -> None:
         """Let this browser prove from now on that this person signed in here."""
         device = device or secrets.token_urlsafe(16)
-        self._set(request, response, _DEVICE_COOKIE, f"{device}.{self._people.form_token(_device_of(name, device))}")
+        response.set_cookie(
+            _DEVICE_COOKIE,
+            f"{device}.{self._people.form_token(_device_of(name, device))}",
+            path=SIGN_IN,
+            max_age=_DEVICE_S,
+            httponly=True,
+            samesite="Strict",
+            secure=self._origins.is_secure(request),
+        )
 
     def _page(
         self,
@@ -126,33 +140,16 @@ class SignIn:
         status: int = 200,
     ) -> web.StreamResponse:
         form = form or {"next": wanted}
-        nonce = _nonce(request)
-        if not _NONCE.fullmatch(nonce):
-            nonce = secrets.token_urlsafe(16)
+        nonce, token = self._token.begin(request)
         context = {
             "problem": problem,
             "name": form.get("name", "")[:100],
             "next": _own_path(form.get("next", "")),
-            "token": self._people.form_token(f"sign-in:{nonce}"),
+            "token": token,
         }
         response = self._kit.render(request, "sign_in.html", context, status=status)
-        self._set(request, response, _PAGE_COOKIE, nonce)
+        self._token.keep(request, response, nonce)
         return response
-
-    def _set(self, request: web.Request, response: web.StreamResponse, name: str, value: str) -> None:
-        response.set_cookie(
-            name,
-            value,
-            path=SIGN_IN,
-            max_age=_COOKIE_S[name],
-            httponly=True,
-            samesite="Strict",
-            secure=self._origins.is_secure(request),
-        )
-
-
-def _nonce(request: web.Request) -> str:
-    return next(reversed(read_cookies(request, _PAGE_COOKIE)), "")
 
 
 def _own_path(text: str) -> str:

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 SAID: dict[str, str] = {
     "signed-out": "You are signed out.",
+    "first-account": "Your account is made. The admin key is for machines: sign in with your name from now on.",
+    "key-revoked": "The key is revoked: it opens nothing any more.",
+    "person-made": "The person can sign in now.",
+    "person-changed": "The change is made, and all sessions of this person are over.",
+    "session-ended": "The session is over.",
+    "sessions-ended": "The sessions are over.",
+    "password-set": "Your password is changed, and your other sessions are over.",
+    "audit-verified": "The chain was followed; what it came to stands below.",
     "published": "The release is live.",
     "draft-kept": "The draft is kept. Clients see nothing of it until it is published.",
     "application-made": "The application is made. Publish its first release, or set up its updater.",

@@ -1,0 +1,30 @@
+"""The settings in effect, without secrets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from updater.access.principals import Permission
+from updater.settings.blanking import HIDDEN, blanked
+from updater.settings.in_effect import SettingsInEffect
+from updater.web.dashboard.page import HTML, PageKit
+from updater.web.gate.routing import Contract, endpoint
+
+SETTINGS: Final = "/admin/settings/"
+
+
+class SettingsShown:
+    """What administrators see of the settings."""
+
+    def __init__(self, kit: PageKit, in_effect: SettingsInEffect) -> None:
+        self._kit = kit
+        self._in_effect = in_effect
+
+    @endpoint(Contract("The settings in effect", Permission.ADMIN, answers={200: None}, media_types=HTML))
+    async def show_settings(self, request: web.Request) -> web.Response:
+        """Show all settings, a card for each section."""
+        return self._kit.render(
+            request, "settings.html", {"sections": blanked(self._in_effect.current), "hidden": HIDDEN}
+        )
