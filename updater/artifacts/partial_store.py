@@ -108,7 +108,8 @@ class PartialStore:
         async with self._database.write() as connection:
             return bool((await connection.execute(delete(partial_upload).where(*gone))).rowcount)
 
-    async def known(self, ids: list[str]) -> set[str]:
-        """Return those of the ids that are uploads."""
+    async def list_open(self, ids: list[str]) -> set[str]:
+        """Return those of the ids that are uploads which have not ended."""
+        wanted = select(partial_upload.c.id).where(partial_upload.c.id.in_(ids), partial_upload.c.outcome.is_(None))
         async with self._database.read() as connection:
-            return set(await connection.scalars(select(partial_upload.c.id).where(partial_upload.c.id.in_(ids))))
+            return set(await connection.scalars(wanted))

@@ -281,7 +281,7 @@ class UploadService:
         for upload_id in await self._store.list_expired(place, now, now - _ELSEWHERE_AFTER):
             gone += await self._expire(upload_id)
         strays = await self.files.list_untouched((now - _STRAY_AFTER).timestamp())
-        for name in set(strays) - await self._store.known(strays):
+        for name in set(strays) - await self._store.list_open(strays):
             await self.files.remove(name)
             gone += 1
         return gone
