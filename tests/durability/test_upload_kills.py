@@ -106,12 +106,13 @@ def clear_up(server: Server, client: Client) -> None:
 
 
 @pytest.mark.sqlite("the steps to the disk are those of its file")
-def test_killed_at_every_step(warm: Warm, place: Place) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_killed_at_every_step(warm: Warm, place: Place, every: int) -> None:
     server = warm.start(place)
     server.create_application()
     server.stop()
     passed: set[str] = set()
-    for step in range(1, MOST_STEPS):
+    for step in range(1, MOST_STEPS, every):
         server = warm.start(place, fail_at=step)
         client = Client(f"1.0.{step}")
         server.send(signal.SIGUSR1)

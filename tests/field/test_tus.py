@@ -78,6 +78,8 @@ def test_cut_off_at_random_points(
     shop: Shop, drive: Drive, app: str, tmp_path: Path, cuts: int, size: int, chunk: int | None
 ) -> None:
     """The right bytes are published, once; nothing is sent twice beyond the piece that was cut."""
+    if chunk is None and cuts > 100:
+        size //= 10  # clients read all of the rest for each try
     chosen = random.Random(int(os.environ.get("FAULT_SEED", "11")))
     content = chosen.randbytes(size)
     (tmp_path / "file").write_bytes(content)
