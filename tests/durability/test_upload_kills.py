@@ -20,7 +20,7 @@ from tests.durability.conftest import Place, Server, Warm, is_gone
 
 CONTENT = random.Random(9).randbytes(700_001)
 PIECE = 300_000
-MOST_STEPS = 80
+MOST_STEPS = 120
 BROKEN = (ConnectionError, http.client.HTTPException, TimeoutError)
 
 
