@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +36,8 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(root: Path, **sections: Any) -> AsyncIterator[Site]:
-    """Run a service with one person of each role. Enter it with `tests.threaded.threaded`."""
+async def running_site(root: Path, people: Mapping[str, str] = PEOPLE, **sections: Any) -> AsyncIterator[Site]:
+    """Run a service with one person of each role, or with these people. Enter it with `tests.threaded.threaded`."""
     settings = load(None, settings_tree(root, **sections))
     async with AsyncExitStack() as stack:
         stack.enter_context(claim_folder(settings.storage))
@@ -46,7 +46,7 @@ async def running_site(root: Path, **sections: Any) -> AsyncIterator[Site]:
         await server.start_server()
         stack.push_async_callback(server.close)
         sessions = {}
-        for role, name in PEOPLE.items():
+        for role, name in people.items():
             await services.people.create_user(name, role, PASSWORD, actor=TESTER)
             sessions[role], _ = await services.people.open_script_session(name, 60, actor=TESTER)
         yield Site(str(server.make_url("")).rstrip("/"), KEYS["admin"], sessions, services)
@@ -94,8 +94,10 @@ class Watched:
 
 
 def open_page(browser: Browser, site: Site, role: str = "staff", **options: Any) -> tuple[BrowserContext, Watched]:
-    """Open a page of a new context, signed in as a role."""
+    """Open a page of a new context, signed in as a role; with an empty one, not signed in."""
     context = browser.new_context(**options)
+    if not role:
+        return context, Watched(context.new_page(), site.url)
     cookie: Any = {
         "name": "sessionid",
         "value": site.sessions[role],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -26,5 +27,22 @@ class SettingsShown:
     async def show_settings(self, request: web.Request) -> web.Response:
         """Show all settings, a card for each section."""
         return self._kit.render(
-            request, "settings.html", {"sections": blanked(self._in_effect.current), "hidden": HIDDEN}
+            request,
+            "settings.html",
+            {
+                "sections": {name: list(_lines(values)) for name, values in blanked(self._in_effect.current).items()},
+                "hidden": HIDDEN,
+            },
         )
+
+
+def _lines(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each setting below a section by its name, such as `api_keys[0].name`; values are plain or lists of such."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _lines(each, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for number, each in enumerate(value):
+            yield from _lines(each, f"{name}[{number}]")
+    else:
+        yield name, value
