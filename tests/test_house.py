@@ -26,7 +26,7 @@ FLOORS = (
     ("overview",),
     ("feeds",),
     ("offers",),
-    ("rollouts", "tuf"),
+    ("rollouts", "tuf", "webhooks"),
     ("catalog", "access", "deployments", "backups", "health", "processes"),
     ("telemetry", "artifacts", "audit", "tasks", "timekeeping"),
     ("database",),
@@ -128,12 +128,16 @@ def test_imports_point_down(name: str, path: Path) -> None:
     assert not wrong, f"updater.{name} imports {wrong}"
 
 
+# What asks others by HTTP, with aiohttp's client and not its server: deployments.probes asks whether a deployment is
+# well; webhooks.sending tells receivers of events.
+ASKS = ("deployments.probes", "webhooks.sending")
+
+
 @pytest.mark.parametrize(("name", "path"), modules())
 def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
     imports = all_imports(path)
     room = name.split(".")[0]
-    # deployments.probes asks what is deployed whether it is well: aiohttp's client, not its server.
-    if room not in ("web", "app", "serving", "client", "cli") and name != "deployments.probes":
+    if room not in ("web", "app", "serving", "client", "cli") and name not in ASKS:
         assert not any(each.split(".")[0] == "aiohttp" for each in imports), "aiohttp belongs in web/, app, serving"
     if not (name.endswith("store") or room == "database"):
         assert not any(each.split(".")[0] == "sqlalchemy" for each in imports), "SQL belongs in */*store.py"
@@ -315,6 +319,12 @@ PURE_ROOMS = (
     "telemetry.model",
     "telemetry.rollups",
     "telemetry.spans",
+    "webhooks.addresses",
+    "webhooks.events",
+    "webhooks.model",
+    "webhooks.schedule",
+    "webhooks.signing",
+    "webhooks.templates",
     "web.desktop.words",
     "client.words",
     "client.folder.appcast",

@@ -142,6 +142,10 @@ def _add_gauges(metrics: Metrics, services: Services) -> None:
     metrics.add_gauge("updater_reports_shortened", "Reports counted, not kept in full", lambda: telemetry.shortened)
     metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
     failures = services.jobs.failures
+    delivery = services.webhooks.delivery
+    tries = "Tries to deliver events to receivers"
+    metrics.add_counts("updater_webhook_deliveries", tries, "outcome", lambda: delivery.outcomes)
+    metrics.add_gauge("updater_webhooks_parked", "Receivers that are parked", lambda: delivery.parked)
     metrics.add_counts("updater_job_failures", "Failures of jobs in the background", "job", lambda: failures)
     for name in ("database", "storage", "background"):
         healthy = functools.partial(services.health.is_healthy, name)

@@ -10,12 +10,14 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
 from updater.audit.model import RETENTION, SYSTEM
 from updater.catalog.backlog import Backlog
+from updater.operations.facts import tell_facts
 from updater.operations.storage import collect, retain
 from updater.processes.jobs import Work
 from updater.services import Services
@@ -51,6 +53,8 @@ async def background(services: Services) -> AsyncIterator[None]:
         advance_rollouts,
         renew_countries,
         expire_uploads,
+        deliver_webhooks,
+        watch_facts,
     )
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
@@ -159,6 +163,21 @@ async def advance_rollouts(services: Services) -> None:
         await turns.take()
 
 
+async def deliver_webhooks(services: Services) -> None:
+    """Deliver events soon after they happened, under the lease `webhooks`; it ends with the lease."""
+    run = services.webhooks.delivery.run
+
+    leases = _leases(services, "webhooks", lease_s=_STAGES_LEASE_S, every_s=_STAGES_S)
+    await _run_while(leases, functools.partial(services.jobs.repeat, "webhooks", run, every_s=_STAGES_S))
+
+
+async def watch_facts(services: Services) -> None:
+    """Every minute tell of keys that expire soon and of releases that fail, under the lease `facts`."""
+    turns = _Turns(services, (("facts", functools.partial(tell_facts, services)),), every_s=_HOUSEKEEPING_S)
+    async for _ in _while_leased(services, "facts"):
+        await turns.take()
+
+
 async def expire_uploads(services: Services) -> None:
     """Every minute forget uploads that expired, of this machine, while the clock is believed."""
 
@@ -252,17 +271,22 @@ async def _fill(services: Services, name: str, backlog: Backlog) -> None:
                 await backlog.wait(max(due_s - time.monotonic(), 0.0))
             await asyncio.sleep(pause_s)
 
-    filling: asyncio.Task[None] | None = None
+    await _run_while(_leases(services, name), fill)
+
+
+async def _run_while(leases: AsyncIterator[bool], work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a work while a lease is held: it is cancelled when the lease is lost, and begun anew with the next one."""
+    running: asyncio.Task[None] | None = None
     try:
-        async for held in _leases(services, name):
-            if held and filling is None:
-                filling = asyncio.create_task(fill(), name=f"{name} under its lease")
-            elif not held and filling is not None:
-                await _end(filling)
-                filling = None
+        async for held in leases:
+            if held and running is None:
+                running = asyncio.create_task(work())
+            elif not held and running is not None:
+                await _end(running)
+                running = None
     finally:
-        if filling is not None:
-            await _end(filling)
+        if running is not None:
+            await _end(running)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -297,7 +321,9 @@ async def _forget_runs(services: Services) -> None:
 async def _cut_audit(services: Services) -> None:
     keep_days = services.settings.retention.audit_days
     if keep_days is not None:
-        gone = await services.audit.cut(keep_days=keep_days, actor=RETENTION)
+        gone = await services.audit.cut(
+            keep_days=keep_days, keep_after=await services.webhooks.find_oldest_wanted(), actor=RETENTION
+        )
         if gone:
             _log.info("audit.cut", rows=gone)
 

@@ -80,6 +80,7 @@ from updater.timekeeping.store import TimekeepingStore
 from updater.tuf.publishing import TufPublishing
 from updater.tuf.service import TufService
 from updater.tuf.store import TufStore
+from updater.webhooks.opening import build_webhooks
 
 
 @asynccontextmanager
@@ -99,7 +100,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         await quietly(core.timekeeping.look)
         core.artifacts.inspector.start()
         access, jobs = core.access.access, Jobs()
-        for each in (core.uploads, core.artifacts.inspector, core.offers, core.tuf, access):
+        health = HealthService(database, core.artifacts, jobs, elsewhere=settings.storage.blob_url is not None)
+        for each in (health, core.uploads, core.artifacts.inspector, core.offers, core.tuf, access):
             stack.push_async_callback(each.close)
         loads = (core.offers.load, access.load, core.tuf.load)
         catch_up = await stack.enter_async_context(_watched(database, url, loads, jobs))
@@ -107,8 +109,6 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         telemetry = _start_telemetry(stack, TelemetryStore(database, core.arms.count), database, settings)
         stack.push_async_callback(quietly, access.flush_used)
         deployments = await _start_deployments(stack, database, core.audit, settings, jobs)
-        health = HealthService(database, core.artifacts, jobs, elsewhere=settings.storage.blob_url is not None)
-        stack.push_async_callback(health.close)
         yield Services(
             settings=settings,
             started_at=utc_now(),
@@ -137,6 +137,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             telemetry=telemetry,
             health=health,
             tuf=core.tuf,
+            webhooks=build_webhooks(database, core.audit, settings),
             tuf_publishing=core.tuf_publishing,
             catch_up=catch_up,
             timekeeping=core.timekeeping,

@@ -36,6 +36,7 @@ from updater.telemetry.service import TelemetryService
 from updater.timekeeping.service import TimekeepingService
 from updater.tuf.publishing import TufPublishing
 from updater.tuf.service import TufService
+from updater.webhooks.service import WebhookService
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Services(AccessServices):
     telemetry: TelemetryService
     health: HealthService
     tuf: TufService
+    webhooks: WebhookService
     tuf_publishing: TufPublishing
     timekeeping: TimekeepingService
     overview: OverviewService

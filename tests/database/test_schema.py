@@ -98,6 +98,7 @@ LANDED = {
     "0013_gathered_sources": "f61d176d33ee73c9",
     "0014_uploads_that_resume": "9610e752a0fc1938",
     "0015_actions_of_the_audit": "1a53fe2c1c7e16d1",
+    "0016_webhooks": "f3a6bf937898f9b5",
 }
 
 

@@ -493,6 +493,10 @@ async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
     told |= {"POST /admin/account/", "POST /admin/audit/"}
     told |= {"POST /admin/sign-in/", "POST /admin/sign-out/", f"PATCH {API}/uploads/{{upload_id}}"}
     told |= {"POST /admin/applications/{app_id}/publish/"}  # tests/web/dashboard/test_publish.py
+    # tests/webhooks/test_audited.py
+    one = f"{API}/webhooks/{{webhook_id}}"
+    told |= {f"POST {API}/webhooks", f"POST {API}/applications/{{app_id}}/webhooks", f"PATCH {one}", f"DELETE {one}"}
+    told |= {f"POST {one}/{verb}" for verb in ("test", "replay", "secret")}
     found = set()
     for route in build_app(everything.services).router.routes():
         if route.method not in ("GET", "HEAD"):

@@ -186,8 +186,10 @@ class ArtifactService:
             changed = await self._store.note_verified(connection, each, now=self._clock(), good=good)
             if changed:
                 action = "blob.recovered" if good else "blob.quarantined"
-                await self._audit.record(connection, actor, Entry(action, f"sha256:{each.digest}"))
-                for application_id in await self._store.list_applications(connection, each.digest):
+                applications = sorted(await self._store.list_applications(connection, each.digest))
+                entry = Entry(action, f"sha256:{each.digest}", after={"applications": applications})
+                await self._audit.record(connection, actor, entry)
+                for application_id in applications:
                     await self._database.announce(connection, application_id)
         return changed
 

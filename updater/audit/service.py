@@ -78,14 +78,16 @@ class AuditService:
                     return walk.rows, found
         return walk.rows, walk.end()
 
-    async def cut(self, *, keep_days: int, actor: Actor) -> int:
+    async def cut(self, *, keep_days: int, keep_after: int | None = None, actor: Actor) -> int:
         """Remove rows older than so many days, from the old end of the chain; return how many.
+
+        Rows after the number `keep_after` stay, however old: somebody has not read them.
 
         The chain keeps an anchor, so that `verify` still holds the rest; the cut is recorded itself.
         """
         before = self._clock() - timedelta(days=keep_days)
         async with self._database.write() as connection:
-            gone = await self._store.cut(connection, before)
+            gone = await self._store.cut(connection, before, keep_after)
             if gone:
                 entry = Entry(
                     "audit.cut", "audit", after={"rows": gone, "before": before.isoformat(timespec="seconds")}

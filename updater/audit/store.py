@@ -110,14 +110,17 @@ class AuditStore:
             yield rows
             seen = rows[-1].id
 
-    async def cut(self, connection: AsyncConnection, before: datetime) -> int:
+    async def cut(self, connection: AsyncConnection, before: datetime, keep_after: int | None = None) -> int:
         """Remove the oldest rows, those from before a time, and anchor the chain there; return how many.
 
         The newest row always stays. Rows are removed in the order of their numbers, so one with a later time that
         lies between older ones ends the cut.
         """
         head = await self._hold_head(connection)
-        kept = select(func.min(audit.c.id)).where(or_(audit.c.at >= before, audit.c.id == head.last_id))
+        wanted = [audit.c.at >= before, audit.c.id == head.last_id]
+        if keep_after is not None:
+            wanted.append(audit.c.id > keep_after)
+        kept = select(func.min(audit.c.id)).where(or_(*wanted))
         first = await connection.scalar(kept)
         if first is None:
             return 0

@@ -5,8 +5,15 @@ A table is in the metadata once its module is imported: whoever takes it from he
 
 from __future__ import annotations
 
-from updater.database import deployment_tables, rollout_tables, tables, tuf_tables, upload_tables
+from updater.database import (
+    deployment_tables,
+    rollout_tables,
+    tables,
+    tuf_tables,
+    upload_tables,
+    webhook_tables,
+)
 
-MODULES = (tables, deployment_tables, rollout_tables, tuf_tables, upload_tables)
+MODULES = (tables, deployment_tables, rollout_tables, tuf_tables, upload_tables, webhook_tables)
 
 metadata = tables.metadata

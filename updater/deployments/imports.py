@@ -51,6 +51,8 @@ class RunImport:
             NotFound: the update is gone. Unavailable, StorageFull: settle it again.
         """
         if self._update_id is None:
+            if state.outcome is not None and state.outcome is not Outcome.SUCCEEDED:
+                await self._store.record_run(self._plan, SYSTEM, failed=state.outcome.value)
             return
         update = await self._store.get(self._update_id)
         if update.status is not UpdateStatus.IN_PROGRESS or update.run != self._plan.run:

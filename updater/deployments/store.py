@@ -12,6 +12,7 @@ from updater.audit.model import RETENTION, Actor, Entry
 from updater.audit.service import AuditService
 from updater.database.deployment_tables import deployment_log, deployment_update
 from updater.database.engine import Database
+from updater.database.webhook_tables import told_fact
 from updater.deployments.model import (
     Event,
     Forgotten,
@@ -98,16 +99,23 @@ class DeploymentStore:
             statement = update(deployment_update).where(deployment_update.c.id == update_id)
             await connection.execute(statement.values(status=status, updated_at=now, **changes))
             if status != row.status:
-                before, after = {"status": row.status}, {"status": status.value, "run": changes.get("run", row.run)}
+                before = {"status": row.status}
+                after = {"status": status.value, "run": changes.get("run", row.run), "transition": transition.value}
                 entry = Entry("update.moved", f"update {update_id} of {row.deployment}", before, after)
                 await self._audit.record(connection, actor, entry)
         return await self.get(update_id)
 
-    async def record_run(self, plan: Plan, actor: Actor) -> None:
-        """Record in the audit who starts a run."""
+    async def record_run(self, plan: Plan, actor: Actor, *, failed: str | None = None) -> None:
+        """Record in the audit who starts a run; or once, with an outcome, that it `failed` before it had an update."""
         after = {"run": plan.run, "kind": plan.kind.value, "update": plan.update_id, "target": plan.target}
+        action = "run.started"
         async with self._database.write() as connection:
-            entry = Entry("run.started", f"deployment {plan.deployment.id}", after=after)
+            if failed is not None:
+                told = self._database.upsert(told_fact).values(name=f"run:{plan.run}", at=plan.started_at)
+                if not (await connection.execute(told.on_conflict_do_nothing())).rowcount:
+                    return
+                action, after = "deployment.failed", {**after, "outcome": failed}
+            entry = Entry(action, f"deployment {plan.deployment.id}", after=after)
             await self._audit.record(connection, actor, entry)
 
     async def change(self, update_id: int, now: datetime, **changes: Any) -> None:

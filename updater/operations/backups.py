@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from updater.backups.record import note_failed, note_made
 from updater.clock import utc_now
 from updater.errors import Conflict, Failure, Invalid
 from updater.operations.events import Event, describe_uses
+from updater.processes.jobs import quietly
 from updater.services import Services
 
 _log = structlog.get_logger(__name__)
@@ -44,6 +46,7 @@ async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGener
                 yield {"done": step.done, "total": step.total}
     except Failure as failure:
         await _note(note_failed, root, utc_now(), failure.message)
+        await quietly(functools.partial(services.webhooks.facts.record_backup, folder, failure.message, actor))
         raise
     await _note(note_made, root, utc_now())
     assert step is not None  # noqa: S101 - the last step is always told

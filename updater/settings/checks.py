@@ -122,6 +122,14 @@ def redis_url(value: str) -> None:
         raise ValidationError("expected redis://host:6379/0, rediss://... (TLS) or unix:///path/of/the.sock")
 
 
+def ip_network(value: str) -> None:
+    """Accept an IP address, or a network in CIDR form without host bits. Raises ValidationError for any other value."""
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValidationError("expected an address, or a network without host bits, such as 10.0.0.0/8") from None
+
+
 def network(value: str) -> None:
     """Accept an IP address, a network in CIDR form without host bits, or `unix`.
 

@@ -229,6 +229,13 @@ class FeedsSettings:
 
 
 @dataclass(frozen=True)
+class WebhooksSettings:
+    """Where events are delivered: to public addresses, and to these networks beside them."""
+
+    allow_private: tuple[str, ...] = setting(fields.List(fields.String(validate=checks.ip_network)), ())
+
+
+@dataclass(frozen=True)
 class LoggingSettings:
     """What is written to standard output: one JSON object a line, or text for people."""
 
@@ -258,6 +265,7 @@ class Settings:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     feeds: FeedsSettings = field(default_factory=FeedsSettings)
+    webhooks: WebhooksSettings = field(default_factory=WebhooksSettings)
     deployments: tuple[DeploymentSettings, ...] = ()
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     desktop: tuple[DesktopSettings, ...] = ()
@@ -271,6 +279,7 @@ SECTIONS: dict[str, type[Any]] = {
     "telemetry": TelemetrySettings,
     "retention": RetentionSettings,
     "feeds": FeedsSettings,
+    "webhooks": WebhooksSettings,
     "deployments": DeploymentSettings,
     "logging": LoggingSettings,
     "desktop": DesktopSettings,

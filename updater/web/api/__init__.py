@@ -32,6 +32,7 @@ from updater.web.api.rollouts import ReleaseMoving, Rollouts
 from updater.web.api.settings import SettingsShown
 from updater.web.api.tuf import TufRepositories
 from updater.web.api.users import Users
+from updater.web.api.webhooks import Webhooks
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.credentials import admin_keys, bearer_keys
 from updater.web.gate.identity import IdentityReader
@@ -110,6 +111,7 @@ def build(
         web.get(f"{PREFIX}/applications/{{app_id}}/figures", figures.get_figures),
         web.post(f"{PREFIX}/applications/{{app_id}}/feed-keys", feed_keys.create_feed_key),
         *_at_a_glance(Overview(services)),
+        *_webhook_routes(Webhooks(services)),
         *_of_the_installation(services, sessions, limits),
         web.get("/health", health.get_health),
         web.get(f"{PREFIX}/health", health.get_health),
@@ -193,4 +195,22 @@ def _of_the_installation(
         web.get(f"{PREFIX}/audit", audit.list_audit),
         web.post(f"{PREFIX}/audit/verify", audit.verify_audit),
         web.get(f"{PREFIX}/settings", settings.get_settings),
+    )
+
+
+def _webhook_routes(webhooks: Webhooks) -> tuple[web.RouteDef, ...]:
+    """Return the routes of receivers of events."""
+    one = f"{PREFIX}/webhooks/{{webhook_id}}"
+    return (
+        web.get(f"{PREFIX}/webhooks", webhooks.list_of_server),
+        web.post(f"{PREFIX}/webhooks", webhooks.create_of_server),
+        web.get(f"{PREFIX}/applications/{{app_id}}/webhooks", webhooks.list_of_application),
+        web.post(f"{PREFIX}/applications/{{app_id}}/webhooks", webhooks.create_of_application),
+        web.get(one, webhooks.get_webhook),
+        web.patch(one, webhooks.change_webhook),
+        web.delete(one, webhooks.delete_webhook),
+        web.post(f"{one}/test", webhooks.test_webhook),
+        web.post(f"{one}/replay", webhooks.replay_webhook),
+        web.post(f"{one}/secret", webhooks.rotate_secret),
+        web.get(f"{one}/deliveries", webhooks.list_deliveries),
     )
