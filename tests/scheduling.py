@@ -28,6 +28,7 @@ EARLY = (
 )
 # The longest files whose tests share nothing are handed out test by test, late, so that all processes end together.
 SPLIT = (
+    "tests/pictures/test_every_page.py",
     "tests/durability/test_derived_kills.py",
     "tests/durability/test_kill_points.py",
     "tests/durability/test_rollout_kills.py",

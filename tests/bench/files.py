@@ -1,16 +1,12 @@
-"""Whole files: a download against nginx, uploads against copying the file on the server and against each other."""
+"""Whole files: a download against nginx, an upload against copying the file on the server."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 import time
-from base64 import b64encode
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tests.bench.processes import (
     KEY,
@@ -25,7 +21,6 @@ from tests.bench.rows import Figure, Row, alternate
 from tests.ports import free_port
 
 SIZE_BYTES = 1 << 30
-_PIECE_BYTES = 8 << 20
 _ROUNDS = 4
 _NGINX = """
 worker_processes 1;
@@ -92,21 +87,6 @@ def upload(folder: Path) -> Sequence[Figure]:
     ]
 
 
-def resume(folder: Path) -> Sequence[Figure]:
-    """Take 1 GiB in pieces of 8 MiB, each durable before it is answered, against the same as a form."""
-    original = make_file(folder)
-    with service(folder, core=None) as own:
-        create_application(own)
-        versions = iter(f"1.0.{number}" for number in range(1_000))
-        mine_s, theirs_s, ratio = alternate(
-            _ROUNDS,
-            lambda: _send_pieces(own, original, next(versions)),
-            lambda: _upload(own, original, next(versions)),
-        )
-    what = "upload of 1 GiB in pieces of 8 MiB (tus), speed against the form"
-    return [Figure(what, 1 / ratio, f"{mine_s:.2f} s", f"{theirs_s:.2f} s", at_least=0.50)]
-
-
 class _Meter:
     """Sums a process's time on the processor over some work."""
 
@@ -150,28 +130,6 @@ def _upload(server: Process, path: Path, version: str) -> float:
     return time.monotonic() - started
 
 
-def _send_pieces(server: Process, path: Path, version: str) -> float:
-    said = {"application_id": "my-app", "version": version, "platform": "linux", "architecture": "amd64"}
-    pairs = ",".join(f"{name} {b64encode(text.encode()).decode()}" for name, text in said.items())
-    headers = {"Authorization": f"Bearer {KEY}", "Tus-Resumable": "1.0.0"}
-    size, offset, started = path.stat().st_size, 0, time.monotonic()
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
-    with closing(connection), path.open("rb") as file:
-        begun = {**headers, "Upload-Length": str(size), "Upload-Metadata": pairs}
-        connection.request("POST", "/api/v1/uploads", headers=begun)
-        with connection.getresponse() as answer:
-            assert answer.status == 201, answer.read()
-            address = answer.headers["Location"]
-        headers["Content-Type"] = "application/offset+octet-stream"
-        while offset < size:
-            piece = file.read(_PIECE_BYTES)
-            connection.request("PATCH", address, piece, {**headers, "Upload-Offset": str(offset)})
-            with connection.getresponse() as answer:
-                assert answer.status == 204, answer.read()
-            offset += len(piece)
-    return time.monotonic() - started
-
-
 def _copy(original: Path, copy: Path) -> float:
     started = time.monotonic()
     subprocess.run(["cp", str(original), str(copy)], check=True)
@@ -183,4 +141,4 @@ def _copy(original: Path, copy: Path) -> float:
     return took_s
 
 
-ROWS = (Row("download", download), Row("upload", upload), Row("resume", resume))
+ROWS = (Row("download", download), Row("upload", upload))

@@ -19,7 +19,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.bench.processes import running
-from tests.pictures.data import PERSON, SCENES, Scene, environment_of, fill, publish, versions_of
+from tests.pictures.data import PERSON, SCENES, Scene, deploy, deployed, environment_of, fill, publish, versions_of
 from tests.ports import free_port
 from tests.web.people import PASSWORD
 
@@ -28,34 +28,45 @@ SIZES = {"phone": (390, 844), "desk": (1440, 900)}
 SCHEMES = ("light", "dark")
 
 
-def addresses(scene: Scene) -> dict[str, str]:
-    """Return the pages of a scene: a short name, and the address."""
+def addresses(scene: Scene, run: str = "none") -> dict[str, str]:
+    """Return the pages of a scene: a short name, and the address. `run` is one of its deployment."""
     names = ("dashboard", "deployments", "keys", "people", "account", "audit", "settings", "nothing", "sign-out")
     found = {name: f"/admin/{name}/" for name in names}
-    found |= {"person": f"/admin/people/{PERSON}/", "new": "/admin/applications/new/", "docs": "/api/v1/docs"}
+    found |= {
+        "revoke": "/admin/keys/1/revoke/",
+        "person": f"/admin/people/{PERSON}/",
+        "new": "/admin/new-application/",
+        "docs": "/api/v1/docs",
+    }
     if scene.site:
-        found["deployment"] = "/admin/deployments/web/"
+        below = "/admin/deployments/web/"
+        found |= {"deployment": below, "deployment-run": f"{below}runs/{run}/"}
+        found |= {f"deployment-{name}": f"{below}{name}/" for name in ("check", "update", "rollback")}
     if scene.applications:
         application_id, releases = scene.applications[0]
         below = f"/admin/applications/{application_id}/"
         names = ("figures", "publish", "feeds", "explain", "history", "settings")
         found |= {"application": below, **{f"application-{name}": f"{below}{name}/" for name in names}}
-        version = versions_of(releases, is_long=scene.name == "long")[-1]
+        _, withdrawn, *_, version = versions_of(releases, is_long=scene.name == "long")
+        found["figures-table"] = f"{below}figures/installs/"
         found |= {"release": f"{below}releases/{version}/", "delete": f"{below}settings/delete/"}
         found |= {step: f"{below}releases/{version}/{step}/" for step in ("withdraw", "set", "resume")}
+        found["restore"] = f"{below}releases/{withdrawn}/restore/"
     return found
 
 
 @asynccontextmanager
-async def served(scene: Scene, folder: Path) -> AsyncIterator[str]:
-    """Fill a folder and serve it for the block; yields the address."""
-    environment = environment_of(folder, scene)
-    await fill(scene, environment)
-    port = free_port()
-    environment = {**os.environ, **environment, "UPDATER_SERVER__PORT": str(port)}
-    with running([sys.executable, "-m", "updater", "serve"], port, folder / "log", core=None, env=environment) as own:
-        await publish(own.url, scene)
-        yield own.url
+async def served(scene: Scene, folder: Path) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """Fill a folder and serve it for the block; yields the address of the service, and its pages by short names."""
+    with deployed(folder / "site", scene) as site:
+        environment = environment_of(folder, site)
+        await fill(scene, environment)
+        port = free_port()
+        environment = {**os.environ, **environment, "UPDATER_SERVER__PORT": str(port)}
+        command = [sys.executable, "-m", "updater", "serve"]
+        with running(command, port, folder / "log", core=None, env=environment) as own:
+            await publish(own.url, scene)
+            yield own.url, addresses(scene, "" if site is None else await deploy(own.url, site))
 
 
 async def sign_in(page: Page, url: str) -> None:
@@ -67,7 +78,9 @@ async def sign_in(page: Page, url: str) -> None:
     await page.wait_for_url("**/admin/dashboard/")
 
 
-async def take(browser: Browser, url: str, scene: Scene, out: Path, wanted: Sequence[str]) -> None:
+async def take(
+    browser: Browser, url: str, pages: dict[str, str], scene: Scene, out: Path, wanted: Sequence[str]
+) -> None:
     """Take each page of a scene in each size and scheme."""
     for size, (width, height) in SIZES.items():
         context = await browser.new_context(viewport={"width": width, "height": height})
@@ -75,7 +88,7 @@ async def take(browser: Browser, url: str, scene: Scene, out: Path, wanted: Sequ
         await page.goto(f"{url}/admin/sign-in/")
         await page.screenshot(path=out / f"{scene.name}-sign-in-{size}-light.png", full_page=True)
         await sign_in(page, url)
-        for name, address in addresses(scene).items():
+        for name, address in pages.items():
             if wanted and not any(each in name for each in wanted):
                 continue
             answer = await page.goto(url + address)
@@ -91,7 +104,7 @@ async def take(browser: Browser, url: str, scene: Scene, out: Path, wanted: Sequ
         await context.close()
 
 
-async def take_readme(browser: Browser, url: str, scene: Scene) -> None:
+async def take_readme(browser: Browser, url: str) -> None:
     """Take the picture of the README: the overview."""
     page = await browser.new_page(viewport={"width": 1280, "height": 800})
     await sign_in(page, url)
@@ -116,12 +129,13 @@ async def main() -> None:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for name in ["one"] if given.readme else given.scene or list(SCENES):
             with tempfile.TemporaryDirectory(prefix="updater-pictures-") as folder:
-                async with served(SCENES[name], Path(folder)) as url:
+                async with served(SCENES[name], Path(folder)) as (url, pages):
                     if given.readme:
-                        await take_readme(browser, url, SCENES[name])
+                        await take_readme(browser, url)
                     else:
-                        await take(browser, url, SCENES[name], given.folder, given.page)
+                        await take(browser, url, pages, SCENES[name], given.folder, given.page)
         await browser.close()
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

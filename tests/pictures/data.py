@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,10 +57,21 @@ SCENES = {
 }
 
 
-def environment_of(folder: Path, scene: Scene) -> dict[str, str]:
+@contextmanager
+def deployed(folder: Path, scene: Scene) -> Iterator[Site | None]:
+    """Run the site that a scene looks after, for the block; None where it looks after none."""
+    if not scene.site:
+        yield None
+        return
+    site = Site(folder)
+    site.start()
+    yield site
+    site.stop()
+
+
+def environment_of(folder: Path, site: Site | None) -> dict[str, str]:
     """Return the settings of a scene, as variables of the environment."""
-    deployments = [Site(folder / "site").record()] if scene.site and not (folder / "site").exists() else []
-    return settings_tree(folder / "storage", **({"deployments": deployments} if deployments else {}))
+    return settings_tree(folder / "storage", **({} if site is None else {"deployments": [site.record()]}))
 
 
 async def fill(scene: Scene, environment: dict[str, str]) -> None:
@@ -104,12 +117,35 @@ async def publish(url: str, scene: Scene) -> None:
                     if number == releases - 1 and releases > 3:
                         query["rollout"] = _PLAN
                     await _publish(session, application_id, version, target, query)
+            if releases > 3:
+                path = f"/api/v1/updates/{application_id}/releases/{quote(versions[1])}/withdraw"
+                async with session.post(path, json={"reason": "It loses settings"}):
+                    pass
+
+
+async def deploy(url: str, site: Site) -> str:
+    """Bring the site to a second version, and let a third one come in; return the name of the run."""
+    site.push("two", "Import drawings of the older format")
+    headers = {"Authorization": f"Bearer {KEYS['admin']}"}
+    async with ClientSession(f"{url}/api/v1/deployments/web/", headers=headers, raise_for_status=True) as session:
+        async with session.post("update") as answer:
+            run: str = (await answer.json())["run"]
+        outcome = "running"
+        while outcome == "running":
+            await asyncio.sleep(0.2)
+            async with session.get(f"runs/{run}") as answer:
+                outcome = (await answer.json())["outcome"]
+        assert outcome == "succeeded", outcome
+        site.push("three", "Show progress while a large drawing opens")
+        async with session.post("check"):
+            pass
+    return run
 
 
 async def _publish(
     session: ClientSession, application_id: str, version: str, target: Target, query: dict[str, str]
 ) -> None:
-    content = f"{application_id} {version} {target}".encode() * 20_000
+    content = f"{application_id} {version} {target}".encode() * 3_000
     name = f"{application_id[:40]}-{version}"[:150] + f"-{_NAMES[target.platform]}"
     path = f"/api/v1/updates/{application_id}/builds/{quote(version)}/{target.platform}/{target.architecture}"
     async with session.put(path, data=content, params={"file_name": name, **query}):

@@ -26,18 +26,10 @@ class Digests:
 
     def update(self, data: bytes) -> None:
         """Add bytes; in a worker thread."""
-        self.update_whole(data)
-        self.update_further(data)
-        self.position += len(data)
-
-    def update_whole(self, data: bytes) -> None:
-        """Add bytes to the SHA-256 alone. Whoever adds them to both by halves moves `position` then."""
         self._whole.update(data)
-
-    def update_further(self, data: bytes) -> None:
-        """Add bytes to the further digest alone, in another thread than `update_whole`."""
         if self.further is not None:
             self.further.update(data)
+        self.position += len(data)
 
     def copy(self) -> Digests:
         """Return digests that go on from here by themselves."""

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,8 @@ class PartialFile:
                     if hasher is None and digests.position - counted >= CHECKPOINT_BYTES:
                         await count()
                         counted = digests.position
-                    taking = self._start(self._take(batch, digests, hasher))
+                    taking = asyncio.ensure_future(self._do(self._take, batch, digests, hasher))
+                    taking.add_done_callback(_notice)
         finally:  # also what came before a failure: it is in the last batch
             if taking is not None:
                 await asyncio.wait([taking])
@@ -124,21 +125,11 @@ class PartialFile:
         with suppress(Exception):
             await count()
 
-    async def _take(self, batch: bytes, digests: Digests, hasher: Hash | None) -> None:
-        """Write and hash a batch; a further digest takes a thread of its own, as it takes longest."""
-        steps = [self._run(self._write, batch, digests, hasher)]
-        if digests.further is not None:
-            steps.append(self._run(digests.update_further, batch))
-        for outcome in await asyncio.gather(*steps, return_exceptions=True):
-            if outcome is not None:
-                raise outcome
-        digests.position += len(batch)
-
-    def _write(self, batch: bytes, digests: Digests, hasher: Hash | None) -> None:
+    def _take(self, batch: bytes, digests: Digests, hasher: Hash | None) -> None:
         view = memoryview(batch)
         while view:
             view = view[os.write(self._descriptor, view) :]
-        digests.update_whole(batch)
+        digests.update(batch)
         if hasher is not None:
             hasher.update(batch)
 
@@ -230,14 +221,10 @@ class PartialFile:
 
     async def _do(self, function: Callable[..., T], *arguments: object) -> T:
         await self._settle()
-        return await asyncio.shield(self._start(self._run(function, *arguments)))
-
-    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
-        """Begin a step; the one before has ended."""
-        step = asyncio.ensure_future(work)
+        step = asyncio.ensure_future(self._run(function, *arguments))
         step.add_done_callback(_notice)
         self._step = step
-        return step
+        return await asyncio.shield(step)
 
     async def _settle(self) -> None:
         if self._step is not None:

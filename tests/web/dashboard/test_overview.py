@@ -59,7 +59,7 @@ async def test_a_server_without_applications_shows_the_way_on(start_service: Any
     async with ClientSession(headers=await cookie_of(service, "staff")) as session:
         page = await Desk(service.url, session).get(OVERVIEW)
     assert "There is no application yet" in page
-    assert 'href="/admin/applications/new/"' in page
+    assert 'href="/admin/new-application/"' in page
     assert "<p>Nothing.</p>" in page
 
 

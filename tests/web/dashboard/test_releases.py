@@ -351,7 +351,7 @@ async def test_feeds_with_lines_to_paste(shop: Any, staff: Desk, admin: Desk) ->
 
 
 async def test_an_application_is_made(shop: Any, staff: Desk) -> None:
-    path, fields = "/admin/applications/new/", {"id": "paint", "name": "Paint", "platform-linux": "yes"}
+    path, fields = "/admin/new-application/", {"id": "paint", "name": "Paint", "platform-linux": "yes"}
     assert (
         await staff.send(path, **fields, channels="stable\nbeta") == "/admin/applications/paint/?said=application-made"
     )

@@ -96,7 +96,7 @@ def fill_step(page: Page, button: str, **fields: str) -> None:
 
 def test_a_rollout_set_watched_halted_and_resumed(opened: tuple[BrowserContext, Watched], site: Site) -> None:
     page = opened[1].page
-    page.goto(f"{site.url}/admin/applications/new/")
+    page.goto(f"{site.url}/admin/new-application/")
     page.get_by_label("Name").fill("Paint box")
     page.get_by_label("Id", exact=True).fill("paint")
     page.get_by_label("linux").check()
@@ -253,7 +253,7 @@ def test_hostile_texts_stay_texts(opened: tuple[BrowserContext, Watched], site: 
         documents.append(asked.post(step, form=form, headers={"Origin": site.url}).text())
         form = {"csrf_token": token[1], **dict.fromkeys(("id", "name", "channels", "version_scheme"), payload)}
         documents.append(
-            asked.post(f"{site.url}/admin/applications/new/", form=form, headers={"Origin": site.url}).text()
+            asked.post(f"{site.url}/admin/new-application/", form=form, headers={"Origin": site.url}).text()
         )
     for payload in clean[::8]:
         call(site, "PUT", f"/api/v1/applications/{app}", {"name": " ".join(payload.split())[:100]})

@@ -174,8 +174,8 @@ def _release_routes(kit: PageKit, services: Services, links: Links) -> tuple[web
     application = "/admin/applications/{app_id}/"
     release = f"{application}releases/{{version}}/"
     return (
-        web.get("/admin/applications/new/", applications.show_new),
-        web.post("/admin/applications/new/", applications.create_application),
+        web.get("/admin/new-application/", applications.show_new),
+        web.post("/admin/new-application/", applications.create_application),
         web.get(application, releases.show_releases),
         web.get(f"{application}feeds/", feeds.show_feeds),
         web.get(f"{application}explain/", explain.explain),

@@ -42,3 +42,10 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     }, 1500);
   });
 }
+
+// What a form did is said once: reading the page again, or giving its address to somebody, does not say it again.
+const address = new URL(location.href);
+if (address.searchParams.has("said")) {
+  address.searchParams.delete("said");
+  history.replaceState(history.state, "", address);
+}
