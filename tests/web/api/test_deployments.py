@@ -76,7 +76,9 @@ async def test_forward_and_back(service: Service, site: Site) -> None:
     done = await finished(service, begun["run"])
     assert (done["outcome"], done["from_commit"], done["to_commit"]) == ("succeeded", site.first, two)
     assert [each["name"] for each in done["steps"]] == ["git_fetch", "git_pull", "dependencies", "restart", "health"]
-    shown = await service.call("GET", WEB, key="admin")
+    async with asyncio.timeout(20):  # what a run did is read into the database soon after its end
+        while (shown := await service.call("GET", WEB, key="admin"))["rollback"] is None:
+            await asyncio.sleep(0.1)
     assert shown["rollback"]["previous_commit"] == site.first
     back = await service.call("POST", f"{WEB}/rollback", key="admin", status=202)
     assert (await finished(service, back["run"]))["kind"] == "rollback"
@@ -132,3 +134,17 @@ async def test_a_probe_that_hangs_keeps_nobody_waiting(start_service: Any, site:
     async with asyncio.timeout(5):
         while site.sleepers():
             await asyncio.sleep(0.05)
+
+
+async def test_access_that_is_switched_off_opens_no_deployment(start_service: Any, site: Site) -> None:
+    """What changes this machine asks for a person or a key, whatever the settings say of other endpoints.
+
+    Control: red when `admin_keys` lets in whom `AccessService.identify` lets in.
+    """
+    service: Service = await start_service(deployments=[site.record()], access={"enabled": False})
+    for key in (None, "admin"):
+        for method, path in (("GET", ALL), ("GET", WEB), ("POST", f"{WEB}/update"), ("POST", f"{WEB}/rollback")):
+            await service.exchange(method, path, key=key, status=401)
+    staff = await cookie_of(service, "staff")
+    await service.exchange("GET", WEB, headers=staff, status=200)
+    assert await service.services.deployments.list_updates() == []

@@ -7,7 +7,7 @@ import dataclasses
 from aiohttp import hdrs, web
 from multidict import istr
 
-from updater.access.principals import Permission, Principal
+from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.access.service import AccessService
 from updater.errors import Forbidden
 from updater.web.gate.context import CONTEXT
@@ -30,14 +30,19 @@ def admin_keys(access: AccessService) -> Authenticator:
     """Return the authenticator of keys that administer the service itself: admin keys of no single application.
 
     Keys with less belong to build machines and clients, also where a signed-in person needs less than an administrator.
+    While access control is switched off, a request without a key has none here: what changes this machine stays closed.
     """
+
+    def identify(presented: str | None) -> Principal | None:
+        found = access.identify(presented)
+        return None if found is EVERYBODY else found
 
     def authorize(_: web.Request, principal: Principal | None, level: Permission, __: str | None = None) -> None:
         access.authorize(principal, max(level, Permission.ADMIN))
         if principal is not None and principal.application is not None:
             raise Forbidden("This needs a key that is not for one application")
 
-    return dataclasses.replace(bearer_keys(access), authorize=authorize, least=Permission.ADMIN)
+    return dataclasses.replace(bearer_keys(access), identify=identify, authorize=authorize, least=Permission.ADMIN)
 
 
 def header_keys(access: AccessService) -> Authenticator:
