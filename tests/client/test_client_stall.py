@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+import updater.client.releases as releases
 from tests.conftest import LINUX
 from updater.client import Build, NewBuild, RetryPolicy, Unreachable, UpdateClient, transport, upload
 
@@ -33,6 +34,7 @@ async def silent() -> AsyncIterator[str]:
 
 async def test_an_upload_that_nobody_reads_ends(silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "STALL_S", 0.3)
+    monkeypatch.setattr(releases, "RESUMES_FROM_BYTES", 1 << 40)  # as one body
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(64 * 1024 * 1024))
     async with UpdateClient(silent, "key", retry=ONCE) as client:

@@ -20,7 +20,7 @@ async def test_the_words_of_an_early_refusal_arrive_and_the_connection_ends(
     tmp_path: Path, connection: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "app.bin"
-    path.write_bytes(b"x" * 20_000_000)
+    path.write_bytes(b"x" * 12_000_000)
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

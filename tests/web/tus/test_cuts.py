@@ -20,6 +20,7 @@ import pytest
 from tests.actors import TESTER
 from tests.conftest import KEYS, Service
 from tests.web.tus.talking import PIECE, TUS, UPLOADS, begin, offset_of, send
+from updater.artifacts import partial
 from updater.artifacts.partial import PartialFiles
 from updater.artifacts.partial_file import CHECKPOINT_BYTES
 
@@ -283,3 +284,14 @@ async def test_bytes_are_on_disk_before_they_are_told(service: Service, monkeypa
     for each, before in zip(steps[1:], steps, strict=False):
         if not each.startswith("fsync"):
             assert before == f"fsync {each.removeprefix('told ') if each != 'publish' else size}"
+
+
+async def test_a_folder_that_takes_no_files(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> int:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(partial, "create_file", refuse)
+        await begin(service, 10, status=503)
+    assert (await service.call("GET", UPLOADS, key="write"))["uploads"] == []
+    await begin(service, 10)
