@@ -40,6 +40,7 @@ COMMANDS = {
     "figures": Entry("updater.cli.figures:figures", "Show adoption, failures, downloads and countries."),
     "key": Entry("updater.cli.key:key", "Make, list and revoke API keys."),
     "user": Entry("updater.cli.user:user", "Add, list and disable people who sign in."),
+    "webhook": Entry("updater.cli.webhook:webhook", "Tell programs and chats what happens."),
     "audit": Entry("updater.cli.audit:audit", "Show who changed what; verify that no row was touched."),
     "deployment": Entry("updater.cli.deployment:deployment", "Update the checkouts this server looks after."),
     "verify": Entry("updater.cli.storage:verify", "Hash stored files again; quarantine what is wrong."),

@@ -45,6 +45,7 @@ from updater.client.model import (
 from updater.client.releases import Releases
 from updater.client.retry import RetryPolicy, Wait
 from updater.client.rollouts import Rollouts
+from updater.client.webhooks import Webhooks
 from updater.client.words import ARCHITECTURES, PLATFORMS
 
 __all__ = [
@@ -80,4 +81,5 @@ __all__ = [
     "UpdateClient",
     "UpdateError",
     "Wait",
+    "Webhooks",
 ]

@@ -37,6 +37,7 @@ from updater.client.retry import RetryPolicy, Waiting
 from updater.client.rollouts import Rollouts
 from updater.client.transport import Transport, json_body, segment
 from updater.client.upload import take_snapshot
+from updater.client.webhooks import Webhooks
 from updater.client.words import known_platforms
 
 STRONG_DIGEST_TAG = re.compile(r'"([0-9a-f]{64})"')
@@ -73,6 +74,7 @@ class UpdateClient:
         self._transport = Transport(server, key, retry or RetryPolicy(), proxy, waiting)
         self._asker = {"client_id": client_id, "channel": channel}
         self.rollouts = Rollouts(self._transport, client_id, channel)
+        self.webhooks = Webhooks(self._transport)
         self.releases = Releases(self._transport)
 
     async def __aenter__(self) -> UpdateClient:
