@@ -132,6 +132,7 @@ def test_every_local_command_is_in_the_lists() -> None:
         "app",
         "release",
         "figures",
+        "webhook",
         "rollout",
         "explain",
         "history",

@@ -8,13 +8,14 @@ import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
-
-import aiohttp
-from aiohttp.abc import AbstractResolver
+from typing import TYPE_CHECKING, Any
 
 from updater import __version__
 from updater.webhooks.addresses import Network, may_connect
+
+if TYPE_CHECKING:  # commands open the services too, and send nothing
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
 
 TIMEOUT_S = 20.0
 MAX_ANSWER_BYTES = 64 << 10
@@ -40,6 +41,8 @@ class Sender:
 
         Redirects are not followed, and no proxy of the environment is used. Raises nothing.
         """
+        import aiohttp
+
         sent = {"Content-Type": "application/json", "User-Agent": f"updater/{__version__}", **headers}
         try:
             async with (
@@ -61,6 +64,8 @@ class Sender:
             return None, _why(error), None
 
     def _session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
         connector = aiohttp.TCPConnector(
             resolver=self._resolver, socket_factory=self._make_socket, force_close=True, use_dns_cache=False
         )
@@ -93,6 +98,8 @@ def _asked_s(answer: aiohttp.ClientResponse, now: datetime) -> float | None:
 
 def _why(error: BaseException) -> str:
     """Say in our own words what went wrong."""
+    import aiohttp
+
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, Refused):
