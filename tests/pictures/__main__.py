@@ -108,7 +108,9 @@ async def take_readme(browser: Browser, url: str) -> None:
     """Take the picture of the README: the overview."""
     page = await browser.new_page(viewport={"width": 1280, "height": 800})
     await sign_in(page, url)
-    await page.wait_for_load_state("networkidle")
+    # What the overview counts in the background is there a few seconds later.
+    await asyncio.sleep(8)
+    await page.reload(wait_until="networkidle")
     README_PICTURE.parent.mkdir(exist_ok=True)
     await page.screenshot(path=README_PICTURE)
 
@@ -127,7 +129,7 @@ async def main() -> None:
         sys.exit("chromium is not installed: see scripts/debian-packages")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for name in ["one"] if given.readme else given.scene or list(SCENES):
+        for name in ["few"] if given.readme else given.scene or list(SCENES):
             with tempfile.TemporaryDirectory(prefix="updater-pictures-") as folder:
                 async with served(SCENES[name], Path(folder)) as (url, pages):
                     if given.readme:

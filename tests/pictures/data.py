@@ -50,6 +50,7 @@ SCENES = {
     each.name: each
     for each in (
         Scene("one", [("paintbox", 9)], site=True),
+        Scene("few", [("paintbox", 9), ("notebook", 6), ("soundboard", 5)], site=True),
         Scene("many", [("paintbox", 9), *((f"tool-{number:02}", 2) for number in range(1, 40))], site=True),
         Scene("empty"),
         Scene("long", [(LONG[:100], 4)]),
