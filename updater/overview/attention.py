@@ -97,7 +97,8 @@ class AttentionService:
             and not (each.kind is Kind.RELEASE_FAILING and (each.application, each.version) in halted)
         ]
         shown.sort(key=lambda each: (each.severity, each.kind, each.application or "", each.words))
-        return Attention(tuple(shown), tuple(sorted(asking[task].name for task in pending)))
+        waiting = sorted(asking[task].name for task in pending if asking[task].is_stale)
+        return Attention(tuple(shown), tuple(waiting))
 
     async def close(self) -> None:
         """End what is under way."""

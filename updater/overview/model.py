@@ -59,7 +59,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What needs attention, the most urgent first. `waiting` names what was not looked at in time."""
+    """What needs attention, the most urgent first. `waiting` names what is unknown: nobody looked at it in time."""
 
     items: tuple[Item, ...]
     waiting: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ LOCK_FILE, CONTROL_SOCKET = "lock", "control.sock"
 # What lies in the folder beside `blobs`, whose modes belong to the store.
 _PRIVATE = (
     *("updater.db", "updater.db-wal", "updater.db-shm", "secret", "restoring", "incoming", "deployments"),
-    *(LOCK_FILE, "workers.lock"),
+    *(LOCK_FILE, "workers.lock", "last-backup.json"),
 )
 # What tells a folder that a service has used, or a restore.
 _SIGNS = ("updater.db", "secret", "restoring")

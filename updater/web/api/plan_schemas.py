@@ -68,7 +68,7 @@ def _read_file(given: Any) -> tuple[str, int, bytes | None]:
         raise ValueError(f"path: expected a text of 1 to {MAX_PATH_BYTES} bytes")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= own.MAX_INTEGER:
         raise ValueError("size: expected a number of bytes")
-    if content is None:
+    if "content" not in given:
         return path, size, None
     if not isinstance(content, str):
         raise ValueError("content: expected base64")
