@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Service
+from tests.web.people import cookie_of
 from tests.web.raw import request, send
 from updater.web.messages.path_keys import hide_key
 
@@ -73,6 +74,7 @@ async def test_no_answer_is_sniffed(service: Service, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/docs", "/admin/sign-in/"])
 async def test_pages_have_a_complete_policy(service: Service, path: str) -> None:
+    await cookie_of(service, "admin")  # while there is nobody, people are led to the first account
     answer, _ = await service.exchange("GET", path, status=200)
     policy = dict(each.strip().split(" ", 1) for each in answer.headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"

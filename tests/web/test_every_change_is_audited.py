@@ -344,7 +344,7 @@ def of_pages(session: dict[str, str], token: str) -> list[Change]:
         Change(step, ("release.withdrawn",), who, f"{path}/withdraw/", sent()),
         Change(restore, ("release.restored",), who, f"{path}/restore/", sent()),
         Change(
-            f"POST {applications}/new/",
+            "POST /admin/new-application/",
             ("application.created",),
             who,
             sent=sent(**{"id": "made", "name": "Made", "platform-linux": "yes", "version_scheme": "semver"}),

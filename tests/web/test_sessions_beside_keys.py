@@ -32,6 +32,7 @@ PARTS = {
     "key_id": "99",
     "name": "nobody",
     "session": "0123456789abcdef",
+    "webhook_id": "99",
 }
 
 
@@ -63,7 +64,7 @@ async def test_other_sites_change_nothing(service: Any) -> None:
     admin = await session_of(service, "admin")
     before = await service.stored()
     routes = guarded_routes(service)
-    assert len(routes) == 38
+    assert len(routes) == 45
     own = "Origin: http://localhost"
     for method, path in routes:
         for lines, body in (
