@@ -10,7 +10,6 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 import updater.web.messages.fields as own
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
-from updater.client.folder.given import MAX_FEED_BYTES
 from updater.web.messages.schemas import Strict
 
 MAX_FILES = 5_000
@@ -78,6 +77,8 @@ def _read_file(given: Any) -> tuple[str, int, bytes | None]:
         raise ValueError("content: expected base64") from None
     if len(raw) != size:
         raise ValueError(f"content: has {len(raw)} bytes, and not {size}")
+    from updater.client.folder.given import MAX_FEED_BYTES
+
     if size > MAX_FEED_BYTES:
         raise ValueError(f"content: longer than {MAX_FEED_BYTES} bytes")
     return path, size, raw

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 import updater.web.api.plan_schemas as schemas
 from updater.access.principals import Permission
-from updater.client.checksums import find_checksum
-from updater.client.folder.given import GivenPlan, plan_given
-from updater.client.folder.model import PlannedFile, Wishes
-from updater.client.folder.versions import chosen_channel
-from updater.client.model import Target
 from updater.feeds.notes import preview
 from updater.services import Services
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.bodies import BodyLimits
 
+if TYPE_CHECKING:
+    from updater.client.folder.given import GivenPlan
+    from updater.client.folder.model import PlannedFile, Wishes
+    from updater.client.model import Target
+
+# The client's modules are imported with the first plan: a service that nobody asks for one does without their 3 MB.
 _LIMITS: Final = BodyLimits(2 << 20, 30.0, gives_way=False)
 _FAILURES: Final = (400, 404, 408, 413, 415, 422)
 
@@ -49,6 +50,9 @@ class Plans:
 
         Give the files with their sizes first, and then once more with the bytes of those that `must_be_told` names.
         """
+        from updater.client.folder.given import plan_given
+        from updater.client.folder.model import Wishes
+
         channels = self._offers.get_application(request.match_info["app_id"]).channels
         sizes, contents = body["files"]
         wishes = Wishes(
@@ -78,6 +82,8 @@ class Plans:
 
 
 def _answer(given: GivenPlan, wishes: Wishes, channels: tuple[str, ...]) -> dict[str, Any]:
+    from updater.client.folder.versions import chosen_channel
+
     plan = given.plan
     return {
         "version": plan.version or None,
@@ -114,6 +120,8 @@ def _targets(targets: Iterable[Target]) -> list[dict[str, str]]:
 
 def _as_listed(kind: str, text: str) -> str | None:
     """Return a checksum as lists of files have it; None for a text that is none of its kind, so that no file has it."""
+    from updater.client.checksums import find_checksum
+
     found = find_checksum(kind, text)
     if found is None:
         return None

@@ -5,6 +5,7 @@ pygal draws; `drawing` takes off what it writes beside the drawing.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -12,15 +13,9 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from xml.etree.ElementTree import tostring
 
-import pygal
-from pygal.style import Style
-
 from updater.telemetry.figure_tables import Cell, Table
 from updater.telemetry.rollups import OTHER
 from updater.web.dashboard.drawing import clean, height_of
-
-# pygal leaves something in the way of all later imports, which looks for maps of its own that nobody uses.
-sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != "pygal"]
 
 # Series with a line of their own in a stack; the rest is drawn as one.
 SERIES: Final = 8
@@ -28,8 +23,20 @@ _BARS: Final = 12
 _TICKS: Final = 6
 
 
-_LOOK: Final = Style(label_font_size=12, major_label_font_size=12, legend_font_size=12, value_font_size=12)
+_LOOK: Final = dict.fromkeys(("label_font_size", "major_label_font_size", "legend_font_size", "value_font_size"), 12)
 _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@functools.cache
+def _pygal() -> Any:
+    """Import pygal with the first chart: a service of which nobody looks at figures does without its 2 MB.
+
+    It leaves something in the way of all later imports, which looks for maps of its own that nobody uses.
+    """
+    import pygal
+
+    sys.meta_path[:] = [each for each in sys.meta_path if type(each).__module__ != "pygal"]
+    return pygal
 
 
 class Size(NamedTuple):
@@ -105,7 +112,7 @@ def _area(table: Table, size: Size) -> Any:
     columns = [[_number(row[index]) for row in table.rows] for index in range(1, len(table.columns))]
     kept = [index for index, name in enumerate(names) if name != OTHER][:SERIES]
     rest = [index for index in range(len(names)) if index not in kept]
-    chart = _over_time(pygal.StackedLine, table, size, series=len(kept) + bool(rest), fill=True)
+    chart = _over_time(_pygal().StackedLine, table, size, series=len(kept) + bool(rest), fill=True)
     for index in kept:
         chart.add(_plain(names[index]), columns[index])
     if rest:
@@ -114,14 +121,14 @@ def _area(table: Table, size: Size) -> Any:
 
 
 def _lines(table: Table, size: Size) -> Any:
-    chart = _over_time(pygal.Line, table, size, series=len(table.columns) - 1)
+    chart = _over_time(_pygal().Line, table, size, series=len(table.columns) - 1)
     for index, name in enumerate(table.columns[1:], 1):
         chart.add(name, [_number(row[index]) for row in table.rows])
     return chart
 
 
 def _rates(table: Table, size: Size) -> Any:
-    chart = _over_time(pygal.Line, table, size, series=1, percent=True, allow_interruptions=True)
+    chart = _over_time(_pygal().Line, table, size, series=1, percent=True, allow_interruptions=True)
     # A bucket without reports has no rate, and the line a gap.
     chart.add("failure rate", [None if row[1] is None else _number(row[1]) for row in table.rows])
     return chart
@@ -161,7 +168,7 @@ def _bars(table: Table, size: Size) -> Any:
         shown = [(_label(table, row), _number(row[value])) for row in rows]
     # The first one on top. Each says its number, so that no length has to be measured against the axis.
     shown = [(f"{label}: {_amount(count)}", count) for label, count in reversed(shown)]
-    chart = pygal.HorizontalBar(
+    chart = _pygal().HorizontalBar(
         **_common(size, height=60 + 26 * max(len(shown), 2)),
         show_legend=False,
         x_labels=[label for label, _ in shown],
@@ -173,7 +180,7 @@ def _bars(table: Table, size: Size) -> Any:
 
 def _common(size: Size, height: int, formatter: Callable[[float], str] | None = None) -> dict[str, Any]:
     return {
-        "style": _LOOK,
+        "style": _pygal().style.Style(**_LOOK),
         "css": [],
         "js": [],
         "no_prefix": True,
