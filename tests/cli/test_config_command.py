@@ -20,7 +20,8 @@ access:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Path:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # a data folder where the tests run is another one's
     path = tmp_path / "config.yaml"
     path.write_text(FILE)
     return path
