@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -26,6 +27,13 @@ from tests.conftest import settings_tree
 from tests.deployments.site import Site
 from tests.ports import free_port
 from updater.clock import utc_now
+from updater.doctor import service
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path / "site")
+
 
 Run = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
 
@@ -112,11 +120,39 @@ def test_the_database_is_older_newer_or_damaged(examine: Run, tmp_path: Path) ->
     assert "damaged" in found["database"]["seen"]
 
 
-async def test_a_service_that_runs_is_well(service: Any, examine: Run) -> None:
-    import asyncio
+def test_programs_count_from_the_checkout_or_by_path(examine: Run, tmp_path: Path) -> None:
+    """Control: red when a name with a slash counts from the folder in which the command is run."""
+    site = Site(tmp_path / "site")
+    tool = site.checkout / "build.sh"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    for program, state in (("./build.sh", "ok"), ("sh", "ok"), ("./absent.sh", "error"), ("no-such-program", "error")):
+        _, found = examine(deployments=[site.record(steps=[{"name": "dependencies", "command": [program]}])])
+        assert found["deployment web"]["state"] == state, (program, found["deployment web"])
+    assert "no-such-program" in found["deployment web"]["seen"]
 
-    port = int(service.url.rpartition(":")[2])
-    status, found = await asyncio.to_thread(examine, server={"port": port, "public_url": service.url})
+
+async def test_what_nobody_foresaw_is_a_finding(
+    make_settings: Any, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: red when deployments are looked at outside the bound; no address with its password is shown."""
+
+    async def fail(_: Any) -> None:
+        raise RuntimeError("postgresql://updater:canary@db/x is odd")
+
+    for name in ("look_at_database", "look_at_deployment"):
+        monkeypatch.setattr(service, name, fail)
+    settings = make_settings(server={"port": free_port()}, deployments=[site.record()])
+    found = {each.subject: each async for each in service.examine(settings)}
+    for subject in ("database", "deployment web"):
+        assert (found[subject].state, "RuntimeError" in found[subject].seen) == ("error", True)
+        assert "canary" not in found[subject].seen
+
+
+async def test_a_service_that_runs_is_well(start_service: Any, examine: Run) -> None:
+    running = await start_service()
+    port = int(running.url.rpartition(":")[2])
+    status, found = await asyncio.to_thread(examine, server={"port": port, "public_url": running.url})
     assert (status, found["port"]["state"], found["service"]["seen"]) == (0, "ok", "healthy")
     assert found["public_url"]["state"] == "ok"
 

@@ -62,7 +62,7 @@ def look_at_folder(settings: Settings) -> Iterator[Finding]:
         yield good(subject, str(root))
 
 
-def look_at_space(settings: Settings) -> Finding:
+def look_at_space(settings: Settings) -> Iterator[Finding]:
     """Look at the free space beside what is kept for the database."""
     root = _nearest(Path(settings.storage.root).absolute())
     free = shutil.disk_usage(root).free
@@ -70,24 +70,25 @@ def look_at_space(settings: Settings) -> Finding:
     seen = f"{free / 1e9:.1f} GB free where {root} is, {max(room, 0) / 1e9:.1f} GB of it for uploads"
     remedy = "free some space, move storage.root, or set storage.reserve_bytes"
     if room <= 0:
-        return error("free space", seen, remedy)
-    if room < settings.storage.max_upload_bytes:
-        return warning("free space", f"{seen}: less than one upload may have (storage.max_upload_bytes)", remedy)
-    return good("free space", seen)
+        yield error("free space", seen, remedy)
+    elif room < settings.storage.max_upload_bytes:
+        yield warning("free space", f"{seen}: less than one upload may have (storage.max_upload_bytes)", remedy)
+    else:
+        yield good("free space", seen)
 
 
-def look_at_files(settings: Settings) -> Finding:
+def look_at_files(settings: Settings) -> Iterator[Finding]:
     """Look at the limit of open files. The service raises its own as far as the system allows."""
     subject, (_, hard) = "open files", resource.getrlimit(resource.RLIMIT_NOFILE)
     remedy = "raise LimitNOFILE= of the unit, or ulimit -Hn"
+    most, wanted = affordable_connections(hard), settings.server.max_connections
     if hard < LEAST_FILES:
-        return error(subject, f"a process may open {hard}, the service needs {LEAST_FILES}", remedy)
-    most = affordable_connections(hard)
-    if most < settings.server.max_connections:
-        wanted = settings.server.max_connections
+        yield error(subject, f"a process may open {hard}, the service needs {LEAST_FILES}", remedy)
+    elif most < wanted:
         seen = f"{hard} allow {most} connections, server.max_connections is {wanted}"
-        return warning(subject, seen, f"{remedy} to {wanted * FILES_EACH + LEAST_FILES}")
-    return good(subject, f"{hard}")
+        yield warning(subject, seen, f"{remedy} to {wanted * FILES_EACH + LEAST_FILES}")
+    else:
+        yield good(subject, f"{hard}")
 
 
 def look_at_port(settings: Settings) -> Iterator[Finding]:
@@ -129,7 +130,7 @@ def ask_health(host: str, port: int, context: Any = None) -> Answer | None:
     return Answer(response.getheader("Server") == "updater" or health is not None, health)
 
 
-def look_at_clock(settings: Settings) -> Finding:
+def look_at_clock(settings: Settings) -> Iterator[Finding]:
     """Compare the clock with the time at which the embedded database was last written."""
     subject, now = "clock", utc_now()
     written = [_changed_at(Path(settings.storage.root) / name) for name in (FILE_NAME, f"{FILE_NAME}-wal")]
@@ -137,8 +138,9 @@ def look_at_clock(settings: Settings) -> Finding:
     remedy = "set the clock (timedatectl set-ntp true); when it is right: updater retain --confirm-clock"
     doubt = find_doubt(now, seen_at, timedelta())
     if doubt is not None:
-        return warning(subject, doubt, remedy)
-    return good(subject, now.isoformat(timespec="seconds"))
+        yield warning(subject, doubt, remedy)
+    else:
+        yield good(subject, now.isoformat(timespec="seconds"))
 
 
 def _health(subject: str, health: dict[str, Any] | None) -> Finding:

@@ -7,8 +7,9 @@ import os
 import shutil
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -74,14 +75,13 @@ def _look_at_certificate(host: str, port: int, context: ssl.SSLContext) -> Findi
     return good(subject, f"that of {host} holds for {days} days")
 
 
-async def look_at_deployments(settings: Settings) -> AsyncIterator[Finding]:
-    """Look at each checkout: is it what the settings say, can it be changed, does its remote answer?"""
-    for deployment in settings.deployments:
-        subject = f"deployment {deployment.id}"
-        try:
-            yield await _look_at_checkout(subject, deployment)
-        except Failure as failure:
-            yield error(subject, failure.message, "mend the checkout, or the deployment's settings")
+async def look_at_deployment(deployment: DeploymentSettings) -> Finding:
+    """Look at a checkout: is it what the settings say, can it be changed, does its remote answer?"""
+    subject = f"deployment {deployment.id}"
+    try:
+        return await _look_at_checkout(subject, deployment)
+    except Failure as failure:
+        return error(subject, failure.message, "mend the checkout, or the deployment's settings")
 
 
 async def _look_at_checkout(subject: str, deployment: DeploymentSettings) -> Finding:
@@ -92,11 +92,9 @@ async def _look_at_checkout(subject: str, deployment: DeploymentSettings) -> Fin
     if not os.access(deployment.path, os.W_OK):
         remedy = "let the service's user own the checkout"
         return error(subject, f"{deployment.path} is not writable for user {os.geteuid()}", remedy)
-    programs = [
-        each[0] for each in _commands_of(deployment) if shutil.which(each[0], path=_path_of(deployment)) is None
-    ]
-    if programs:
-        return error(subject, f"there is no program {programs[0]}", "name commands with their whole path")
+    missing = [each for each in _programs_of(deployment) if not _is_there(each, deployment.path)]
+    if missing:
+        return error(subject, f"there is no program {missing[0]}", "install it, or name it with its whole path")
     ref = f"refs/heads/{deployment.branch}"
     answer = await command.ask("ls-remote", "--exit-code", deployment.remote, ref, timeout_s=_REMOTE_S)
     if not answer.ended.good:
@@ -105,16 +103,19 @@ async def _look_at_checkout(subject: str, deployment: DeploymentSettings) -> Fin
     return good(subject, f"{deployment.path} on {deployment.branch}; its remote answers")
 
 
-def _commands_of(deployment: DeploymentSettings) -> Iterator[tuple[str, ...]]:
-    yield from (each.command for each in deployment.steps if each.command)
-    yield from (each.command for each in deployment.busy if each.command)
+def _programs_of(deployment: DeploymentSettings) -> Iterator[str]:
+    """Yield the first word of each command that a run needs; those without a command of their own need none."""
+    commands = [deployment.launcher]
+    commands += [each.command for each in deployment.steps]
+    commands += [each.command for each in deployment.busy]
     if deployment.restart is not None:
-        yield deployment.restart.command
+        commands.append(deployment.restart.command)
+    yield from (each[0] for each in commands if each)
 
 
-def _path_of(deployment: DeploymentSettings) -> str:
-    """Return where programs are looked for: a command with a slash counts from the checkout."""
-    return os.pathsep.join((deployment.path, os.defpath, "/usr/local/bin", "/usr/bin", "/bin"))
+def _is_there(program: str, folder: str) -> bool:
+    """Tell whether a checkout's command finds its program: with a slash it counts from the checkout, else by PATH."""
+    return shutil.which(str(Path(folder, program)) if "/" in program else program) is not None
 
 
 def _is_local(host: str) -> bool:

@@ -73,20 +73,20 @@ async def look_at_blobs(settings: Settings) -> Finding:
     return good(subject, "the object store takes reads, writes and deletions")
 
 
-async def look_at_redis(settings: Settings) -> Iterator[Finding]:
-    """Look at the Redis that counts requests, where one is set."""
+async def look_at_redis(settings: Settings) -> Finding | None:
+    """Look at the Redis that counts requests; None where none is set."""
     subject, url = "Redis", settings.rate_limit.storage_url
     if url is None:
-        return iter(())
+        return None
     try:
         shared = SharedWindows(url)
         await shared.start()
     except ConfigurationError as failure:
-        return iter((error(subject, str(failure), "mend rate_limit.storage_url"),))
+        return error(subject, str(failure), "mend rate_limit.storage_url")
     try:
         if not shared.available:
             remedy = "is it up, and reachable from here? Until it is, each process counts for itself"
-            return iter((warning(subject, "it does not answer", remedy),))
+            return warning(subject, "it does not answer", remedy)
     finally:
         await shared.close()
-    return iter((good(subject, "answers"),))
+    return good(subject, "answers")
