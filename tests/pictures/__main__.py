@@ -9,19 +9,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from tests.bench.processes import running
 from tests.pictures.data import PERSON, SCENES, Scene, deploy, deployed, environment_of, fill, publish, versions_of
 from tests.ports import free_port
 from tests.web.people import PASSWORD
+from tests.web.watching import CHROMIUM, open_chromium
 
 README_PICTURE = Path("docs/dashboard.png")
 SIZES = {"phone": (390, 844), "desk": (1440, 900)}
@@ -124,11 +124,9 @@ async def main() -> None:
     parser.add_argument("--readme", action="store_true")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    if CHROMIUM is None:
         sys.exit("chromium is not installed: see scripts/debian-packages")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    async with open_chromium() as browser:
         for name in ["few"] if given.readme else given.scene or list(SCENES):
             with tempfile.TemporaryDirectory(prefix="updater-pictures-") as folder:
                 async with served(SCENES[name], Path(folder)) as (url, pages):
@@ -136,7 +134,6 @@ async def main() -> None:
                         await take_readme(browser, url)
                     else:
                         await take(browser, url, pages, SCENES[name], given.folder, given.page)
-        await browser.close()
 
 
 if __name__ == "__main__":

@@ -6,20 +6,18 @@ axe looks at the first.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from tests.pictures.__main__ import SIZES, addresses, served, sign_in
 from tests.pictures.data import SCENES
+from tests.web.watching import CHROMIUM, is_wider_than_its_window, open_chromium
 from updater.app import build_app
 
-CHROMIUM = shutil.which("chromium")
 MOST_BYTES = 100_000
 # Given out to programs, or shown on the way somewhere else: tests/web/dashboard has them.
 # Pictures below the window are fetched when somebody scrolls there.
@@ -31,20 +29,11 @@ NO_PAGES = ("/admin/live/", "/admin/assets/", "/admin/sign-in/", "/admin/setup/"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        await browser.close()
-
-
 @pytest.mark.parametrize("name", ["one", "long"])
-async def test_every_page_is_well(name: str, chromium: Browser, tmp_path: Path) -> None:
+async def test_every_page_is_well(name: str, tmp_path: Path) -> None:
     """Control: `<img src=x>` without `alt`, an inline style, or a table that is wider than a phone is red."""
     scene, found = SCENES[name], []
-    async with served(scene, tmp_path) as (url, pages):
+    async with served(scene, tmp_path) as (url, pages), open_chromium() as chromium:
         for (size, (width, height)), scheme in zip(SIZES.items(), ("dark", "light"), strict=True):
             context = await chromium.new_context(
                 viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
@@ -75,7 +64,7 @@ async def _problems(page: Page, url: str, status: int) -> list[str]:
     length = len(await answer.body())
     if length > MOST_BYTES and not url.endswith(OF_OTHERS):
         found.append(f"{length} bytes")
-    if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+    if await is_wider_than_its_window(page):
         found.append("wider than its window")
     if await page.evaluate("[...document.images].some(each => each.complete && each.naturalWidth === 0)"):
         found.append("a picture is missing")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import async_playwright
+
+from tests.web.watching import CHROMIUM, open_chromium
 
 SITE = "https://www.example.com"
 CHECK = "/api/v1/updates/my-app/check?current_version=0.1.0&platform=linux&architecture=amd64"
-CHROMIUM = shutil.which("chromium")
 
 
 async def start(start_service: Any, *origins: str) -> Any:
@@ -89,12 +88,10 @@ async def test_a_page_of_another_site_in_a_browser(start_service: Any) -> None:
     report = {"current_version": "0.1.0", "target_version": "1.0.0", "platform": "linux", "architecture": "amd64",
               "status": "completed"}  # fmt: skip
     try:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        async with open_chromium() as browser:
             page = await browser.new_page()
             await page.goto(f"{origin}/")
             seen = await page.evaluate(_SCRIPT, [service.url, CHECK, report])
-            await browser.close()
     finally:
         await page_server.close()
     assert seen == ["1.0.0", 200, "TypeError"]

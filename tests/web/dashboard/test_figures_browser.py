@@ -19,7 +19,6 @@ from tests.web.dashboard.shown import (
     Site,
     is_wider_than_its_window,
     open_page,
-    running_chromium,
     running_site,
 )
 from updater.clock import utc_now
@@ -101,12 +100,6 @@ async def filled_site(root: Path) -> AsyncIterator[Site]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with threaded(lambda: filled_site(tmp_path_factory.mktemp("figures") / "storage")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 def look_at(page: Page, address: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -14,7 +13,7 @@ from aiohttp import ClientSession
 
 from tests.actors import TESTER
 from tests.web.api.rollouts.releasing import WATCHED, release, report
-from tests.web.dashboard.shop import APP, Desk, open_shop
+from tests.web.dashboard.shop import APP, Desk
 from tests.web.people import cookie_of
 from updater.clock import utc_now
 from updater.web.dashboard.charts import CHARTS
@@ -22,25 +21,6 @@ from updater.web.dashboard.drawing import STYLE_SOURCE
 
 OVERVIEW = "/admin/dashboard/"
 HERE = {"platform": "linux", "architecture": "amd64"}
-
-
-@pytest.fixture
-async def shop(start_service: Any) -> Any:
-    service = await start_service()
-    await open_shop(service)
-    return service
-
-
-@pytest.fixture
-async def admin(shop: Any) -> AsyncIterator[Desk]:
-    async with ClientSession(headers=await cookie_of(shop, "admin")) as session:
-        yield Desk(shop.url, session)
-
-
-@pytest.fixture
-async def staff(shop: Any) -> AsyncIterator[Desk]:
-    async with ClientSession(headers=await cookie_of(shop, "staff")) as session:
-        yield Desk(shop.url, session)
 
 
 async def check(service: Any, version: str, times: int = 1) -> None:

@@ -19,7 +19,6 @@ from tests.web.dashboard.shown import (
     Site,
     is_wider_than_its_window,
     open_page,
-    running_chromium,
     running_site,
 )
 from updater.audit.model import Actor, ActorKind, Entry
@@ -27,12 +26,6 @@ from updater.audit.model import Actor, ActorKind, Entry
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 PASSWORD, OTHER = "correct horse battery", "another long password"
 PAGES = ("keys", "people", "people/anna", "account", "audit", "settings")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from tests.web.dashboard.shown import (
     Watched,
     is_wider_than_its_window,
     open_page,
-    running_chromium,
     running_site,
 )
 
@@ -37,12 +36,6 @@ Open = Callable[..., Watched]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with threaded(lambda: running_site(tmp_path_factory.mktemp("pages") / "storage")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

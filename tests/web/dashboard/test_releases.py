@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-from aiohttp import ClientSession
-
 from tests.web.api.rollouts.releasing import WATCHED, history, put, release, report, shown
-from tests.web.dashboard.shop import APP, Desk, inputs_of, open_shop
-from tests.web.people import cookie_of
+from tests.web.dashboard.shop import APP, Desk, inputs_of
 from updater.audit.model import Filter
 
 STAGES = [{"percent": 1, "for_s": 3_600}, {"percent": 10, "for_s": 86_400}, {"percent": 100}]
-
-
-@pytest.fixture
-async def shop(start_service: Any) -> Any:
-    service = await start_service()
-    await open_shop(service)
-    return service
-
-
-@pytest.fixture
-async def admin(shop: Any) -> AsyncIterator[Desk]:
-    async with ClientSession(headers=await cookie_of(shop, "admin")) as session:
-        yield Desk(shop.url, session)
-
-
-@pytest.fixture
-async def staff(shop: Any) -> AsyncIterator[Desk]:
-    async with ClientSession(headers=await cookie_of(shop, "staff")) as session:
-        yield Desk(shop.url, session)
 
 
 async def fail(service: Any, version: str, times: int = 8) -> None:

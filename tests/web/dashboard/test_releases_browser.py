@@ -24,7 +24,6 @@ from tests.web.dashboard.shown import (
     Watched,
     is_wider_than_its_window,
     open_page,
-    running_chromium,
     running_site,
 )
 from updater.catalog.files import own_name
@@ -40,12 +39,6 @@ LINUX = {"platform": "linux", "architecture": "amd64"}
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with threaded(lambda: running_site(tmp_path_factory.mktemp("releases") / "storage")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with running_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

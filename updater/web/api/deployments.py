@@ -21,7 +21,7 @@ from updater.web.api.schemas import PageQuery
 from updater.web.gate.context import CONTEXT, begin
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
-from updater.web.messages.deployments import commit_item, step_item
+from updater.web.messages.deployments import commit_item, log_page, step_item
 
 _NUMBER = re.compile(r"[0-9]{1,12}")
 # A browser that lost its stream, because the service was restarted, asks again after this long.
@@ -144,18 +144,7 @@ class Deployments:
         page = await self._deployments.history.list_lines(
             deployment, request.match_info["run"], level=level, limit=query["limit"], offset=query["offset"]
         )
-        lines = [
-            {
-                "id": line.id,
-                "timestamp": rfc3339(line.timestamp),
-                "level": line.level.value,
-                "message": line.message,
-                "component": line.component,
-            }
-            for line in page.logs
-        ]
-        answer = {"logs": lines, "total_count": page.total_count, "limit": page.limit, "offset": page.offset}
-        return json_answer(answer)
+        return json_answer(log_page(page))
 
     @endpoint(
         Contract(

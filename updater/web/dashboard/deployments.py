@@ -5,6 +5,7 @@ What is live on them (`static/deployment.js`) asks the REST interface.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -113,12 +114,7 @@ class Deployments:
         Raises:
             NotFound: there is no such deployment. Forbidden: the form is not of this session.
         """
-        await self._kit.form(request)
-        try:
-            await self._deployments.apply(_id(request), actor=request[CONTEXT].actor)
-        except (Conflict, Unavailable) as failure:
-            return await self._ask(request, "deployment_update.html", failure)
-        return self._kit.redirect(_address(request), said="deployment-update")
+        return await self._start(request, self._deployments.apply, "update")
 
     @endpoint(_page("Roll back?", 404))
     async def ask_rollback(self, request: web.Request) -> web.Response:
@@ -136,12 +132,16 @@ class Deployments:
         Raises:
             NotFound: there is no such deployment. Forbidden: the form is not of this session.
         """
+        return await self._start(request, self._deployments.rollback, "rollback")
+
+    async def _start(self, request: web.Request, start: Callable[..., Awaitable[str]], what: str) -> web.Response:
+        """Start a run for a form and lead to the deployment; what refuses it is shown at the question."""
         await self._kit.form(request)
         try:
-            await self._deployments.rollback(_id(request), actor=request[CONTEXT].actor)
+            await start(_id(request), actor=request[CONTEXT].actor)
         except (Conflict, Unavailable) as failure:
-            return await self._ask(request, "deployment_rollback.html", failure)
-        return self._kit.redirect(_address(request), said="deployment-rollback")
+            return await self._ask(request, f"deployment_{what}.html", failure)
+        return self._kit.redirect(_address(request), said=f"deployment-{what}")
 
     async def _show(self, request: web.Request, failure: Failure | None = None) -> web.Response:
         found = await self._deployments.get_standing(_id(request), with_incoming=True)

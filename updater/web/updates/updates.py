@@ -15,6 +15,7 @@ from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.deployments import log_page
 from updater.web.messages.numbers import number_in_path
 from updater.web.messages.parsing import parse_query
 
@@ -96,18 +97,7 @@ class Updates:
         page = await self._deployments.list_update_logs(
             update.id, level=level, limit=query["limit"], offset=query["offset"]
         )
-        lines = [
-            {
-                "id": line.id,
-                "timestamp": rfc3339(line.timestamp),
-                "level": line.level.value,
-                "message": line.message,
-                "component": line.component,
-            }
-            for line in page.logs
-        ]
-        answer = {"logs": lines, "total_count": page.total_count, "limit": page.limit, "offset": page.offset}
-        return json_answer(answer)
+        return json_answer(log_page(page))
 
     async def _find(self, request: web.Request, name: str) -> Update:
         number, ids = number_in_path(request, name), self._deployments.ids
