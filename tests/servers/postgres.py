@@ -92,16 +92,25 @@ class Postgres:
 
     def freeze(self) -> None:
         """Let it keep its connections and answer nothing."""
-        self._signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP, self._parent())  # first, so that it starts no process meanwhile
+        self._signal(signal.SIGSTOP, *self._children())
 
     def thaw(self) -> None:
         """Let it go on."""
-        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT, *self._children())
+        self._signal(signal.SIGCONT, self._parent())
 
-    def _signal(self, number: signal.Signals) -> None:
-        parent = Path(self._server.pgdata, "postmaster.pid").read_text().split()[0]
-        for each in (parent, *Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
-            os.kill(int(each), number)
+    def _parent(self) -> int:
+        return int(Path(self._server.pgdata, "postmaster.pid").read_text().split()[0])
+
+    def _children(self) -> list[int]:
+        parent = self._parent()
+        return [int(each) for each in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+    def _signal(self, number: signal.Signals, *processes: int) -> None:
+        for each in processes:
+            with contextlib.suppress(ProcessLookupError):  # the process of a connection that ended meanwhile
+                os.kill(each, number)
 
     def _control(self, *words: str) -> None:
         command = [str(self._server.bin_path / "pg_ctl"), "-D", str(self._server.pgdata), "-w", *words]
