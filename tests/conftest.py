@@ -22,12 +22,12 @@ from tests.servers.ceph import ceph  # noqa: F401 - a fixture
 from tests.servers.postgres import Postgres, run_postgres
 from updater.access.limits import open_limits
 from updater.app import build_app, make_runner
-from updater.client import NewApplication, NewBuild, RetryPolicy, Target, UpdateClient
 from updater.composition import open_services
 from updater.config import load
 from updater.processes.folder import claim_folder
 from updater.services import Services
 from updater.settings import Settings
+from updater_client import NewApplication, NewBuild, RetryPolicy, Target, UpdateClient
 
 # Which database the services of tests have: SQLite, or PostgreSQL where TEST_DATABASE says so.
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import updater
+import updater_client
 
 ROOT = Path(updater.__file__).parent
 # From the top floor to the ground. Rooms of one floor may know each other only as CORRIDORS says.
@@ -45,19 +46,36 @@ WINGS = (
 # The surface that describes all others.
 DESCRIBES = "docs"
 # The client stands beside the house: an application imports it alone, and of the house the commands alone import it.
-APART = "client"
+APART = "updater_client"
+CLIENT = Path(updater_client.__file__).parent
 # What the client decides, and the server asks it for: pure modules, and the values that they take and give.
-LENT = {"client.checksums", "client.folder.given", "client.folder.model", "client.folder.versions", "client.model"}
+LENT = {
+    "updater_client.checksums",
+    "updater_client.folder.given",
+    "updater_client.folder.model",
+    "updater_client.folder.versions",
+    "updater_client.model",
+}
 BORROWS = ("web.api.plans", "web.api.plan_schemas")
 
 
-def modules() -> list[tuple[str, Path]]:
+@functools.cache
+def modules() -> tuple[tuple[str, Path], ...]:
+    """Return the modules of the house by their names in `updater`, and those of the client by their whole names."""
     found = []
-    for path in sorted(ROOT.rglob("*.py")):
-        if "migrations" not in path.parts:
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found.append((".".join(parts).removesuffix(".__init__"), path))
-    return found
+    for root, above in ((ROOT, ROOT), (CLIENT, CLIENT.parent)):
+        for path in sorted(root.rglob("*.py")):
+            if "migrations" not in path.parts:
+                parts = path.relative_to(above).with_suffix("").parts
+                found.append((".".join(parts).removesuffix(".__init__"), path))
+    return tuple(found)
+
+
+def whole_name(name: str) -> str:
+    """Return what an import statement calls a module."""
+    if name == "__init__":
+        return "updater"
+    return name if name.split(".")[0] == APART else f"updater.{name}"
 
 
 @functools.cache
@@ -76,7 +94,8 @@ def imported_rooms(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         rooms |= {name.split(".")[1] for name in names if name.startswith("updater.")}
-    return {room for room in rooms if (ROOT / room).is_dir() or (ROOT / f"{room}.py").exists()}
+        rooms |= {APART for name in names if name.split(".")[0] == APART}
+    return {room for room in rooms if room == APART or (ROOT / room).is_dir() or (ROOT / f"{room}.py").exists()}
 
 
 def floor_of(room: str) -> int:
@@ -91,10 +110,6 @@ def all_imports(path: Path) -> set[str]:
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     return names
-
-
-def modules_of(room: str) -> list[str]:
-    return [name for name, _ in modules() if name.split(".")[0] == room]
 
 
 def refuses_import(room: str, other: str) -> bool:
@@ -120,12 +135,10 @@ def test_imports_point_down(name: str, path: Path) -> None:
     if name == "__init__":
         return
     rooms = imported_rooms(path)
-    if name in BORROWS and all_imports(path) & {f"updater.{each}" for each in modules_of(APART)} <= {
-        f"updater.{each}" for each in LENT
-    }:
+    if name in BORROWS and {each for each in all_imports(path) if each.split(".")[0] == APART} <= LENT:
         rooms.discard(APART)
     wrong = sorted(other for other in rooms if refuses_import(room, other))
-    assert not wrong, f"updater.{name} imports {wrong}"
+    assert not wrong, f"{whole_name(name)} imports {wrong}"
 
 
 # What asks others by HTTP, with aiohttp's client and not its server: deployments.probes asks whether a deployment is
@@ -137,14 +150,14 @@ ASKS = ("deployments.probes", "webhooks.sending")
 def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
     imports = all_imports(path)
     room = name.split(".")[0]
-    if room not in ("web", "app", "serving", "client", "cli") and name not in ASKS:
+    if room not in ("web", "app", "serving", APART, "cli") and name not in ASKS:
         assert not any(each.split(".")[0] == "aiohttp" for each in imports), "aiohttp belongs in web/, app, serving"
     if not (name.endswith("store") or room == "database"):
         assert not any(each.split(".")[0] == "sqlalchemy" for each in imports), "SQL belongs in */*store.py"
-    # client.folder.electron reads the files of a build tool, which are YAML; it reads no settings.
-    if name not in ("config", "client.folder.electron"):
+    # updater_client.folder.electron reads the files of a build tool, which are YAML; it reads no settings.
+    if name not in ("config", "updater_client.folder.electron"):
         assert "yaml" not in imports, "YAML is read in config.py"
-    if name != "config" and room not in ("cli", "client"):
+    if name != "config" and room not in ("cli", APART):
         assert "os.environ" not in path.read_text(), "the environment is read in config.py"
 
 
@@ -187,7 +200,7 @@ def test_private_names_of_aiohttp_are_used_in_one_file(name: str, path: Path) ->
 def test_private_methods_of_aiohttp_are_replaced_in_one_file(name: str, path: Path) -> None:
     if name in ("__main__", INTERNALS) or not any(each.split(".")[0] == "aiohttp" for each in all_imports(path)):
         return
-    module = importlib.import_module(f"updater.{name}" if name != "__init__" else "updater")
+    module = importlib.import_module(whole_name(name))
     for found in vars(module).values():
         if isinstance(found, type) and found.__module__ == module.__name__:
             theirs = {
@@ -195,6 +208,11 @@ def test_private_methods_of_aiohttp_are_replaced_in_one_file(name: str, path: Pa
             }
             private = {each for each in vars(found) if each.startswith("_") and not each.endswith("__")}
             assert (private & theirs) <= {"_abc_impl"}, f"{found}: private methods of aiohttp belong in {INTERNALS}"
+
+
+def test_both_distributions_have_one_version() -> None:
+    wanted = re.search(r"^\s*updater-client==(\S+)$", (ROOT.parent / "setup.cfg").read_text(), re.MULTILINE)
+    assert wanted and {wanted[1], updater_client.__version__} == {updater.__version__}
 
 
 def test_the_minor_version_of_aiohttp_is_pinned() -> None:
@@ -232,11 +250,11 @@ def test_wings_of_the_web_know_only_those_below(name: str, path: Path) -> None:
     assert wing is not None, f"updater.{name} lies in no wing"
     others = {wing_of(each) for each in all_imports(path)}
     wrong = sorted(other for other in others if other is not None and refuses_wing(wing, other))
-    assert not wrong, f"updater.{name} imports {wrong}"
+    assert not wrong, f"{whole_name(name)} imports {wrong}"
 
 
 def test_no_import_circle() -> None:
-    names = {f"updater.{name}": path for name, path in modules()}
+    names = {whole_name(name): path for name, path in modules()}
     edges = {
         name: {each for each in all_imports(path) if each in names and each != name} for name, path in names.items()
     }
@@ -326,20 +344,20 @@ PURE_ROOMS = (
     "webhooks.signing",
     "webhooks.templates",
     "web.desktop.words",
-    "client.words",
-    "client.folder.appcast",
-    "client.folder.choosing",
-    "client.folder.contents",
-    "client.folder.electron",
-    "client.folder.given",
-    "client.folder.markdown",
-    "client.folder.names",
-    "client.folder.packages",
-    "client.folder.plan",
-    "client.folder.primary",
-    "client.folder.versions",
-    "client.folder.walking",
-    "client.folder.xml",
+    "updater_client.words",
+    "updater_client.folder.appcast",
+    "updater_client.folder.choosing",
+    "updater_client.folder.contents",
+    "updater_client.folder.electron",
+    "updater_client.folder.given",
+    "updater_client.folder.markdown",
+    "updater_client.folder.names",
+    "updater_client.folder.packages",
+    "updater_client.folder.plan",
+    "updater_client.folder.primary",
+    "updater_client.folder.versions",
+    "updater_client.folder.walking",
+    "updater_client.folder.xml",
 )
 IMPURE = {
     "asyncio",
@@ -360,9 +378,10 @@ IMPURE = {
 def test_what_decides_takes_no_clock_no_dice_and_no_disk(name: str) -> None:
     path = dict(modules())[name]
     imports = {each.split(".")[0] for each in all_imports(path)} | all_imports(path)
-    assert not imports & (IMPURE | {"updater.clock"}), f"updater.{name} is not pure"
+    assert not imports & (IMPURE | {"updater.clock"}), f"{whole_name(name)} is not pure"
     calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
-    assert not {call for call in calls if call.endswith((".now", ".today", ".utcnow"))}, f"updater.{name} asks a clock"
+    asks = {call for call in calls if call.endswith((".now", ".today", ".utcnow"))}
+    assert not asks, f"{whole_name(name)} asks a clock"
 
 
 MOST_LINES, MOST_FUNCTION_LINES, MOST_METHODS = 350, 60, 20

@@ -11,7 +11,8 @@ The rooms of the house, from the door inwards:
 * `access`     who is asking, and what may they do
 * `database`   the engine, the tables and their migrations
 * `settings`, `config`, `errors`  what can be set, reading it, the kinds of failure
-* `client`     a small async client, independent of the rooms above
+
+The client that applications import is a package of its own: `updater_client`.
 
 Imports point downwards; `tests/test_house.py` holds them to it.
 """

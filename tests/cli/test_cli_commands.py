@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.faults import CutAnswer, CutRequest, FaultProxy, LoseAnswer, Refuse
-from updater.client import ApplicationChanges, NewBuild
+from updater_client import ApplicationChanges, NewBuild
 
 HERE = ("--platform", "linux", "--arch", "amd64")
 BUILD = ("--app", "my-app", "--version", "1.1.0", *HERE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from updater.client import InstallReport, UpdateClient
-from updater.client.model import Target
+from updater_client import InstallReport, UpdateClient
+from updater_client.model import Target
 
 LINUX = Target("linux", "amd64")
 

@@ -51,7 +51,7 @@ OTHERS = (
     ("config", "show"),
     ("config", "check"),
 )
-WEB = ("aiohttp", "updater.web", "updater.client", "updater.serving", "updater.app")
+WEB = ("aiohttp", "updater.web", "updater_client", "updater.serving", "updater.app")
 ALL_BUT_ACCESS = (*WEB, "updater.composition", "updater.catalog", "updater.telemetry", "updater.deployments")
 
 
@@ -117,7 +117,7 @@ def test_the_check_itself_can_fail(folder: Path) -> None:
     """The control: a command that talks to a server does import what the others may not."""
     status, modules = imported(folder, "app", "list", "--server", "http://127.0.0.1:1", "--retries", "0")
     assert status == 8
-    assert {"aiohttp", "updater.client"} <= set(found(modules, WEB))
+    assert {"aiohttp", "updater_client"} <= set(found(modules, WEB))
     assert found({"updater.webhooks", "aiohttp_other"}, WEB) == []
 
 

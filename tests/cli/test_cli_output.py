@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from updater.cli.output import as_plain, print_rows, print_table, printable
-from updater.client import Build, CheckResult, Target
+from updater_client import Build, CheckResult, Target
 
 NASTY = "\x1b[2J\x1b]0;owned\x07\u202e\r"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import LINUX, Running
-from updater.client import NewApplication, NewBuild, UpdateClient
+from updater_client import NewApplication, NewBuild, UpdateClient
 
 HERE = ("--platform", "linux", "--arch", "amd64")
 NAME = "Größe ✓"

@@ -15,7 +15,7 @@ from tests.client.folder import makers
 from tests.conftest import KEYS, Running
 from tests.ports import free_port
 from tests.unprivileged import run_bound_by_modes
-from updater.client import NewApplication, NewFile, Target, UpdateClient
+from updater_client import NewApplication, NewFile, Target, UpdateClient
 
 
 def publish(remote: Command, folder: Path, app: str, *words: str, **more: Any) -> Ran:
@@ -416,7 +416,7 @@ async def test_a_run_that_is_killed_goes_on_by_file(updater: Updater, server: Ru
 
 
 async def test_the_client_library_publishes_a_folder(server: Running, tmp_path: Path) -> None:
-    from updater.client.folder import Details, Wishes, compare, make_plan, read_digests, read_folder, send
+    from updater_client.folder import Details, Wishes, compare, make_plan, read_digests, read_folder, send
 
     makers.electron(tmp_path / "dist")
     wishes = Wishes(exclude=("*.deb", "latest-linux.yml"))

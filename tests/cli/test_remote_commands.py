@@ -18,7 +18,7 @@ from tests.threaded import running_answers, threaded
 from updater.cli import COMMANDS, main
 from updater.cli.exits import Exit
 from updater.cli.remote import exit_of
-from updater.client import BadAnswer, DigestMismatch, FileChanged, Unreachable, UpdateError
+from updater_client import BadAnswer, DigestMismatch, FileChanged, Unreachable, UpdateError
 
 HERE = ("--platform", "linux", "--arch", "amd64")
 CHECK = ("check", "--app", "a", "--current-version", "1.0.0")

@@ -12,9 +12,9 @@ from yarl import URL
 
 from tests.client.conftest import Answers
 from tests.conftest import LINUX, QUICK
-from updater.client import UpdateClient, UpdateError
-from updater.client.address import find_proxy, header_key, server_address
-from updater.client.checksums import find_checksum
+from updater_client import UpdateClient, UpdateError
+from updater_client.address import find_proxy, header_key, server_address
+from updater_client.checksums import find_checksum
 
 NOTHING = {"update_available": False, "current_version": "1"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.actors import TESTER
 from tests.conftest import KEYS, LINUX, QUICK
-from updater.client import (
+from updater_client import (
     ApplicationChanges,
     BuildQuery,
     ExternalBuild,

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.conftest import LINUX, QUICK
 from tests.faults import CutAnswer, FaultProxy
-from updater.client import Build, DigestMismatch, ExternalBuild, Unreachable, UpdateClient, UpdateError
+from updater_client import Build, DigestMismatch, ExternalBuild, Unreachable, UpdateClient, UpdateError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.client.conftest import Answers
-from updater.client import BadAnswer, NewBuild, NewFile, RetryPolicy, Target, UpdateClient, UpdateError
+from updater_client import BadAnswer, NewBuild, NewFile, RetryPolicy, Target, UpdateClient, UpdateError
 
 FILE = {
     "name": "App 1.0.exe", "kind": "installer", "primary": True, "size": 5, "sha256": "ab", "sha512": None,

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.client.conftest import Answers
 from tests.conftest import LINUX, QUICK
-from updater.client import (
+from updater_client import (
     ApplicationChanges,
     Build,
     BuildQuery,
@@ -27,8 +27,8 @@ from updater.client import (
     UpdateClient,
     UpdateError,
 )
-from updater.client.download import safe_file_name
-from updater.client.words import ARCHITECTURES, PLATFORMS
+from updater_client.download import safe_file_name
+from updater_client.words import ARCHITECTURES, PLATFORMS
 
 RECEIPT = {"id": "x", "created_at": "2026-02-10T12:00:00Z"}
 

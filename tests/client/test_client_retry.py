@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import LINUX, QUICK
 from tests.faults import CutAnswer, CutRequest, FaultProxy, LoseAnswer, Refuse
-from updater.client import FileChanged, InstallReport, NewApplication, RetryPolicy, UpdateClient, UpdateError
-from updater.client.retry import Attempts, parse_retry_after
+from updater_client import FileChanged, InstallReport, NewApplication, RetryPolicy, UpdateClient, UpdateError
+from updater_client.retry import Attempts, parse_retry_after
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])

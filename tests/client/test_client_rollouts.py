@@ -10,7 +10,7 @@ import pytest
 from tests.client.conftest import Answers
 from tests.conftest import KEYS, LINUX, QUICK, Service
 from tests.web.api.rollouts.releasing import WATCHED, release
-from updater.client import ApplicationChanges, BuildQuery, InstallReport, NewBuild, UpdateClient, UpdateError
+from updater_client import ApplicationChanges, BuildQuery, InstallReport, NewBuild, UpdateClient, UpdateError
 
 REPORT = InstallReport("1.0.0", "1.1.0", LINUX, "completed")
 

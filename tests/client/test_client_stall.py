@@ -9,9 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-import updater.client.releases as releases
+import updater_client.releases as releases
 from tests.conftest import LINUX
-from updater.client import Build, NewBuild, RetryPolicy, Unreachable, UpdateClient, transport, upload
+from updater_client import Build, NewBuild, RetryPolicy, Unreachable, UpdateClient, transport, upload
 
 ONCE = RetryPolicy(attempts=1)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import LINUX
-from updater.client import NewBuild, RetryPolicy, UpdateClient, UpdateError
-from updater.client.upload import _FilePart
+from updater_client import NewBuild, RetryPolicy, UpdateClient, UpdateError
+from updater_client.upload import _FilePart
 
 REFUSAL = b'{"message": "too large", "code": "BAD_REQUEST"}'
 

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.client.conftest import Answers
 from tests.conftest import LINUX, QUICK
-from updater.client import BadAnswer, InstallReport, Unreachable, UpdateClient, UpdateError, transport
+from updater_client import BadAnswer, InstallReport, Unreachable, UpdateClient, UpdateError, transport
 
 Call = Callable[[UpdateClient], Awaitable[Any]]
 

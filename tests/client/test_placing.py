@@ -15,7 +15,7 @@ import pytest
 
 from tests.client.conftest import Answers
 from tests.conftest import LINUX, QUICK
-from updater.client import Build, DigestMismatch, UpdateClient
+from updater_client import Build, DigestMismatch, UpdateClient
 
 DATA = os.urandom(3_000_000)
 

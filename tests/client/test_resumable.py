@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import updater.client.releases as releases
+import updater_client.releases as releases
 from tests.conftest import LINUX, QUICK, Running
 from tests.web.tus.cutting import cutting
 from tests.web.tus.talking import BUILD, metadata
-from updater.client import NewApplication, NewBuild, UpdateClient, UpdateError, resumable
-from updater.client.files import NewFile
+from updater_client import NewApplication, NewBuild, UpdateClient, UpdateError, resumable
+from updater_client.files import NewFile
 
 PIECE = 256 * 1024
 SIZE = 20 * PIECE + 12_345
@@ -153,7 +153,7 @@ async def test_what_is_refused_at_the_end_says_why(server: Running, large: NewBu
 
 
 async def take(build: NewBuild, content: bytes) -> Any:
-    from updater.client.upload import take_snapshot
+    from updater_client.upload import take_snapshot
 
     path = build.path.with_name("other")
     path.write_bytes(content)

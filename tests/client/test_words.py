@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.client.conftest import Answers
-from updater.client import ApplicationChanges, BuildQuery, NewApplication, Target, UpdateClient, UpdateError
+from updater_client import ApplicationChanges, BuildQuery, NewApplication, Target, UpdateClient, UpdateError
 
 
 @pytest.mark.parametrize(

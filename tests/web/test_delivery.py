@@ -24,9 +24,9 @@ from updater.artifacts import presigning
 from updater.artifacts.location import parse_location
 from updater.artifacts.presigning import Signed, Signing
 from updater.artifacts.remote import RemoteBlobStore
-from updater.client import UpdateClient
 from updater.web.transfer.delivery import SignedAddresses
 from updater.web.transfer.ranged import Download, content_disposition
+from updater_client import UpdateClient
 
 DATA = random.Random(9).randbytes(3_000_017)
 DIGEST = hashlib.sha256(DATA).hexdigest()

@@ -13,7 +13,8 @@ from updater.cli.output import print_table
 from updater.cli.plans import plan_options
 from updater.cli.remote import JsonFile, JsonObject, Remote, remote_options
 from updater.cli.targets import PLATFORM
-from updater.client import (
+from updater.rollouts.words import plan_in_words
+from updater_client import (
     PLATFORMS,
     Application,
     ApplicationChanges,
@@ -21,7 +22,6 @@ from updater.client import (
     RolloutPlan,
     UpdateClient,
 )
-from updater.rollouts.words import plan_in_words
 
 _platforms = click.option("--platform", "platforms", type=PLATFORM, multiple=True, help="May be given several times.")
 _private = click.option(

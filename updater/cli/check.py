@@ -7,7 +7,7 @@ import click
 from updater.cli.exits import Exit
 from updater.cli.output import as_plain
 from updater.cli.remote import Remote, client_options, remote_options, target_options
-from updater.client import CheckResult, Target
+from updater_client import CheckResult, Target
 
 
 @click.command(short_help="Ask whether there is a newer release.")

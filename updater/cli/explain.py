@@ -10,7 +10,7 @@ import click
 from updater.cli.output import print_rows
 from updater.cli.remote import Remote, client_options, remote_options, target_options
 from updater.cli.words import wrapped
-from updater.client import Target
+from updater_client import Target
 
 _REQUIRED = {
     "build": "its build says so",

@@ -13,8 +13,8 @@ from updater.cli.check import show_check
 from updater.cli.exits import Exit
 from updater.cli.output import as_plain, progress_bar
 from updater.cli.remote import Remote, client_options, remote_options, target_options
-from updater.client import Build, CheckResult, FetchedFile, Target, UpdateClient
-from updater.client.download import safe_file_name
+from updater_client import Build, CheckResult, FetchedFile, Target, UpdateClient
+from updater_client.download import safe_file_name
 
 _STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 

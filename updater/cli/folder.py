@@ -14,16 +14,16 @@ from updater.cli.exits import Exit
 from updater.cli.output import in_bytes, print_rows, print_table, printable, progress_bars
 from updater.cli.remote import Remote
 from updater.cli.words import feed_rows
-from updater.client import Application, ListedBuild, NewApplication, RolloutPlan, Unreachable, UpdateClient, UpdateError
-from updater.client.folder.digests import read_digests
-from updater.client.folder.model import Plan, PlannedFile, Problem, Wishes
-from updater.client.folder.names import kind_of
-from updater.client.folder.plan import make_plan
-from updater.client.folder.reading import read_folder
-from updater.client.folder.scan import A_LINK
-from updater.client.folder.sending import Details, Step, Work, compare, send
-from updater.client.folder.versions import chosen_channel
 from updater.rollouts.words import as_percent
+from updater_client import Application, ListedBuild, NewApplication, RolloutPlan, Unreachable, UpdateClient, UpdateError
+from updater_client.folder.digests import read_digests
+from updater_client.folder.model import Plan, PlannedFile, Problem, Wishes
+from updater_client.folder.names import kind_of
+from updater_client.folder.plan import make_plan
+from updater_client.folder.reading import read_folder
+from updater_client.folder.scan import A_LINK
+from updater_client.folder.sending import Details, Step, Work, compare, send
+from updater_client.folder.versions import chosen_channel
 
 _MOST_PROBLEMS = 20
 _FIRST_CHANNEL = "the application's first channel"

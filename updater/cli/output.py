@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from updater.client import Progress
+    from updater_client import Progress
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from updater.client import RolloutPlan
+from updater_client import RolloutPlan
 
 
 class Percent(click.ParamType[float]):

@@ -11,8 +11,8 @@ from updater.cli.output import as_plain, progress_bar
 from updater.cli.plans import rollout_options
 from updater.cli.remote import JsonObject, Remote, remote_options, require_option
 from updater.cli.targets import ARCHITECTURE_OF_FILE, PLATFORM, UNIVERSAL
-from updater.client import NewApplication, NewBuild, PublishedBuild, RolloutPlan, Target, UpdateClient
 from updater.rollouts.words import as_percent
+from updater_client import NewApplication, NewBuild, PublishedBuild, RolloutPlan, Target, UpdateClient
 
 
 @click.command(short_help="Upload a file as one build, or a folder as a release.")
@@ -83,8 +83,8 @@ def publish(
     if given["draft"] and given["rollout"] is not None:
         raise click.UsageError("a draft is offered to nobody: give the rollout to `updater release publish`")
     from updater.cli.folder import Order, publish_folder
-    from updater.client.folder.model import Wishes
-    from updater.client.folder.sending import Details
+    from updater_client.folder.model import Wishes
+    from updater_client.folder.sending import Details
 
     wishes = Wishes(
         given["version"], given["channel"], text, given["platform"], given["arch"], tuple(include), tuple(exclude)

@@ -21,7 +21,8 @@ from updater.cli.remote import (
 )
 from updater.cli.targets import ARCHITECTURE, PLATFORM, Required
 from updater.cli.words import feed_rows, release_rows
-from updater.client import (
+from updater.rollouts.words import as_percent
+from updater_client import (
     BuildQuery,
     ExternalBuild,
     ListedBuild,
@@ -29,7 +30,6 @@ from updater.client import (
     Target,
     UpdateClient,
 )
-from updater.rollouts.words import as_percent
 
 SORT_FIELDS = ("version", "release_date", "platform", "architecture", "created_at")
 

@@ -34,7 +34,7 @@ import click
 from updater.cli.exits import Exit
 from updater.cli.output import print_json, print_rows, printable
 from updater.cli.targets import ARCHITECTURE, PLATFORM
-from updater.client import (
+from updater_client import (
     DigestMismatch,
     RetryPolicy,
     Target,
@@ -43,7 +43,7 @@ from updater.client import (
     UpdateError,
     Wait,
 )
-from updater.client.retry import TRANSIENT_STATUS
+from updater_client.retry import TRANSIENT_STATUS
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 

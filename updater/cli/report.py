@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from updater.cli.remote import Remote, client_options, remote_options, target_options
-from updater.client import InstallReport
+from updater_client import InstallReport
 
 
 @click.command(short_help="Tell how an installation went.")

@@ -12,8 +12,8 @@ from updater.cli.plans import plan_options
 from updater.cli.remote import Remote, reason_option, release_options, remote_options
 from updater.cli.targets import PLATFORM
 from updater.cli.words import rollout_rows
-from updater.client import RolloutPlan, UpdateClient
 from updater.rollouts.words import as_percent
+from updater_client import RolloutPlan, UpdateClient
 
 _accept = click.option("--accept", is_flag=True, help="Accept halts: the numbers that halted it do not count any more.")
 

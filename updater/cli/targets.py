@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from updater.client.words import (
+from updater_client.words import (
     ARCHITECTURES,
     PLATFORMS,
     close_architecture,

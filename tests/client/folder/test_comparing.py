@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from updater.client import BuildFile, ListedBuild, Target, UpdateError
-from updater.client.folder.model import Plan, PlannedFile
-from updater.client.folder.sending import Work, compare
+from updater_client import BuildFile, ListedBuild, Target, UpdateError
+from updater_client.folder.model import Plan, PlannedFile
+from updater_client.folder.sending import Work, compare
 
 WINDOWS, ARM, MAC, MAC_ARM = (
     Target("windows", "amd64"),

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from updater.client.folder import appcast, electron, packages
-from updater.client.folder.model import FeedError
-from updater.client.folder.names import architectures_of, is_kept, kind_of, last_part, platform_of
-from updater.client.folder.versions import (
+from updater_client.folder import appcast, electron, packages
+from updater_client.folder.model import FeedError
+from updater_client.folder.names import architectures_of, is_kept, kind_of, last_part, platform_of
+from updater_client.folder.versions import (
     completed,
     first_word,
     is_in_name,

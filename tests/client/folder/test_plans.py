@@ -11,10 +11,10 @@ import pytest
 
 from tests.client.folder import makers
 from tests.unprivileged import run_bound_by_modes
-from updater.client.folder.digests import with_digests
-from updater.client.folder.model import Plan, PlannedFile, Wishes
-from updater.client.folder.plan import make_plan
-from updater.client.folder.reading import read_folder
+from updater_client.folder.digests import with_digests
+from updater_client.folder.model import Plan, PlannedFile, Wishes
+from updater_client.folder.plan import make_plan
+from updater_client.folder.reading import read_folder
 
 
 def plan_of(folder: Path, **wishes: object) -> Plan:
@@ -323,7 +323,7 @@ def test_a_build_has_32_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_sources_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("updater.client.folder.scan.MAX_FILES", 20)
+    monkeypatch.setattr("updater_client.folder.scan.MAX_FILES", 20)
     for number in range(30):
         makers.place(tmp_path, f"src/{number}.js", b"x")
     assert problems(tmp_path) == "the folder holds more than 20 files: give the one with the installers alone"

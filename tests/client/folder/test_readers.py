@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from updater.client.folder import appcast, electron, packages
-from updater.client.folder.markdown import from_html
-from updater.client.folder.model import Feed, FeedError
-from updater.client.folder.names import architectures_of, is_kept, kind_of, last_part, platform_of
-from updater.client.folder.versions import (
+from updater_client.folder import appcast, electron, packages
+from updater_client.folder.markdown import from_html
+from updater_client.folder.model import Feed, FeedError
+from updater_client.folder.names import architectures_of, is_kept, kind_of, last_part, platform_of
+from updater_client.folder.versions import (
     completed,
     is_in_name,
     is_newer_build,

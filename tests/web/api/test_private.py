@@ -22,9 +22,9 @@ from tests.conftest import KEYS, Service
 from tests.stored import last_row, rows_since, told
 from tests.web.people import cookie_of
 from updater.cli.exits import Exit
-from updater.client import InstallReport, Target, UpdateClient, UpdateError
 from updater.clock import utc_now
 from updater.errors import Invalid
+from updater_client import InstallReport, Target, UpdateClient, UpdateError
 
 HERE = {"platform": "linux", "architecture": "amd64"}
 BODY = {"application_id": "my-app", "current_version": "0.9.0", **HERE}

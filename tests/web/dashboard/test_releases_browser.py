@@ -28,7 +28,7 @@ from tests.web.dashboard.shown import (
 )
 from updater.catalog.files import own_name
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
-from updater.client import InstallReport, Target, UpdateClient
+from updater_client import InstallReport, Target, UpdateClient
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 SIZES = ((390, 844), (1440, 900))

@@ -77,7 +77,7 @@ def _read_file(given: Any) -> tuple[str, int, bytes | None]:
         raise ValueError("content: expected base64") from None
     if len(raw) != size:
         raise ValueError(f"content: has {len(raw)} bytes, and not {size}")
-    from updater.client.folder.given import MAX_FEED_BYTES
+    from updater_client.folder.given import MAX_FEED_BYTES
 
     if size > MAX_FEED_BYTES:
         raise ValueError(f"content: longer than {MAX_FEED_BYTES} bytes")

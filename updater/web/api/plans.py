@@ -18,9 +18,9 @@ from updater.web.messages.answers import json_answer
 from updater.web.messages.bodies import BodyLimits
 
 if TYPE_CHECKING:
-    from updater.client.folder.given import GivenPlan
-    from updater.client.folder.model import PlannedFile, Wishes
-    from updater.client.model import Target
+    from updater_client.folder.given import GivenPlan
+    from updater_client.folder.model import PlannedFile, Wishes
+    from updater_client.model import Target
 
 # The client's modules are imported with the first plan: a service that nobody asks for one does without their 3 MB.
 _LIMITS: Final = BodyLimits(2 << 20, 30.0, gives_way=False)
@@ -50,8 +50,8 @@ class Plans:
 
         Give the files with their sizes first, and then once more with the bytes of those that `must_be_told` names.
         """
-        from updater.client.folder.given import plan_given
-        from updater.client.folder.model import Wishes
+        from updater_client.folder.given import plan_given
+        from updater_client.folder.model import Wishes
 
         channels = self._offers.get_application(request.match_info["app_id"]).channels
         sizes, contents = body["files"]
@@ -82,7 +82,7 @@ class Plans:
 
 
 def _answer(given: GivenPlan, wishes: Wishes, channels: tuple[str, ...]) -> dict[str, Any]:
-    from updater.client.folder.versions import chosen_channel
+    from updater_client.folder.versions import chosen_channel
 
     plan = given.plan
     return {
@@ -120,7 +120,7 @@ def _targets(targets: Iterable[Target]) -> list[dict[str, str]]:
 
 def _as_listed(kind: str, text: str) -> str | None:
     """Return a checksum as lists of files have it; None for a text that is none of its kind, so that no file has it."""
-    from updater.client.checksums import find_checksum
+    from updater_client.checksums import find_checksum
 
     found = find_checksum(kind, text)
     if found is None:
