@@ -10,14 +10,13 @@ from aiohttp import web
 from updater.access.addresses import AddressReader
 from updater.access.limits import RateLimits
 from updater.access.shared import SharedWindows
-from updater.clock import utc_now
-from updater.logs import count_dropped
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
 from updater.web import api, dashboard, docs, feeds, system, tus, updates
 from updater.web.desktop import routes as desktop
 from updater.web.desktop.agents import AGENTS
+from updater.web.docs.figures import add_figures
 from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.cross_origin import CrossOrigin
@@ -48,7 +47,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     """
     settings = services.settings
     metrics = Metrics()
-    _add_gauges(metrics, services)
+    add_figures(metrics, services)
     addresses = AddressReader(settings.server.trusted_proxies)
     if limits is not None and limits.shared is not None:
         metrics.add_gauge(
@@ -133,49 +132,3 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
 
 def _available(shared: SharedWindows) -> float:
     return float(shared.available)
-
-
-def _add_gauges(metrics: Metrics, services: Services) -> None:
-    telemetry = services.telemetry
-    metrics.add_gauge("updater_report_queue_depth", "Events waiting to be written", lambda: telemetry.queue_depth)
-    metrics.add_gauge("updater_log_lines_dropped", "Log lines that nobody read in time", count_dropped)
-    metrics.add_gauge("updater_reports_shortened", "Reports counted, not kept in full", lambda: telemetry.shortened)
-    metrics.add_gauge("updater_download_counts_dropped", "Counts lost to a full queue", lambda: telemetry.dropped)
-    failures = services.jobs.failures
-    delivery = services.webhooks.delivery
-    tries = "Tries to deliver events to receivers"
-    metrics.add_counts("updater_webhook_deliveries", tries, "outcome", lambda: delivery.outcomes)
-    metrics.add_gauge("updater_webhooks_parked", "Receivers that are parked", lambda: delivery.parked)
-    metrics.add_counts("updater_job_failures", "Failures of jobs in the background", "job", lambda: failures)
-    for name in ("database", "storage", "background"):
-        healthy = functools.partial(services.health.is_healthy, name)
-        metrics.add_gauge(f"updater_{name}_healthy", f"1 while health finds nothing wrong: {name}", healthy)
-    metrics.add_labelled(
-        "updater_tuf_expires_in_seconds",
-        "Seconds until the present TUF metadata of a role expires",
-        ("application", "channel", "role"),
-        lambda: (
-            ((each.application_id, each.channel, each.role), (each.at - utc_now()).total_seconds())
-            for each in services.tuf.expiries()
-        ),
-    )
-    offers = services.offers
-    metrics.add_labelled(
-        "updater_rollout_percent",
-        "Share of clients that a release under rollout is for, in percent",
-        ("application", "version"),
-        lambda: (((each.application_id, each.version), each.hundredths / 100) for each in offers.open_rollouts()),
-    )
-    metrics.add_labelled(
-        "updater_rollout_halted",
-        "1 while a release under rollout is halted on a platform",
-        ("application", "version", "platform"),
-        lambda: (
-            ((each.application_id, each.version, arm.platform), float(arm.halt is not None))
-            for each in offers.open_rollouts()
-            for arm in each.platforms
-        ),
-    )
-    metrics.add_gauge("updater_damaged_blobs", "Damaged files in quarantine", lambda: services.artifacts.totals.damaged)
-    metrics.add_gauge("updater_blobs", "Blobs in the store", lambda: services.artifacts.totals.blobs)
-    metrics.add_gauge("updater_blob_bytes", "Bytes in the store", lambda: services.artifacts.totals.size_bytes)

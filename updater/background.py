@@ -25,7 +25,7 @@ from updater.services import Services
 _HOUSEKEEPING_S = 60.0
 _COUNTING_S = 5.0
 _WATCHING_S = 10.0
-_DAY_S = 86_400.0
+_HOUR_S, _DAY_S = 3_600.0, 86_400.0
 # How often all files are asked for what they lack; how soon after a start, and after a change: others often follow it.
 _LACKING_S, _LACKING_FIRST_S, _LACKING_SOON_S = 600.0, 3.0, 2.0
 # How soon a process takes over the watching of a run that a command started, or whose watcher has ended.
@@ -55,6 +55,7 @@ async def background(services: Services) -> AsyncIterator[None]:
         expire_uploads,
         deliver_webhooks,
         watch_facts,
+        watch_certificate,
     )
     tasks = [asyncio.create_task(job(services), name=job.__name__) for job in jobs]
     try:
@@ -176,6 +177,12 @@ async def watch_facts(services: Services) -> None:
     turns = _Turns(services, (("facts", functools.partial(tell_facts, services)),), every_s=_HOUSEKEEPING_S)
     async for _ in _while_leased(services, "facts"):
         await turns.take()
+
+
+async def watch_certificate(services: Services) -> None:
+    """Every hour look until when the certificate of the public address holds, first a minute after the start."""
+    look = services.overview.certificate.look
+    await services.jobs.repeat("certificate", look, every_s=_HOUR_S, first_s=_HOUSEKEEPING_S)
 
 
 async def expire_uploads(services: Services) -> None:

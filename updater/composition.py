@@ -55,6 +55,7 @@ from updater.offers.feed_store import FeedStore
 from updater.offers.service import OfferService
 from updater.offers.store import OfferStore
 from updater.overview.attention import Parts
+from updater.overview.certificate import PublicCertificate
 from updater.overview.service import OverviewService
 from updater.processes.jobs import Jobs, quietly
 from updater.rollouts.changes import RolloutChanges
@@ -291,9 +292,8 @@ def _open_overview(
     settings: Settings,
 ) -> OverviewService:
     """Build what looks at all parts; the stack ends what it is looking at."""
-    parts = Parts(
-        core.offers, core.summaries, core.artifacts, core.feeds, deployments, core.access.access, core.tuf, health, jobs
-    )
+    services = (core.offers, core.summaries, core.artifacts, core.feeds, deployments, core.access.access, core.tuf)
+    parts = Parts(*services, health, jobs, PublicCertificate(settings.server.public_url))
     overview = OverviewService(parts, settings.storage)
     stack.push_async_callback(overview.close)
     return overview

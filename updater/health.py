@@ -114,6 +114,7 @@ class HealthService:
     async def _ask_storage(self) -> Component:
         try:
             free = await self._artifacts.blobs.probe()
+            await self._artifacts.find_room()
         except StoreReadOnly as failure:
             return Component(DEGRADED, failure.message)
         damaged = self._artifacts.totals.damaged

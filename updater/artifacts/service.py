@@ -81,6 +81,7 @@ class ArtifactService:
         self.max_bytes = max_bytes
         self._reserve = reserve
         self.totals = Totals(0, 0)
+        self.room: Room | None = None
         self._store = store
         self._database = database
         self._audit = audit
@@ -143,8 +144,9 @@ class ArtifactService:
         return await self._store.find_uses(await self._store.list_damaged())
 
     async def find_room(self) -> Room | None:
-        """Return how much room uploads have now; None in an object store, where there is always room."""
-        return None if self._reserve is None else await self._reserve.find_room()
+        """Return how much room uploads have now, and keep it as `room`; None in an object store, which has always."""
+        self.room = None if self._reserve is None else await self._reserve.find_room()
+        return self.room
 
     async def scrub(self, *, actor: Actor, within_s: float, elapsed_s: float) -> int:
         """Verify the local files whose turn it is; return their number. Called every `elapsed_s` seconds.

@@ -8,7 +8,8 @@ git, a disk or 40 applications.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 from weakref import WeakKeyDictionary
@@ -23,6 +24,7 @@ from updater.errors import Failure, NotFound
 from updater.feeds.service import FeedService
 from updater.health import HEALTHY, HealthReport, HealthService
 from updater.offers.service import FeedSlot, OfferService
+from updater.overview.certificate import PublicCertificate
 from updater.overview.model import Attention, Item, Kind, Severity
 from updater.overview.sources import Source
 from updater.processes.jobs import Jobs
@@ -32,6 +34,8 @@ from updater.tuf.service import TufService
 _KEPT_S: Final = {"health": 2.0, "files": 5.0, "disk": 5.0, "deployments": 10.0, "releases": 10.0, "feeds": 2.0}
 _FAILING_DAYS: Final = 7
 _PATIENCE_S: Final = 1.0
+# One process looks each minute; what another one saw before it did is not told any more.
+_KNOWN_S: Final = 200.0
 
 
 class Parts(NamedTuple):
@@ -46,6 +50,7 @@ class Parts(NamedTuple):
     tuf: TufService
     health: HealthService
     jobs: Jobs
+    certificate: PublicCertificate
 
 
 class AttentionService:
@@ -55,6 +60,8 @@ class AttentionService:
         self._parts = parts
         self._root = root
         self._clock = clock
+        self._seen: tuple[float, Sequence[Item]] | None = None
+        self._backup: BackupRecord | None = None
         # What feeds pass over, by the place of an application's feeds: a change of the application makes a new one.
         self._passed_over: WeakKeyDictionary[FeedSlot, list[Item]] = WeakKeyDictionary()
         asks = {
@@ -86,30 +93,45 @@ class AttentionService:
         if unknown:
             done, _ = await asyncio.wait(unknown, timeout=_PATIENCE_S)
             pending -= done
-        items = [*self._of_memory(), *(item for each in self._sources for item in each.found)]
-        halted = {(each.application, each.version) for each in items if each.kind is Kind.ROLLOUT_HALTED}
-        shown = [
-            each
-            for each in items
-            if (is_admin or not each.admin)
-            and application_id in (None, each.application)
-            # A halt says it already, with its numbers.
-            and not (each.kind is Kind.RELEASE_FAILING and (each.application, each.version) in halted)
-        ]
+        items = self._list_all()
+        self._seen = (time.monotonic(), items)
+        shown = [each for each in items if (is_admin or not each.admin) and application_id in (None, each.application)]
         shown.sort(key=lambda each: (each.severity, each.kind, each.application or "", each.words))
         waiting = sorted(asking[task].name for task in pending if asking[task].is_stale)
         return Attention(tuple(shown), tuple(waiting))
+
+    def find_seen(self) -> tuple[float, Sequence[Item]] | None:
+        """Return how many seconds ago this process looked last, and what it saw; None: not within the last minutes."""
+        if self._seen is None or time.monotonic() - self._seen[0] > _KNOWN_S:
+            return None
+        return time.monotonic() - self._seen[0], self._seen[1]
+
+    def find_backup_age_s(self) -> float | None:
+        """Return the age of the last good backup as far as this process knows it; None where `find_seen` is None."""
+        made_at = None if self._backup is None else self._backup.made_at
+        return None if made_at is None or self.find_seen() is None else (self._clock() - made_at).total_seconds()
 
     async def close(self) -> None:
         """End what is under way."""
         for each in self._sources:
             await each.close()
 
+    def _list_all(self) -> list[Item]:
+        items = [*self._of_memory(), *(item for each in self._sources for item in each.found)]
+        halted = {(each.application, each.version) for each in items if each.kind is Kind.ROLLOUT_HALTED}
+        # A halt says it already, with its numbers.
+        return [
+            each
+            for each in items
+            if not (each.kind is Kind.RELEASE_FAILING and (each.application, each.version) in halted)
+        ]
+
     def _of_memory(self) -> Iterator[Item]:
         now = self._clock()
         yield from judge.halted(self._parts.offers.open_rollouts())
         yield from judge.keys(self._parts.access.keys(), now)
         yield from judge.metadata(self._parts.tuf.expiries(), now)
+        yield from judge.certificate(self._parts.certificate.host, self._parts.certificate.ends_at, now)
         yield from judge.jobs(self._parts.jobs.failing)
 
     async def _ask_health(self) -> list[Item]:
@@ -133,7 +155,8 @@ class AttentionService:
         if room is not None:
             items += judge.disk(room.free_bytes, room.reserve_bytes)
         if self._root is not None and self._parts.offers.application_ids():
-            items += judge.backup(await self.find_backup(), self._clock())
+            self._backup = await self.find_backup()
+            items += judge.backup(self._backup, self._clock())
         return items
 
     async def find_backup(self) -> BackupRecord | None:

@@ -22,6 +22,7 @@ from updater.tuf.store import Expiry
 
 KEY_AHEAD = timedelta(days=14)
 """How long before it expires a key is told of, and how long after."""
+CERTIFICATE_AHEAD = timedelta(days=14)
 BACKUP_AGE = timedelta(days=7)
 # Roles that machines sign anew are short-lived by intent; those that people sign need time.
 _TUF_AHEAD = {"timestamp": timedelta(hours=6), "snapshot": timedelta(days=2), "targets": timedelta(days=2)}
@@ -170,6 +171,19 @@ def metadata(expiries: Iterable[Expiry], now: datetime) -> Iterator[Item]:
         words += "; clients take no update" if over else "; sign it anew"
         severity, kind = (Severity.PROBLEM, Kind.TUF_EXPIRED) if over else (Severity.WARNING, Kind.TUF_EXPIRES)
         yield Item(severity, kind, words, f"{each.channel}/{each.role}", each.application_id, at=each.at)
+
+
+def certificate(host: str, ends_at: datetime | None, now: datetime) -> Iterator[Item]:
+    """Yield the certificate of the public address when it ends soon, or has ended: clients then reach nothing."""
+    if ends_at is None or ends_at - now > CERTIFICATE_AHEAD:
+        return
+    over = ends_at <= now
+    words = f"The certificate of {host} {'expired' if over else 'expires'} {_when(ends_at, now)}"
+    words += "; no client accepts it" if over else "; does its renewal run?"
+    severity, kind = (
+        (Severity.PROBLEM, Kind.CERTIFICATE_EXPIRED) if over else (Severity.WARNING, Kind.CERTIFICATE_EXPIRES)
+    )
+    yield Item(severity, kind, words, host, at=ends_at)
 
 
 def backup(record: BackupRecord | None, now: datetime) -> Iterator[Item]:

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     KEY_EXPIRED = "key.expired"  # name of the key
     TUF_EXPIRES = "tuf.expires"  # channel and role
     TUF_EXPIRED = "tuf.expired"  # channel and role
+    CERTIFICATE_EXPIRES = "certificate.expires"  # host
+    CERTIFICATE_EXPIRED = "certificate.expired"  # host
     BACKUP_FAILED = "backup.failed"
     BACKUP_OLD = "backup.old"
     JOB_FAILS = "job.fails"  # job

@@ -15,12 +15,16 @@ _ALL_HUNDREDTHS = 10_000
 
 
 class OverviewService:
-    """Tells how applications and the service do. `attention` has what is to be done. Call `close` at the end."""
+    """Tells how applications and the service do.
+
+    `attention` has what is to be done, `certificate` when that of the public address ends. Call `close` at the end.
+    """
 
     def __init__(self, parts: Parts, storage: StorageSettings) -> None:
         embedded = storage.database_url is None
         # Backups are made here of the embedded database alone.
         self.attention = AttentionService(parts, Path(storage.root) if embedded else None)
+        self.certificate = parts.certificate
         self._parts = parts
         self._database = "sqlite" if embedded else "postgresql"
 

@@ -58,7 +58,8 @@ class Delivery:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._working: dict[str, asyncio.Task[None]] = {}
         self.outcomes: Counter[str] = Counter({"delivered": 0, "failed": 0, "parked": 0})
-        self.parked = 0
+        # Receivers that are parked, and those whose next event was refused and is tried again.
+        self.parked = self.retried = 0
 
     async def run(self) -> None:
         """Deliver what is due, soon after it happened, until cancelled. Raises Unavailable."""
@@ -72,12 +73,15 @@ class Delivery:
                 await self.turn()
                 await self._bell.wait(_LOOK_EVERY_S)
         finally:
+            # Another process knows from now on.
+            self.parked = self.retried = 0
             await self.stop()
 
     async def turn(self) -> None:
         """Begin to work for each receiver that is due and is not being worked for. Raises Unavailable."""
         found = await self._store.list_all()
         self.parked = sum(each.parked and each.enabled for each in found)
+        self.retried = sum(each.attempts > 0 and not each.parked and each.enabled for each in found)
         for each in found:
             if each.is_due(self._clock()) and each.id not in self._working:
                 task = asyncio.create_task(self._work(each.id), name=f"webhook {each.id}")

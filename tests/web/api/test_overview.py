@@ -20,6 +20,7 @@ from tests.conftest import StartService
 from tests.deployments.site import Site
 from tests.feeds.filing import publish as publish_files
 from tests.feeds.filing import sign
+from tests.servers.tls import tls_server
 from tests.tuf.developer import Developer
 from tests.tuf.serving import publish as publish_repository
 from tests.web.api.rollouts.releasing import WATCHED, move, release, report
@@ -165,6 +166,41 @@ async def test_metadata_that_expires(service: Any) -> None:
     expired = await of_kind(service, "tuf.expired")
     assert {each["subject"].split("/")[1] for each in expired} >= {"root", "targets", "snapshot", "timestamp"}
     assert {each["severity"] for each in expired} == {"problem"}
+
+
+@pytest.mark.parametrize(("days", "kind"), [(200, None), (5, "certificate.expires"), (-1, "certificate.expired")])
+async def test_the_certificate_of_the_public_address(
+    start_service: StartService, tmp_path: Path, days: int, kind: str | None
+) -> None:
+    with tls_server(tmp_path, days) as (port, _):
+        service = await start_service(server={"public_url": f"https://localhost:{port}"})
+        await service.services.overview.certificate.look()
+    found = [each for each in await list_items(service) if each["kind"].startswith("certificate.")]
+    assert [(each["kind"], each["subject"]) for each in found] == ([] if kind is None else [(kind, "localhost")])
+    # Nobody answers there any more; what was seen is known all the same.
+    await service.services.overview.certificate.look()
+    assert service.services.overview.certificate.ends_at is not None
+
+
+async def test_metrics_tell_what_needs_attention_without_names_of_keys(service: Any) -> None:
+    async def shown() -> str:
+        _, page = await service.exchange("GET", "/metrics", status=200)
+        return "\n".join(line for line in page.decode().splitlines() if line.startswith("updater_attention"))
+
+    assert await shown() == "", "nobody looked yet"
+    soon = utc_now() + timedelta(days=1)
+    for name in ("one", "two"):
+        await service.services.access.create_key(f"secret-{name}", "read", expires_at=soon, actor=TESTER)
+    await list_items(service)
+    found = await shown()
+    assert (
+        'updater_attention{application="",kind="key.expires",severity="warning",subject="",version=""} 2.0' in found
+    ), found
+    assert "secret" not in found
+    assert "updater_attention_age_seconds 0" in found
+    attention = service.services.overview.attention
+    attention._seen = (attention._seen[0] - 300, attention._seen[1])
+    assert await shown() == "", "another process looks now"
 
 
 async def test_backups(service: Any, tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ class Metrics:
         """
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def add_figure(self, name: str, text: str, read: Callable[[], float | None]) -> None:
+        """Add a figure that is left out while `read` returns None."""
+
+        def samples() -> Iterable[tuple[tuple[str, ...], float]]:
+            value = read()
+            return () if value is None else (((), value),)
+
+        self.add_labelled(name, text, (), samples)
+
     def add_labelled(
         self, name: str, text: str, labels: Sequence[str], read: Callable[[], Iterable[tuple[tuple[str, ...], float]]]
     ) -> None:
