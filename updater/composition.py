@@ -82,6 +82,7 @@ from updater.tuf.publishing import TufPublishing
 from updater.tuf.service import TufService
 from updater.tuf.store import TufStore
 from updater.webhooks.opening import build_webhooks
+from updater.webhooks.service import WebhookService
 
 
 @asynccontextmanager
@@ -138,7 +139,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             telemetry=telemetry,
             health=health,
             tuf=core.tuf,
-            webhooks=build_webhooks(database, core.audit, settings),
+            webhooks=core.webhooks,
             tuf_publishing=core.tuf_publishing,
             catch_up=catch_up,
             timekeeping=core.timekeeping,
@@ -183,6 +184,7 @@ class _Core(NamedTuple):
     timekeeping: TimekeepingService
     tuf: TufService
     tuf_publishing: TufPublishing
+    webhooks: WebhookService
 
 
 def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Core:
@@ -226,6 +228,7 @@ def _build_core(database: Database, blobs: BlobStore, settings: Settings) -> _Co
         offers=offers,
         feeds=FeedService(offers, FeedStore(database)),
         summaries=SummaryService(SummaryStore(database)),
+        webhooks=build_webhooks(database, audit, settings),
     )
 
 
@@ -293,7 +296,7 @@ def _open_overview(
 ) -> OverviewService:
     """Build what looks at all parts; the stack ends what it is looking at."""
     services = (core.offers, core.summaries, core.artifacts, core.feeds, deployments, core.access.access, core.tuf)
-    parts = Parts(*services, health, jobs, PublicCertificate(settings.server.public_url))
+    parts = Parts(*services, health, jobs, PublicCertificate(settings.server.public_url), core.webhooks)
     overview = OverviewService(parts, settings.storage)
     stack.push_async_callback(overview.close)
     return overview

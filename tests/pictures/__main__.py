@@ -18,7 +18,18 @@ from pathlib import Path
 from playwright.async_api import Browser, Page
 
 from tests.bench.processes import running
-from tests.pictures.data import PERSON, SCENES, Scene, deploy, deployed, environment_of, fill, publish, versions_of
+from tests.pictures.data import (
+    PERSON,
+    SCENES,
+    Scene,
+    deploy,
+    deployed,
+    environment_of,
+    fill,
+    publish,
+    versions_of,
+    webhook_of,
+)
 from tests.ports import free_port
 from tests.web.people import PASSWORD
 from tests.web.watching import CHROMIUM, open_chromium
@@ -38,6 +49,15 @@ def addresses(scene: Scene, run: str = "none") -> dict[str, str]:
         "new": "/admin/new-application/",
         "docs": "/api/v1/docs",
     }
+    places: list[tuple[str, str, str | None]] = [("", "/admin/", None)]
+    if scene.applications:
+        application_id = scene.applications[0][0]
+        places.append(("application-", f"/admin/applications/{application_id}/", application_id))
+    for prefix, below, owner in places:
+        one = f"{below}webhooks/{webhook_of(owner)}/"
+        found |= {f"{prefix}webhooks": f"{below}webhooks/", f"{prefix}webhook": one}
+        if owner is not None:
+            found |= {f"{prefix}webhook-{name}": f"{one}{name}/" for name in ("replay", "secret", "delete")}
     if scene.site:
         below = "/admin/deployments/web/"
         found |= {"deployment": below, "deployment-run": f"{below}runs/{run}/"}

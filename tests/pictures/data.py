@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import ClientSession
@@ -26,6 +28,8 @@ from updater.processes.folder import claim_folder
 from updater.services import Services
 from updater.telemetry.model import ClientFacts, Report
 from updater.telemetry.rollups import Tally
+from updater.webhooks.model import Try
+from updater.webhooks.service import new_receiver
 
 PERSON = "maria"
 LONG = "a-name-that-somebody-made-as-long-as-it-may-be-" * 4
@@ -85,6 +89,7 @@ async def fill(scene: Scene, environment: dict[str, str]) -> None:
             await services.access.create_key("build machine", "write", actor=TESTER)
             soon = utc_now() + timedelta(days=6)
             await services.access.create_key("old build machine", "write", expires_at=soon, actor=TESTER)
+            await _webhooks(services, None, is_long=scene.name == "long")
             for application_id, releases in scene.applications:
                 await _application(services, application_id, releases, is_long=scene.name == "long")
 
@@ -95,8 +100,36 @@ async def _application(services: Services, application_id: str, releases: int, *
     await services.catalog.create_application(
         application_id, name=name, platforms=platforms, extra={"channels": ("stable", "beta")}, actor=TESTER
     )
+    await _webhooks(services, application_id, is_long=is_long)
     versions = versions_of(releases, is_long=is_long)
     await _reports(services, application_id, versions, now=utc_now())
+
+
+async def _webhooks(services: Services, application_id: str | None, *, is_long: bool) -> None:
+    """One webhook that is delivered to, one that is tried again, one that is parked; nothing is sent to them."""
+    now, store = utc_now(), services.webhooks._store
+    states: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("room", {"last_delivered_at": now - timedelta(hours=3), "old_until": now + timedelta(hours=20)}),
+        ("build machine", {"attempts": 3, "next_at": now + timedelta(hours=2), "last_error": "answered 503"}),
+        ("archive", {"attempts": 10, "parked": True, "last_error": "did not answer within 20 s"}),
+    )
+    for name, values in states:
+        given = {"url": f"https://hooks.slack.com/services/T0123/B4567/{'x' * (1_900 if is_long else 24)}"}
+        given |= {"name": LONG[:100] if is_long else name, "events": ("backup.failed", "blob.damaged")}
+        made = replace(new_receiver(application_id, given, 0, now - timedelta(days=40)), **values)
+        made = replace(made, id=webhook_of(application_id, name))
+        async with store._database.write() as connection:
+            await store.insert(connection, made)
+            for attempt, error in ((1, "answered 503"), (2, "the connection broke"), (3, None)):
+                status = {1: 503, 2: None, 3: 200}[attempt]
+                at = now - timedelta(hours=6 - attempt)
+                tried = Try("evt_812_0123456789ab", "rollout.advanced", attempt, at, 240, status, error)
+                await store.add_try(connection, made.id, tried)
+
+
+def webhook_of(application_id: str | None, name: str = "room") -> str:
+    """Return the id of a webhook of an application, or of the server."""
+    return hashlib.sha256(f"{application_id} {name}".encode()).hexdigest()[:16]
 
 
 def versions_of(releases: int, *, is_long: bool) -> list[str]:

@@ -497,6 +497,10 @@ async def test_every_unsafe_route_has_a_line(everything: Service) -> None:
     one = f"{API}/webhooks/{{webhook_id}}"
     told |= {f"POST {API}/webhooks", f"POST {API}/applications/{{app_id}}/webhooks", f"PATCH {one}", f"DELETE {one}"}
     told |= {f"POST {one}/{verb}" for verb in ("test", "replay", "secret")}
+    # tests/web/dashboard/test_webhooks.py::test_each_form_leaves_its_row
+    for place in ("/admin/webhooks/", "/admin/applications/{app_id}/webhooks/"):
+        below = ("", *(f"{{webhook_id}}/{each}" for each in ("", "replay/", "secret/", "delete/")))
+        told |= {f"POST {place}{each}" for each in below}
     found = set()
     for route in build_app(everything.services).router.routes():
         if route.method not in ("GET", "HEAD"):

@@ -15,6 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 import updater.webhooks.schedule as schedule
 from tests.actors import TESTER
 from tests.conftest import Service
+from tests.webhooks.happening import happen
 from tests.webhooks.receiving import receiving
 from updater.audit.model import Entry
 from updater.clock import utc_now
@@ -30,14 +31,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def make(service: Service, url: str, path: str = f"{API}/webhooks", **more: Any) -> Any:
     return await service.call("POST", path, key="admin", json={"url": url, **more}, status=201)
-
-
-async def happen(service: Service, count: int, first: int = 0) -> None:
-    """Leave so many rows that are events, one transaction each, told apart by their versions."""
-    for number in range(first, first + count):
-        async with service.services.audit._database.write() as connection:
-            entry = Entry("release.published", "my-app", application_id="my-app", version=f"{number}.0.0")
-            await service.services.audit.record(connection, TESTER, entry)
 
 
 async def state(service: Service, webhook_id: str, wanted: str) -> Any:

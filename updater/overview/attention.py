@@ -30,8 +30,17 @@ from updater.overview.sources import Source
 from updater.processes.jobs import Jobs
 from updater.telemetry.summary_service import SummaryService
 from updater.tuf.service import TufService
+from updater.webhooks.service import WebhookService
 
-_KEPT_S: Final = {"health": 2.0, "files": 5.0, "disk": 5.0, "deployments": 10.0, "releases": 10.0, "feeds": 2.0}
+_KEPT_S: Final = {
+    "health": 2.0,
+    "files": 5.0,
+    "disk": 5.0,
+    "deployments": 10.0,
+    "releases": 10.0,
+    "feeds": 2.0,
+    "webhooks": 2.0,
+}
 _FAILING_DAYS: Final = 7
 _PATIENCE_S: Final = 1.0
 # One process looks each minute; what another one saw before it did is not told any more.
@@ -51,6 +60,7 @@ class Parts(NamedTuple):
     health: HealthService
     jobs: Jobs
     certificate: PublicCertificate
+    webhooks: WebhookService
 
 
 class AttentionService:
@@ -71,6 +81,7 @@ class AttentionService:
             "deployments": self._ask_deployments,
             "releases": self._ask_releases,
             "feeds": self._ask_feeds,
+            "webhooks": self._ask_webhooks,
         }
         self._sources = [Source[list[Item]](name, ask, [], kept_s=_KEPT_S[name]) for name, ask in asks.items()]
 
@@ -183,6 +194,9 @@ class AttentionService:
                 continue  # deleted meanwhile, or being read again
             items += judge.failing(application_id, counts[application_id], offered)
         return items
+
+    async def _ask_webhooks(self) -> list[Item]:
+        return list(judge.parked(await self._parts.webhooks.list_all()))
 
     async def _ask_feeds(self) -> list[Item]:
         items: list[Item] = []

@@ -19,6 +19,7 @@ from updater.rollouts.evidence import Arm, Series
 from updater.rollouts.model import Rollout
 from updater.rollouts.plan import HaltRules
 from updater.tuf.store import Expiry
+from updater.webhooks.model import Receiver
 
 KEY_AHEAD = timedelta(days=14)
 """How long before it expires a key is told of, and how long after."""
@@ -207,6 +208,14 @@ def disk(free_bytes: int, reserve_bytes: int) -> Iterator[Item]:
     elif room < max(reserve_bytes, _LITTLE_BYTES):
         words = f"The disk is nearly full: {room / (1 << 20):,.0f} MiB are left for uploads and reports"
         yield Item(Severity.WARNING, Kind.DISK_FULL, words)
+
+
+def parked(receivers: Iterable[Receiver]) -> Iterator[Item]:
+    """Yield the receivers of events that are not tried any more. Of their addresses the host is told alone."""
+    for each in receivers:
+        if each.state == "parked":
+            words = f"The webhook {each.name or each.id} is parked: {each.host} {each.last_error}"
+            yield Item(Severity.WARNING, Kind.WEBHOOK_PARKED, words, each.id, each.application_id, admin=True)
 
 
 def jobs(failing_jobs: Iterable[str]) -> Iterator[Item]:

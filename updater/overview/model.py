@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DEPLOYMENT_BROKEN = "deployment.broken"  # deployment
     KEY_EXPIRES = "key.expires"  # name of the key
     KEY_EXPIRED = "key.expired"  # name of the key
+    WEBHOOK_PARKED = "webhook.parked"  # id of the webhook
     TUF_EXPIRES = "tuf.expires"  # channel and role
     TUF_EXPIRED = "tuf.expired"  # channel and role
     CERTIFICATE_EXPIRES = "certificate.expires"  # host

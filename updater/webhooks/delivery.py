@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -137,7 +136,7 @@ class Delivery:
         values = {"attempts": tried.attempt, "last_error": tried.error, "parked": pause is None}
         values["next_at"] = None if pause is None else self._clock() + timedelta(seconds=pause)
         await self._store.note(receiver, tried, values)
-        facts = {"webhook": receiver.id, "host": urlsplit(receiver.url).hostname, "webhook_event": event.id}
+        facts = {"webhook": receiver.id, "host": receiver.host, "webhook_event": event.id}
         _log.warning("webhook.parked" if pause is None else "webhook.failed", **facts, reason=tried.error)
         return False
 

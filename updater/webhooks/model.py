@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Receiver:
         if not self.enabled:
             return "off"
         return "parked" if self.parked else "retrying" if self.attempts else "active"
+
+    @property
+    def host(self) -> str:
+        """Return the host of the address; the rest of it may be a secret."""
+        return urlsplit(self.url).hostname or ""
 
     def is_due(self, now: datetime) -> bool:
         """Tell whether it may be tried at `now`."""

@@ -58,6 +58,10 @@ class WebhookService:
         """Return the receivers of an application, or with None those of the whole server, oldest first."""
         return [each for each in await self._store.list_all() if each.application_id == application_id]
 
+    async def list_all(self) -> list[Receiver]:
+        """Return the receivers of the server and of all applications, oldest first."""
+        return await self._store.list_all()
+
     async def get(self, webhook_id: str) -> Receiver:
         """Return a receiver. Raises NotFound."""
         async with self._database.read() as connection:
@@ -235,8 +239,13 @@ def new_receiver(
 
 def describe(each: Receiver) -> dict[str, Any]:
     """Return what the audit keeps: of the address the host alone, because the rest of it may be a secret."""
-    host = urlsplit(each.url).hostname or ""
-    return {"name": each.name, "host": host, "form": each.form, "events": list(each.events), "enabled": each.enabled}
+    return {
+        "name": each.name,
+        "host": each.host,
+        "form": each.form,
+        "events": list(each.events),
+        "enabled": each.enabled,
+    }
 
 
 def _present(found: Receiver | None) -> Receiver:

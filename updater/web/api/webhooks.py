@@ -15,6 +15,7 @@ from updater.times import rfc3339
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import INSTALLATION, Contract, endpoint
 from updater.web.messages.answers import json_answer
+from updater.web.messages.webhook_schemas import ReplayBody, SecretBody, WebhookBody, WebhookChanges
 from updater.webhooks.model import Receiver, Try
 
 _BODY_FAILURES = (400, 404, 409, 413, 415, 422)
@@ -39,7 +40,7 @@ class Webhooks:
             "Create a webhook of the server",
             Permission.ADMIN,
             INSTALLATION,
-            body=schemas.WebhookBody(),
+            body=WebhookBody(),
             answers={201: schemas.WebhookCreated()},
             failures=(400, 409, 413, 415, 422),
         )
@@ -62,7 +63,7 @@ class Webhooks:
         Contract(
             "Create a webhook of an application",
             Permission.ADMIN,
-            body=schemas.WebhookBody(),
+            body=WebhookBody(),
             answers={201: schemas.WebhookCreated()},
             failures=_BODY_FAILURES,
         )
@@ -81,7 +82,7 @@ class Webhooks:
         Contract(
             "Change a webhook",
             Permission.ADMIN,
-            body=schemas.WebhookChanges(),
+            body=WebhookChanges(),
             answers={200: schemas.WebhookItem()},
             failures=_BODY_FAILURES,
         )
@@ -107,7 +108,7 @@ class Webhooks:
         Contract(
             "Send events again",
             Permission.ADMIN,
-            body=schemas.ReplayBody(),
+            body=ReplayBody(),
             body_optional=True,
             answers={200: schemas.WebhookItem()},
             failures=(400, 404, 413, 415, 422),
@@ -125,7 +126,7 @@ class Webhooks:
         Contract(
             "Give a webhook a new secret",
             Permission.ADMIN,
-            body=schemas.SecretBody(),
+            body=SecretBody(),
             body_optional=True,
             answers={200: schemas.SecretAnswer()},
             failures=(400, 404, 413, 415, 422),

@@ -40,6 +40,7 @@ from updater.web.dashboard.settings import SETTINGS, SettingsShown
 from updater.web.dashboard.setup import SETUP, Setup
 from updater.web.dashboard.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from updater.web.dashboard.templates import environment
+from updater.web.dashboard.webhooks import APPLICATION, SERVER, Webhooks
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.origins import Origins
@@ -91,6 +92,7 @@ def build(
         *_of_deployments(deployments),
         *_of_the_installation(kit, services, sessions, attempts),
         web.get("/admin/assets/{name}", assets.get_asset),
+        *_of_webhooks(Webhooks(kit, services)),
         *_release_routes(kit, services, links),
     )
     home_routes = (web.get("/", home.show_home), web.get(ICON, home.get_icon))
@@ -133,6 +135,26 @@ def _of_deployments(deployments: Deployments) -> Routes:
         web.post(f"{DEPLOYMENT}rollback/", deployments.roll_back),
         web.get(f"{DEPLOYMENT}runs/{{run}}/", deployments.show_run),
     )
+
+
+def _of_webhooks(webhooks: Webhooks) -> Routes:
+    """Return the pages of webhooks, of the server and below each application."""
+    routes: list[web.RouteDef] = []
+    for place in (SERVER, APPLICATION):
+        one = f"{place}{{webhook_id}}/"
+        routes += [
+            web.get(place, webhooks.list_webhooks),
+            web.post(place, webhooks.create_webhook),
+            web.get(one, webhooks.show_webhook),
+            web.post(one, webhooks.change_webhook),
+            web.get(f"{one}replay/", webhooks.show_replay),
+            web.post(f"{one}replay/", webhooks.replay_webhook),
+            web.get(f"{one}secret/", webhooks.show_rotation),
+            web.post(f"{one}secret/", webhooks.rotate_secret),
+            web.get(f"{one}delete/", webhooks.show_deletion),
+            web.post(f"{one}delete/", webhooks.delete_webhook),
+        ]
+    return tuple(routes)
 
 
 def _surfaces(sessions: SessionAuthenticator, pages: Routes, home: Routes) -> tuple[Surface, Surface]:

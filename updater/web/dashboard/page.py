@@ -35,6 +35,7 @@ PLACES: Final = (
     Place("Deployments", "/admin/deployments/"),
     Place("Keys", "/admin/keys/", Permission.ADMIN),
     Place("People", "/admin/people/", Permission.ADMIN),
+    Place("Webhooks", "/admin/webhooks/", Permission.ADMIN),
     Place("Audit", "/admin/audit/", Permission.ADMIN),
     Place("Settings", "/admin/settings/", Permission.ADMIN),
     Place("API", "/api/v1/docs"),
@@ -47,6 +48,7 @@ APPLICATION_PLACES: Final = (
     Place("Feeds", "feeds/"),
     Place("Explain", "explain/"),
     Place("History", "history/"),
+    Place("Webhooks", "webhooks/", Permission.ADMIN),
     Place("Settings", "settings/"),
 )
 
@@ -111,7 +113,7 @@ class PageKit:
             "token": self._sessions.token(request),
             "places": [each for each in PLACES if level >= each.level],
             "application_id": application_id,
-            "application_places": () if application_id is None else _places_of(application_id),
+            "application_places": () if application_id is None else _places_of(application_id, level),
             "here": request.path,
             "said": SAID.get(request.query.get("said", "")),
             "problem": None,
@@ -134,8 +136,7 @@ class PageKit:
         return web.Response(status=303, headers={"Location": location, **page_headers()})
 
 
-def _places_of(application_id: str) -> list[Place]:
+def _places_of(application_id: str, level: Permission) -> list[Place]:
     """Return the links of an application. An id has no character that an address would change."""
-    return [
-        each._replace(address=f"/admin/applications/{application_id}/{each.address}") for each in APPLICATION_PLACES
-    ]
+    below = f"/admin/applications/{application_id}/"
+    return [each._replace(address=f"{below}{each.address}") for each in APPLICATION_PLACES if level >= each.level]

@@ -17,9 +17,13 @@ def page_of(item: Item) -> str | None:
         return "/admin/keys/"
     if item.kind in _OF_DEPLOYMENTS:
         return f"/admin/deployments/{quote(item.subject or '', safe='')}/"
+    if item.kind is Kind.WEBHOOK_PARKED and item.application is None:
+        return f"/admin/webhooks/{item.subject}/"
     if item.application is None:
         return None
     application = f"/admin/applications/{quote(item.application, safe='')}/"
+    if item.kind is Kind.WEBHOOK_PARKED:
+        return f"{application}webhooks/{item.subject}/"
     if item.kind in _OF_RELEASES and item.version is not None:
         return f"{application}releases/{quote(item.version, safe='')}/"
     return f"{application}feeds/" if item.kind is Kind.FEED_PASSES_OVER else application
