@@ -1,28 +1,32 @@
-"""A small async client for an update server, to be imported by desktop applications and build scripts.
-
-Needs only aiohttp, and nothing else of this package.
+"""A small client for an update server, to be imported by desktop applications and build scripts.
 
     from pathlib import Path
-    from updater_client import InstallReport, UpdateClient, UpdateError
+    from updater_client import InstallReport, SyncUpdateClient
 
-    # Made once (`str(uuid.uuid4())`), and kept with the application's settings: rollouts know an installation by it.
-    async with UpdateClient("https://updates.example.com", client_id=client_id) as client:
-        result = await client.check("my-app", "2.0.0")
-        if result.build:
-            await client.fetch(result.build, Path("my-app-setup.exe"), progress=print)
+    # `client_id` is made once (`str(uuid.uuid4())`), and kept with the application's settings: rollouts know an
+    # installation by it.
+    with SyncUpdateClient("https://updates.example.com", client_id=client_id) as client:
+        build = client.check("my-app", "2.0.0").build
+        if build is not None:
+            client.fetch(build, Path("my-app-setup.exe"), progress=print)
             ...  # install it
-            report = InstallReport("2.0.0", result.build.version, result.build.target, "completed")
-            await client.report("my-app", report)
+            client.report("my-app", InstallReport("2.0.0", build.version, build.target, "completed"))
+
+`UpdateClient` has the same calls for code with an event loop:
+
+    async with UpdateClient("https://updates.example.com", client_id=client_id) as client:
+        build = (await client.check("my-app", "2.0.0")).build
 
 Every call is repeated after failures that pass by themselves (see `RetryPolicy`), and fails for good with an
-`UpdateError` or one of its kinds. Values are frozen dataclasses. A key is needed for publishing and for
-everything that lists or changes; it is never sent along with a download.
+`UpdateError` or one of its kinds, whose text names each wrong field. Values are frozen dataclasses. A key is needed
+for publishing and for everything that lists or changes; it is never sent along with a download.
 """
 
 from updater_client._version import __version__
 from updater_client.client import UpdateClient
 from updater_client.errors import BadAnswer, DigestMismatch, FileChanged, Unreachable, UpdateError
 from updater_client.files import AddedFile, NewFile
+from updater_client.folders import Folders
 from updater_client.model import (
     Application,
     ApplicationChanges,
@@ -46,6 +50,7 @@ from updater_client.model import (
 from updater_client.releases import Releases
 from updater_client.retry import RetryPolicy, Wait
 from updater_client.rollouts import Rollouts
+from updater_client.sync import SyncFolders, SyncReleases, SyncRollouts, SyncUpdateClient, SyncWebhooks
 from updater_client.webhooks import Webhooks
 from updater_client.words import ARCHITECTURES, PLATFORMS
 
@@ -64,6 +69,7 @@ __all__ = [
     "ExternalBuild",
     "FetchedFile",
     "FileChanged",
+    "Folders",
     "InstallReport",
     "ListedBuild",
     "NewApplication",
@@ -77,6 +83,11 @@ __all__ = [
     "RetryPolicy",
     "RolloutPlan",
     "Rollouts",
+    "SyncFolders",
+    "SyncReleases",
+    "SyncRollouts",
+    "SyncUpdateClient",
+    "SyncWebhooks",
     "Target",
     "Unreachable",
     "UpdateClient",

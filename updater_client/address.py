@@ -15,6 +15,8 @@ from updater_client.errors import UpdateError
 # Ends of addresses that people copy from a browser or an example.
 _BELOW_THE_ROOT = re.compile(r"/(?:api(?:/v1)?|admin|docs|health)(?:/.*)?$")
 
+_MOST_SHOWN = 300
+
 
 def server_address(given: str) -> str:
     """Return the address of a server without a slash at its end.
@@ -31,7 +33,7 @@ def server_address(given: str) -> str:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise no_address(text.rpartition("@")[2]) from None
+        raise no_address(text) from None
     if "@" in parts.netloc:
         raise _wrong("the server's address holds a user or password: give it without, and the key as a key")
     if parts.scheme not in ("http", "https") or not host or not text.isprintable() or " " in text:
@@ -48,7 +50,13 @@ def server_address(given: str) -> str:
 
 def no_address(text: str) -> UpdateError:
     """Return the error for a text that is no http(s) address."""
-    return UpdateError(f"not an http(s) address: {text}", code="INVALID_ADDRESS")
+    return UpdateError(f"not an http(s) address: {shown(text)}", code="INVALID_ADDRESS")
+
+
+def shown(address: str) -> str:
+    """Return an address as an error may show it: without user, password and query, which may open what it names."""
+    scheme, mark, rest = re.split(r"[?#]", address, maxsplit=1)[0].rpartition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"[:_MOST_SHOWN]
 
 
 def header_key(given: str | None) -> str | None:

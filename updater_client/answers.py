@@ -197,10 +197,10 @@ def read_error(status: int, data: Any, request_id: str) -> UpdateError:
     """Return the error that an answer with a status of 400 or more stands for.
 
     Returns:
-        A `BadAnswer` when the body is not the documented one; its `fields` and `request_id` are then empty.
+        A `BadAnswer` when the body is not the documented one; its `fields` are then empty.
     """
     if not isinstance(data, dict) or not ("message" in data or "errors" in data):
-        return BadAnswer(f"the answer is {status}, without a reason", status=status)
+        return BadAnswer(f"the answer is {status}, without a reason", status=status, request_id=request_id)
     errors = data.get("errors")
     return UpdateError(
         str(data.get("message") or "the request was refused"),

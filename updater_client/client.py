@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +12,8 @@ import updater_client.answers as answers
 from updater_client.checksums import find_checksum
 from updater_client.download import Fetch, find_file_name
 from updater_client.errors import BadAnswer, UpdateError
-from updater_client.listing import application_path, build_path, find_listed, find_same, list_builds
+from updater_client.folders import Folders
+from updater_client.listing import application_path, build_path, find_hosted, find_listed, find_same, list_builds
 from updater_client.model import (
     Application,
     ApplicationChanges,
@@ -35,12 +36,10 @@ from updater_client.placing import open_place
 from updater_client.releases import Releases
 from updater_client.retry import RetryPolicy, Waiting
 from updater_client.rollouts import Rollouts
-from updater_client.transport import Transport, json_body, segment
+from updater_client.transport import SILENCE_S, Transport, json_body, segment
 from updater_client.upload import take_snapshot
 from updater_client.webhooks import Webhooks
 from updater_client.words import known_platforms
-
-STRONG_DIGEST_TAG = re.compile(r'"([0-9a-f]{64})"')
 
 
 class UpdateClient:
@@ -49,12 +48,13 @@ class UpdateClient:
     `server` is an address such as `https://updates.example.com`. `key` is an API key; checking, fetching
     and reporting need one for private applications only, where level `feed` is enough. Without `proxy` the
     environment decides (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); loopback addresses are asked directly. `waiting` is told
-    of each pause before another attempt.
+    of each pause before another attempt. `timeout_s` is how long the server may be silent before an attempt ends; a
+    connection has 10 s, or that where it is less. `ssl_context` is for a certificate of an authority of your own.
 
     `client_id` is what this installation is known by: made once, such as a UUID, and kept. `channel` is the one it is
     on. Both go with every check, question for the latest build, and report; without an id, rollouts know a client by
     its address, which others may share. `rollouts` has the calls about rollouts, channels and history, `releases` those
-    about the files of builds, drafts and feeds.
+    about the files of builds, drafts and feeds, `webhooks` and `folders` those about them.
 
     A target that is not given is the one of this computer. Every method raises `UpdateError` or one of its kinds
     when it fails for good, and cancelling it leaves nothing open.
@@ -70,12 +70,15 @@ class UpdateClient:
         retry: RetryPolicy | None = None,
         proxy: str | None = None,
         waiting: Waiting | None = None,
+        timeout_s: float = SILENCE_S,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._transport = Transport(server, key, retry or RetryPolicy(), proxy, waiting)
+        self._transport = Transport(server, key, retry or RetryPolicy(), proxy, waiting, timeout_s, ssl_context)
         self._asker = {"client_id": client_id, "channel": channel}
         self.rollouts = Rollouts(self._transport, client_id, channel)
         self.webhooks = Webhooks(self._transport)
         self.releases = Releases(self._transport)
+        self.folders = Folders(self)
 
     async def __aenter__(self) -> UpdateClient:
         await self._transport.__aenter__()
@@ -237,15 +240,7 @@ class UpdateClient:
                 if found is None:
                     raise UpdateError(f"no release {version} for {target}", status=404, code="NOT_FOUND")
                 return found
-        path = f"/api/v1{application_path(app_id)}/download/{build_path(version, target)}"
-        url = self._transport.url(path.lstrip("/"))
-        async with self._transport.open("HEAD", url, {}, follow=False) as response:
-            tag = STRONG_DIGEST_TAG.fullmatch(response.headers.get("ETag", ""))
-            if tag is None:
-                message = "this build lies on another host: a key is needed to learn its checksum"
-                raise UpdateError(message, code="UNAUTHORIZED")
-            size_bytes = int(response.headers.get("Content-Length", 0)) or None
-            return Build(version, target, url, tag[1], "sha256", size_bytes)
+        return await find_hosted(self._transport, app_id, version, target)
 
     async def list_releases(self, app_id: str, query: BuildQuery | None = None) -> Page[ListedBuild]:
         """List builds, one page, in the order of the query: newest first when None. Needs `read`.

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class UpdateError(Exception):
-    """A call failed; the server's own words are in `message`.
+    """A call failed. `str(error)` is one line with all that is known; the server's own words are in `message`.
 
     `status` is the HTTP status, None when no answer was involved. `code` is the machine-readable word
     (`APPLICATION_NOT_FOUND`, `CONFLICT`, ...). `fields` maps the name of a wrong field to what would fit.
@@ -37,6 +37,14 @@ class UpdateError(Exception):
         self.details: dict[str, Any] = dict(details or {})
         self.uncertain = False
 
+    def __str__(self) -> str:
+        """Return what was refused, each wrong field with what fits, and which answer of the server it was, if any."""
+        told = "; ".join([self.message, *(f"{name}: {text}" for name, text in self.fields.items())])
+        if not self.status:
+            return told
+        answer = " ".join(filter(None, (str(self.status), self.code)))
+        return f"{told} ({answer}, request {self.request_id})" if self.request_id else f"{told} ({answer})"
+
     def add(self, hint: str) -> None:
         """Add to the message what the person who reads it may do."""
         self.message = f"{self.message}; {hint}"
@@ -57,8 +65,8 @@ class Unreachable(UpdateError):
 class BadAnswer(UpdateError):
     """Something answered, but not as an update server does: a wrong address, or a proxy's own page."""
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
-        super().__init__(message, status=status, code="BAD_ANSWER")
+    def __init__(self, message: str, *, status: int | None = None, request_id: str = "") -> None:
+        super().__init__(message, status=status, code="BAD_ANSWER", request_id=request_id)
 
 
 class DigestMismatch(UpdateError):

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import updater_client.answers as answers
 from updater_client.checksums import find_checksum
 from updater_client.errors import UpdateError
-from updater_client.model import BuildQuery, ExternalBuild, ListedBuild, NewBuild, Page, PublishedBuild, Target
+from updater_client.model import (
+    Build,
+    BuildQuery,
+    ExternalBuild,
+    ListedBuild,
+    NewBuild,
+    Page,
+    PublishedBuild,
+    Target,
+)
 from updater_client.transport import Transport, segment
+
+_STRONG_DIGEST_TAG = re.compile(r'"([0-9a-f]{64})"')
 
 
 def application_path(app_id: str) -> str:
@@ -57,6 +69,22 @@ async def find_listed(transport: Transport, app_id: str, version: str, target: T
     """
     page = await list_builds(transport, app_id, BuildQuery(version, target.platform, target.architecture))
     return page.items[0] if page.items else None
+
+
+async def find_hosted(transport: Transport, app_id: str, version: str, target: Target) -> Build:
+    """Return one build as its file's headers tell it, for whom the server lists nothing.
+
+    Raises:
+        UpdateError: 404 when there is none; `UNAUTHORIZED` for a file on another host.
+    """
+    url = transport.url(f"api/v1{application_path(app_id)}/download/{build_path(version, target)}")
+    async with transport.open("HEAD", url, {}, follow=False) as response:
+        tag = _STRONG_DIGEST_TAG.fullmatch(response.headers.get("ETag", ""))
+        if tag is None:
+            message = "this build lies on another host: a key is needed to learn its checksum"
+            raise UpdateError(message, code="UNAUTHORIZED")
+        size_bytes = int(response.headers.get("Content-Length", 0)) or None
+        return Build(version, target, url, tag[1], "sha256", size_bytes)
 
 
 async def find_same(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,8 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from updater_client.address import Request, header_key, no_address, server_address
+from updater_client._version import __version__
+from updater_client.address import Request, header_key, no_address, server_address, shown
 from updater_client.answers import read_error
 from updater_client.errors import BadAnswer, Unreachable, UpdateError
 from updater_client.retry import Attempts, RetryPolicy, Waiting, parse_retry_after
@@ -30,15 +32,23 @@ MAX_REFUSAL_BYTES = 256 * 1024
 Body = Callable[[], aiohttp.Payload]
 """Builds the body afresh for every attempt."""
 
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+SILENCE_S = 60.0
 """No limit on the whole, so that large files pass; a minute of silence ends an attempt."""
+CONNECT_S = 10.0
 
 
 class Transport:
     """A pool of connections to one server. Use as an async context manager."""
 
     def __init__(
-        self, server: str, key: str | None, retry: RetryPolicy, proxy: str | None, waiting: Waiting | None = None
+        self,
+        server: str,
+        key: str | None,
+        retry: RetryPolicy,
+        proxy: str | None,
+        waiting: Waiting | None = None,
+        timeout_s: float = SILENCE_S,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._given = server
         self._origin = _find_origin(server.strip())
@@ -46,13 +56,17 @@ class Transport:
         self._retry = retry
         self._proxy = proxy
         self._waiting = waiting
+        connect_s = min(CONNECT_S, timeout_s)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=timeout_s)
+        self._ssl = ssl_context
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Transport:
-        headers = {"User-Agent": "updater-client", "Accept": "application/json"}
+        headers = {"User-Agent": f"updater-client/{__version__}", "Accept": "application/json"}
         self._session = aiohttp.ClientSession(
             headers=headers,
-            timeout=TIMEOUT,
+            timeout=self._timeout,
+            connector=aiohttp.TCPConnector(ssl=True if self._ssl is None else self._ssl),
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=self._proxy,
             request_class=Request,
@@ -186,19 +200,26 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send once. Failures of the connection, also while the caller reads, come out with our types."""
         if self._session is None:
-            raise RuntimeError("use the client in an `async with` block")
+            raise RuntimeError("the client is not open: use it within an `async with` block")
         try:
             async with self._session.request(method, _address(url), **options) as response:
                 if response.status >= 400 and response.status not in accept:
                     raise await _refusal(response, self._path)
                 yield response
         except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as error:
-            raise Unreachable(f"no secure connection to {URL(url).origin()}: {error}", transient=False) from error
+            reason = getattr(getattr(error, "certificate_error", None), "verify_message", "") or error
+            raise Unreachable(f"no secure connection to {URL(url).origin()}: {reason}", transient=False) from error
+        # Without their causes: those tell whole addresses, also that of a file which its query opens for anybody.
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             described = isinstance(error, aiohttp.InvalidURL) and error.description
-            raise (UpdateError(described, code="INVALID_ADDRESS") if described else no_address(url)) from error
+            raise (UpdateError(described, code="INVALID_ADDRESS") if described else no_address(url)) from None
+        except aiohttp.ClientHttpProxyError as error:
+            reason = f"the proxy answers {error.status} {error.message}".rstrip()
+            raise Unreachable(f"no way to {URL(url).origin()}: {reason}", transient=error.status >= 500) from None
+        except aiohttp.TooManyRedirects:
+            raise BadAnswer("the answers lead from one address to the next, without an end") from None
         except aiohttp.ClientResponseError as error:
-            raise BadAnswer(f"the answer is not proper HTTP: {error.message}") from error
+            raise BadAnswer(f"the answer is not proper HTTP: {error.message}") from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise Unreachable(f"no answer from {URL(url).origin()}: {_reason(error)}") from error
 
@@ -256,7 +277,7 @@ def _address(url: str) -> URL:
 def _require_here(response: aiohttp.ClientResponse) -> None:
     """Refuse an answer that leads elsewhere. Raises BadAnswer."""
     if 300 <= response.status < 400:
-        where = response.headers.get("Location", "elsewhere")
+        where = shown(response.headers.get("Location", "elsewhere"))
         raise BadAnswer(f"the server points to {where}: use that address", status=response.status)
 
 

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 import updater_client.releases as releases
 from tests.conftest import LINUX
-from updater_client import Build, NewBuild, RetryPolicy, Unreachable, UpdateClient, transport, upload
+from updater_client import Build, NewBuild, RetryPolicy, Unreachable, UpdateClient, upload
 
 ONCE = RetryPolicy(attempts=1)
 
@@ -42,9 +41,8 @@ async def test_an_upload_that_nobody_reads_ends(silent: str, tmp_path: Path, mon
             await asyncio.wait_for(client.publish("my-app", NewBuild(path, "1.0.0", LINUX)), 10)
 
 
-async def test_an_answer_that_never_comes_ends(silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.3))
-    async with UpdateClient(silent, retry=ONCE) as client:
+async def test_an_answer_that_never_comes_ends(silent: str, tmp_path: Path) -> None:
+    async with UpdateClient(silent, retry=ONCE, timeout_s=0.3) as client:
         with pytest.raises(Unreachable, match="timed out"):
             await asyncio.wait_for(client.check("my-app", "1.0.0", LINUX), 10)
         release = Build("1.0.0", LINUX, f"{silent}/file", "00" * 32, "sha256")

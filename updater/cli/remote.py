@@ -96,7 +96,7 @@ class Remote:
             code = exit_of(error)
             if code is Exit.FORBIDDEN and not (self.key or "").strip():
                 error.add("no key is given: set UPDATER_KEY, or give --key")
-            self.fail(_one_line(error), code, _describe(error))
+            self.fail(str(error), code, _describe(error))
         except UnicodeEncodeError:
             self.fail("a value is not valid UTF-8", Exit.USAGE, {"message": "a value is not valid UTF-8"})
         except OSError as error:
@@ -299,13 +299,6 @@ class JsonFile(JsonObject):
         except (OSError, UnicodeDecodeError) as error:
             self.fail(f"cannot read {value}: {getattr(error, 'strerror', None) or error}", param, ctx)
         return super().convert(text, param, ctx)
-
-
-def _one_line(error: UpdateError) -> str:
-    parts = [error.message, *(f"{name}: {text}" for name, text in error.fields.items())]
-    origin = " ".join(filter(None, (str(error.status or ""), error.code)))
-    request = f", request {error.request_id}" if error.request_id else ""
-    return "; ".join(parts) + (f" ({origin}{request})" if error.status else "")
 
 
 def _describe(error: UpdateError) -> dict[str, Any]:

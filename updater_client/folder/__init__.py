@@ -1,16 +1,13 @@
 """Publish what a build tool left in a folder: electron-builder, Tauri, Velopack, Squirrel, Sparkle, zsyncmake.
 
-    from updater_client import UpdateClient
-    from updater_client.folder import Details, Wishes, compare, make_plan, read_digests, read_folder, send
+    from updater_client import SyncUpdateClient
+    from updater_client.folder import Details, Wishes
 
-    wishes = Wishes(exclude=("*.msi",))
-    plan = await read_digests(make_plan(read_folder(Path("dist"), wishes), wishes))
-    if plan.problems:
-        ...  # each says what stands in the way, and what settles it
-    async with UpdateClient("https://updates.example.com", key) as client:
-        work = compare(plan, await client.releases.list_builds("my-app", plan.version))
-        await send(client, "my-app", plan, work, Details(channel="beta"))
-        await client.releases.publish("my-app", plan.version, require=plan.require)
+    with SyncUpdateClient("https://updates.example.com", key) as client:
+        plan = client.folders.read(Path("dist"), Wishes(exclude=("*.msi",)))
+        for problem in plan.problems:
+            print(problem)  # what stands in the way, and what settles it
+        client.folders.publish("my-app", plan, Details(channel="beta"))
 
 Reading feed files of electron-builder needs PyYAML, which is imported when there is one to read.
 """

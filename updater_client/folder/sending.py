@@ -6,16 +6,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from updater_client.client import UpdateClient
 from updater_client.errors import UpdateError
 from updater_client.files import NewFile
 from updater_client.folder.model import Plan, PlannedFile
 from updater_client.model import BuildFile, ListedBuild, NewBuild, Target
+from updater_client.releases import Releases
 from updater_client.upload import Snapshot
 
 AT_ONCE = 4
+
+
+class HasReleases(Protocol):
+    """What sends files: an `UpdateClient`."""
+
+    @property
+    def releases(self) -> Releases:
+        """Return the calls about files of builds."""
+
 
 Watch = Callable[["Step", int, int | None], None]
 """Called with a step, its bytes done and its bytes in all."""
@@ -159,7 +168,7 @@ class _Comparing:
 
 
 async def send(
-    client: UpdateClient, app_id: str, plan: Plan, work: Work, details: Details, watch: Watch | None = None
+    client: HasReleases, app_id: str, plan: Plan, work: Work, details: Details, watch: Watch | None = None
 ) -> None:
     """Send what is left of a plan, four files at once; into a draft, unless the release is live.
 
@@ -190,7 +199,7 @@ async def send(
 
 class _Sender:
     def __init__(
-        self, client: UpdateClient, app_id: str, plan: Plan, work: Work, details: Details, watch: Watch | None
+        self, client: HasReleases, app_id: str, plan: Plan, work: Work, details: Details, watch: Watch | None
     ) -> None:
         self._client = client
         self._app_id = app_id
