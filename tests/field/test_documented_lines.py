@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import updater
+from tests.documents.pages import ALL
 from tests.field.conftest import Npm
 from tests.field.made import SparkleKey, content, package, sha256
 from tests.field.minisigning import Minisign
@@ -21,12 +21,10 @@ from tests.field.shop import Shop
 from tests.field.squirrel import ID
 
 APP, SPARKLE = "my-app", SparkleKey()
-ROOT = Path(updater.__file__).parent.parent
-DOCUMENTS = ("README.md", "updater/web/feeds/README.md")
 _FEED = re.compile(r"https://updates\.example\.com/feeds/my-app/stable/((?:\{\{\w+\}\}|[\w/.?=-])+)")
 # WinGet's sources are served over https alone; TUF has tests of its own.
 _ELSEWHERE = {"winget", "tuf/metadata/", "tuf/targets/"}
-FEEDS = sorted({found for name in DOCUMENTS for found in _FEED.findall((ROOT / name).read_text())})
+FEEDS = sorted({found for path in ALL for found in _FEED.findall(path.read_text())})
 
 
 @pytest.fixture(scope="module", autouse=True)

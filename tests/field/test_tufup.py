@@ -1,4 +1,4 @@
-"""tufup, its repository and its client, against the service; targets and metadata go up with curl, as README says."""
+"""tufup, its repository and its client, against the service; targets and metadata go up with the documented curl."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tufup.repo import Repository
 
 pytestmark = pytest.mark.field
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "integrate" / "tuf.md"
 
 
 class Shop:
@@ -48,8 +48,8 @@ class Shop:
         self.repository.publish_changes(private_key_dirs=[self.repository.keys_dir])
 
     def publish(self) -> subprocess.CompletedProcess[str]:
-        """Run the lines that README has for it."""
-        lines = re.search(r"```sh\n(U=[^\n]*tuf/stable\n.*?)```", README.read_text(), re.DOTALL)
+        """Run the lines that the document has for it."""
+        lines = re.search(r"```bash\n(U=[^\n]*tuf/stable\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
         assert lines is not None
         script = lines[1].replace("https://updates.example.com", self.service.url)
         return subprocess.run(

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.processes.serving import call, environment, serving
+
+DESKTOP = [{"prefix": "/wp-json/bkgt/v1/updates", "application": "bkgt-manager"}]
+# The key itself goes to standard output, where a script takes it.
+_NO_FAILURE = re.compile(r"key \d+ for .*; keep it, it is shown only now:")
+_PLACES = ("http://127.0.0.1:8080", "https://updates.example.com")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A machine as documents speak of it: the service runs here, and its commands are on the path."""
+
+    url: str
+    key: str
+    root: Path
+    programs: Path
+
+    def run(self, script: str, folder: Path, **more: str) -> str:
+        """Run commands as a person with an admin key types them; return what they print.
+
+        Commands that fail say so on standard error; the status alone is an answer too (`updater check`: no update).
+        """
+        for place in _PLACES:
+            script = script.replace(place, self.url)
+        given = environment(self.root, UPDATER_SERVER=self.url, UPDATER_KEY=self.key, KEY=self.key, ADMIN_KEY=self.key)
+        given |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTHONPATH": ":".join(sys.path), **more}
+        ran = subprocess.run(
+            ["/bin/bash", "-c", script],
+            cwd=folder, env=given, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+        said = "\n".join(line for line in ran.stderr.splitlines() if not _NO_FAILURE.match(line))
+        assert said == "", f"{ran.stdout[-2000:]}\nstatus {ran.returncode}\n{said}"
+        return ran.stdout
+
+    def open(self, application: str) -> None:
+        """Create an application."""
+        record = {"id": application, "name": "My App", "platforms": ["windows", "linux", "darwin"]}
+        status, said = call(f"{self.url}/api/v1/applications", "POST", record, self.key)
+        assert status == 201, said
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Run one service for a module of tests; each document has applications of its own in it."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "bin").mkdir()
+    for name, command in {"updater": "-m updater", "python3": ""}.items():
+        program = folder / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        program.chmod(0o755)
+    with serving(folder / "storage", UPDATER_DESKTOP=json.dumps(DESKTOP)) as (url, key):
+        assert key is not None
+        yield Site(url, key, folder / "storage", folder / "bin")

@@ -1,0 +1,85 @@
+"""What documents name exists: commands and their options, settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import click
+import pytest
+
+from tests.documents.pages import ALL, GUIDES, ROOT, list_blocks, list_code, name_of
+from tests.documents.texts import list_texts
+from updater.cli import COMMANDS, main
+from updater.settings import SECTIONS
+
+REFERENCE = ROOT / "docs" / "reference.md"
+HISTORY = {ROOT / "CHANGELOG.md"}
+LISTS = {"deployments", "desktop"}
+# Of the record of an application, not of the settings.
+APPLICATION = ("feeds.scoop", "feeds.winget")
+_COMMAND = re.compile(r"(?:^|[\s;|&(])updater ((?:[a-z-]+ )+[^\n]*|[a-z-]+)$", re.MULTILINE)
+_SETTING = re.compile(rf"(?:{'|'.join(SECTIONS)})\.[a-z_]+(?:\.[a-z_]+)*")
+# What no document has to explain beyond the comment in config.example.yaml.
+PLAIN = {
+    *("access.api_keys", "access.enabled", "access.jwt", "access.session_hours", "access.session_idle_minutes"),
+    *("logging.access", "logging.level", "retention.draft_days", "storage.collect_grace_s", "storage.uploads_per_key"),
+    *("storage.max_upload_bytes", "telemetry.country_header", "telemetry.geoip_database", "telemetry.queue_size"),
+    *("telemetry.retention_days", "storage.remote_downloads", "rate_limit.enabled"),
+}
+
+
+def list_settings() -> set[str]:
+    """Return every setting as `section.name`, of lists of records the section alone."""
+    found: set[str] = set()
+    for section, kind in SECTIONS.items():
+        record = dataclasses.is_dataclass(kind) and section not in LISTS
+        found |= {f"{section}.{field.name}" for field in dataclasses.fields(kind)} if record else {section}
+    return found
+
+
+def test_settings_that_documents_name_exist() -> None:
+    """A name of that form is a setting, or a word of the code: an event of the log, or of webhooks."""
+    known, words = list_settings(), list_texts()
+    for path in set(ALL) - HISTORY - {ROOT / "ARCHITECTURE.md"}:  # where such names are modules
+        for code in list_code(path):
+            name = re.split(r"[:=]", code)[0].strip()
+            if _SETTING.fullmatch(name) and ".".join(name.split(".")[:2]) not in known:
+                assert name in words or name.startswith(APPLICATION), f"{name_of(path)}: {name}"
+
+
+def test_every_setting_is_explained_or_plain() -> None:
+    """Control: a new setting that no guide names turns it red."""
+    prose = "\n".join(path.read_text() for path in GUIDES)
+    named = {name for name in list_settings() if name in prose or f"`{name.partition('.')[2]}`" in prose}
+    unnamed = list_settings() - PLAIN - named
+    assert not unnamed
+    assert list_settings() >= PLAIN
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_names_every_command(name: str) -> None:
+    assert f"`updater {name}`" in REFERENCE.read_text()
+
+
+def test_commands_of_the_documents_exist() -> None:
+    """Every `updater WORD --option` in a block or between backticks is a command with these options."""
+    found = 0
+    for path in set(ALL) - HISTORY:
+        blocks = [block.text for block in list_blocks(path, "bash", "yaml", "console")]
+        lines = "\n".join([*blocks, *list_code(path)]).replace("\\\n", " ")
+        for line in _COMMAND.findall(lines):
+            found += 1
+            _hold(f"{name_of(path)}: updater {line}", re.split(r" #|[|;&)]", line)[0].split())
+    assert found > 100
+
+
+def _hold(said: str, words: list[str]) -> None:
+    command: click.Command | None = main
+    context = click.Context(main)
+    while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+        command = command.get_command(context, words.pop(0))
+    assert command is not None, said
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--version"}
+    for option in re.findall(r"(?<!\S)--[a-z0-9-]+", " ".join(words)):
+        assert option in known, f"{said}: {option}"

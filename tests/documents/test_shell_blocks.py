@@ -1,0 +1,85 @@
+"""The commands of the documents, run as they stand there against a real service, one session a document."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.documents.conftest import Site
+from tests.documents.pages import ALL, name_of, script_of
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+RUN = [path for path in ALL if script_of(path)]
+# What a document takes as being there.
+FILES = ("app.bin", "App.exe", "setup.exe")
+# What a document's commands print, in this order.
+SAID = {
+    "README.md": ['"latest_version":"1.1.0"'],
+    "docs/start.md": ["ci", "published", '"latest_version":"1.1.0"', "update    1.0.0 -> 1.1.0", '"recorded":true'],
+    "docs/publish.md": [
+        "dry run  nothing was sent",
+        "published  folder-demo 1.2.0, 3 files sent",
+        "update    1.1.0 -> 1.2.0 darwin/arm64",
+        "draft    folder-demo 1.3.0",
+        "published  folder-demo 1.3.0, 1 builds, 1 files",
+        "windows/arm64",
+        '"version":"1.4.0"',
+        '"file_name":"notes.txt"',
+        '"status":"active"',
+        "what is in it",
+    ],
+    "docs/rollouts.md": [
+        "offered to  1 % of the clients",
+        "known by  client_id anna",
+        "update    1.0.0 -> 1.1.0 linux/amd64",
+        "10 % follows after",
+        "halted on linux",
+        "1.1.0     halted: the rollout is halted on linux",
+        "and 14 more reports",
+        "state    complete, at 100 % of the clients",
+        "offered to  nobody",
+        "offered to  5 % of the clients",
+        "the test machines were full",
+        "update    1.0.0 -> 1.2.0 linux/amd64",
+        "promoted    demo 1.2.0",
+    ],
+    "docs/rollouts-curl.md": [
+        '"version":"1.1.0"',
+        '"identity":{"kind":"client_id","value":"anna"}',
+        '"latest_version":"1.1.0"',
+        '"recorded":true',
+        '"state":"halted"',
+        '"state":"open"',
+        '"state":"complete"',
+        '"status":"withdrawn"',
+        '"status":"active"',
+        '"action":"rollout.halted"',
+        '"latest_version":"1.2.0"',
+        '"channel":"stable"',
+    ],
+}
+
+
+@pytest.mark.parametrize("path", RUN, ids=name_of)
+def test_the_commands_of_a_document_work(site: Site, path: Path, tmp_path: Path) -> None:
+    """Control: an option changed in any block, or a block that fails, turns it red."""
+    # An application of its own, since one service plays the server of all documents.
+    application = "my-app-" + re.sub(r"\W", "-", name_of(path)).lower()
+    script = re.sub(r"\bmy-app\b(?!-)", application, script_of(path)).replace("seq 200", "seq 20")
+    if application in script:
+        site.open(application)
+    for name in FILES:
+        (tmp_path / name).write_bytes(b"a file of " + name_of(path).encode())
+    said = site.run(script, tmp_path)
+    position = 0
+    for each in SAID.get(name_of(path), ()):
+        each = re.sub(r"\bmy-app\b(?!-)", application, each)
+        assert each in said[position:], f"{each!r} is missing, or not in its place:\n{said}"
+        position = said.index(each, position) + len(each)
+
+
+def test_what_is_said_is_of_documents_that_run() -> None:
+    assert set(SAID) <= {name_of(path) for path in RUN}
