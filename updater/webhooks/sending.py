@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from updater import __version__
 from updater.webhooks.addresses import Network, may_connect
@@ -25,6 +27,22 @@ _PRIVATE = "its address is not public; webhooks.allow_private names networks tha
 
 class Refused(OSError):
     """The address that a socket was about to be connected to may not be reached."""
+
+
+class _Lookups:
+    """Looks each name up in a thread of its own, in place of the loop that looks up in threads which all share.
+
+    A name server that does not answer delays no other name, no file that is read meanwhile, and not the end of the
+    process.
+    """
+
+    async def getaddrinfo(self, host: str, port: int, **options: Any) -> Any:
+        """Do as `socket.getaddrinfo`."""
+        return await _in_a_thread(functools.partial(socket.getaddrinfo, host, port, **options))
+
+    async def getnameinfo(self, address: Any, flags: int = 0) -> Any:
+        """Do as `socket.getnameinfo`."""
+        return await _in_a_thread(functools.partial(socket.getnameinfo, address, flags))
 
 
 class Sender:
@@ -66,8 +84,9 @@ class Sender:
     def _session(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        resolver = self._resolver or aiohttp.ThreadedResolver(cast(asyncio.AbstractEventLoop, _Lookups()))
         connector = aiohttp.TCPConnector(
-            resolver=self._resolver, socket_factory=self._make_socket, force_close=True, use_dns_cache=False
+            resolver=resolver, socket_factory=self._make_socket, force_close=True, use_dns_cache=False
         )
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
@@ -81,6 +100,32 @@ class Sender:
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made
+
+
+async def _in_a_thread(work: Callable[[], Any]) -> Any:
+    """Do what may block for long; whoever waits may give up, and the thread ends when it can."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: OSError | UnicodeError | None) -> None:
+        if over.done():
+            return
+        if error is None:
+            over.set_result(result)
+        else:
+            over.set_exception(error)
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except (OSError, UnicodeError) as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="webhook lookup", daemon=True).start()
+    return await over
 
 
 def _asked_s(answer: aiohttp.ClientResponse, now: datetime) -> float | None:

@@ -37,6 +37,17 @@ class WebhookStore:
             found = await connection.execute(select(webhook).order_by(webhook.c.created_at, webhook.c.id))
             return [_receiver(row) for row in found]
 
+    async def list_with_head(self) -> tuple[list[Receiver], int]:
+        """Return all receivers, and the number of the last audit row."""
+        async with self._database.read() as connection:
+            found = [_receiver(row) for row in await connection.execute(select(webhook))]
+            return found, await self.read_head(connection)
+
+    async def find_one(self, webhook_id: str) -> Receiver | None:
+        """Return a receiver, as `find` does, in a transaction of its own."""
+        async with self._database.read() as connection:
+            return await self.find(connection, webhook_id)
+
     async def find(self, connection: Connection, webhook_id: str, *, hold: bool = False) -> Receiver | None:
         """Return a receiver; with `hold` it stays as it is until the transaction ends."""
         wanted = select(webhook).where(webhook.c.id == webhook_id)
@@ -78,9 +89,9 @@ class WebhookStore:
             found = await connection.execute(select(application.c.id, application.c.config))
             return {row.id: str(row.config["notification_url"]) for row in found if row.config.get("notification_url")}
 
-    async def list_rows(self, receiver: Receiver) -> tuple[list[AuditRow], int]:
+    async def list_rows(self, receiver: Receiver, *, after: int) -> tuple[list[AuditRow], int]:
         """Return the next rows that may be events for a receiver, in their order, and up to where that is all."""
-        wanted = select(audit).where(audit.c.id > receiver.cursor, audit.c.action.in_(ACTIONS))
+        wanted = select(audit).where(audit.c.id > after, audit.c.action.in_(ACTIONS))
         if receiver.application_id is not None:
             mine = audit.c.application_id == receiver.application_id
             wanted = wanted.where(or_(mine, audit.c.action == OF_SEVERAL))
