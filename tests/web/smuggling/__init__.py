@@ -1,0 +1,1 @@
+"""What could make a proxy and the service see different requests in the same bytes."""
