@@ -344,6 +344,7 @@ PURE_ROOMS = (
     "webhooks.signing",
     "webhooks.templates",
     "web.desktop.words",
+    "updater_client.reserved",
     "updater_client.words",
     "updater_client.folder.appcast",
     "updater_client.folder.choosing",

@@ -7,7 +7,6 @@ disk, so neither a cut, nor another build's leftovers, nor a second process can 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -19,12 +18,13 @@ import aiohttp
 
 from updater_client.checksums import read_checksum
 from updater_client.errors import DigestMismatch, Unreachable, UpdateError
+from updater_client.hashing import hash_file
 from updater_client.model import Build, FetchedFile, Progress
 from updater_client.placing import Place, Replaced
+from updater_client.reserved import is_device
 from updater_client.transport import Transport
 
 BLOCK_BYTES = 1024 * 1024
-_DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE)
 
 
 class Fetch:
@@ -54,18 +54,18 @@ class Fetch:
             DigestMismatch: other bytes came than were announced. Unreachable: the attempts have run out.
             UpdateError: the server refuses. OSError: the disk does.
         """
-        if isinstance(self._place, Replaced) and await asyncio.to_thread(self._is_right, self._place.path):
+        if isinstance(self._place, Replaced) and await self._is_right(self._place.path):
             self._resumed = self._place.path.stat().st_size
             self._progress(self._resumed, self._resumed)
             return self._result(self._resumed)
         self._resumed = _size_bytes(self._part)
         await self._fill_part()
-        if self._resumed and not await asyncio.to_thread(self._is_right, self._part):
+        if self._resumed and not await self._is_right(self._part):
             # The old bytes may have been another build's: once more, from nothing.
             self._part.unlink()
             self._resumed = 0
             await self._fill_part()
-        await asyncio.to_thread(self._verify)
+        await self._verify()
         size_bytes = _size_bytes(self._part)
         await self._place.settle()
         return self._result(size_bytes)
@@ -146,23 +146,21 @@ class Fetch:
         self._part.unlink(missing_ok=True)
         self._resumed = 0
 
-    def _is_right(self, path: Path) -> bool:
+    async def _is_right(self, path: Path) -> bool:
         """Say whether a file has the announced size and digest."""
-        size = self._build.file_size_bytes
-        if not path.is_file() or (size is not None and path.stat().st_size != size):
+        if not _may_be_right(path, self._build.file_size_bytes):
             return False
-        return _digest(path, self._build.checksum_type) == self._digest
+        return (await hash_file(path, self._build.checksum_type)).digest == self._digest
 
-    def _verify(self) -> None:
+    async def _verify(self) -> None:
         """Read back what came; drop it when it is not what was announced."""
-        if not self._is_right(self._part):
+        if not await self._is_right(self._part):
             self._part.unlink()
             raise DigestMismatch(f"the {self._build.checksum_type} of what came is not {self._build.checksum}")
 
 
-def _digest(path: Path, checksum_type: str) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(checksum_type, usedforsecurity=False)).digest()
+def _may_be_right(path: Path, size_bytes: int | None) -> bool:
+    return path.is_file() and size_bytes in (None, path.stat().st_size)
 
 
 def _size_bytes(path: Path) -> int:
@@ -215,4 +213,4 @@ def safe_file_name(name: str) -> str | None:
     name = re.split(r"[/\\]", name)[-1]
     name = re.sub(r'[<>:"|?*]', "_", "".join(c for c in name if c.isprintable()))
     name = name.encode(errors="ignore")[-200:].decode(errors="ignore").lstrip(".- ").rstrip(". ")
-    return f"_{name}" if _DEVICE.fullmatch(name) else name or None
+    return f"_{name}" if is_device(name) else name or None

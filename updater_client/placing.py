@@ -7,12 +7,21 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from updater_client.reserved import as_long_path
+
 BLOCK_BYTES = 1024 * 1024
+IN_USE_S = 5.0
+"""A virus scanner has a new file open for a moment, and Windows renames none that is open."""
+_LOOK_AGAIN_S = 0.1
+# ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
+_IN_USE = (5, 32)
 _LOOK_FOR_READER_S = 0.1
 # Names of what this process has open; they may lead to a regular file, which the shell has open as well.
 _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
@@ -22,24 +31,42 @@ class Replaced:
     """A regular file, or one that is to be. Bytes collect in `part` beside it; links to it stay."""
 
     def __init__(self, path: Path) -> None:
-        self.path = Path(os.path.realpath(path))
+        real = os.path.realpath(path)
+        self.path = Path(as_long_path(real) if sys.platform == "win32" else real)
         self.part = self.path.with_name(self.path.name + ".part")
 
     async def settle(self) -> None:
-        """Make the part durable, and give it the name, and the mode and owner of what it replaces."""
-        await asyncio.to_thread(self._settle)
+        """Make the part durable, and give it the name, and the mode and owner of what it replaces.
 
-    def _settle(self) -> None:
+        Raises:
+            PermissionError: on Windows, what is to be replaced stayed open elsewhere for `IN_USE_S`.
+        """
+        await asyncio.to_thread(self._complete)
+        until = time.monotonic() + IN_USE_S
+        while True:
+            try:
+                await asyncio.to_thread(self.part.replace, self.path)
+                break
+            except PermissionError as error:
+                if getattr(error, "winerror", None) not in _IN_USE:
+                    raise
+                if time.monotonic() > until:
+                    advice = f"in use, or not to be written: close it and fetch again, {self.part.name} has the bytes"
+                    raise PermissionError(errno.EACCES, advice, str(self.path)) from error
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.to_thread(_sync_folder, self.path.parent)
+
+    def _complete(self) -> None:
         with self.part.open("r+b") as file:
             os.fsync(file.fileno())
+        if sys.platform == "win32":  # a mode has no more than "read only" there, which could not be replaced again
+            return
         with contextlib.suppress(FileNotFoundError):
             before, ours = self.path.stat(), self.part.stat()
-            if os.name != "nt" and (before.st_uid, before.st_gid) != (ours.st_uid, ours.st_gid):
+            if (before.st_uid, before.st_gid) != (ours.st_uid, ours.st_gid):
                 with contextlib.suppress(PermissionError):
                     os.chown(self.part, before.st_uid, before.st_gid)
             self.part.chmod(stat.S_IMODE(before.st_mode) & 0o777)
-        self.part.replace(self.path)
-        _sync_folder(self.path.parent)
 
 
 class WrittenInto:
@@ -62,7 +89,12 @@ class WrittenInto:
     async def _open(self) -> int:
         mode = self.path.stat().st_mode
         # Without blocking, so that an interruption is never held up by a pipe.
-        flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | (os.O_APPEND if stat.S_ISREG(mode) else 0)
+        flags = (
+            os.O_WRONLY
+            | getattr(os, "O_NONBLOCK", 0)
+            | getattr(os, "O_BINARY", 0)
+            | (os.O_APPEND if stat.S_ISREG(mode) else 0)
+        )
         while True:
             try:
                 return os.open(self.path, flags)
@@ -114,11 +146,17 @@ async def _until_writable(descriptor: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows can neither open nor sync a folder."""
-    if os.name == "nt":
+    """Make a rename durable, where that can be asked for: not on Windows, on some shares, in a folder closed to us."""
+    if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)

@@ -6,7 +6,6 @@ A form and not PUT, because release notes and metadata may be longer than a requ
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from updater_client.errors import FileChanged
 from updater_client.files import NewFile
+from updater_client.hashing import hash_file
 from updater_client.model import NewBuild, Progress
 
 BLOCK_BYTES = 256 * 1024
@@ -47,14 +47,8 @@ class Snapshot:
 
 async def take_snapshot(path: Path) -> Snapshot:
     """Hash a file in a thread. Raises OSError when it cannot be read."""
-    return await asyncio.to_thread(_take_snapshot, path)
-
-
-def _take_snapshot(path: Path) -> Snapshot:
-    status = path.stat()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Snapshot(path, status.st_size, status.st_mtime_ns, digest)
+    found = await hash_file(path, "sha256")
+    return Snapshot(path, found.size_bytes, found.modified_at_ns, found.digest.hex())
 
 
 class _FilePart(aiohttp.Payload):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from urllib.parse import unquote, urlsplit
 
+from updater_client.reserved import is_device
 from updater_client.words import find_architecture, find_platform
 
 UNIVERSAL = ("amd64", "arm64")
@@ -138,9 +139,6 @@ def _nfc(text: str) -> str:
 
 _NEVER_IN_NAMES = frozenset('/\\:*?"<>|%')
 _NEVER_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(?:\..*)?", re.IGNORECASE
-)
 
 
 def is_kept(name: str) -> bool:
@@ -148,4 +146,4 @@ def is_kept(name: str) -> bool:
     if any(each in _NEVER_IN_NAMES or unicodedata.category(each) in _NEVER_SHOWN for each in name):
         return False
     fits = 1 <= len(name.encode()) <= 180 and name[0] not in ".- " and name[-1] not in ". "
-    return fits and not _DEVICE.fullmatch(name)
+    return fits and not is_device(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from updater_client.folder.model import FoundFile, LeftOut, Problem, Wishes
@@ -14,6 +14,7 @@ from updater_client.folder.walking import walk
 
 MAX_FILES = 20_000
 A_LINK = "a link"
+_MOUNT_POINT = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT
 
 
 def scan(folder: Path, wishes: Wishes) -> tuple[list[FoundFile], list[LeftOut], list[Problem]]:
@@ -27,6 +28,8 @@ def scan(folder: Path, wishes: Wishes) -> tuple[list[FoundFile], list[LeftOut], 
     """
 
     def open_folder(entry: os.DirEntry[str] | None) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        if entry is not None and is_junction(entry.stat(follow_symlinks=False)):
+            return nullcontext(iter(()))
         return os.scandir(folder if entry is None else entry.path)
 
     found: list[FoundFile] = []
@@ -46,3 +49,8 @@ def scan(folder: Path, wishes: Wishes) -> tuple[list[FoundFile], list[LeftOut], 
         name = unicodedata.normalize("NFC", entry.name)
         found.append(FoundFile(Path(entry.path), place, name, entry.stat().st_size, entry.is_symlink()))
     return found, left_out, []
+
+
+def is_junction(status: os.stat_result) -> bool:
+    """Say whether a folder is one that Windows links to elsewhere, and that counts as no link in Python."""
+    return getattr(status, "st_reparse_tag", 0) == _MOUNT_POINT
