@@ -143,7 +143,7 @@ class UpdateClient:
         data = await self._transport.call("GET", f"{application_path(app_id)}/latest", query=query)
         return answers.read_latest(data, target)
 
-    async def fetch(self, build: Build, path: Path, progress: Progress | None = None) -> FetchedFile:
+    async def fetch(self, build: Build, path: Path | str, progress: Progress | None = None) -> FetchedFile:
         """Download a build's file to `path`, going on where an earlier try was cut off.
 
         Bytes collect beside it in `<name>.part`; the digest is verified, the file made durable, and only
@@ -157,8 +157,9 @@ class UpdateClient:
             DigestMismatch: other bytes came. Unreachable: the attempts have run out. OSError: the disk.
             UpdateError: the server refuses, or the kind of checksum is unknown.
         """
-        with open_place(path) as place:
-            return await Fetch(self._transport, build, path, place, progress).run()
+        wanted = Path(path)
+        with open_place(wanted) as place:
+            return await Fetch(self._transport, build, wanted, place, progress).run()
 
     async def find_file_name(self, build: Build) -> str | None:
         """Ask what a build's file is called: a bare name, safe in any folder; None when there is none.

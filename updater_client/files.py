@@ -28,6 +28,9 @@ class NewFile:
     delta_from: str | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
 
 @dataclass(frozen=True)
 class AddedFile:

@@ -39,7 +39,7 @@ class Folders:
     def __init__(self, client: _Client) -> None:
         self._client = client
 
-    async def read(self, folder: Path, wishes: Wishes | None = None, progress: Progress | None = None) -> Plan:
+    async def read(self, folder: Path | str, wishes: Wishes | None = None, progress: Progress | None = None) -> Plan:
         """Read a folder, and return what would be published; nothing is sent.
 
         `problems` of the plan say what stands in the way, and what settles it; with any the files are not hashed.
@@ -53,7 +53,7 @@ class Folders:
         from updater_client.folder.reading import read_folder
 
         asked = wishes or Wishes()
-        plan = make_plan(await asyncio.to_thread(read_folder, folder, asked), asked)
+        plan = make_plan(await asyncio.to_thread(read_folder, Path(folder), asked), asked)
         if plan.problems:
             return plan
         if progress is None:

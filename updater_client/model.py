@@ -144,6 +144,9 @@ class NewBuild:
     draft: bool = False
     signatures: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+
 
 @dataclass(frozen=True)
 class ExternalBuild:

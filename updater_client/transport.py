@@ -56,6 +56,8 @@ class Transport:
         self._retry = retry
         self._proxy = proxy
         self._waiting = waiting
+        if timeout_s <= 0:
+            raise ValueError(f"timeout_s is {timeout_s}: give a number of seconds above 0")
         connect_s = min(CONNECT_S, timeout_s)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s, sock_read=timeout_s)
         self._ssl = ssl_context

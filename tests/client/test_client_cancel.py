@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import LINUX
+from updater_client import NewBuild, UpdateClient
 
 
 def _open_files(folder: Path) -> list[Path]:
@@ -35,3 +37,18 @@ async def test_a_cancelled_transfer_leaves_no_file_open(client, build, tmp_path:
     async with asyncio.timeout(20):
         while _open_files(tmp_path):  # a thread that reads ends its piece
             await asyncio.sleep(0.05)
+
+
+def test_a_cancelled_upload_does_not_read_a_large_file_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100 << 30)  # takes no room
+
+    async def give_up() -> None:
+        async with UpdateClient("http://127.0.0.1:9") as client:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.publish("my-app", NewBuild(path, "1.0.0", LINUX)), 0.2)
+
+    begun = time.monotonic()
+    asyncio.run(give_up())  # waits for its threads
+    assert time.monotonic() - begun < 15

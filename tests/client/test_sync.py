@@ -116,6 +116,19 @@ def test_a_script_checks_fetches_and_reports(client: SyncUpdateClient, tmp_path:
     assert client.webhooks.list_all("my-app")["webhooks"] == []
 
 
+def test_paths_may_be_texts(client: SyncUpdateClient, tmp_path: Path) -> None:
+    got = client.fetch(client.latest("my-app", LINUX), str(tmp_path / "got"))
+    assert got.path == tmp_path / "got"
+    again = NewBuild(str(got.path), "1.1.0", LINUX)  # type: ignore[arg-type]  # as scripts without types do
+    assert client.publish("my-app", again).repeated
+    assert client.folders.read(str(tmp_path), Wishes(version="9.0.0")).version in ("", "9.0.0")
+
+
+def test_a_timeout_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="timeout_s is 0: "):
+        SyncUpdateClient("https://updates.example.com", timeout_s=0)
+
+
 def test_refusals_come_out_where_the_call_is(client: SyncUpdateClient) -> None:
     with pytest.raises(UpdateError) as refused:
         client.check("no-app", "1.0.0", LINUX)
