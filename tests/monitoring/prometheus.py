@@ -23,13 +23,14 @@ FOLDER = Path(__file__).parent.parent.parent / "scripts" / "monitoring"
 _WORDS = {"by", "without", "on", "ignoring", "group_left", "group_right", "or", "and", "unless", "bool", "offset"}
 
 
-def promtool(*words: object) -> str:
+def promtool(*words: object, stdin: bytes = b"") -> str:
     """Run promtool in the folder of the rules; return what it said, and fail with it."""
     if shutil.which("promtool") is None:
         pytest.skip("promtool (Debian: prometheus) is not installed")
-    done = subprocess.run(["promtool", *map(str, words)], cwd=FOLDER, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    done = subprocess.run(["promtool", *map(str, words)], cwd=FOLDER, input=stdin, capture_output=True, check=False)
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, said
+    return said
 
 
 def rules() -> list[dict[str, Any]]:

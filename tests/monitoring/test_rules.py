@@ -52,6 +52,7 @@ async def test_every_name_is_one_that_a_server_exports(
 ) -> None:
     service = await start_service(rate_limit={"enabled": True, "storage_url": redis_server.url})
     _, page = await service.exchange("GET", "/metrics", status=200)
+    assert promtool("check", "metrics", stdin=page) == "", "names as Prometheus wants them"
     several = Metrics()
 
     async def ask_all() -> dict[int, list[object]]:

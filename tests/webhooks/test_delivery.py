@@ -40,6 +40,13 @@ async def state(service: Service, webhook_id: str, wanted: str) -> Any:
     return found
 
 
+async def figure(service: Service, line: bytes) -> None:
+    """Wait until the metrics say so; the delivery counts receivers each second."""
+    async with asyncio.timeout(20):
+        while line not in (await service.exchange("GET", "/metrics", status=200))[1].splitlines():
+            await asyncio.sleep(0.05)
+
+
 async def test_what_a_receiver_gets(delivering: Service) -> None:
     async with receiving() as receiver:
         made = await make(delivering, receiver.url)
@@ -111,6 +118,8 @@ async def test_410_parks_at_once(delivering: Service) -> None:
         made = await make(delivering, receiver.url)
         await happen(delivering, 1)
         assert (await state(delivering, made["id"], "parked"))["attempts"] == 1
+        await figure(delivering, b"updater_webhooks_parked 1.0")
+        await figure(delivering, b"updater_webhooks_retried 0.0")
 
 
 async def test_retry_after(delivering: Service) -> None:
@@ -118,6 +127,7 @@ async def test_retry_after(delivering: Service) -> None:
         made = await make(delivering, receiver.url)
         await happen(delivering, 1)
         await state(delivering, made["id"], "retrying")
+        await figure(delivering, b"updater_webhooks_retried 1.0")
         found = await delivering.services.webhooks.get(made["id"])
         assert found.next_at is not None and timedelta(hours=1.9) < found.next_at - utc_now() < timedelta(hours=2.1)
 

@@ -102,6 +102,7 @@ class Delivery:
         """Begin to work for each receiver that is due and is not being worked for. Raises Unavailable."""
         found, head = await self._store.list_with_head()
         self.parked = sum(each.parked and each.enabled for each in found)
+        self.retried = sum(each.attempts > 0 and not each.parked and each.enabled for each in found)
         self._looked = {each.id: self._looked[each.id] for each in found if each.id in self._looked}
         for each in found:
             if each.is_due(self._clock()) and each.id not in self._working and self._place_of(each) < head:

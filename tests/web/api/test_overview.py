@@ -24,6 +24,7 @@ from tests.servers.tls import tls_server
 from tests.tuf.developer import Developer
 from tests.tuf.serving import publish as publish_repository
 from tests.web.api.rollouts.releasing import WATCHED, move, release, report
+from updater import background
 from updater.catalog.platforms import Target
 from updater.clock import utc_now
 from updater.errors import Conflict, StorageFull
@@ -170,11 +171,16 @@ async def test_metadata_that_expires(service: Any) -> None:
 
 @pytest.mark.parametrize(("days", "kind"), [(200, None), (5, "certificate.expires"), (-1, "certificate.expired")])
 async def test_the_certificate_of_the_public_address(
-    start_service: StartService, tmp_path: Path, days: int, kind: str | None
+    start_service: StartService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, kind: str | None
 ) -> None:
     with tls_server(tmp_path, days) as (port, _):
         service = await start_service(server={"public_url": f"https://localhost:{port}"})
-        await service.services.overview.certificate.look()
+        monkeypatch.setattr(background, "_HOUSEKEEPING_S", 0.0)
+        looking = asyncio.create_task(background.watch_certificate(service.services))
+        async with asyncio.timeout(20):
+            while service.services.overview.certificate.ends_at is None:
+                await asyncio.sleep(0.01)
+        looking.cancel()
     found = [each for each in await list_items(service) if each["kind"].startswith("certificate.")]
     assert [(each["kind"], each["subject"]) for each in found] == ([] if kind is None else [(kind, "localhost")])
     # Nobody answers there any more; what was seen is known all the same.
