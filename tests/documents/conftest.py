@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents.pages import ROOT
 from tests.processes.serving import call, environment, serving
 
 DESKTOP = [{"prefix": "/wp-json/bkgt/v1/updates", "application": "bkgt-manager"}]
-# The key itself goes to standard output, where a script takes it.
-_NO_FAILURE = re.compile(r"key \d+ for .*; keep it, it is shown only now:")
+# What commands say beside their answer: that goes to standard output, where a script takes it.
+_NO_FAILURE = re.compile(
+    r"key \d+ for .*; keep it, it is shown only now:|a session of \w+ until .*; shown only now:"
+    r"|\d+ of \d+ rows; --limit and --offset show more"
+    r"|retention.keep_releases and retention.keep_days are not set: everything is kept"
+)
 _PLACES = ("http://127.0.0.1:8080", "https://updates.example.com")
 
 
@@ -39,7 +44,7 @@ class Site:
         given |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTHONPATH": ":".join(sys.path), **more}
         ran = subprocess.run(
             ["/bin/bash", "-c", script],
-            cwd=folder, env=given, capture_output=True, text=True, timeout=120,
+            cwd=folder, env=given, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
         said = "\n".join(line for line in ran.stderr.splitlines() if not _NO_FAILURE.match(line))
         assert said == "", f"{ran.stdout[-2000:]}\nstatus {ran.returncode}\n{said}"
@@ -57,10 +62,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run one service for a module of tests; each document has applications of its own in it."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "bin").mkdir()
-    for name, command in {"updater": "-m updater", "python3": ""}.items():
-        program = folder / "bin" / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
-        program.chmod(0o755)
-    with serving(folder / "storage", UPDATER_DESKTOP=json.dumps(DESKTOP)) as (url, key):
-        assert key is not None
-        yield Site(url, key, folder / "storage", folder / "bin")
+    warm = [sys.executable, "-W", "error", "-m", "tests.documents.warm", str(folder / "bin")]
+    with subprocess.Popen(warm, cwd=ROOT, stdout=subprocess.PIPE, text=True) as commands:
+        assert commands.stdout is not None
+        try:
+            with serving(folder / "storage", UPDATER_DESKTOP=json.dumps(DESKTOP)) as (url, key):
+                assert key is not None
+                assert commands.stdout.readline() == "ready\n"
+                yield Site(url, key, folder / "storage", folder / "bin")
+        finally:
+            commands.kill()

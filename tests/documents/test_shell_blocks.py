@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.client.folder import makers
 from tests.documents.conftest import Site
 from tests.documents.pages import ALL, name_of, script_of
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 RUN = [path for path in ALL if script_of(path)]
-# What a document takes as being there.
+# Files that a document takes as being there, and the folders that build tools would have left.
 FILES = ("app.bin", "App.exe", "setup.exe")
+MINISIGN, SPARKLE = makers.MinisignKey(), makers.SparkleKey()
+LEFT: dict[str, Callable[[Path], object]] = {
+    "docs/integrate/electron.md": lambda here: makers.electron(here / "dist"),
+    "docs/integrate/tauri.md": lambda here: (
+        makers.place(here, "tauri.key.pub", MINISIGN.public_text),
+        makers.tauri(here / "src-tauri/target/release/bundle", MINISIGN),
+    ),
+    "docs/integrate/velopack.md": lambda here: makers.velopack(here / "Releases"),
+    "docs/integrate/sparkle.md": lambda here: makers.sparkle(here / "updates", SPARKLE),
+}
 # What a document's commands print, in this order.
 SAID = {
     "README.md": ['"latest_version":"1.1.0"'],
@@ -31,6 +43,10 @@ SAID = {
         '"status":"active"',
         "what is in it",
     ],
+    "docs/integrate/electron.md": ["dry run", "published  my-app 1.2.0", "electron   windows/amd64   1.2.0"],
+    "docs/integrate/tauri.md": ["published  my-app 1.2.0", "tauri      linux/amd64     1.2.0"],
+    "docs/integrate/velopack.md": ["published  my-app 1.2.0", "1.2.0"],
+    "docs/integrate/sparkle.md": ["published  my-app 2.0", "2.0"],
     "docs/rollouts.md": [
         "offered to  1 % of the clients",
         "known by  client_id anna",
@@ -69,11 +85,12 @@ def test_the_commands_of_a_document_work(site: Site, path: Path, tmp_path: Path)
     # An application of its own, since one service plays the server of all documents.
     application = "my-app-" + re.sub(r"\W", "-", name_of(path)).lower()
     script = re.sub(r"\bmy-app\b(?!-)", application, script_of(path)).replace("seq 200", "seq 20")
-    if application in script:
+    if application in script and f"updater app create {application}" not in script:
         site.open(application)
+    LEFT.get(name_of(path), Path.exists)(tmp_path)
     for name in FILES:
         (tmp_path / name).write_bytes(b"a file of " + name_of(path).encode())
-    said = site.run(script, tmp_path)
+    said = site.run(script, tmp_path, SU_PUBLIC_ED_KEY=SPARKLE.public_text)
     position = 0
     for each in SAID.get(name_of(path), ()):
         each = re.sub(r"\bmy-app\b(?!-)", application, each)

@@ -1,20 +1,22 @@
-"""The texts of the program: what it can say, taken out of its source."""
+"""The texts of the program: what it can say, as its source has it."""
 
 from __future__ import annotations
 
-import ast
+import re
 from functools import cache
 
 from tests.documents.pages import ROOT
 
+_JOINT = re.compile(r"""(["'])\n\s*f?\1""")
+
 
 @cache
-def list_texts() -> frozenset[str]:
-    """Return every literal text of server and client; those of a format are the parts between its fields."""
-    found = set()
-    for package in ("updater", "updater_client"):
-        for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    found.add(node.value)
-    return frozenset(found)
+def source() -> str:
+    """Return the source of server and client, with texts that go over several lines made one."""
+    packages = (ROOT / "updater", ROOT / "updater_client")
+    return "".join(_JOINT.sub("", path.read_text()) for package in packages for path in sorted(package.rglob("*.py")))
+
+
+def is_text(text: str) -> bool:
+    """Tell whether a literal of the program is this text."""
+    return f'"{text}"' in source()
