@@ -34,7 +34,13 @@ FLOORS = (
     ("config",),
     ("settings", "clock", "errors", "times", "logs", "permissions"),
 )
-CORRIDORS = {("health", "processes"), ("artifacts", "audit"), ("tasks", "audit"), ("timekeeping", "audit")}
+CORRIDORS = {
+    ("health", "processes"),
+    ("artifacts", "audit"),
+    ("tasks", "audit"),
+    ("timekeeping", "audit"),
+    ("permissions", "logs"),
+}
 # The wings of the web, from the top. A surface knows the wings below it and no other surface.
 WINGS = (
     ("api", "tus", "feeds", "desktop", "updates", "system", "dashboard"),
@@ -154,6 +160,11 @@ def test_each_kind_of_code_has_its_rooms(name: str, path: Path) -> None:
         assert not any(each.split(".")[0] == "aiohttp" for each in imports), "aiohttp belongs in web/, app, serving"
     if not (name.endswith("store") or room == "database"):
         assert not any(each.split(".")[0] == "sqlalchemy" for each in imports), "SQL belongs in */*store.py"
+    # Both bring much along that nothing here needs, unless they are imported as these two do.
+    if name != "logs.loggers":
+        assert "structlog" not in imports, "get_logger is in logs.loggers"
+    if name != "database.asynchronous":
+        assert not any(each.startswith("sqlalchemy.ext") for each in imports), "engines are in database.asynchronous"
     # updater_client.folder.electron reads the files of a build tool, which are YAML; it reads no settings.
     if name not in ("config", "updater_client.folder.electron"):
         assert "yaml" not in imports, "YAML is read in config.py"

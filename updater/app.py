@@ -17,7 +17,6 @@ from updater.web import api, dashboard, docs, feeds, system, tus, updates
 from updater.web.desktop import routes as desktop
 from updater.web.desktop.agents import AGENTS
 from updater.web.docs.figures import add_figures
-from updater.web.docs.openapi import build_document
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.cross_origin import CrossOrigin
 from updater.web.gate.metrics import METRICS, Metrics
@@ -28,7 +27,6 @@ from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.bodies import PENDING_BODIES, PendingBodies
 from updater.web.messages.links import Links
 from updater.web.messages.pace import MIN_BYTES_PER_S, RECEIVE_BYTES
-from updater.web.server.at_once import AtOnce
 from updater.web.server.connections import ConnectionLimiter
 from updater.web.server.router import Router
 from updater.web.server.runner import Runner
@@ -60,7 +58,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     origins = Origins(settings.server.public_url, addresses)
     sessions = SessionAuthenticator(services.people, origins)
     api_surface = api.build(services, links, metrics, sessions, limits)
-    docs_surface = docs.build(services.access, metrics, lambda: build_document(surfaces))
+    docs_surface = docs.build(services.access, metrics, lambda: surfaces)
     desktops = (desktop.build(services, links, metrics, each) for each in settings.desktop)
     # The first one that has a path answers for it.
     surfaces = (
@@ -89,18 +87,23 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     with warnings.catch_warnings():
         # The argument goes with aiohttp 4; there the class of `application.router` is what remains.
         warnings.simplefilter("ignore", DeprecationWarning)
-        application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=Router())
+        application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=_router())
     application[GATE], application[METRICS] = gate, metrics
     application[REQUIRE_APPLICATION] = gate.require_application
     application[DELIVERY] = Delivery(services.artifacts, settings)
     application[PENDING_BODIES] = PendingBodies()
     application[MIN_BYTES_PER_S] = settings.server.min_bytes_per_s
-    dashboard.prepare(application)
     if access_log is not None:
         application.on_cleanup.append(access_log.close)
     for surface in surfaces:
         application.router.add_routes(surface.routes)
     return application
+
+
+def _router() -> Router:
+    router = Router()
+    router.load_before("/admin", dashboard.load)
+    return router
 
 
 def make_runner(application: web.Application, settings: Settings) -> Runner:
@@ -116,14 +119,9 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
         most, server.max_connections_per_address, addresses, metrics, application[PENDING_BODIES]
     )
     metrics.add_gauge("updater_connections", "Open connections", lambda: len(limiter))
-    at_once = AtOnce(application)
-    metrics.add_gauge(
-        "updater_answered_at_once", "Requests answered where they were read", lambda: float(at_once.answered)
-    )
     return Runner(
         application,
         limiter=limiter,
-        at_once=at_once,
         min_bytes_per_s=server.min_bytes_per_s,
         access_log=None,
         keepalive_timeout=15,

@@ -13,10 +13,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
-import structlog
-
 from updater.audit.model import RETENTION, SYSTEM
 from updater.catalog.backlog import Backlog
+from updater.logs.loggers import get_logger
 from updater.operations.facts import tell_facts
 from updater.operations.storage import collect, retain
 from updater.processes.jobs import Work
@@ -34,7 +33,7 @@ _LOOKING_S = 5.0
 _STAGES_S, _STAGES_LEASE_S = 2.0, 8.0
 # A lease outlives two missed renewals; then another process takes over.
 LEASE_S, RENEWAL_S = 60.0, 20.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @contextlib.asynccontextmanager

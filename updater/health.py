@@ -7,12 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from updater.artifacts.blobs import StoreReadOnly
 from updater.artifacts.service import ArtifactService
 from updater.database.engine import Database
 from updater.errors import Failure, StorageFull
+from updater.logs.loggers import get_logger
 from updater.processes.jobs import Jobs
 
 LOW_SPACE_BYTES = 256 * 1024 * 1024
@@ -22,7 +21,7 @@ KEPT_S = 1.0
 ANSWER_S = 2.0
 """How long a component may take to answer: load balancers ask with limits of a few seconds."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

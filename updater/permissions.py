@@ -51,11 +51,9 @@ def set_mode(path: Path, mode: int) -> bool:
 
 def _leave(path: Path, mode: int, reason: str) -> bool:
     # Imported here: short commands do without a log.
-    import structlog
+    from updater.logs.loggers import get_logger
 
-    structlog.get_logger(__name__).warning(
-        "storage.mode_left", path=str(path), mode=oct(stat.S_IMODE(mode)), reason=reason
-    )
+    get_logger(__name__).warning("storage.mode_left", path=str(path), mode=oct(stat.S_IMODE(mode)), reason=reason)
     return False
 
 

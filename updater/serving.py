@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import structlog
 from aiohttp import http_parser, web
 
 from updater.access.limits import RateLimits, open_limits
@@ -27,6 +26,7 @@ from updater.background import background
 from updater.composition import open_services
 from updater.errors import ConfigurationError, Failure
 from updater.logs import on_terminal
+from updater.logs.loggers import get_logger
 from updater.permissions import bind_private
 from updater.processes.folder import CONTROL_SOCKET, claim_folder, protect_folder, short_path
 from updater.processes.listening import (
@@ -52,7 +52,7 @@ LINGER_S = 1.0
 AT_ONCE = 16
 # A worker that was replaced serves its running downloads to the end, within reason.
 RETIREMENT_S = 3600.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Ending:

@@ -1,12 +1,10 @@
-"""Rate limits count as the library's own do, and their upkeep stays small."""
+"""Rate limits count in fixed windows, and their upkeep stays small."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
-from limits import RateLimitItemPerSecond
-from limits.strategies import FixedWindowRateLimiter
 
 from updater.access.limits import NETWORK_TIMES, Allowance, RateLimits, Traffic, client_of, network_of
 from updater.access.windows import WindowStorage
@@ -107,27 +105,15 @@ def test_a_clock_that_is_set_back_refuses_nobody(monkeypatch: pytest.MonkeyPatch
     assert ask(limits).allowed
 
 
-def test_the_storage_serves_the_library_s_strategies() -> None:
-    storage = WindowStorage()
-    limiter, item = FixedWindowRateLimiter(storage), RateLimitItemPerSecond(2)
-    assert [limiter.hit(item, "a") for _ in range(3)] == [True, True, False]
-    assert not limiter.test(item, "a")
-    assert limiter.get_window_stats(item, "b").remaining == 2
-    assert 0 < limiter.get_window_stats(item, "a").reset_time - time.time() <= 1
-    limiter.clear(item, "a")
-    assert limiter.test(item, "a")
-    assert storage.reset() == 0
-
-
 def test_windows_end_and_begin_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     storage = WindowStorage()
     assert [storage.hit("a", 60) for _ in range(2)] == [(1, 60.0), (2, 60.0)]
     now = 1_059.5
-    assert (storage.incr("a", 60), storage.peek("a", 60)) == (3, (3, 0.5))
+    assert (storage.hit("a", 60), storage.peek("a", 60)) == ((3, 0.5), (3, 0.5))
     now = 1_060.0
-    assert storage.get("a") == 0
+    assert storage.peek("a", 60) == (0, 60)
     storage.give_back("a")
     assert storage.hit("a", 60) == (1, 60.0)
     storage.give_back("a")
@@ -140,13 +126,13 @@ def test_windows_that_are_over_go_while_new_ones_begin(monkeypatch: pytest.Monke
     monkeypatch.setattr(time, "monotonic", lambda: now)
     storage = WindowStorage()
     for number in range(1_000):
-        storage.incr(f"old {number}", 60)
+        storage.hit(f"old {number}", 60)
     now = 60.0
-    storage.incr("old 500", 60)
+    storage.hit("old 500", 60)
     for number in range(600):
-        storage.incr(f"new {number}", 60)
+        storage.hit(f"new {number}", 60)
     assert len(storage) == 601
-    assert storage.get("old 500") == 1
+    assert storage.peek("old 500", 60)[0] == 1
 
 
 @pytest.mark.parametrize(

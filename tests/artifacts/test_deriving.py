@@ -214,12 +214,6 @@ def test_it_finds_its_libraries_and_reads_no_environment(tmp_path: Path) -> None
     assert "secret" not in said
 
 
-def test_only_the_other_process_imports_numpy() -> None:
-    code = "import sys, updater.composition, updater.app, updater.serving; print('numpy' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == "False\n"
-
-
 def test_the_memory_that_it_takes_is_bounded(tmp_path: Path) -> None:
     """A small process in between: what this one has counts for its children, too, until they are another program."""
     path, piece, whole = tmp_path / "file", random.Random(2).randbytes(1 << 20), hashlib.sha256()

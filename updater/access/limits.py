@@ -14,16 +14,13 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from typing import NamedTuple
 
-from limits import RateLimitItemPerMinute
-
 from updater.access.shared import QuotaRequest, SharedWindows
 from updater.access.windows import WindowStorage
 from updater.settings import RateLimitSettings
 
 # Reading an address costs more than counting, and few clients send most of the requests.
 _KEPT_CLIENTS = 4_096
-# Where the key stands in a key of the library.
-_HERE = "\0"
+_WINDOW_S = 60
 # All addresses of a /48 of IPv6 together have so many times the limit of one client, a /64.
 NETWORK_TIMES = 8
 # A client that has as many downloads as it may is told to ask again after so long.
@@ -62,11 +59,9 @@ class WindowLimit:
     """One limit: so many in a minute, for each key. What counts as one, its owner says."""
 
     def __init__(self, name: str, amount: int, storage: WindowStorage | SharedWindows) -> None:
-        item = RateLimitItemPerMinute(amount, namespace=name)
         self._amount = amount
-        self._expiry_s = item.get_expiry()
-        # A key of a client that was not seen before costs microseconds in the library.
-        self._before, self._after = item.key_for(_HERE).split(_HERE)
+        # Also how processes of earlier versions name it in Redis.
+        self._before, self._after = f"{name}/", f"/{amount}/1/minute"
         self._storage = storage
 
     def quota(self, key: str) -> QuotaRequest:
@@ -75,26 +70,26 @@ class WindowLimit:
 
     def hit(self, key: str) -> Allowance:
         """Count one. Returns: where the key stands after it."""
-        count, left_s = self._storage.hit(self._before + key + self._after, self._expiry_s)
+        count, left_s = self._storage.hit(self._before + key + self._after, _WINDOW_S)
         return self._allowance(count, left_s, allowed=count <= self._amount)
 
     def find_refusal(self, key: str) -> Allowance | None:
         """Count one. Returns: where the key stands when this was too much, else None, which costs less than to say."""
-        count, left_s = self._storage.hit(self._before + key + self._after, self._expiry_s)
+        count, left_s = self._storage.hit(self._before + key + self._after, _WINDOW_S)
         return None if count <= self._amount else self._allowance(count, left_s, allowed=False)
 
     def is_used_up(self, key: str) -> bool:
         """Tell whether one more would be too much, without counting."""
-        return self._storage.peek(self._before + key + self._after, self._expiry_s)[0] >= self._amount
+        return self._storage.peek(self._before + key + self._after, _WINDOW_S)[0] >= self._amount
 
     def peek(self, key: str) -> Allowance:
         """Return where a key stands, without counting; `allowed` tells whether one more would fit."""
-        count, left_s = self._storage.peek(self._before + key + self._after, self._expiry_s)
+        count, left_s = self._storage.peek(self._before + key + self._after, _WINDOW_S)
         return self._allowance(count, left_s, allowed=count < self._amount)
 
     def charge(self, key: str, amount: int) -> None:
         """Count what was used already, beyond the limit too."""
-        self._storage.charge(self._before + key + self._after, self._expiry_s, amount)
+        self._storage.charge(self._before + key + self._after, _WINDOW_S, amount)
 
     def give_back(self, key: str) -> None:
         """Take one back."""

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import structlog
-
 from updater.access.windows import WindowStorage
 from updater.errors import ConfigurationError
+from updater.logs.loggers import get_logger
 
 ANSWER_S = 0.05
 PAUSE_S = 1.0
@@ -49,7 +48,7 @@ for i, key in ipairs(KEYS) do
 end
 return answers
 """
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class QuotaRequest(NamedTuple):

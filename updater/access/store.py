@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.access.keys import ApiKey
 from updater.access.principals import Permission
 from updater.access.sessions import Session
 from updater.access.users import Role, User
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import api_key, session, user_account
 

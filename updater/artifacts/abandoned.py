@@ -14,16 +14,15 @@ from http.client import HTTPException
 from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
-import structlog
-
 from updater.artifacts.location import Location
 from updater.artifacts.object_store import RequestTimeouts, open_store
 from updater.artifacts.presigning import Query, Signing
+from updater.logs.loggers import get_logger
 
 _SIGNED_FOR: Final = timedelta(minutes=5)
 _UPLOADS_A_PAGE: Final = 1000
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Upload(NamedTuple):

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import structlog
-
 from updater.errors import StorageFull, Unavailable
+from updater.logs.loggers import get_logger
 from updater.permissions import PRIVATE_FILE, PRIVATE_FOLDER, SHARED_FILE, SHARED_FOLDER, make_folder, set_mode
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class BlobFolders:

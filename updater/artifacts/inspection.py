@@ -15,9 +15,8 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-import structlog
-
 from updater.errors import Failure
+from updater.logs.loggers import get_logger
 
 SMALL_BYTES: Final = 8 << 20
 """A file up to this size is hashed before it leaves: some milliseconds, once."""
@@ -25,7 +24,7 @@ SMALL_BYTES: Final = 8 << 20
 _KNOWN_FILES: Final = 32_768
 _WAITING_FILES: Final = 10_000
 _PIECE_BYTES: Final = 1 << 20
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Look(NamedTuple):

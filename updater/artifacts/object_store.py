@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
 from updater.artifacts.location import Location
 from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
+from updater.logs.loggers import get_logger
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, GCSStore, S3Store
@@ -40,7 +39,7 @@ _CLIENT_OPTIONS_OF_OURS: Final = (
     *("default_content_type", "randomize_addresses", "user_agent"),
 )
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

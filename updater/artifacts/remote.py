@@ -23,8 +23,6 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
 from updater.artifacts.abandoned import AbandonedUploads
 from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, batched
 from updater.artifacts.digests import is_digest
@@ -41,6 +39,7 @@ from updater.artifacts.object_store import (
 )
 from updater.artifacts.presigning import Signed, Signing
 from updater.errors import ConfigurationError, NotFound, StorageFull, Unavailable
+from updater.logs.loggers import get_logger
 
 if TYPE_CHECKING:
     from obstore import AsyncWritableFile
@@ -55,7 +54,7 @@ _SLOWEST_PART: Final = timedelta(days=1)
 # A browser saves what it gets from a signed address, and never shows it.
 _ATTRIBUTES: Final = {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 T = TypeVar("T")
 

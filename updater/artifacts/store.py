@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, exists, func, or_, select, union, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import blob, blob_use, build, file, release
 from updater.database.tuf_tables import tuf_metadata, tuf_target

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 
 from sqlalchemy import Row, Select, Update, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.audit.chain import EMPTY, as_text, seal
 from updater.audit.model import (
@@ -19,6 +18,7 @@ from updater.audit.model import (
     Filter,
     Head,
 )
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import audit, audit_head
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from updater.artifacts.derived import Underivable
 from updater.audit.model import Actor
 from updater.catalog.derived_store import EVERYWHERE, Lack, Scope
 from updater.database.mirror import EVERYTHING
 from updater.database.waking import Bell
 from updater.errors import NotFound
+from updater.logs.loggers import get_logger
 
 # How long something that could not be made is left alone.
 _AGAIN_S = 3600.0
 # Of more applications that changed at once, all are asked about.
 _FEW = 20
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Work = Callable[[Sequence[Lack], Actor], Awaitable[None]]
 """Adds what equal files of one application lack. Raises NotFound, Underivable, Unavailable, StorageFull."""

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, literal, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.file_store import SERVER
 from updater.catalog.files import FileKind, further_digest
 from updater.catalog.model import ReleaseStatus
 from updater.catalog.platforms import Target
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import blob, build, file, pinned_digest, release
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.files import FileKind, name_key
 from updater.catalog.model import Build, BuildFile
 from updater.catalog.platforms import Target
 from updater.catalog.versions import Scheme, Version, is_spelling, spelling_patterns
+from updater.database.asynchronous import AsyncConnection
 from updater.database.tables import blob, build, file, file_signature, pinned_digest, release
 from updater.errors import NotFound
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, case, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import Build, BuildDetails, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.retention import Candidate
 from updater.catalog.rows_store import BUILD, build_of
 from updater.catalog.versions import Version
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.rollout_tables import rollout
 from updater.database.tables import build, file, release

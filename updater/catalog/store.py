@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Select, case, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import (
     Application,
@@ -30,6 +29,7 @@ from updater.catalog.rows_store import (
     in_family,
 )
 from updater.catalog.versions import Version
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import application, build, release
 from updater.database.tuf_tables import tuf_metadata

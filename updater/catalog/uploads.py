@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
-import structlog
-
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.digesting import Digests
 from updater.artifacts.partial import PartialFiles, staged
@@ -42,6 +40,7 @@ from updater.errors import (
     TooLarge,
     Unavailable,
 )
+from updater.logs.loggers import get_logger
 
 # What publishing says for good; anything else passes, and the last piece may be sent again.
 _REFUSALS: Final = (Malformed, Invalid, NotFound, Conflict)
@@ -52,7 +51,7 @@ _ELSEWHERE_AFTER: Final = timedelta(days=7)
 _MOST_LISTED: Final = 1_000
 _TRY_AGAIN_S: Final = 60
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Render = Callable[[Build, BuildFile | None], Mapping[str, Any]]
 """Says what is answered of a build that was published, or of a companion, as a JSON object."""

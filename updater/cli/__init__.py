@@ -68,8 +68,11 @@ class LazyGroup(click.Group):
         """
         if cmd_name not in COMMANDS:
             return None
+        from updater.cli.certificates import late_certificates
+
         module, _, attribute = COMMANDS[cmd_name].place.partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        with late_certificates():
+            command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -40,8 +40,11 @@ def serve(config: Path | None, worker: tuple[int, int, str] | None) -> None:
 
             asyncio.run(supervise(settings, announce=_announce))
             return
+        from updater.cli.certificates import late_certificates
         from updater.processes.workers import WorkerSlot
-        from updater.serving import serve as run
+
+        with late_certificates():
+            from updater.serving import serve as run
 
         slot = None if worker is None else WorkerSlot.from_words(*worker)
         asyncio.run(run(settings, reload=lambda: load(config), announce=_announce, slot=slot))

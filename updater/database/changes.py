@@ -10,17 +10,17 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-import structlog
 from sqlalchemy import select
 
 from updater.database.engine import CHANNEL, Database
 from updater.database.tables import change, revision
 from updater.errors import Failure, Unavailable
+from updater.logs.loggers import get_logger
 
 ASK_EVERY_S = 0.5
 CATCH_UP_S = 2.0
 _PAUSE_S = 0.01
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ChangeWatcher:

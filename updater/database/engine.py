@@ -15,8 +15,8 @@ from sqlalchemy import Table, exists, func, select, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from updater.database.asynchronous import AsyncConnection, AsyncEngine
 from updater.database.place import DatabasePlace
 from updater.database.schema import bring_up_to_date
 from updater.database.tables import change, metadata, revision

@@ -10,9 +10,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from updater.errors import Unavailable
+from updater.logs.loggers import get_logger
 
 EVERYTHING = "*"
 """The topic of a change to all applications; no application id holds an asterisk."""
@@ -20,7 +19,7 @@ STALE_S = 1.0
 LARGE_S = 10.0
 """How long reading many rows again may take: so long the database's driver waits for an answer, too."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Mirror:

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
+from updater.database.asynchronous import AsyncEngine, create_async_engine
 from updater.database.dsn import CONNECT_TIMEOUT_S, read_dsn
 from updater.database.engine import POOL_TIMEOUT_S, Database, state_of
 from updater.errors import ConfigurationError, Unavailable

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sqlalchemy import Connection, func, inspect, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from updater.database.asynchronous import AsyncConnection, AsyncEngine
 from updater.database.revisions import MIGRATIONS, head_revision
 from updater.errors import ConfigurationError
 

@@ -13,8 +13,8 @@ from weakref import WeakSet
 
 from sqlalchemy import URL, event
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from updater.database.asynchronous import AsyncEngine, create_async_engine
 from updater.database.engine import POOL_TIMEOUT_S, Database
 from updater.database.place import DatabasePlace
 from updater.database.sqlite_driver import connect
@@ -24,7 +24,7 @@ _READERS = 4
 # One for each memory that follows changes.
 _FOLLOWERS = 2
 # What a connection keeps of the file. Those that read pass over much, once; the system keeps the file as well.
-_WRITER_KIB, _READER_KIB = 4_096, 1_024
+_WRITER_KIB, _READER_KIB = 4_096, 256
 
 
 def sqlite_database(path: Path) -> Database:

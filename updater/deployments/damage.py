@@ -11,8 +11,6 @@ import dataclasses
 import os
 from datetime import UTC, datetime
 
-import structlog
-
 from updater.audit.model import SYSTEM
 from updater.clock import utc_now
 from updater.deployments.durable import Damaged
@@ -21,10 +19,11 @@ from updater.deployments.imports import import_finished
 from updater.deployments.journal import PLAN, STATE, Journal, RunFolder, take_lock
 from updater.deployments.model import Kind, LogLevel, Outcome, Plan, RunState, Transition, UpdateStatus
 from updater.deployments.store import DeploymentStore
+from updater.logs.loggers import get_logger
 from updater.settings import DeploymentSettings
 
 _KEPT = ".damaged"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def close(folder: RunFolder, why: str) -> bool:

@@ -7,8 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-import structlog
-
 import updater
 from updater.audit.model import SYSTEM, Actor
 from updater.clock import utc_now
@@ -21,9 +19,10 @@ from updater.deployments.steps import Command
 from updater.deployments.store import DeploymentStore
 from updater.deployments.work import environment_names
 from updater.errors import Conflict, Failure, Unavailable
+from updater.logs.loggers import get_logger
 
 _START_S = 30
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Launcher:

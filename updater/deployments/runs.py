@@ -8,8 +8,6 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
-import structlog
-
 from updater.audit.model import Actor
 from updater.deployments import damage, imports, journal
 from updater.deployments.durable import Damaged
@@ -18,12 +16,13 @@ from updater.deployments.launching import Launcher
 from updater.deployments.model import Event, Plan, RunState
 from updater.deployments.store import DeploymentStore
 from updater.errors import Failure, NotFound
+from updater.logs.loggers import get_logger
 from updater.settings import DeploymentSettings
 
 KEPT_RUNS = 50
 MAX_LAUNCHES = 12
 _POLL_S = 0.1
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Runs:

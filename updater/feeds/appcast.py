@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
-from typing import Any, Final
-from xml.dom.minidom import Document, Element
+from typing import TYPE_CHECKING, Any, Final
 
 from updater.catalog.files import FileKind
 from updater.catalog.model import Build, BuildFile
@@ -19,6 +18,9 @@ from updater.catalog.versions import Version, parse_version
 from updater.feeds.model import Feed, OneTarget, Page, Rendered, fitting_files, judge_files
 from updater.feeds.notes import to_html, xml_text
 from updater.offers.feed_choice import Candidate, FeedBuild, FeedStatus, Judgement, Shape
+
+if TYPE_CHECKING:
+    from xml.dom.minidom import Document, Element
 
 MEDIA_TYPE: Final = "application/rss+xml; charset=utf-8"
 NAMESPACE: Final = "http://www.andymatuschak.org/xml-namespaces/sparkle"
@@ -56,6 +58,8 @@ class Appcast(OneTarget):
 
     def render(self, page: Page) -> Rendered:
         """Return the document: what is shown and what is below it; without any item when there is nothing."""
+        from xml.dom.minidom import Document  # here: half a MiB that a service without such clients does without
+
         document = Document()
         rss = document.appendChild(document.createElement("rss"))
         rss.setAttribute("version", "2.0")

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 import orjson
-import structlog
 
 from updater.logs.lines import as_text
+from updater.logs.loggers import structlog
 from updater.logs.texts import shown
 from updater.logs.writer import LogWriter
 

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.file_store import FileStore
 from updater.catalog.files import FileKind, name_key
 from updater.catalog.model import Build, BuildFile, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.rows_store import BUILD, build_of
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import build, file, release
 from updater.offers.feed_choice import RELEASES_SHOWN, FeedBuild, FeedSnapshot

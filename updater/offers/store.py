@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import Build, Release, ReleaseFamily, ReleaseStatus, gather_releases
 from updater.catalog.platforms import Target
 from updater.catalog.rows_store import BUILD, application_of, build_of, in_family
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import application, blob, build, file, release
 from updater.offers.ladders import Candidates

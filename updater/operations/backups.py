@@ -7,18 +7,17 @@ import functools
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-import structlog
-
 from updater.audit.model import Actor
 from updater.backups.make import make_backup
 from updater.backups.record import note_failed, note_made
 from updater.clock import utc_now
 from updater.errors import Conflict, Failure, Invalid
+from updater.logs.loggers import get_logger
 from updater.operations.events import Event, describe_uses
 from updater.processes.jobs import quietly
 from updater.services import Services
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def backup(services: Services, actor: Actor, *, folder: str) -> AsyncGenerator[Event]:

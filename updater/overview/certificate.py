@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-import structlog
-from cryptography.x509 import load_pem_x509_certificate
+from updater.logs.loggers import get_logger
 
 _ANSWER_S: Final = 5.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class PublicCertificate:
@@ -32,6 +31,9 @@ class PublicCertificate:
     @staticmethod
     def _find_end(address: tuple[str, int]) -> datetime | None:
         """Return the end of a certificate, whether it verifies or not: an expired one has to be told, too."""
+        # Here, in a thread: 4 MiB that only services with an https address need.
+        from cryptography.x509 import load_pem_x509_certificate
+
         try:
             text = ssl.get_server_certificate(address, timeout=_ANSWER_S)
             return load_pem_x509_certificate(text.encode()).not_valid_after_utc

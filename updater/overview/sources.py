@@ -7,13 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-import structlog
-
 from updater.errors import Failure
+from updater.logs.loggers import get_logger
 
 Found = TypeVar("Found")
 STALE_S = 60.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Source(Generic[Found]):

@@ -137,9 +137,9 @@ def protect_folder(settings: StorageSettings) -> None:
     changed = [path.name for path, mode in modes.items() if set_mode(path, mode)]
     if changed:
         # Imported here: short commands look for the folder, too, and do without a log.
-        import structlog
+        from updater.logs.loggers import get_logger
 
-        structlog.get_logger(__name__).warning("storage.modes_changed", root=str(root), changed=changed)
+        get_logger(__name__).warning("storage.modes_changed", root=str(root), changed=changed)
 
 
 @contextmanager

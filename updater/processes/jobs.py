@@ -9,13 +9,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from updater.errors import Failure
+from updater.logs.loggers import get_logger
 
 Work = Callable[[], Awaitable[object]]
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Jobs:

@@ -13,11 +13,10 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
-
 from updater.config import inherited_descriptors
 from updater.errors import ConfigurationError
 from updater.logs import on_terminal
+from updater.logs.loggers import get_logger
 from updater.settings import ServerSettings
 
 BACKLOG = 1024
@@ -29,7 +28,7 @@ FILES_EACH = 2
 _FILES_KEPT = 128
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LOG_EVERY_S = 60.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ListeningSocket(socket.socket):

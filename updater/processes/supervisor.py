@@ -19,9 +19,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from updater.errors import ConfigurationError, Unavailable
+from updater.logs.loggers import get_logger
 from updater.permissions import bind_private
 from updater.processes.folder import hold_folder, short_path
 from updater.processes.listening import announce_addresses, close_sockets, open_sockets
@@ -46,7 +45,7 @@ _GOING_S = 5.0
 # The time workers need to notice that their parent was killed, and to close the port.
 _ORPHANS_S = 10.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STEADY_S = 0.1, 30.0, 30.0
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Worker:

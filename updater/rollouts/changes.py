@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 import updater.rollouts.moves as moves
 from updater.audit.model import Actor, Entry
 from updater.audit.service import AuditService
@@ -27,6 +25,7 @@ from updater.catalog.versions import parse_field
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
 from updater.errors import Conflict, NotFound
+from updater.logs.loggers import get_logger
 from updater.rollouts.counting_store import CountingStore
 from updater.rollouts.describe import describe_progress, describe_rollout
 from updater.rollouts.evidence import Series
@@ -35,7 +34,7 @@ from updater.rollouts.plan import Plan, canonical, plan_of
 from updater.rollouts.store import RolloutStore
 
 _BASELINE = timedelta(days=30)
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

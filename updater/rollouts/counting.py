@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import structlog
-
 import updater.rollouts.evidence as evidence
 from updater.audit.model import SYSTEM, Entry
 from updater.audit.service import AuditService
@@ -20,6 +18,7 @@ from updater.catalog.changes import named
 from updater.catalog.versions import parse_version
 from updater.clock import Clock, utc_now
 from updater.database.engine import Connection, Database
+from updater.logs.loggers import get_logger
 from updater.rollouts.counting_store import CountingStore
 from updater.rollouts.describe import ABOVE_MAX_FAILURE_RATE, WORSE_THAN_CONTROL, describe_arms, describe_halt
 from updater.rollouts.evidence import Running
@@ -29,7 +28,7 @@ from updater.rollouts.store import RolloutStore
 from updater.telemetry.model import Report
 
 _COUNTED = ("completed", "failed")
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ArmCounter:

@@ -24,10 +24,10 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import BindParameter
 
 from updater.catalog.model import ReleaseStatus
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.rollout_tables import rollout_gathered, rollout_source
 from updater.database.tables import release, report

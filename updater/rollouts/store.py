@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from updater.catalog.model import ReleaseStatus
 from updater.catalog.versions import Scheme
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.rollout_tables import rollout, rollout_platform
 from updater.database.tables import application, build, release

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, not_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import task
 from updater.tasks.model import Holding, Task

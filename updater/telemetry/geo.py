@@ -11,9 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from updater.errors import ConfigurationError, Unavailable
+from updater.logs.loggers import get_logger
 from updater.telemetry.model import UNKNOWN
 
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
@@ -24,7 +23,7 @@ _SAMPLES = tuple(f"{first}.{first}.1.1" for first in range(1, 224, 3))
 
 # What tells one state of a file from another: device, inode, size in bytes, time of change in nanoseconds.
 _Stamp = tuple[int, int, int, int]
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Locator:

@@ -11,9 +11,8 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from updater.errors import Failure, StorageFull, Unavailable
+from updater.logs.loggers import get_logger
 from updater.telemetry.model import Download, Event
 
 # Bounds the time one transaction holds the write lock.
@@ -21,7 +20,7 @@ BATCH_EVENTS = 1_000
 # An entry without an event waits only for the events before it.
 Entry = tuple[Event | None, asyncio.Future[None] | None]
 Batch = list[Entry]
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Recorder:

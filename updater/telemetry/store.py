@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
 from updater.database.tables import application, build, download_count, release, report, rollup
 from updater.telemetry.backfill_store import BackfillStore

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
-
 from updater.audit.model import Actor, Entry
 from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
 from updater.database.engine import Database
 from updater.errors import Conflict
+from updater.logs.loggers import get_logger
 from updater.timekeeping.judgement import find_doubt
 from updater.timekeeping.store import TimekeepingStore
 
@@ -27,7 +26,7 @@ _MOVED_EVERY: Final = timedelta(hours=1)
 _REMEDY: Final = (
     "Nothing is removed for its age until the clock is right, or confirmed with `updater retain --confirm-clock`"
 )
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def _counted_s() -> float:

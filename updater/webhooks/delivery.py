@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-import structlog
-
 from updater.clock import Clock, utc_now
 from updater.database.waking import Bell
+from updater.logs.loggers import get_logger
 from updater.processes.jobs import Work, quietly
 from updater.processes.listening import affordable_connections
 from updater.webhooks.events import Event, find_event
@@ -38,7 +37,7 @@ _AT_THE_DATABASE = 2
 _LOOK_EVERY_S = 1.0
 # A cursor that only passed what is not for its receiver is written down after so many rows.
 _PASSED = 500
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Looked(NamedTuple):

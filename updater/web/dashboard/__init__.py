@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import aiohttp_jinja2
 from aiohttp import web
 
 from updater.access.attempts import SignInAttempts
@@ -39,7 +38,7 @@ from updater.web.dashboard.rollouts import Rollouts
 from updater.web.dashboard.settings import SETTINGS, SettingsShown
 from updater.web.dashboard.setup import SETUP, Setup
 from updater.web.dashboard.sign_in import SIGN_IN, SIGN_OUT, SignIn
-from updater.web.dashboard.templates import environment
+from updater.web.dashboard.templates import load
 from updater.web.dashboard.webhooks import APPLICATION, SERVER, Webhooks
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.metrics import Metrics
@@ -49,6 +48,8 @@ from updater.web.gate.sessions import ADMIN_REFUSAL, STAFF_REFUSAL, SessionAuthe
 from updater.web.messages.errors import write_api
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
+
+__all__ = ["ICON", "build", "load"]
 
 ICON = "/favicon.ico"
 
@@ -212,8 +213,3 @@ def _release_routes(kit: PageKit, services: Services, links: Links) -> tuple[web
         web.get(f"{release}{{action}}/", rollouts.show_step),
         web.post(f"{release}{{action}}/", rollouts.do_step),
     )
-
-
-def prepare(application: web.Application) -> None:
-    """Give an application the templates of the pages."""
-    application[aiohttp_jinja2.APP_KEY] = environment()

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-import aiohttp_jinja2
 from aiohttp import web
 
 from updater import __version__
 from updater.access.principals import EVERYBODY, Permission
 from updater.errors import Failure
 from updater.web.dashboard.policy import page_headers
+from updater.web.dashboard.templates import environment
 from updater.web.dashboard.words import SAID
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.sessions import SessionAuthenticator
@@ -120,9 +120,8 @@ class PageKit:
             "version": __version__,
             **(context or {}),
         }
-        response = aiohttp_jinja2.render_template(template, request, given, status=status)
-        response.headers.update(page_headers())
-        return response
+        text = environment().get_template(template).render(given)
+        return web.Response(text=text, status=status, content_type="text/html", headers=page_headers())
 
     async def form(self, request: web.Request) -> Form:
         """Read a form and hold it to the session's token. Raises Forbidden, and what `parsing.read_form` raises."""

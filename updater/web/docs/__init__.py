@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -15,11 +15,17 @@ from updater.web.gate.routing import Surface
 from updater.web.messages.errors import write_api
 
 
-def build(access: AccessService, metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> Surface:
-    """Return the surface; `describe` is called for the OpenAPI document when the first request asks for it.
+def build(access: AccessService, metrics: Metrics, surfaces: Callable[[], Sequence[Surface]]) -> Surface:
+    """Return the surface; `surfaces` are described when the first request asks for the OpenAPI document.
 
     Routes are matched in this order.
     """
+
+    def describe() -> dict[str, Any]:
+        from updater.web.docs.openapi import build_document  # here: apispec, for a document that few ask for
+
+        return build_document(surfaces())
+
     pages = Pages(metrics, describe)
     routes = (
         web.get("/metrics", pages.get_metrics),

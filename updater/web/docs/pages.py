@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Callable
 from functools import cached_property
@@ -34,7 +35,7 @@ _POLICY = (
 
 
 class Pages:
-    """The pages. `describe` gives the OpenAPI document; it is built when first asked for."""
+    """The pages. `describe` gives the OpenAPI document; it is called in a thread, when first asked for."""
 
     def __init__(self, metrics: Metrics, describe: Callable[[], dict[str, Any]]) -> None:
         self._metrics = metrics
@@ -59,7 +60,7 @@ class Pages:
     @endpoint(Contract("This document", answers={200: None}, media_types=("application/json",)))
     async def get_document(self, request: web.Request) -> web.Response:
         """Return the OpenAPI document."""
-        return web.Response(body=self._document, content_type="application/json")
+        return web.Response(body=await asyncio.to_thread(lambda: self._document), content_type="application/json")
 
     @endpoint(Contract("The docs page", answers={200: None}, media_types=("text/html",)))
     async def get_docs(self, request: web.Request) -> web.Response:

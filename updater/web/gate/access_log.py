@@ -6,10 +6,10 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from updater.access.limits import client_of
+from updater.logs.loggers import get_logger
 from updater.logs.texts import shown
 
 GATHER_S = 0.1
@@ -30,7 +30,7 @@ class AccessLog:
     """
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("access")
+        self._log = get_logger("access")
         self._lines: list[dict[str, Any]] = []
         # The last refused request of each address, with the number of them since the line before.
         self._refused: dict[str, dict[str, Any]] = {}

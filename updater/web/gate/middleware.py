@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from aiohttp import hdrs, web
 
 from updater.access.addresses import AddressReader
@@ -24,6 +23,7 @@ from updater.access.limits import RateLimits
 from updater.access.principals import Permission
 from updater.catalog.model import APPLICATION_ID
 from updater.errors import Failure, Forbidden, Malformed, NotFound
+from updater.logs.loggers import get_logger
 from updater.offers.snapshot import Snapshot
 from updater.web.gate.access_log import AccessLog
 from updater.web.gate.context import CONTEXT, MatchedRoute, RequestContext
@@ -37,7 +37,7 @@ from updater.web.messages.errors import Answer, answer_for, unexpected
 from updater.web.messages.path_keys import hide_key
 from updater.web.messages.user_agents import AgentReader
 
-_log = structlog.get_logger("updater.request")
+_log = get_logger("updater.request")
 # Looked up for every request; each is an `istr`, which is folded once.
 _CREDENTIAL_HEADERS = (hdrs.AUTHORIZATION, API_KEY, hdrs.CONTENT_LENGTH)
 _UNMATCHED = "unmatched"
@@ -148,20 +148,6 @@ class Gate:
         sent = len(body) if isinstance(body, bytes) else context.sent_bytes
         self._record(request, context, response.status, sent, started)
         return response
-
-    def waits_for_nothing(self, names: Mapping[str, str]) -> bool:
-        """Tell whether `handle` waits for nothing on its way to a handler, for a request without any credential.
-
-        `names` are those in the path.
-        """
-        if self._shares_limits:
-            return False
-        if self._parts.catch_up is not None:
-            try:
-                self._parts.get_snapshot(names["app_id"])
-            except Failure:
-                return False
-        return True
 
     def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises Malformed, Unauthenticated, Forbidden, NotFound."""

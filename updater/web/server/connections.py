@@ -13,11 +13,11 @@ import secrets
 from collections import OrderedDict
 from typing import Any, Final
 
-import structlog
 from aiohttp.web_protocol import RequestHandler
 
 from updater.access.addresses import AddressReader
 from updater.access.limits import client_of
+from updater.logs.loggers import get_logger
 from updater.web.gate.metrics import Metrics
 from updater.web.messages.bodies import PendingBodies
 from updater.web.messages.errors import Answer, write_api
@@ -28,7 +28,7 @@ _LOG_EVERY_S: Final = 60.0
 # How many busy connections are passed over in the search for an idle one; they are asked last the next time.
 _TRIES: Final = 16
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Connections = OrderedDict[RequestHandler, str | None]
 

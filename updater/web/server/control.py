@@ -11,18 +11,18 @@ import struct
 from contextlib import aclosing
 
 import orjson
-import structlog
 from aiohttp import web
 
 from updater.audit.model import Actor
 from updater.audit.operators import operator
 from updater.errors import Failure, Malformed
+from updater.logs.loggers import get_logger
 from updater.operations import OPERATIONS
 from updater.operations.events import describe_failure
 from updater.services import Services
 from updater.web.messages.parsing import load_object
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def build_control(services: Services) -> web.Application:

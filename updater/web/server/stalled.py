@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from updater.logs.loggers import get_logger
 from updater.web.messages.pace import Acceptance, Pace
 from updater.web.server.internals import cancel_handler, is_idle, list_transports
 from updater.web.transfer.wire import find_position, reset_on_close
@@ -21,7 +21,7 @@ from updater.web.transfer.wire import find_position, reset_on_close
 LOOK_S: Final = 5.0
 STALL_S: Final = 30.0
 
-_log = structlog.get_logger("updater.request")
+_log = get_logger("updater.request")
 
 
 class StalledClientMonitor:
