@@ -22,7 +22,7 @@ import yaml
 POSIX_MODULES = ("fcntl", "grp", "posix", "pwd", "pty", "resource", "syslog", "termios", "tty")
 POSIX_CALLS = (
     *("chown", "chroot", "fchmod", "fchown", "fork", "geteuid", "getuid", "getpgid", "killpg", "lchown", "mkfifo"),
-    *("openpty", "posix_fadvise", "posix_fallocate", "pread", "pwrite", "register_at_fork", "sched_getaffinity"),
+    *("openpty", "posix_fadvise", "posix_fallocate", "pread", "pwrite", "register_at_fork"),
     *("sendfile", "setsid", "statvfs", "sync", "uname", "O_NONBLOCK", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC"),
 )
 
