@@ -328,7 +328,7 @@ async def _cut_audit(services: Services) -> None:
     keep_days = services.settings.retention.audit_days
     if keep_days is not None:
         gone = await services.audit.cut(
-            keep_days=keep_days, keep_after=await services.webhooks.find_oldest_wanted(), actor=RETENTION
+            keep_days=keep_days, keep_after=services.webhooks.find_oldest_wanted, actor=RETENTION
         )
         if gone:
             _log.info("audit.cut", rows=gone)

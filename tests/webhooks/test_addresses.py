@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver
 
+import updater.webhooks.schedule as schedule
+from tests.actors import TESTER
+from tests.webhooks.happening import happen
 from tests.webhooks.receiving import Receiving, receiving
 from updater.clock import utc_now
 from updater.webhooks.addresses import may_connect
@@ -134,3 +137,72 @@ def test_not_public(address: str) -> None:
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public(address: str) -> None:
     assert may_connect(address)
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[Any]:
+    """Let the system's resolver answer so for `rebinds.test`, the last one always; return what is connected."""
+    look_up, left, loop = socket.getaddrinfo, list(answers), asyncio.get_running_loop()
+    connected: list[Any] = []
+
+    def resolve(host: Any, port: Any, *words: Any, **options: Any) -> Any:
+        if host != "rebinds.test":
+            return look_up(host, port, *words, **options)
+        found = left.pop(0) if len(left) > 1 else left[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in found]
+
+    connect = loop.sock_connect
+
+    async def note(made: socket.socket, address: Any) -> None:
+        connected.append(address[0])
+        if not address[0].startswith("127."):
+            raise OSError("nothing is sent out of a test")
+        await connect(made, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(loop, "sock_connect", note)
+    return connected
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [["8.8.8.8"], ["127.0.0.1"]],  # at the next try
+        [["8.8.8.8", "127.0.0.1"]],  # at the connection, when the first fails
+        [["127.0.0.1", "8.8.8.8"]],
+    ],
+)
+async def test_a_name_that_changes_its_mind(
+    canary: Receiving, monkeypatch: pytest.MonkeyPatch, answers: list[list[str]]
+) -> None:
+    """What a socket is connected to is judged, each time: no name is believed because it was public once.
+
+    Control: a look at the name before the request, in place of the one in `_make_socket`.
+    """
+    connected = answering(monkeypatch, *answers)
+    url = f"http://rebinds.test:{canary.url.split(':')[2]}"
+    errors = [(await Sender().send(url, b"{}", {}, utc_now()))[1] for _ in range(2)]
+    assert (canary.got, set(connected)) == ([], {"8.8.8.8"})
+    assert all(errors)
+
+
+async def test_a_name_that_changes_its_mind_between_tries(
+    start_service: Any, canary: Receiving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the whole service: it is made while the name is public, and tried again when it is not any more."""
+    monkeypatch.setattr(schedule, "PAUSES_S", (0.05,))
+    service = await start_service()
+    await service.application()
+    connected = answering(monkeypatch, ["8.8.8.8"], ["127.0.0.1"])
+    url = f"http://rebinds.test:{canary.url.split(':')[2]}"
+    webhook, _ = await service.services.webhooks.create(None, {"url": url}, actor=TESTER)
+    task = asyncio.create_task(service.services.webhooks.delivery.run())
+    await happen(service, 1)
+    async with asyncio.timeout(20):
+        while not (found := await service.services.webhooks.get(webhook.id)).parked:
+            await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    tries = await service.services.webhooks.list_tries(webhook.id)
+    assert (canary.got, connected) == ([], ["8.8.8.8"])
+    assert "not public" in str(found.last_error)
+    assert [each.error for each in reversed(tries)] == ["it cannot be reached", found.last_error]

@@ -18,7 +18,7 @@ from tests.webhooks.happening import happen
 from tests.webhooks.receiving import receiving
 from updater.processes.listening import affordable_connections
 
-HANGING, EVENTS, SOON_S = 96, 12, 8.0
+HANGING, EVENTS, SOON_S = 96, 12, 15.0
 
 
 async def make(service: Service, url: str, count: int = 1) -> list[str]:

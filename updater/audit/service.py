@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 
 from updater.audit.chain import ChainWalk
@@ -14,6 +14,10 @@ from updater.database.engine import Connection, Database
 APPLICATION_DELETED = "application.deleted"
 # What the history of an application tells; the audit also knows of its settings, its files and the deletion before.
 _HISTORY = ("release.", "build.", "file.", "rollout.", "channels.", "default_rollout.", "keys.")
+
+
+# Returns up to which row everybody has read, asked in a transaction; None: nobody reads.
+Reader = Callable[[Connection], Awaitable[int | None]]
 
 
 class AuditService:
@@ -78,16 +82,19 @@ class AuditService:
                     return walk.rows, found
         return walk.rows, walk.end()
 
-    async def cut(self, *, keep_days: int, keep_after: int | None = None, actor: Actor) -> int:
+    async def cut(self, *, keep_days: int, keep_after: Reader | None = None, actor: Actor) -> int:
         """Remove rows older than so many days, from the old end of the chain; return how many.
 
-        Rows after the number `keep_after` stay, however old: somebody has not read them.
+        Rows after the number that `keep_after` returns stay, however old: somebody has not read them. It is asked while
+        no transaction can record anything, so who goes back in a recorded change finds what was there.
 
         The chain keeps an anchor, so that `verify` still holds the rest; the cut is recorded itself.
         """
         before = self._clock() - timedelta(days=keep_days)
         async with self._database.write() as connection:
-            gone = await self._store.cut(connection, before, keep_after)
+            await self._store.hold(connection)
+            read_to = None if keep_after is None else await keep_after(connection)
+            gone = await self._store.cut(connection, before, read_to)
             if gone:
                 entry = Entry(
                     "audit.cut", "audit", after={"rows": gone, "before": before.isoformat(timespec="seconds")}

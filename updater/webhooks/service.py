@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from updater.audit.model import Actor, Entry
 from updater.audit.service import AuditService
 from updater.clock import Clock, utc_now
-from updater.database.engine import Database
+from updater.database.engine import Connection, Database
 from updater.errors import Conflict, Invalid, NotFound
 from updater.times import rfc3339
 from updater.webhooks.addresses import Network, may_connect
@@ -182,9 +182,9 @@ class WebhookService:
         await self.get(webhook_id)
         return await self._store.list_tries(webhook_id)
 
-    async def find_oldest_wanted(self) -> int | None:
+    async def find_oldest_wanted(self, connection: Connection) -> int | None:
         """Return up to which audit row every receiver that is on is done; None without receivers."""
-        return await self._store.find_oldest_wanted()
+        return await self._store.find_oldest_wanted(connection)
 
     def _require_reachable(self, url: str) -> None:
         """Refuse an address that is plainly not public; names are looked at when they are connected to."""
@@ -198,7 +198,7 @@ class WebhookService:
 
     async def _record(
         self,
-        connection: Any,
+        connection: Connection,
         actor: Actor,
         action: str,
         receiver: Receiver,

@@ -128,12 +128,11 @@ class WebhookStore:
             names = [each.name for each in fields(Try) if each.name != "asked_s"]
             return [Try(**{name: getattr(row, name) for name in names}) for row in found]
 
-    async def find_oldest_wanted(self) -> int | None:
+    async def find_oldest_wanted(self, connection: Connection) -> int | None:
         """Return up to which audit row every receiver that is on is done; None without receivers."""
         wanted = select(func.min(webhook.c.cursor)).where(webhook.c.enabled, ~webhook.c.parked)
-        async with self._database.read() as connection:
-            found = await connection.scalar(wanted)
-            return None if found is None else int(found)
+        found = await connection.scalar(wanted)
+        return None if found is None else int(found)
 
     async def tell_once(self, connection: Connection, name: str, now: datetime, *, again_before: datetime) -> bool:
         """Note that a fact is told; return False when it was already, since `again_before`."""
