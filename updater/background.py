@@ -164,9 +164,8 @@ async def advance_rollouts(services: Services) -> None:
 
 
 async def deliver_webhooks(services: Services) -> None:
-    """Deliver events soon after they happened, under the lease `webhooks`; it ends with the lease."""
-    run = services.webhooks.delivery.run
-
+    """Deliver events soon after they happened, while this process holds the lease `webhooks` for certain."""
+    run = functools.partial(services.webhooks.delivery.run, lambda: services.leases.holds("webhooks"))
     leases = _leases(services, "webhooks", lease_s=_STAGES_LEASE_S, every_s=_STAGES_S)
     await _run_while(leases, functools.partial(services.jobs.repeat, "webhooks", run, every_s=_STAGES_S))
 

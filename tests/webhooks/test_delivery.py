@@ -13,6 +13,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 import updater.webhooks.schedule as schedule
+import updater.webhooks.sending as sending
 from tests.actors import TESTER
 from tests.conftest import Service
 from tests.webhooks.happening import happen
@@ -84,6 +85,35 @@ async def test_failures_keep_id_and_order(delivering: Service) -> None:
         assert [each["attempt"] for each in reversed(tries)] == [1, 2, 3, 4, 1, 2, 1, 1, 1]
 
 
+async def test_what_is_not_answered_in_time_comes_again(delivering: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "TIMEOUT_S", 0.5)
+    async with receiving("hang", "hang", 204) as receiver:
+        made = await make(delivering, receiver.url)
+        await happen(delivering, 2)
+        got = await receiver.wait(4)
+        assert [each.tree["data"]["version"] for each in got] == ["0.0.0"] * 3 + ["1.0.0"]
+        assert len({each.id for each in got[:3]}) == 1
+        tries = (await delivering.call("GET", f"{API}/webhooks/{made['id']}/deliveries", key="admin"))["deliveries"]
+        assert "did not answer within" in tries[-1]["error"]
+
+
+async def test_nothing_is_sent_while_it_may_not(start_service: Any) -> None:
+    """A process that stood still for longer than its lease holds what it has in hand, until it asked again."""
+    service: Service = await start_service(webhooks={"allow_private": ["127.0.0.0/8"]})
+    await service.application()
+    allowed: list[bool] = []
+    async with receiving() as receiver:
+        await make(service, receiver.url)
+        task = asyncio.create_task(service.services.webhooks.delivery.run(lambda: bool(allowed)))
+        await happen(service, 2)
+        await asyncio.sleep(1.5)
+        assert receiver.got == []
+        allowed.append(True)
+        await receiver.wait(2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_slow_receiver_delays_nobody(delivering: Service) -> None:
     async with receiving(*["hang"] * 9) as slow, receiving() as quick:
         await make(delivering, slow.url)
@@ -108,7 +138,8 @@ async def test_parked_shown_and_replayed(delivering: Service) -> None:
         await delivering.call("POST", path, key="admin", json={"event": second}, status=200)
         again = (await receiver.wait(10))[8:]
         assert [each.id for each in again] == [second, got[7].id]
-        await delivering.call("POST", path, key="admin", json={"event": "evt_999999"}, status=422)
+        for wrong in ("evt_999999", f"{second[:-1]}{'0' if second[-1] != '0' else '1'}", "evt_", "0", "-1", "1_2"):
+            await delivering.call("POST", path, key="admin", json={"event": wrong}, status=422)
         await delivering.call("POST", path, key="admin", json={"since": "2020-01-01T00:00:00Z"}, status=200)
         assert {each.id for each in (await receiver.wait(13))[10:]} == {each.id for each in got[5:8]}
 

@@ -53,9 +53,10 @@ def list_webhooks(remote: Remote, app_id: str | None) -> None:
         remote.show(found, [])
         return
     rows = [
-        (each["id"], each["name"], each["url"], each["state"], each["last_error"] or "") for each in found["webhooks"]
+        (each["id"], each["name"], each["url"], each["state"], each["next_at"] or "", each["last_error"] or "")
+        for each in found["webhooks"]
     ]
-    print_table(("id", "name", "url", "state", "last error"), rows)
+    print_table(("id", "name", "url", "state", "next try", "last error"), rows)
 
 
 @webhook.command("test")

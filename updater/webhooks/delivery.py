@@ -12,7 +12,7 @@ import functools
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -75,14 +75,20 @@ class Delivery:
         self._places, self._of_failing = asyncio.Semaphore(most), asyncio.Semaphore(min(_MOST_FAILING, most // 4))
         self._desk = asyncio.Semaphore(_AT_THE_DATABASE)
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._may_go_on: Callable[[], bool] = lambda: True
         # Up to where there is nothing for a receiver, while it stands where it stood.
         self._looked: dict[str, _Looked] = {}
         self.outcomes: Counter[str] = Counter({"delivered": 0, "failed": 0, "parked": 0})
         # Receivers that are parked, and those whose next event was refused and is tried again.
         self.parked = self.retried = 0
 
-    async def run(self) -> None:
-        """Deliver what is due, soon after it happened, until cancelled. Raises Unavailable."""
+    async def run(self, may_go_on: Callable[[], bool] = lambda: True) -> None:
+        """Deliver what is due, soon after it happened, until cancelled; nothing while `may_go_on` says no.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        self._may_go_on = may_go_on
         try:
             due = True
             while True:
@@ -165,6 +171,8 @@ class Delivery:
     async def _deliver(self, receiver: Receiver, event: Event) -> bool:
         """Send one event, and write down what came of it; return whether it was taken."""
         async with self._of_failing if receiver.attempts else contextlib.nullcontext(), self._places:
+            if not self._may_go_on():
+                return False
             tried = await self.attempt(receiver, event, receiver.attempts + 1)
         if tried.delivered:
             self.outcomes["delivered"] += 1

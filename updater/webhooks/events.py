@@ -43,7 +43,7 @@ _ENDS = {
     "stay": "deployment.failed",
     "withdraw": "deployment.failed",
 }
-_ID = re.compile(r"(?:evt_)?([0-9]{1,18})(?:_[0-9a-f]{12})?")
+_ID = re.compile(r"(?:evt_)?([0-9]{1,18})(?:_([0-9a-f]{12}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,13 @@ def id_of(row: AuditRow) -> str:
     return f"evt_{row.id}_{row.hash[:12]}"
 
 
-def number_of(event_id: str) -> int | None:
-    """Return the place of an event, by its id or by its number alone; None for what is neither."""
+def place_of(event_id: str) -> tuple[int, str] | None:
+    """Return the place of an event, by its id or by its number alone, and the piece of its row's hash that the id has.
+
+    The piece is empty for a number alone; None is for what is no id.
+    """
     found = _ID.fullmatch(event_id)
-    return None if found is None else int(found[1])
+    return None if found is None else (int(found[1]), found[2] or "")
 
 
 def _name(row: AuditRow, after: Mapping[str, Any]) -> str | None:

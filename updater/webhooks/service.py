@@ -18,7 +18,7 @@ from updater.errors import Conflict, Invalid, NotFound
 from updater.times import rfc3339
 from updater.webhooks.addresses import Network, may_connect
 from updater.webhooks.delivery import Delivery
-from updater.webhooks.events import TEST, Event, number_of
+from updater.webhooks.events import TEST, Event, place_of
 from updater.webhooks.facts import FactService
 from updater.webhooks.model import Receiver, Try
 from updater.webhooks.signing import secret_of
@@ -145,17 +145,14 @@ class WebhookService:
         """Tell a receiver again of everything from an event or a time on, or with neither go on where it is parked.
 
         Raises:
-            NotFound. Invalid: no such event yet, or it is no id.
+            NotFound. Invalid: no such event, or it is no id.
         """
         async with self._database.write() as connection:
             # Events that happen meanwhile come after the cursor in any case.
             known = _present(await self._store.find(connection, webhook_id, hold=True))
             cursor, head = known.cursor, await self._store.read_head(connection)
             if event_id is not None:
-                number = number_of(event_id)
-                if number is None or not 1 <= number <= head:
-                    raise Invalid({"event": "expected the id of an event, such as evt_12_0123456789ab"})
-                cursor = number - 1
+                cursor = await self._find_place(connection, event_id, head) - 1
             elif since is not None:
                 cursor = await self._store.find_before(connection, since)
             values = {"cursor": cursor, "turn": known.turn + 1, "parked": False, "attempts": 0, "next_at": None}
@@ -185,6 +182,16 @@ class WebhookService:
     async def find_oldest_wanted(self, connection: Connection) -> int | None:
         """Return up to which audit row every receiver that is on is done; None without receivers."""
         return await self._store.find_oldest_wanted(connection)
+
+    async def _find_place(self, connection: Connection, event_id: str, head: int) -> int:
+        """Return the place of an event. Raises Invalid: there is none, or it is one of another past."""
+        place = place_of(event_id)
+        if place is None or not 1 <= place[0] <= head:
+            raise Invalid({"event": "expected the id of an event, such as evt_12_0123456789ab"})
+        hashed = await self._store.find_hash(connection, place[0])
+        if hashed is not None and not hashed.startswith(place[1]):
+            raise Invalid({"event": "there is no such event: what has this number here is another one"})
+        return place[0]
 
     def _require_reachable(self, url: str) -> None:
         """Refuse an address that is plainly not public; names are looked at when they are connected to."""

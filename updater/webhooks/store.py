@@ -70,6 +70,11 @@ class WebhookStore:
         """Return the number of the last audit row: all up to it are committed, since their order is that of commits."""
         return int(await connection.scalar(select(audit_head.c.last_id)) or 0)
 
+    async def find_hash(self, connection: Connection, number: int) -> str | None:
+        """Return the hash of an audit row; None when there is none, or none any more."""
+        found: str | None = await connection.scalar(select(audit.c.hash).where(audit.c.id == number))
+        return found
+
     async def find_before(self, connection: Connection, at: datetime) -> int:
         """Return the number of the last audit row from before a time; 0 when there is none."""
         return int(await connection.scalar(select(func.max(audit.c.id)).where(audit.c.at < at)) or 0)
