@@ -25,6 +25,7 @@ EARLY = (
     "tests/web/test_delivery.py",
     "tests/database/races/test_count_races.py",
     "tests/cli/test_cli_commands.py",
+    "tests/packages/test_wheels_and_pyz.py",
 )
 # The longest files whose tests share nothing are handed out test by test, late, so that all processes end together.
 SPLIT = (
