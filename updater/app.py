@@ -27,6 +27,7 @@ from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.bodies import PENDING_BODIES, PendingBodies
 from updater.web.messages.links import Links
 from updater.web.messages.pace import MIN_BYTES_PER_S, RECEIVE_BYTES
+from updater.web.server.at_once import AtOnce
 from updater.web.server.connections import ConnectionLimiter
 from updater.web.server.router import Router
 from updater.web.server.runner import Runner
@@ -119,9 +120,14 @@ def make_runner(application: web.Application, settings: Settings) -> Runner:
         most, server.max_connections_per_address, addresses, metrics, application[PENDING_BODIES]
     )
     metrics.add_gauge("updater_connections", "Open connections", lambda: len(limiter))
+    at_once = AtOnce(application)
+    metrics.add_gauge(
+        "updater_answered_at_once", "Requests answered where they were read", lambda: float(at_once.answered)
+    )
     return Runner(
         application,
         limiter=limiter,
+        at_once=at_once,
         min_bytes_per_s=server.min_bytes_per_s,
         access_log=None,
         keepalive_timeout=15,

@@ -84,6 +84,7 @@ class Checks:
             traffic=Traffic.CHECK,
             query=_CHECK_QUERY,
             parses_itself=True,
+            at_once=True,
             answers={200: answers.CheckAnswer()},
             failures=(404, 422),
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +148,20 @@ class Gate:
         sent = len(body) if isinstance(body, bytes) else context.sent_bytes
         self._record(request, context, response.status, sent, started)
         return response
+
+    def waits_for_nothing(self, names: Mapping[str, str]) -> bool:
+        """Tell whether `handle` waits for nothing on its way to a handler, for a request without any credential.
+
+        `names` are those in the path.
+        """
+        if self._shares_limits:
+            return False
+        if self._parts.catch_up is not None:
+            try:
+                self._parts.get_snapshot(names["app_id"])
+            except Failure:
+                return False
+        return True
 
     def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises Malformed, Unauthenticated, Forbidden, NotFound."""

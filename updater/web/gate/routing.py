@@ -65,6 +65,8 @@ class Contract:
     told: Mapping[str, str] = field(default_factory=dict)
     # The handler reads path and query by itself, because it rarely has to: the check path counts microseconds.
     parses_itself: bool = False
+    # Nothing is awaited on the way to the answer, which is all there: it may be given where the request is read.
+    at_once: bool = False
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
     raw_body: Mapping[str, Any] | None = None
     # Of a public route whose query or body names the application: how to find it there. The gate then asks who may.

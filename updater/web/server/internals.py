@@ -8,8 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_writer import _serialize_headers
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
+from multidict import CIMultiDict
 
 
 class OwnServer(web.Server):
@@ -72,3 +77,39 @@ def cancel_handler(connection: RequestHandler) -> None:
     """
     if connection._task_handler is not None:
         connection._task_handler.cancel()
+
+
+def find_only_message(connection: RequestHandler) -> RawRequestMessage | None:
+    """Return the request that a connection has read and not begun to answer, if it is one, and has no body."""
+    messages = connection._messages
+    if len(messages) != 1:
+        return None
+    message, payload = messages[0]
+    return message if payload is EMPTY_PAYLOAD and isinstance(message, RawRequestMessage) else None
+
+
+def make_request(
+    application: web.Application,
+    message: RawRequestMessage,
+    connection: RequestHandler,
+    names: dict[str, str],
+    route: web.AbstractRoute,
+) -> web.Request:
+    """Make a request without a body that the router matched. Source: `Application._handle` of aiohttp 3.14."""
+    # Neither a writer nor a task: nothing of the answer is sent by the handler, and nothing waits.
+    request = application._make_request(message, EMPTY_PAYLOAD, connection, cast(Any, None), cast(Any, None))
+    match = request._match_info = web.UrlMappingMatchInfo(names, route)
+    match.add_app(application)
+    match.freeze()
+    return request
+
+
+def render_head(response: web.StreamResponse, headers: CIMultiDict[str]) -> bytes:
+    """Render the head of an answer of HTTP/1.1, and date it. Source: `StreamResponse._prepare_headers`."""
+    headers[hdrs.DATE] = rfc822_formatted_time()
+    return _serialize_headers(f"HTTP/1.1 {response._status} {response._reason}", headers)
+
+
+def note_answered(connection: RequestHandler) -> None:
+    """Let a connection that has just been answered wait for its next request. Source: `RequestHandler.start`."""
+    connection._next_keepalive_close_time = connection._loop.time() + connection._keepalive_timeout

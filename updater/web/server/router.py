@@ -73,6 +73,10 @@ class Router(web.UrlDispatcher):
                 await asyncio.shield(self._loading[prefix])
             self._loads.pop(prefix, None)
 
+    def find_known(self, method: str, raw_path: str) -> tuple[dict[str, str], web.AbstractRoute] | None:
+        """Return what a path matched before, and the names in it; None when it is not remembered."""
+        return self._known.get((method, raw_path))
+
     async def _resolve_keyed(self, request: web.Request) -> web.UrlMappingMatchInfo:
         """Match what follows a key in the path; only what installed clients ask may stand there. Nothing is kept."""
         resolve = super().resolve

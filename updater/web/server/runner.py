@@ -19,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 from updater.logs.loggers import get_logger
 from updater.web.messages.errors import Answer, answer_for, unexpected, write_api
 from updater.web.messages.pace import RECEIVE_BYTES, receive_at_most
+from updater.web.server.at_once import AtOnce
 from updater.web.server.connections import ConnectionLimiter, render_closing
 from updater.web.server.internals import OwnRunner, OwnServer, find_server, is_idle
 from updater.web.server.stalled import StalledClientMonitor
@@ -32,12 +33,14 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class _Connection(RequestHandler):
-    # What came of a request whose head is not complete.
-    __slots__ = ("_head_bytes",)
+    # What came of a request whose head is not complete; whether nothing but whole requests without bodies came so far,
+    # each by itself: what comes next is then the beginning of a request.
+    __slots__ = ("_head_bytes", "_is_plain")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, when the limiter admits it."""
         self._head_bytes = 0
+        self._is_plain = True
         if cast(_Server, find_server(self)).limiter.admit(self, cast(asyncio.Transport, transport)):
             receive_at_most(cast(asyncio.Transport, transport), RECEIVE_BYTES)
             super().connection_made(transport)
@@ -51,7 +54,14 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read on. A request whose head does not end within `MAX_HEAD_BYTES` is refused with 400, unread."""
-        super().data_received(data)
+        if self._is_plain:
+            at_once = cast(_Server, find_server(self)).at_once
+            if is_idle(self) and at_once.answer(self, data):
+                return
+            super().data_received(data)
+            self._is_plain = at_once.learn(self, data)
+        else:
+            super().data_received(data)
         if not is_idle(self):
             self._head_bytes = 0
             return
@@ -103,20 +113,29 @@ class _Connection(RequestHandler):
 class _Server(OwnServer):
     connection_class = _Connection
     limiter: ConnectionLimiter
+    at_once: AtOnce
 
 
 class Runner(OwnRunner):
     """An `AppRunner` whose connections answer in the error shape of the REST document, and that ends gently.
 
-    `limiter` says which connections there may be; `min_bytes_per_s` is what a client must take of an answer.
+    `limiter` says which connections there may be; `at_once` answers what need not wait; `min_bytes_per_s` is what a
+    client must take of an answer.
     """
 
     server_class = _Server
 
     def __init__(
-        self, application: web.Application, *, limiter: ConnectionLimiter, min_bytes_per_s: int, **kwargs: Any
+        self,
+        application: web.Application,
+        *,
+        limiter: ConnectionLimiter,
+        at_once: AtOnce,
+        min_bytes_per_s: int,
+        **kwargs: Any,
     ) -> None:
         super().__init__(application, **kwargs)
+        self._at_once = at_once
         self._limiter = limiter
         self._min_bytes_per_s = min_bytes_per_s
         self._monitor: StalledClientMonitor | None = None
@@ -162,6 +181,7 @@ class Runner(OwnRunner):
     def prepare(self, server: _Server) -> None:
         """Give the server its limiter, and watch its connections from now on."""
         server.limiter = self._limiter
+        server.at_once = self._at_once
         self._monitor = StalledClientMonitor(server, self._min_bytes_per_s)
         self._monitor.start()
 

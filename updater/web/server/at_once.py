@@ -1,0 +1,165 @@
+"""Requests that are answered where they are read, before anything is made that could wait.
+
+aiohttp gives each request two turns of the event loop, a task, and coroutines that write its answer: half of an update
+check. A route whose contract says `at_once` waits for nothing, so gate and handler are called as soon as the bytes are
+there. Nothing is decided here: the gate is the same, and whatever is not known here goes the usual way.
+
+Nor is anything read in another way than aiohttp's parser reads it. The block of header lines is one that the parser has
+read before, byte for byte. Of the request line, the path is one that the router has matched before, and the query holds
+only characters that stand for themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Coroutine
+from typing import Any, Final, NamedTuple, cast
+
+from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+from yarl import URL
+
+from updater.logs.loggers import get_logger
+from updater.web.gate.middleware import GATE
+from updater.web.gate.routing import contract_of
+from updater.web.messages.errors import unexpected
+from updater.web.server.connections import render_closing
+from updater.web.server.internals import find_only_message, make_request, note_answered, render_head
+from updater.web.server.router import Router
+
+MAX_KNOWN: Final = 512
+MAX_HEAD_BYTES: Final = 2_048
+_END, _FIRST, _LAST = b"\r\n\r\n", b"GET ", b" HTTP/1.1"
+_QUERY: Final = re.compile(r"[A-Za-z0-9._~%&=+-]*")
+# With these a body follows, or the parser goes on in another way; they are secrets, which are not kept; or each client
+# has another one, so that nothing would be gained.
+_NOT_KEPT: Final = (
+    *(hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE),
+    *(hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "X-API-Key"),
+    *(hdrs.X_FORWARDED_FOR, hdrs.FORWARDED, "X-Real-IP", "X-Client-Id", "x-user-staging-id"),
+)
+_log = get_logger("updater.request")
+
+
+class Asked(NamedTuple):
+    """A request line: its target, also as an address, and where the router took its path."""
+
+    target: str
+    url: URL
+    names: dict[str, str]
+    route: web.AbstractRoute
+
+
+class AtOnce:
+    """Answers requests without a credential to routes that wait for nothing.
+
+    Keys of its memory: blocks of header lines, and request lines without ids, in bytes. Bound: `MAX_KNOWN` of each in
+    heads of at most `MAX_HEAD_BYTES`, about 4 MiB; emptied when full. They hold for ever: what bytes mean depends on
+    nothing else.
+    """
+
+    def __init__(self, application: web.Application) -> None:
+        # How many it answered.
+        self.answered = 0
+        self._application = application
+        self._router = cast(Router, application.router)
+        self._gate = application[GATE]
+        self._blocks: dict[bytes, RawRequestMessage] = {}
+        self._lines: dict[bytes, Asked] = {}
+
+    def answer(self, connection: RequestHandler, data: bytes) -> bool:
+        """Answer a request if nothing has to be waited for; False: nothing was done, and nothing counted.
+
+        `connection` waits for its next request, and has received `data` since its last one.
+        """
+        read = self.read(data)
+        if read is None or not self._gate.waits_for_nothing(read[1].names):
+            return False
+        transport = connection.transport
+        # A client that does not take its answers makes the usual way wait.
+        if transport is None or transport.get_write_buffer_size():
+            return False
+        message, asked = read
+        request = make_request(self._application, message, connection, asked.names, asked.route)
+        self.answered += 1
+        try:
+            response = _result_of(self._gate.handle(request, asked.route.handler))
+            body = _whole_body(response)
+        except Exception as error:
+            _log.error("request.failed", exc_info=error)
+            transport.write(render_closing(unexpected(), "Internal Server Error"))
+            connection.force_close()
+            return True
+        headers = response.headers
+        headers[hdrs.CONTENT_LENGTH] = str(len(body))
+        transport.write(render_head(response, headers) + body)
+        if response.keep_alive is False:
+            connection.force_close()
+        else:
+            note_answered(connection)
+        return True
+
+    def read(self, data: bytes) -> tuple[RawRequestMessage, Asked] | None:
+        """Read a request as aiohttp's parser does; None for one that has to go the usual way."""
+        line, _, block = data.partition(b"\r\n")
+        like = self._blocks.get(block)
+        if like is None:
+            return None
+        asked = self._lines.get(line) or self._read_line(line)
+        return None if asked is None else (like._replace(path=asked.target, url=asked.url), asked)
+
+    def learn(self, connection: RequestHandler, data: bytes) -> bool:
+        """Tell whether `data`, which a connection has just read, was one whole request without a body.
+
+        The connection had been answered all that it received before. The block of header lines is remembered, unless
+        one of them is not to be kept.
+        """
+        message = find_only_message(connection)
+        if message is None or len(data) > MAX_HEAD_BYTES or data[-4:] != _END or data.count(_END) > 1:
+            return False
+        line, _, block = data.partition(b"\r\n")
+        if line[:4] != _FIRST or line[-9:] != _LAST or data.count(b"\n") != data.count(b"\r\n"):
+            return False
+        if not message.should_close and not message.upgrade and not any(map(message.headers.__contains__, _NOT_KEPT)):
+            if len(self._blocks) >= MAX_KNOWN:
+                self._blocks.clear()
+            self._blocks[block] = message
+        return True
+
+    def _read_line(self, line: bytes) -> Asked | None:
+        """Read a request line; None when it has to go the usual way. One with an id in it is not remembered."""
+        if line[:4] != _FIRST or line[-9:] != _LAST:
+            return None
+        target = line[4:-9].decode("latin-1")
+        path, _, query = target.partition("?")
+        known = self._router.find_known(hdrs.METH_GET, path)
+        if known is None or _QUERY.fullmatch(query) is None:
+            return None
+        contract = contract_of(known[1].handler)
+        if contract is None or not contract.at_once:
+            return None
+        asked = Asked(target, URL.build(path=path, query_string=query, encoded=True), *known)
+        if "client_id=" not in query and "stagingId=" not in query:
+            if len(self._lines) >= MAX_KNOWN:
+                self._lines.clear()
+            self._lines[line] = asked
+        return asked
+
+
+def _result_of(answering: Coroutine[Any, Any, web.StreamResponse]) -> web.StreamResponse:
+    """Return what a coroutine returns without waiting. Raises RuntimeError when it waits, and what it raises."""
+    try:
+        answering.send(None)
+    except StopIteration as done:
+        response: web.StreamResponse = done.value
+        return response
+    answering.close()
+    raise RuntimeError("A route that answers at once has waited")
+
+
+def _whole_body(response: web.StreamResponse) -> bytes:
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or not body:
+        raise TypeError("A route that answers at once has no body in memory")
+    return body
