@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import KEYS, Service, StartService
 from tests.web.exchange import Answer, read_answer
+from updater.web.gate.middleware import GATE
 from updater.web.gate.routing import Contract
 from updater.web.server.at_once import AtOnce
 from updater.web.server.router import Router
@@ -256,8 +257,10 @@ def parse(data: bytes, loop: asyncio.AbstractEventLoop) -> Any:
 def test_it_reads_as_the_parser_does(query: str, path: str, lines: list[str]) -> None:
     loop = asyncio.new_event_loop()
     try:
-        at_once = AtOnce.__new__(AtOnce)
-        at_once._blocks, at_once._lines, at_once._router = {}, {}, _Known()
+        application: Any = web.Application()
+        application[GATE] = None
+        at_once = AtOnce(application)
+        at_once._router = _Known()
         known = head("/", *lines)
         at_once._blocks[known.partition(b"\r\n")[2]] = parse(known, loop)
         data = head(f"{path}?{query}", *lines)

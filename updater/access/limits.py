@@ -21,6 +21,8 @@ from updater.settings import RateLimitSettings
 # Reading an address costs more than counting, and few clients send most of the requests.
 _KEPT_CLIENTS = 4_096
 _WINDOW_S = 60
+# Ids of so many characters are their own keys: what most clients send, a UUID.
+_SHORT_ID = 40
 # All addresses of a /48 of IPv6 together have so many times the limit of one client, a /64.
 NETWORK_TIMES = 8
 # A client that has as many downloads as it may is told to ask again after so long.
@@ -150,8 +152,13 @@ class RateLimits:
 
     def of_client_id(self, client: str, client_id: str) -> Sequence[Window]:
         """Return the windows of an update check that names its client: its own, and then the larger of its address."""
-        digest = hashlib.blake2b(client_id.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-        return [(self._client_id, f"{client} {digest}"), *self._checks.windows(client)]
+        if len(client_id) <= _SHORT_ID and client_id.isascii():
+            # No digest begins so.
+            key = f"{client} ={client_id}"
+        else:
+            digest = hashlib.blake2b(client_id.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+            key = f"{client} {digest}"
+        return [(self._client_id, key), *self._checks.windows(client)]
 
     def of_unknown(self, client: str, *, guessed: bool) -> Sequence[Window]:
         """Return the windows of a request whose credential names nobody. `guessed`: it may be a guess."""
@@ -175,10 +182,12 @@ class RateLimits:
 
         The first windows may be anybody's invention, so none begins for a request that a later one refuses.
         """
-        for limit, key in windows[1:]:
-            if limit.is_used_up(key):
-                return limit.peek(key)
         limit, key = windows[0]
+        if len(windows) == 1:
+            return limit.hit(key)
+        for other, other_key in windows[1:]:
+            if other.is_used_up(other_key):
+                return other.peek(other_key)
         first = limit.hit(key)
         if first.allowed:
             for limit, key in windows[1:]:

@@ -63,9 +63,11 @@ class WindowStorage:
 
     def _begin(self, key: str, now: float, expiry: float) -> _Window:
         windows = self._windows
-        windows.pop(key, None)
+        if key in windows:
+            del windows[key]
         for _ in range(2):
-            if windows and windows[next(iter(windows))].ends_at <= now:
-                windows.popitem(last=False)
+            if not windows or windows[next(iter(windows))].ends_at > now:
+                break
+            windows.popitem(last=False)
         window = windows[key] = _Window(now + expiry)
         return window

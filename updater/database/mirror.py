@@ -34,7 +34,8 @@ class Mirror:
         self._reread = reread
         self._slow_s = slow_s
         # Topics whose memory is old, each with the monotonic time in seconds of the first change that was not read.
-        self._old: dict[str, float] = {}
+        # While it is empty, `require_current` need not be called.
+        self.old: dict[str, float] = {}
         self._wanted: set[str] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._reading: asyncio.Task[None] | None = None
@@ -46,7 +47,7 @@ class Mirror:
             return
         now_s = time.monotonic()
         for topic in topics:
-            self._old.setdefault(topic, now_s)
+            self.old.setdefault(topic, now_s)
         self._wanted |= topics
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
@@ -64,9 +65,9 @@ class Mirror:
             Unavailable: the topic changed more than `STALE_S` ago, and reading it again has failed since; or it changed
                 so long ago that reading it counts as failing.
         """
-        if not self._old:
+        if not self.old:
             return
-        since_s = min(self._old.get(each, float("inf")) for each in (topic, EVERYTHING))
+        since_s = min(self.old.get(each, float("inf")) for each in (topic, EVERYTHING))
         if time.monotonic() - since_s > (STALE_S if self._fails else self._slow_s):
             raise Unavailable("A change cannot be read from the database at the moment")
 
@@ -112,9 +113,9 @@ class Mirror:
         self._fails = False
         for topic in topics:
             if topic in self._wanted:  # it changed again meanwhile: after this reading had begun
-                self._old[topic] = max(self._old[topic], began_s)
+                self.old[topic] = max(self.old[topic], began_s)
             else:
-                self._old.pop(topic, None)
+                self.old.pop(topic, None)
         for each in waiting:
             if not each.done():
                 each.set_result(None)

@@ -90,7 +90,8 @@ class OfferService:
         Raises:
             NotFound: no such application. Unavailable: it was changed, and the change cannot be read.
         """
-        self._mirror.require_current(application_id)
+        if self._mirror.old:
+            self._mirror.require_current(application_id)
         found = self._present.get(application_id)
         if found is None:
             raise NotFound("application", "Application not found")

@@ -13,7 +13,7 @@ from updater.logs.loggers import get_logger
 from updater.logs.texts import shown
 
 GATHER_S = 0.1
-GATHER_LINES = 256
+GATHER_LINES = 1_024
 REFUSALS_S = 10.0
 """For so long refusals of one address are counted, and then written as one line."""
 _LIMITED = 429

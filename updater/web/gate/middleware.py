@@ -98,9 +98,10 @@ class Gate:
         """
         started = time.perf_counter()
         self._count += 1
-        matched = self._match(request)
+        found = request.match_info
+        matched = self._matched.get(found.route) or self._match(request)
         surface = matched.surface
-        application_id = request.match_info.get("app_id", surface.application)
+        application_id = found.get("app_id", surface.application)
         context = request[CONTEXT] = RequestContext(f"{self._id_prefix}{self._count:06x}", matched, application_id)
         context.closing = self.draining
         if self._cross_origin is not None and matched.of_clients:
@@ -226,11 +227,8 @@ class Gate:
             context.failure = error
 
     def _match(self, request: web.Request) -> MatchedRoute:
-        """Return where a request went; for a known route it is worked out once."""
+        """Return where a request went, and remember it for a known route."""
         route = request.match_info.route
-        matched = self._matched.get(route)
-        if matched is not None:
-            return matched
         if route.resource is not None:
             matched = self._matched[route] = self.describe(route, route.resource.canonical)
             return matched
@@ -256,7 +254,11 @@ class Gate:
         if context.downloads_as is not None and self._limiter is not None:
             self._limiter.end(context, sent)
         duration_s = time.perf_counter() - started
-        self._parts.metrics.observe(context.matched.path, _method_label(request.method), status, sent, duration_s)
+        method = request.method
+        # A client may send any word as a method.
+        self._parts.metrics.observe(
+            context.matched.path, method if method in _METHODS else "OTHER", status, sent, duration_s
+        )
         access_log = self._parts.access_log
         if access_log is not None:
             principal = context.principal
@@ -264,7 +266,7 @@ class Gate:
             access_log.add(
                 {
                     "id": context.id,
-                    "method": request.method,
+                    "method": method,
                     "path": _shown_path(request),
                     "status": status,
                     "ms": int(duration_s * 1_000_000) / 1000,
@@ -327,8 +329,3 @@ def _refuse_duplicates(request: web.Request) -> None:
     for name in _CREDENTIAL_HEADERS:
         if name in headers and len(headers.getall(name)) > 1:
             raise Malformed(f"The header {name} was given more than once")
-
-
-def _method_label(method: str) -> str:
-    """Bound the label's values: a client may send any word as a method."""
-    return method if method in _METHODS else "OTHER"

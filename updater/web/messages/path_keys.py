@@ -38,6 +38,8 @@ def hide_key(path: str) -> str:
     So too for paths that no route has and that are meant so: with more slashes, in capitals, or behind the prefix of a
     proxy, or a second time, when what follows has the form of a key.
     """
+    if "/k/" not in path and "/K/" not in path:
+        return path
     if path.startswith(PREFIX) and not path.startswith("/k//"):
         _, slash, rest = path[len(PREFIX) :].partition("/")
         return f"{PREFIX}-{_hide_misplaced(slash + rest)}"
@@ -45,4 +47,4 @@ def hide_key(path: str) -> str:
 
 
 def _hide_misplaced(path: str) -> str:
-    return _MISPLACED.sub(r"\1-", path) if "/k/" in path or "/K/" in path else path
+    return _MISPLACED.sub(r"\1-", path)

@@ -25,7 +25,7 @@ from updater.web.gate.middleware import GATE
 from updater.web.gate.routing import contract_of
 from updater.web.messages.errors import unexpected
 from updater.web.server.connections import render_closing
-from updater.web.server.internals import find_only_message, make_request, note_answered, render_head
+from updater.web.server.internals import find_only_message, make_match, make_request, note_answered, render_head
 from updater.web.server.router import Router
 
 MAX_KNOWN: Final = 512
@@ -42,19 +42,25 @@ _NOT_KEPT: Final = (
 _log = get_logger("updater.request")
 
 
+class Place(NamedTuple):
+    """Where the router takes a path. `match` is the same for all its requests."""
+
+    match: web.UrlMappingMatchInfo
+    handler: Any
+
+
 class Asked(NamedTuple):
-    """A request line: its target, also as an address, and where the router took its path."""
+    """A request line: its target, also as an address, and the place of its path."""
 
     target: str
     url: URL
-    names: dict[str, str]
-    route: web.AbstractRoute
+    place: Place
 
 
 class AtOnce:
     """Answers requests without a credential to routes that wait for nothing.
 
-    Keys of its memory: blocks of header lines, and request lines without ids, in bytes. Bound: `MAX_KNOWN` of each in
+    Keys of its memory: blocks of header lines, request lines without ids, and paths. Bound: `MAX_KNOWN` of each, in
     heads of at most `MAX_HEAD_BYTES`, about 4 MiB; emptied when full. They hold for ever: what bytes mean depends on
     nothing else.
     """
@@ -67,6 +73,7 @@ class AtOnce:
         self._gate = application[GATE]
         self._blocks: dict[bytes, RawRequestMessage] = {}
         self._lines: dict[bytes, Asked] = {}
+        self._places: dict[str, Place] = {}
 
     def answer(self, connection: RequestHandler, data: bytes) -> bool:
         """Answer a request if nothing has to be waited for; False: nothing was done, and nothing counted.
@@ -74,18 +81,20 @@ class AtOnce:
         `connection` waits for its next request, and has received `data` since its last one.
         """
         read = self.read(data)
-        if read is None or not self._gate.waits_for_nothing(read[1].names):
+        if read is None:
+            return False
+        message, (match, handler) = read
+        gate = self._gate
+        if not gate.waits_for_nothing(match):
             return False
         transport = connection.transport
         # A client that does not take its answers makes the usual way wait.
         if transport is None or transport.get_write_buffer_size():
             return False
-        message, asked = read
-        request = make_request(self._application, message, connection, asked.names, asked.route)
+        request = make_request(self._application, message, connection, match)
         self.answered += 1
         try:
-            response = _result_of(self._gate.handle(request, asked.route.handler))
-            body = _whole_body(response)
+            response, body = _run_through(gate.handle(request, handler))
         except Exception as error:
             _log.error("request.failed", exc_info=error)
             transport.write(render_closing(unexpected(), "Internal Server Error"))
@@ -100,14 +109,17 @@ class AtOnce:
             note_answered(connection)
         return True
 
-    def read(self, data: bytes) -> tuple[RawRequestMessage, Asked] | None:
-        """Read a request as aiohttp's parser does; None for one that has to go the usual way."""
+    def read(self, data: bytes) -> tuple[RawRequestMessage, Place] | None:
+        """Read a request as aiohttp's parser does, and its place; None for one that has to go the usual way."""
         line, _, block = data.partition(b"\r\n")
         like = self._blocks.get(block)
         if like is None:
             return None
         asked = self._lines.get(line) or self._read_line(line)
-        return None if asked is None else (like._replace(path=asked.target, url=asked.url), asked)
+        if asked is None:
+            return None
+        target, url, place = asked
+        return like._replace(path=target, url=url), place
 
     def learn(self, connection: RequestHandler, data: bytes) -> bool:
         """Tell whether `data`, which a connection has just read, was one whole request without a body.
@@ -133,33 +145,40 @@ class AtOnce:
             return None
         target = line[4:-9].decode("latin-1")
         path, _, query = target.partition("?")
-        known = self._router.find_known(hdrs.METH_GET, path)
-        if known is None or _QUERY.fullmatch(query) is None:
+        place = self._places.get(path) or self._find_place(path)
+        if place is None or _QUERY.fullmatch(query) is None:
             return None
-        contract = contract_of(known[1].handler)
-        if contract is None or not contract.at_once:
-            return None
-        asked = Asked(target, URL.build(path=path, query_string=query, encoded=True), *known)
+        asked = Asked(target, URL.build(path=path, query_string=query, encoded=True), place)
         if "client_id=" not in query and "stagingId=" not in query:
             if len(self._lines) >= MAX_KNOWN:
                 self._lines.clear()
             self._lines[line] = asked
         return asked
 
+    def _find_place(self, path: str) -> Place | None:
+        known = self._router.find_known(hdrs.METH_GET, path)
+        contract = None if known is None else contract_of(known[1].handler)
+        if known is None or contract is None or not contract.at_once:
+            return None
+        if len(self._places) >= MAX_KNOWN:
+            self._places.clear()
+        place = self._places[path] = Place(make_match(self._application, *known), known[1].handler)
+        return place
 
-def _result_of(answering: Coroutine[Any, Any, web.StreamResponse]) -> web.StreamResponse:
-    """Return what a coroutine returns without waiting. Raises RuntimeError when it waits, and what it raises."""
+
+def _run_through(answering: Coroutine[Any, Any, web.StreamResponse]) -> tuple[web.Response, bytes]:
+    """Return what a coroutine returns without waiting, and its body.
+
+    Raises:
+        RuntimeError: it waits. TypeError: its body is not all there. Whatever it raises.
+    """
     try:
         answering.send(None)
     except StopIteration as done:
-        response: web.StreamResponse = done.value
-        return response
+        response = done.value
+        body = response.body if isinstance(response, web.Response) else None
+        if isinstance(body, bytes) and body:
+            return response, body
+        raise TypeError("A route that answers at once has no body in memory") from None
     answering.close()
     raise RuntimeError("A route that answers at once has waited")
-
-
-def _whole_body(response: web.StreamResponse) -> bytes:
-    body = response.body if isinstance(response, web.Response) else None
-    if not isinstance(body, bytes) or not body:
-        raise TypeError("A route that answers at once has no body in memory")
-    return body

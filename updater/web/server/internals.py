@@ -88,19 +88,26 @@ def find_only_message(connection: RequestHandler) -> RawRequestMessage | None:
     return message if payload is EMPTY_PAYLOAD and isinstance(message, RawRequestMessage) else None
 
 
+def make_match(
+    application: web.Application, names: dict[str, str], route: web.AbstractRoute
+) -> web.UrlMappingMatchInfo:
+    """Make what the router says of a request. Source: `Application._handle` of aiohttp 3.14."""
+    match = web.UrlMappingMatchInfo(names, route)
+    match.add_app(application)
+    match.freeze()
+    return match
+
+
 def make_request(
     application: web.Application,
     message: RawRequestMessage,
     connection: RequestHandler,
-    names: dict[str, str],
-    route: web.AbstractRoute,
+    match: web.UrlMappingMatchInfo,
 ) -> web.Request:
     """Make a request without a body that the router matched. Source: `Application._handle` of aiohttp 3.14."""
     # Neither a writer nor a task: nothing of the answer is sent by the handler, and nothing waits.
-    request = application._make_request(message, EMPTY_PAYLOAD, connection, cast(Any, None), cast(Any, None))
-    match = request._match_info = web.UrlMappingMatchInfo(names, route)
-    match.add_app(application)
-    match.freeze()
+    request = application._make_request(message, EMPTY_PAYLOAD, connection, None, None)  # type: ignore[arg-type]
+    request._match_info = match
     return request
 
 

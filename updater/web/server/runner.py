@@ -35,13 +35,15 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 class _Connection(RequestHandler):
     # What came of a request whose head is not complete; whether nothing but whole requests without bodies came so far,
     # each by itself: what comes next is then the beginning of a request.
-    __slots__ = ("_head_bytes", "_is_plain")
+    __slots__ = ("_at_once", "_head_bytes", "_is_plain")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, when the limiter admits it."""
         self._head_bytes = 0
         self._is_plain = True
-        if cast(_Server, find_server(self)).limiter.admit(self, cast(asyncio.Transport, transport)):
+        server = cast(_Server, find_server(self))
+        self._at_once = server.at_once
+        if server.limiter.admit(self, cast(asyncio.Transport, transport)):
             receive_at_most(cast(asyncio.Transport, transport), RECEIVE_BYTES)
             super().connection_made(transport)
 
@@ -55,11 +57,10 @@ class _Connection(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Read on. A request whose head does not end within `MAX_HEAD_BYTES` is refused with 400, unread."""
         if self._is_plain:
-            at_once = cast(_Server, find_server(self)).at_once
-            if is_idle(self) and at_once.answer(self, data):
+            if is_idle(self) and self._at_once.answer(self, data):
                 return
             super().data_received(data)
-            self._is_plain = at_once.learn(self, data)
+            self._is_plain = self._at_once.learn(self, data)
         else:
             super().data_received(data)
         if not is_idle(self):
