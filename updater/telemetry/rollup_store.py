@@ -30,6 +30,11 @@ class RollupStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Made once: making it costs as much as its rows.
+        adding = database.upsert(rollup)
+        self._add = adding.on_conflict_do_update(
+            index_elements=list(rollup.primary_key), set_={"amount": rollup.c.amount + adding.excluded.amount}
+        )
         # Labels that this process has written before, by series: their rows exist.
         self._seen: dict[RollupSeries, set[str]] = {}
         self._seen_labels = 0
@@ -43,11 +48,7 @@ class RollupStore:
             return
         # Always in the same order, so that two writers cannot deadlock.
         rows = [{**key._asdict(), "amount": counts[key]} for key in sorted(counts)]
-        statement = self._database.upsert(rollup)
-        added = {"amount": rollup.c.amount + statement.excluded.amount}
-        await connection.execute(
-            statement.on_conflict_do_update(index_elements=list(rollup.primary_key), set_=added), rows
-        )
+        await connection.execute(self._add, rows)
 
     async def bound(self, counts: Mapping[Key, int]) -> None:
         """Cut series that hold too many labels back to their largest ones, after the commit of `counts`.
@@ -91,9 +92,7 @@ class RollupStore:
         await connection.execute(delete(rollup).where(*in_series, rollup.c.label == OTHER, rollup.c.amount == 0))
 
     async def _add_to_rest(self, connection: AsyncConnection, series: RollupSeries, amount: int) -> None:
-        statement = self._database.upsert(rollup).values(**series._asdict(), label=OTHER, amount=amount)
-        added = {"amount": rollup.c.amount + statement.excluded.amount}
-        await connection.execute(statement.on_conflict_do_update(index_elements=list(rollup.primary_key), set_=added))
+        await connection.execute(self._add, [{**series._asdict(), "label": OTHER, "amount": amount}])
 
     def _remember(self, counts: Mapping[Key, int]) -> set[RollupSeries]:
         """Remember the labels of all series; return those that got a new one and keep few."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, union_all
+from sqlalchemy import bindparam, delete, func, select, union_all
 
 from updater.database.asynchronous import AsyncConnection
 from updater.database.engine import Database
@@ -25,6 +25,12 @@ _NEVER_STORED = frozenset({"client_id", "address", "kept"})
 _STORED = tuple(each.name for each in dataclasses.fields(Report) if each.name not in _NEVER_STORED)
 
 
+_HELD = (
+    select(application.c.id)
+    .where(application.c.id.in_(bindparam("ids", expanding=True)))
+    .with_for_update(read=True, key_share=True)
+)
+
 CountReports = Callable[[AsyncConnection, Sequence[Report]], Awaitable[None]]
 """Counts reports elsewhere, in the transaction that stored them, in the order of arrival."""
 
@@ -37,6 +43,9 @@ class TelemetryStore:
         self._rollups = RollupStore(database)
         self.roll_up_old = BackfillStore(database).roll_up_old
         self._count_in_rollouts = count_in_rollouts
+        # Made once: making a statement costs as much as its rows.
+        self._insert = database.upsert(report).on_conflict_do_nothing()
+        self._insert_named = self._insert.returning(report.c.application_id, report.c.report_id)
 
     async def write(self, events: Sequence[Event]) -> None:
         """Write a batch and its counts in one transaction; it is durable when this returns.
@@ -180,14 +189,13 @@ class TelemetryStore:
         unkept = [each for each in mine if each.kept is Kept.NOTHING]
         # The first of those with one id counts; the database says which ids it had not seen before.
         named = {(each.application_id, each.report_id): each for each in reversed(mine) if _is_named(each)}
-        insert = self._database.upsert(report).on_conflict_do_nothing()
         if anonymous:
-            await connection.execute(insert, [row_of(each) for each in anonymous])
+            await connection.execute(self._insert, [row_of(each) for each in anonymous])
         fresh: Iterable[Report] = ()
         if named:
             # Always in the same order, so that two writers of the same reports cannot deadlock.
             rows = [row_of(named[key]) for key in sorted(named)]
-            written = await connection.execute(insert.returning(report.c.application_id, report.c.report_id), rows)
+            written = await connection.execute(self._insert_named, rows)
             fresh = [named[row.application_id, row.report_id] for row in written]
         counted = {id(each) for each in (*anonymous, *fresh, *await self._new_among(connection, unkept))}
         new = [each for each in mine if id(each) in counted]
@@ -237,8 +245,7 @@ class TelemetryStore:
         Call this before touching any of their rows. A deletion locks its application first, too; one that began in the
         middle would fail the batch.
         """
-        wanted = select(application.c.id).where(application.c.id.in_(list(application_ids)))
-        return set(await connection.scalars(wanted.with_for_update(read=True, key_share=True)))
+        return set(await connection.scalars(_HELD, {"ids": list(application_ids)}))
 
 
 def row_of(each: Report) -> dict[str, Any]:

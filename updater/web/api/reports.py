@@ -11,6 +11,7 @@ import updater.web.api.schemas as schemas
 from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
+from updater.web.api.report_fields import read_report
 from updater.web.gate.identity import IdentityReader
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
@@ -28,6 +29,7 @@ class Reports:
         Contract(
             "Report an installation",
             body=schemas.ReportBody(),
+            quickly=read_report,
             answers={200: answers.Recorded()},
             failures=(400, 404, 413, 415, 422, 503),
         )

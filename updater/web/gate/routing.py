@@ -15,7 +15,7 @@ from updater.access.limits import Traffic
 from updater.access.principals import EVERYBODY, Permission, Principal
 from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits
 from updater.web.messages.errors import Answer
-from updater.web.messages.parsing import load_values, parse_json, parse_query
+from updater.web.messages.parsing import Reading, load_values, parse_json, parse_query
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
 BYTES = ("application/octet-stream",)
@@ -54,6 +54,8 @@ class Contract:
     path: Schema | None = None
     query: Schema | None = None
     body: Schema | None = None
+    # Of a body that clients send all the time: reads it without schema machinery where it is as it should be.
+    quickly: Reading | None = None
     # No body at all counts as an empty object, or as no bytes.
     body_optional: bool = False
     # Of small bodies; None: as the level says. A surface with a level of its own states them.
@@ -112,7 +114,7 @@ def endpoint(contract: Contract) -> Callable[[Handler], Handler]:
                 if contract.body_optional and not request.can_read_body:
                     arguments.append(load_values(contract.body, {}))
                 else:
-                    arguments.append(await parse_json(contract.body, request, contract.body_limits))
+                    arguments.append(await parse_json(contract.body, request, contract.body_limits, contract.quickly))
             if contract.application_of is not None:
                 request.app[REQUIRE_APPLICATION](request, contract.application_of(arguments[-1]))
             return await handler(self, request, *arguments)

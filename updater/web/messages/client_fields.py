@@ -83,7 +83,7 @@ class Word(own.OneOf):
         text = trimmed(value)
         if isinstance(text, str) and text.isascii() and not text.islower():
             lower = text.lower()
-            if lower in self.words:
+            if lower in self.words and lower != text:  # `386` has no case
                 MENDED[Mend.CASE] += 1
                 text = lower
         return super()._deserialize(text, attr, data, **kwargs)
