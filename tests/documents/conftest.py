@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.deployments import site as deployments
 from tests.documents.pages import ROOT
 from tests.processes.serving import call, environment, serving
 
@@ -32,6 +33,7 @@ class Site:
     key: str
     root: Path
     programs: Path
+    settings: Mapping[str, str]
 
     def run(self, script: str, folder: Path, **more: str) -> str:
         """Run commands as a person with an admin key types them; return what they print.
@@ -40,7 +42,9 @@ class Site:
         """
         for place in _PLACES:
             script = script.replace(place, self.url)
-        given = environment(self.root, UPDATER_SERVER=self.url, UPDATER_KEY=self.key, KEY=self.key, ADMIN_KEY=self.key)
+        given = environment(
+            self.root, **self.settings, UPDATER_SERVER=self.url, UPDATER_KEY=self.key, KEY=self.key, ADMIN_KEY=self.key
+        )
         given |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTHONPATH": ":".join(sys.path), **more}
         ran = subprocess.run(
             ["/bin/bash", "-c", script],
@@ -62,13 +66,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run one service for a module of tests; each document has applications of its own in it."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "bin").mkdir()
+    checkout = deployments.Site(folder / "checkouts")
+    checkout.push("two")
+    entry = checkout.record(restart=None, health=None)
+    settings = {"UPDATER_DESKTOP": json.dumps(DESKTOP), "UPDATER_DEPLOYMENTS": json.dumps([entry])}
     warm = [sys.executable, "-W", "error", "-m", "tests.documents.warm", str(folder / "bin")]
     with subprocess.Popen(warm, cwd=ROOT, stdout=subprocess.PIPE, text=True) as commands:
         assert commands.stdout is not None
         try:
-            with serving(folder / "storage", UPDATER_DESKTOP=json.dumps(DESKTOP)) as (url, key):
+            with serving(folder / "storage", **settings) as (url, key):
                 assert key is not None
                 assert commands.stdout.readline() == "ready\n"
-                yield Site(url, key, folder / "storage", folder / "bin")
+                yield Site(url, key, folder / "storage", folder / "bin", settings)
         finally:
             commands.kill()

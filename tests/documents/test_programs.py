@@ -23,6 +23,7 @@ from tests.processes.serving import call
 from tests.servers.node import find_node
 from updater_client import Target
 
+pytestmark = pytest.mark.sqlite("the documents' machine has the embedded default")
 DOCS = ROOT / "docs"
 APP = "my-app"
 CONTENT = makers.content("new version", 300_000)

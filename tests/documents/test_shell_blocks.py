@@ -13,7 +13,10 @@ from tests.client.folder import makers
 from tests.documents.conftest import Site
 from tests.documents.pages import ALL, name_of, script_of
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl"),
+    pytest.mark.sqlite("the documents' machine has the embedded default"),
+]
 RUN = [path for path in ALL if script_of(path)]
 # Files that a document takes as being there, and the folders that build tools would have left.
 FILES = ("app.bin", "App.exe", "setup.exe")
@@ -43,6 +46,7 @@ SAID = {
         '"status":"active"',
         "what is in it",
     ],
+    "docs/deployments.md": ["Version two", "git_pull", "is in place", "git_reset", "is in place", '"status":"started"'],
     "docs/integrate/electron.md": ["dry run", "published  my-app 1.2.0", "electron   windows/amd64   1.2.0"],
     "docs/integrate/tauri.md": ["published  my-app 1.2.0", "tauri      linux/amd64     1.2.0"],
     "docs/integrate/velopack.md": ["published  my-app 1.2.0", "1.2.0"],

@@ -36,9 +36,7 @@ exit "$status"
 def serve(folder: Path) -> None:
     """Run what is asked for, until this process is ended."""
     for name in COMMANDS:
-        command = main.get_command(click.Context(main), name)
-        for below in command.list_commands(click.Context(command)) if isinstance(command, click.Group) else ():
-            command.get_command(click.Context(command), below)
+        main.get_command(click.Context(main), name)
     for name in LATE:
         import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -6,8 +6,9 @@ A run is followed through its files: it goes on, and its output too, while the s
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,12 @@ from updater.cli.exits import Exit
 from updater.cli.operate import config_option, operate
 from updater.cli.output import print_json, print_rows, print_table, printable
 
+if TYPE_CHECKING:
+    from updater.deployments.journal import RunFolder
+
 _PATIENCE_S = 15.0
+# How long a command waits until the database has a run that is over: what comes next may build on it.
+_RECORD_S = 5.0
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _id = click.argument("deployment_id", metavar="[ID]", required=False)
 _update = click.option("--update", type=int, help="The update's id.")
@@ -167,6 +173,7 @@ async def _follow(path: Path, *, quiet: bool) -> dict[str, Any] | None:
                 _print_line(moment, event.data["level"], event.data["component"], event.data["message"])
         states = list_states([folder])
         if states and states[0].finished:
+            await _until_recorded(folder)
             return states[0].to_tree()
         await asyncio.sleep(0.5)
         idle_s += 0.5
@@ -177,3 +184,15 @@ async def _follow(path: Path, *, quiet: bool) -> dict[str, Any] | None:
 def _print_line(moment: str, level: str, component: str | None, message: str) -> None:
     shown = f"{moment[:10]} {moment[11:19]}Z {component or '-':<12} {printable(message)}"
     click.echo(shown if level == "info" else f"{shown}  [{level}]")
+
+
+async def _until_recorded(folder: RunFolder) -> None:
+    """Wait until the service that watches a run, if one does, has recorded its end: the next command builds on it."""
+    waited_s = 0.0
+    while waited_s < _RECORD_S and folder.path.exists():
+        watch = folder.try_watch()
+        if watch is not None:
+            os.close(watch)
+            return
+        await asyncio.sleep(0.05)
+        waited_s += 0.05
