@@ -24,7 +24,7 @@ HISTORY = {ROOT / "CHANGELOG.md"}
 LISTS = {"deployments", "desktop"}
 # Of the record of an application, not of the settings.
 APPLICATION = ("feeds.scoop", "feeds.winget")
-_COMMAND = re.compile(r"(?:^|[\s;|&(])updater ((?:[a-z-]+ )+[^\n]*|[a-z-]+)$", re.MULTILINE)
+_COMMAND = re.compile(r"(?:^|[\s;|&(])(?<!--name )(?:updater )+((?:[a-z-]+ )+[^\n]*|[a-z-]+)$", re.MULTILINE)
 _SETTING = re.compile(rf"(?:{'|'.join(SECTIONS)})\.[a-z_]+(?:\.[a-z_]+)*")
 # What no document has to explain beyond the comment in config.example.yaml.
 PLAIN = {"logging.access", "logging.level", "rate_limit.enabled", "storage.remote_downloads", "storage.signed_url_s"}

@@ -17,6 +17,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl"),
     pytest.mark.sqlite("the documents' machine has the embedded default"),
 ]
+# What would change this machine is never run: such a block has to say why not.
+CHANGES_THE_MACHINE = re.compile(r"\b(sudo|apt|apt-get|docker|systemctl|pip)\b|/opt/|updater serve\b")
 RUN = [path for path in ALL if script_of(path)]
 # Files that a document takes as being there, and the folders that build tools would have left.
 FILES = ("app.bin", "App.exe", "setup.exe")
@@ -89,6 +91,8 @@ def test_the_commands_of_a_document_work(site: Site, path: Path, tmp_path: Path)
     # An application of its own, since one service plays the server of all documents.
     application = "my-app-" + re.sub(r"\W", "-", name_of(path)).lower()
     script = re.sub(r"\bmy-app\b(?!-)", application, script_of(path)).replace("seq 200", "seq 20")
+    found = CHANGES_THE_MACHINE.search(script)
+    assert found is None, f"`{found and found[0]}` is in a block that is not marked"
     if application in script and f"updater app create {application}" not in script:
         site.open(application)
     LEFT.get(name_of(path), Path.exists)(tmp_path)
