@@ -277,7 +277,9 @@ async def test_a_lease_has_one_holder(database_url: str, tmp_path: Path) -> None
         mine, yours = Leases(database, "a"), Leases(database, "b")
         assert await mine.take("work", for_s=60)
         assert not await yours.take("work", for_s=60)
+        assert mine.holds("work") and not yours.holds("work") and not mine.holds("other work")
         assert await mine.take("work", for_s=-1)
+        assert not mine.holds("work"), "as after a standstill: nobody was asked"
         assert await yours.take("work", for_s=60)
 
 

@@ -17,7 +17,7 @@ from tests.webhooks.happening import happen
 from tests.webhooks.receiving import Receiving, receiving
 from updater.clock import utc_now
 from updater.webhooks.addresses import may_connect
-from updater.webhooks.sending import Sender
+from updater.webhooks.sending import Sender, plain_address
 
 # {port} is where the canary listens.
 SPELLINGS = (
@@ -206,3 +206,19 @@ async def test_a_name_that_changes_its_mind_between_tries(
     assert (canary.got, connected) == ([], ["8.8.8.8"])
     assert "not public" in str(found.last_error)
     assert [each.error for each in reversed(tries)] == ["it cannot be reached", found.last_error]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        *((each, "127.0.0.1") for each in ("127.1", "2130706433", "0x7f.1", "0177.0.0.1", "localhost", "a.localhost.")),
+        ("0", "0.0.0.0"),
+        ("::1", "::1"),
+        ("hooks.example.com", None),
+        ("localhost.example.com", None),
+        ("1.2.3.4.5", None),
+        ("", None),
+    ],
+)
+def test_what_is_plainly_an_address(host: str, address: str | None) -> None:
+    assert plain_address(host) == address

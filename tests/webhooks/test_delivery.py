@@ -140,6 +140,7 @@ async def test_parked_shown_and_replayed(delivering: Service) -> None:
         assert [each.id for each in again] == [second, got[7].id]
         for wrong in ("evt_999999", f"{second[:-1]}{'0' if second[-1] != '0' else '1'}", "evt_", "0", "-1", "1_2"):
             await delivering.call("POST", path, key="admin", json={"event": wrong}, status=422)
+        await delivering.call("POST", path, key="admin", json={"since": "2999-01-01"}, status=422)
         await delivering.call("POST", path, key="admin", json={"since": "2020-01-01T00:00:00Z"}, status=200)
         assert {each.id for each in (await receiver.wait(13))[10:]} == {each.id for each in got[5:8]}
 
@@ -223,6 +224,7 @@ async def test_an_expiring_key_is_told_once(delivering: Service) -> None:
 
 async def test_addresses_that_are_not_public_are_refused_at_the_door(start_service: Any) -> None:
     service = await start_service()
-    body = {"url": "http://127.0.0.1/x"}
-    answer = await service.call("POST", f"{API}/webhooks", key="admin", json=body, status=422)
-    assert "allow_private" in str(answer)
+    for host in ("127.0.0.1", "0x7f.1", "0", "localhost", "[::ffff:10.0.0.1]"):
+        body = {"url": f"http://{host}/x"}
+        answer = await service.call("POST", f"{API}/webhooks", key="admin", json=body, status=422)
+        assert "allow_private" in str(answer)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Any, cast
 
 from updater import __version__
@@ -100,6 +101,21 @@ class Sender:
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         return made
+
+
+def plain_address(host: str) -> str | None:
+    """Return the address that a host of a URL is without any look-up, in each spelling there is; None: a name."""
+    if host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost"):
+        return "127.0.0.1"
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        pass
+    try:
+        # As getaddrinfo reads it: in parts of 1 to 4, each decimal, octal or hexadecimal.
+        return str(IPv4Address(socket.inet_aton(host)))
+    except OSError:
+        return None
 
 
 async def _in_a_thread(work: Callable[[], Any]) -> Any:

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from updater.webhooks.delivery import Delivery
 from updater.webhooks.events import TEST, Event, place_of
 from updater.webhooks.facts import FactService
 from updater.webhooks.model import Receiver, Try
+from updater.webhooks.sending import plain_address
 from updater.webhooks.signing import secret_of
 from updater.webhooks.store import WebhookStore
 
@@ -96,6 +96,8 @@ class WebhookService:
             Conflict: the address of notifications is changed in the configuration of its application.
         """
         given = {name: value for name, value in given.items() if name in _SETTABLE}
+        if "events" in given:
+            given["events"] = list(dict.fromkeys(given["events"]))
         async with self._database.write() as connection:
             known = _present(await self._store.find(connection, webhook_id, hold=True))
             if known.configured and given.get("url", known.url) != known.url:
@@ -145,7 +147,7 @@ class WebhookService:
         """Tell a receiver again of everything from an event or a time on, or with neither go on where it is parked.
 
         Raises:
-            NotFound. Invalid: no such event, or it is no id.
+            NotFound. Invalid: no such event, or it is no id; the time has not come.
         """
         async with self._database.write() as connection:
             # Events that happen meanwhile come after the cursor in any case.
@@ -154,6 +156,8 @@ class WebhookService:
             if event_id is not None:
                 cursor = await self._find_place(connection, event_id, head) - 1
             elif since is not None:
+                if since > self._clock():
+                    raise Invalid({"since": "this time has not come: what waits would never be sent"})
                 cursor = await self._store.find_before(connection, since)
             values = {"cursor": cursor, "turn": known.turn + 1, "parked": False, "attempts": 0, "next_at": None}
             await self._store.change(connection, webhook_id, **values, last_error=None, updated_at=self._clock())
@@ -195,12 +199,8 @@ class WebhookService:
 
     def _require_reachable(self, url: str) -> None:
         """Refuse an address that is plainly not public; names are looked at when they are connected to."""
-        host = urlsplit(url).hostname or ""
-        try:
-            ip_address(host)
-        except ValueError:
-            return
-        if not may_connect(host, self._allowed):
+        host = plain_address(urlsplit(url).hostname or "")
+        if host is not None and not may_connect(host, self._allowed):
             raise Invalid({"url": "this address is not public; webhooks.allow_private names networks that are allowed"})
 
     async def _record(
@@ -227,7 +227,7 @@ def new_receiver(
         name=given.get("name", ""),
         url=given["url"],
         form=given.get("form", "auto"),
-        events=tuple(given.get("events", ())),
+        events=tuple(dict.fromkeys(given.get("events", ()))),
         enabled=given.get("enabled", True),
         salt=secrets.token_hex(32),
         old_salt=None,
