@@ -15,6 +15,7 @@ from aiohttp.test_utils import BaseTestServer
 from multidict import CIMultiDict
 
 from tests.databases import place_database
+from tests.quick import be_quick, pytest_collection_finish  # noqa: F401 - a hook
 from tests.scheduling import pytest_runtest_protocol, pytest_xdist_make_scheduler, rank_of  # noqa: F401 - hooks
 from tests.servers.azurite import azurite  # noqa: F401 - a fixture
 from tests.servers.buckets import buckets  # noqa: F401 - a fixture
@@ -29,6 +30,7 @@ from updater.services import Services
 from updater.settings import Settings
 from updater_client import NewApplication, NewBuild, RetryPolicy, Target, UpdateClient
 
+be_quick()
 # Which database the services of tests have: SQLite, or PostgreSQL where TEST_DATABASE says so.
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 LONG_TIMEOUT_S = 7200

@@ -283,4 +283,4 @@ async def test_connections_that_read_keep_little_of_the_file(database: Database)
     for name, begin in (("read", database.read), ("follow", database.read_to_follow), ("write", database.write)):
         async with begin() as connection:
             kept[name] = await connection.scalar(text("PRAGMA cache_size"))
-    assert kept == {"read": -1_024, "follow": -1_024, "write": -4_096}
+    assert kept == {"read": -256, "follow": -256, "write": -4_096}

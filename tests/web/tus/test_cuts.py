@@ -87,15 +87,17 @@ async def test_a_dead_connection_is_taken_over(service: Service) -> None:
 
 async def test_a_second_piece_takes_over_from_the_first(service: Service) -> None:
     """The first is told so with 400, and what came of it counts: a second one that begins elsewhere is 409."""
-    url = await begin(service, 100_000)
+    url, begun = await begin(service, 100_000), asyncio.Event()
 
     async def slowly() -> Any:
         yield b"x" * 30_000
+        begun.set()
         await asyncio.sleep(20)
         yield b"x" * 70_000
 
     first = asyncio.create_task(send(service, url, 0, slowly(), status=400))
-    await asyncio.sleep(0.2)
+    await begun.wait()
+    await asyncio.sleep(0.3)
     refused = await send(service, url, 0, b"y" * 100_000, status=409)
     assert refused.status == 409
     assert (await first).status == 400
