@@ -17,9 +17,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -117,10 +118,13 @@ class Server:
         key: str = "admin",
         timeout_s: float = 60,
         content_type: str | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
-        """Send one request; return status, headers and body. A dict goes as JSON."""
+        """Send one request; return status, headers and body. A dict goes as JSON, an empty key is none."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
-        headers = {"Authorization": f"Bearer {KEYS.get(key, key)}", "Connection": "close"}
+        headers = {"Connection": "close", **headers}
+        if key:
+            headers["Authorization"] = f"Bearer {KEYS.get(key, key)}"
         if content_type is not None:
             headers["Content-Type"] = content_type
         if isinstance(body, dict):
@@ -229,11 +233,12 @@ def is_gone(pid: int) -> bool:
 
 
 class Warm:
-    """Forks services from a process that has imported everything."""
+    """Forks services from a process that has imported everything; `patch` is code that it runs before."""
 
-    def __init__(self) -> None:
+    def __init__(self, patch: str = "") -> None:
+        program = f"import runpy\n{patch}\nrunpy.run_module('tests.durability.warm', run_name='__main__')"
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.durability.warm"],
+            [sys.executable, "-W", "error", "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -121,3 +121,16 @@ def test_the_judge_itself_can_fail() -> None:
     ):
         with pytest.raises(AssertionError):
             judge.hold("GET", "/x/1", status, media_type, body)
+
+
+async def test_a_closed_list_for_a_part_of_a_path_is_that_of_its_route(service: Any) -> None:
+    """Parts are described by name: the names of people must not be described as those of the page's files."""
+    document = await service.call("GET", "/api/v1/openapi.json", status=200)
+    closed: dict[str, set[str]] = {}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for each in operation.get("parameters", ()):
+                if each["in"] == "path" and "enum" in each["schema"]:
+                    closed.setdefault(each["name"], set()).add(path)
+    assert closed.pop("asset") == {"/api/v1/docs/{asset}"}
+    assert set(closed) == {"platform", "arch", "target", "machine"}

@@ -31,6 +31,6 @@ def build(access: AccessService, metrics: Metrics, surfaces: Callable[[], Sequen
         web.get("/metrics", pages.get_metrics),
         web.get("/api/v1/openapi.json", pages.get_document),
         web.get("/api/v1/docs", pages.get_docs),
-        web.get("/api/v1/docs/{name}", pages.get_asset),
+        web.get("/api/v1/docs/{asset}", pages.get_asset),
     )
     return Surface("ops", "/metrics", routes, (bearer_keys(access),), write_api)

@@ -82,7 +82,7 @@ class Pages:
         Raises:
             HTTPNotFound: the page has no file of this name.
         """
-        name = request.match_info["name"]
+        name = request.match_info["asset"]
         if name not in ASSETS:
             raise web.HTTPNotFound
         headers = {"Content-Type": ASSETS[name], "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
