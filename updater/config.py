@@ -125,6 +125,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{path}: nested too deeply") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" line {place.line + 1}" if place else ""
@@ -231,7 +233,7 @@ def _yaml_of(raw: str, variable: str) -> tuple[Any, Any]:
     """Read YAML twice: with its guesses of types, and with every scalar as its text."""
     try:
         return yaml.safe_load(raw), yaml.load(raw, yaml.BaseLoader)  # noqa: S506 - makes nothing but text
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that does not exist
         raise ConfigurationError(f"{variable}: the value is not valid YAML") from None
 
 

@@ -6,7 +6,6 @@ Who has the files gives their bytes: a disk, or somebody who told them.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -151,6 +150,6 @@ def _find_signature(file: FoundFile, read: Read) -> str | None:
     try:
         text = read(file).decode().strip()
         plain = text if text.startswith("untrusted comment:") else base64.b64decode(text, validate=True).decode()
-    except (UnicodeDecodeError, binascii.Error):
+    except ValueError:  # no UTF-8, no base64, or not even ASCII
         return None
     return text if plain.startswith("untrusted comment:") else None

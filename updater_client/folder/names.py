@@ -52,7 +52,8 @@ _DULL = (
     ),
 )
 _SPELT_WITH_MARKS = re.compile(r"x86[-_]64", re.IGNORECASE)
-_VERSIONS = re.compile(r"\d+(?:\.\d+)+")
+# Each run of digits is looked at once: names come from strangers, and may be long.
+_VERSIONS = re.compile(r"(?<!\d)\d++(?:\.\d++)+")
 _TOKENS = re.compile(r"[A-Za-z0-9]+")
 _WITH_NUMBER = re.compile(r"(macos|linux|mac|osx|win|windows|darwin)(32|64)?\d{0,2}")
 

@@ -19,6 +19,8 @@ ASSETS = re.compile(r"assets\.(?P<word>.+)\.json", re.IGNORECASE)
 RELEASES = re.compile(r"RELEASES(?:-(?P<word>[A-Za-z0-9_.-]+?))?")
 
 _LINE = re.compile(r"(?P<sha1>[0-9a-fA-F]{40})\s+(?P<name>\S+)\s+(?P<size>\d{1,18})(?:\s.*)?")
+# To split a name takes time by the square of its length, and in a list of packages a stranger may write any.
+_MAX_NAME = 1_024
 _PACKAGE = re.compile(
     r"(?P<id>.+?)-(?P<version>\d+(?:\.\d+){1,3}(?:[-+][0-9A-Za-z.+-]+?)?)-(?P<kind>full|delta)\.nupkg", re.IGNORECASE
 )
@@ -43,7 +45,7 @@ def read_package_name(name: str, word: str | None = None) -> Package | None:
     Returns:
         None when the name is no package's.
     """
-    match = _PACKAGE.fullmatch(name)
+    match = _PACKAGE.fullmatch(name) if len(name) <= _MAX_NAME else None
     if match is None:
         return None
     version = match["version"]

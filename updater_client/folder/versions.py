@@ -58,10 +58,10 @@ def order(version: str) -> tuple[object, ...]:
     """Return a key that sorts versions: numbers by value, and a pre-release below its release."""
     plain = version.strip().lower().removeprefix("v").partition("+")[0]
     core, _, rest = plain.partition("-")
-    numbers = [int(each) if each.isdigit() else 0 for each in core.split(".")]
+    numbers = [int(each) if each.isdecimal() else 0 for each in core.split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
-    words = tuple((0, int(each), "") if each.isdigit() else (1, 0, each) for each in rest.split(".")) if rest else ()
+    words = tuple((0, int(each), "") if each.isdecimal() else (1, 0, each) for each in rest.split(".")) if rest else ()
     return (tuple(numbers), not rest, words)
 
 
@@ -76,12 +76,12 @@ def is_newer_build(version: str, other: str) -> bool:
         if mine is None or theirs is None:
             longer = mine or theirs or ""
             # "1.0b1" is older than "1.0", "1.0.1" is newer.
-            return (mine is not None) == longer.isdigit()
-        if mine.isdigit() and theirs.isdigit():
+            return (mine is not None) == longer.isdecimal()
+        if mine.isdecimal() and theirs.isdecimal():
             if int(mine) != int(theirs):
                 return int(mine) > int(theirs)
-        elif mine.isdigit() or theirs.isdigit():
-            return bool(mine.isdigit())
+        elif mine.isdecimal() or theirs.isdecimal():
+            return bool(mine.isdecimal())
         else:
             return str(mine) > str(theirs)
     return False

@@ -107,6 +107,8 @@ def test_sparkle(content: bytes) -> None:
 
 @quick
 @given(st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9._+~ -]{1,60}", fullmatch=True))
+@example("²")
+@example("1-²")
 def test_names_and_versions(text: str) -> None:
     for ask in (
         architectures_of,

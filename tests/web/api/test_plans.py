@@ -47,6 +47,13 @@ async def test_bytes_are_asked_for_where_they_matter_and_nowhere_else(service: A
     assert setup["targets"] == setup["primary_of"] == [{"platform": "windows", "architecture": "amd64"}]
 
 
+async def test_what_is_beside_a_file_and_no_signature_counts_as_none(service: Any) -> None:
+    """Of any bytes: what is no base64, and not even ASCII, is not a failure of the server."""
+    for content in ("é".encode(), b"\xff", b"=", b"YQ", "ÿ".encode("utf-16")):
+        answer = await plan(service, file("App-1.0.0.exe"), told("App-1.0.0.exe.sig", content), version="1.0.0")
+        assert answer["files"][0]["signatures"] == {}
+
+
 async def test_the_same_paths_in_another_case_or_as_a_folder(service: Any) -> None:
     answer = await plan(service, file("App-1.0.0.exe"), file("App-1.0.0.exe/App-1.0.0.exe"), file("a/App-1.0.0.EXE"))
     assert [(each["path"], each["message"]) for each in answer["problems"]] == [
