@@ -64,8 +64,11 @@ async def test_each_event_arrives(told: tuple[Service, Receiving, Receiving], si
     await deployments(service, site)
 
     wanted = set(EVENTS) - ({"backup.failed"} if DATABASE == "postgres" else set())
-    async with asyncio.timeout(20):
-        while not wanted <= {each.tree["type"] for each in everything.got}:
+    # A run is told of when it is settled, which is a little after its end is seen.
+    async with asyncio.timeout(60):
+        while not wanted <= (seen := Counter(each.tree["type"] for each in everything.got)).keys() or (
+            seen["deployment.failed"] < 2
+        ):
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.2)
     counted = Counter(each.tree["type"] for each in everything.got)
