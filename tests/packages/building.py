@@ -95,12 +95,12 @@ class Installed:
             said = process.communicate(timeout=START_S)[1]
         assert process.returncode == 0, said
 
-    def publish(self, file: Path, version: str) -> None:
-        """Make a key, and publish a file with it, as a build machine would."""
+    def publish(self, file: str, version: str) -> None:
+        """Make a key, and publish a file of that place with it, as a build machine would."""
         key = self.ask("key", "create", "ci", "--level", "write").split()
         told = {"UPDATER_SERVER": self.url, "UPDATER_KEY": next(word for word in key if word.startswith("upd_"))}
         words = ("--app", "demo", "--create", "--version", version, "--platform", "linux", "--arch", "amd64")
-        self.ask("publish", str(file), *words, **told)
+        self.ask("publish", file, *words, **told)
 
     def has(self, version: str) -> None:
         """Check for an update, and download it whole and in part, with curl."""

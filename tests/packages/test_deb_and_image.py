@@ -15,7 +15,7 @@ from tests.packages.roots import as_root, copy_root, inside, lacking, make_root
 pytestmark = pytest.mark.long
 CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 USER = "10001"
-# Writes down what the scripts of the package ask of systemd; what it is asked for with these words is true.
+# Writes down what the scripts of the package ask of systemd; every answer is yes.
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >>/asked
 """
@@ -55,13 +55,13 @@ def asked(root: Path) -> list[str]:
     said = root / "asked"
     lines = said.read_text().splitlines() if said.exists() else []
     said.unlink(missing_ok=True)
-    return [line for line in lines if line.split()[0] in ("start", "stop", "restart")]
+    plain = [[word for word in line.split() if not word.startswith("-")] for line in lines]
+    return [" ".join(words) for words in plain if words and words[0] in ("start", "stop", "restart")]
 
 
 def test_the_debian_package(base: Path, made: tuple[Path, Path], tmp_path: Path) -> None:
     root = copy_root(base, tmp_path / "root")
-    file = tmp_path / "demo.bin"
-    file.write_bytes(CONTENT)
+    (root / "demo.bin").write_bytes(CONTENT)
     install(root, made[0])  # without systemd, as in a container
     installed = Installed(inside(root, "updater", "/usr/bin/updater"), CLEAN)
     config = root / "etc" / "updater" / "config.yaml"
@@ -69,7 +69,7 @@ def test_the_debian_package(base: Path, made: tuple[Path, Path], tmp_path: Path)
     assert "fits" in installed.ask("config", "check")
     assert (root / "etc/systemd/system/multi-user.target.wants/updater.service").is_symlink()
     with installed.serving():
-        installed.publish(file, "1.0.0")
+        installed.publish("/demo.bin", "1.0.0")
         installed.has("1.0.0")
     as_root(root, "dpkg-reconfigure", "updater-server")  # once more changes nothing
 
@@ -89,7 +89,7 @@ def test_the_debian_package(base: Path, made: tuple[Path, Path], tmp_path: Path)
 
     # Removed: nothing of the package is left but settings and data; installed again, it serves as before.
     as_root(root, "dpkg", "--remove", "updater-server")
-    assert [line.split()[0] for line in asked(root)] == ["stop"]
+    assert asked(root) == ["stop updater.service updater.socket"]
     data = root / "var" / "lib" / "updater"
     assert (data / "updater.db").exists() and config.exists()
     assert not (root / "usr/lib/updater").exists()
@@ -125,16 +125,17 @@ def test_the_package_is_as_debian_wants_it(made: tuple[Path, Path], tmp_path: Pa
 
 def test_two_builds_are_the_same_bytes(made: tuple[Path, Path], tmp_path: Path) -> None:
     """The second one is made elsewhere, under another umask and time zone."""
-    again = package(copy_checkout(tmp_path), "deb", PACKAGE_PYTHON="3.11", TZ="Asia/Tokyo")
+    subprocess.run(["git", "clone", "-q", made[0].parent, tmp_path / "elsewhere"], check=True)
+    again = package(tmp_path / "elsewhere", "deb", PACKAGE_PYTHON="3.11", TZ="Asia/Tokyo")
     assert only(again, "*.deb").read_bytes() == only(made[0], "*.deb").read_bytes()
 
 
 def test_the_image(made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read-only, as its own user, without capabilities, with one volume: as compose.yaml starts it."""
     monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(made[0] / "storage.conf"))
-    archive, file = tmp_path / "image.tar", tmp_path / "demo.bin"
-    file.write_bytes(CONTENT)
-    subprocess.run(["gunzip"], stdin=only(made[0], "*.tar.gz").open("rb"), stdout=archive.open("wb"), check=True)
+    archive = tmp_path / "image.tar"
+    with archive.open("wb") as file:
+        subprocess.run(["gunzip", "-c", only(made[0], "*.image.tar.gz")], stdout=file, check=True)
     container = ask_buildah("from", f"docker-archive:{archive}")
     described = json.loads(ask_buildah("inspect", container))["Docker"]["config"]
     assert described["User"] == f"{USER}:{USER}"
@@ -144,6 +145,7 @@ def test_the_image(made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.
 
     root, volume = Path(ask_buildah("mount", container)), tmp_path / "volume"
     shutil.copytree(root / "var/lib/updater", volume)  # a new volume has what the image has in its place
+    (volume / "demo.bin").write_bytes(CONTENT)
     for path in (volume, *volume.rglob("*")):
         shutil.chown(path, int(USER), int(USER))
     bound = ("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
@@ -151,7 +153,7 @@ def test_the_image(made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.
     words = inside(root, USER, *bound, *described["Entrypoint"], volume=volume, mode="ro")
     installed = Installed(words, environment)
     with installed.serving():
-        installed.publish(file, "1.0.0")
+        installed.publish("/var/lib/updater/demo.bin", "1.0.0")
         installed.has("1.0.0")
         check = described["Healthcheck"]["Test"][1:]
         command = inside(root, USER, *bound, *check, volume=volume, mode="ro")

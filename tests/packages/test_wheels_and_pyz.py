@@ -51,7 +51,7 @@ def test_the_wheels_serve_are_upgraded_and_removed(made: tuple[Path, Path], tmp_
     place(venv, now)
     assert __version__ in installed.ask("--version")
     with installed.serving():
-        installed.publish(file, "1.0.0")
+        installed.publish(str(file), "1.0.0")
         installed.has("1.0.0")
 
     place(venv, later)
@@ -73,7 +73,7 @@ def test_the_one_file_serves_alone(made: tuple[Path, Path], tmp_path: Path) -> N
 
     assert NEXT in installed.ask("--version")
     with installed.serving():
-        installed.publish(file, "1.0.0")
+        installed.publish(str(file), "1.0.0")
         installed.has("1.0.0")
 
 
