@@ -1,0 +1,64 @@
+"""What is mutated, and the tests that are asked: those that run within the process of the tests, without servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Group:
+    """Modules of one job, and the tests that should notice a change in them."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+GROUPS = {
+    "ranges": Group(("updater/artifacts/ranges.py",), ("tests/artifacts/test_ranges.py",)),
+    "versions": Group(
+        ("updater/catalog/versions.py",), ("tests/catalog/test_versions.py", "tests/catalog/test_equal_versions.py")
+    ),
+    "decision": Group(("updater/offers/decision.py", "updater/offers/cohorts.py"), ("tests/offers",)),
+    "evidence": Group(
+        ("updater/rollouts/evidence.py", "updater/rollouts/intervals.py"),
+        (
+            "tests/rollouts/test_evidence.py",
+            "tests/rollouts/test_intervals.py",
+            "tests/rollouts/test_sources.py",
+            "tests/rollouts/test_clock.py",
+        ),
+    ),
+    "plan": Group(("updater/rollouts/plan.py",), ("tests/rollouts/test_plan.py", "tests/rollouts/test_clock.py")),
+    "codecs": Group(
+        (
+            "updater/feeds/appcast.py",
+            "updater/feeds/appimage.py",
+            "updater/feeds/electron.py",
+            "updater/feeds/packages.py",
+            "updater/feeds/registry.py",
+            "updater/feeds/scoop.py",
+            "updater/feeds/squirrel.py",
+            "updater/feeds/tauri.py",
+            "updater/feeds/velopack.py",
+            "updater/feeds/winget.py",
+        ),
+        ("tests/feeds",),
+    ),
+    "access": Group(
+        (
+            "updater/access/addresses.py",
+            "updater/access/attempts.py",
+            "updater/access/keys.py",
+            "updater/access/limits.py",
+            "updater/access/principals.py",
+            "updater/access/service.py",
+            "updater/access/tokens.py",
+            "updater/access/windows.py",
+        ),
+        ("tests/access",),
+    ),
+    "store": Group(
+        ("updater/artifacts/local.py", "updater/artifacts/hashing.py", "updater/artifacts/received.py"),
+        ("tests/artifacts/test_local_store.py", "tests/artifacts/test_blob_stores.py"),
+    ),
+}
