@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from updater.artifacts.ranges import MAX_PARTS, ByteRange, Plan, plan, select
+from updater.artifacts.ranges import MAX_PARTS, REPEATED_BYTES, ByteRange, Plan, plan, select
 
 ETAG = '"' + "ab" * 32 + '"'
 OTHER = '"' + "cd" * 32 + '"'
@@ -93,6 +93,9 @@ def test_unsatisfiable_ranges_are_416(value):
         "bytes=²-",
         "bytes=0-1,5-4",
         "bytes=1-2-3",
+        "bytes=10-009",
+        "bytes=X0-1X",
+        "bytes=0-1,\x0b2-3",
         "0-1",
         "bytes=0x1-0x2",
         "bytes=1_0-2_0",
@@ -196,6 +199,9 @@ def test_no_text_breaks_the_parser_or_leaves_the_file(value, size_bytes):
         (ETAG[:-1], False, False),
         ("", False, False),
         (f"*, {ETAG}", False, False),
+        (f"X{ETAG}", False, False),
+        (f"{ETAG},X", False, False),
+        (f"\x0b{ETAG}", False, False),
     ],
 )
 def test_entity_tag_lists(tags, strong, weak):
@@ -220,6 +226,8 @@ def test_entity_tags_on_several_lines_are_one_list():
         (f"{ETAG}, {OTHER}", 200),
         ("*", 200),
         ("", 200),
+        (f"X{ETAG}", 200),
+        (f"\x0b{ETAG}", 200),
         (format_datetime(MODIFIED_AT, usegmt=True), 200),
     ],
 )
@@ -306,3 +314,6 @@ def test_parts_that_repeat_the_file_again_and_again_are_ignored():
     assert select("bytes=0-,0-", size_bytes) == (ByteRange(0, size_bytes), ByteRange(0, size_bytes))
     assert select("bytes=" + ",".join(["0-"] * 1000), size_bytes) is None
     assert len(select("bytes=" + ",".join(["0-"] * 1000), 100) or ()) == 1000
+    most = f"bytes=0-,0-,0-{REPEATED_BYTES - 1}"
+    assert len(select(most, size_bytes) or ()) == 3
+    assert select(f"{most},5-5", size_bytes) is None

@@ -39,10 +39,10 @@ def test_one_percent_is_one_stage_and_everything_else_is_filled_in() -> None:
 
 
 def test_what_is_given_stays() -> None:
-    halt = {"enabled": False, "max_failure_rate": 1, "margin": 0, "alpha": 0.5, "per_address": 7, "min_addresses": 2}
+    halt = {"enabled": False, "max_failure_rate": 1, "margin": 0, "alpha": 1, "per_address": 7, "min_addresses": 2}
     plan = make_plan({"stages": TWO, "start_at": NOW, "min_reports": 3, "halt": halt}, NOW)
-    assert plan == Plan((Stage(1000, 60), Stage(10_000)), NOW, 3, HaltRules(False, 1.0, 0.0, 0.5, 7, 2))
-    assert isinstance(plan.halt.max_failure_rate, float) and isinstance(plan.halt.margin, float)
+    assert plan == Plan((Stage(1000, 60), Stage(10_000)), NOW, 3, HaltRules(False, 1.0, 0.0, 1.0, 7, 2))
+    assert all(isinstance(each, float) for each in (plan.halt.max_failure_rate, plan.halt.margin, plan.halt.alpha))
     assert canonical(plan)["start_at"] == "2026-05-01T12:00:00Z"
 
 
@@ -91,6 +91,8 @@ def test_a_plan_within_a_larger_request_is_named_by_its_field() -> None:
         read_plan({"stages": [{"percent": 1}, {"percent": 2}]}, NOW, "default_rollout")
     assert dict(refused.value.fields) == {"default_rollout.stages.0.for_s": "is needed on every stage but the last"}
     assert refused.value.__suppress_context__
+    with pytest.raises(Invalid):
+        read_plan({"percent": 1, "start_at": NOW + timedelta(days=367)}, NOW, "rollout")
 
 
 def test_only_a_last_stage_for_all_that_is_not_watched_completes() -> None:

@@ -89,7 +89,7 @@ def make_plan(given: Mapping[str, Any], now: datetime) -> Plan:
     elif given_stages is None:
         given_stages = [{"percent": given["percent"]}]
     stages = tuple(Stage(in_hundredths(each["percent"]), each.get("for_s")) for each in given_stages)
-    problems |= _stage_problems(stages, single="percent" in given)
+    problems |= _stage_problems(stages)
     start_at = given.get("start_at")
     if start_at is not None and start_at > now + MAX_AHEAD:
         problems["start_at"] = "must be at most 366 days ahead"
@@ -156,13 +156,12 @@ def _rules(given: Mapping[str, Any]) -> HaltRules:
     return HaltRules(**{**given, **rates})
 
 
-def _stage_problems(stages: Sequence[Stage], *, single: bool) -> dict[str, str]:
+def _stage_problems(stages: Sequence[Stage]) -> dict[str, str]:
     problems: dict[str, str] = {}
     last = len(stages) - 1
     for index, stage in enumerate(stages):
-        name = "percent" if single else f"stages.{index}.percent"
         if index and stage.hundredths <= stages[index - 1].hundredths:
-            problems[name] = "must be above the percent of the stage before"
+            problems[f"stages.{index}.percent"] = "must be above the percent of the stage before"
         duration = f"stages.{index}.for_s"
         if index < last and stage.for_s is None:
             problems[duration] = "is needed on every stage but the last"
