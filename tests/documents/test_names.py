@@ -102,8 +102,9 @@ def test_messages_that_are_explained_are_said() -> None:
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=name_of)
-def test_settings_to_paste_are_taken(path: Path, tmp_path: Path) -> None:
+def test_settings_to_paste_are_taken(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of YAML whose sections are those of the settings are settings; others are files of other programs."""
+    monkeypatch.chdir(tmp_path)  # a data folder beside the tests would be taken for one that was forgotten
     for block in list_blocks(path, "yaml"):
         if set(yaml.safe_load(block.text)) <= set(SECTIONS):
             (tmp_path / "config.yaml").write_text(block.text)

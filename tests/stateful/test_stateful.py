@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
@@ -150,7 +150,8 @@ def test_a_broken_rule_is_found(rule_: str, place: Place, tmp_path: Path) -> Non
     broken = Warm(BROKEN[rule_])
     try:
         with pytest.raises(AssertionError) as found:
-            play(Shop(broken, place, tmp_path), 60, 30, derandomize=True)
+            # That it is found is enough: to find the shortest way to it takes minutes.
+            play(Shop(broken, place, tmp_path), 60, 30, derandomize=True, phases=[Phase.generate])
         print(str(found.value)[:600])
     finally:
         broken.close()
