@@ -78,6 +78,24 @@ def test_pep440_order(left: str, right: str) -> None:
     assert ours == (a > b) - (a < b)
 
 
+def test_pep440_orders_what_differs_in_one_part_alone() -> None:
+    """Two versions by chance seldom differ in their last part alone."""
+    phases = ("", "a0", "a1", "a10", "b1", "rc1", "rc9", "rc10")
+    locals_ = ("", "+1", "+2", "+10", "+a", "+b", "+abc", "+a.1", "+a.2", "+a.10", "+1.a", "+1.1", "+a.b", "+ab")
+    suffixes = [f"{phase}{post}{dev}" for phase in phases for post in ("", ".post0", ".post2") for dev in ("", ".dev1")]
+    texts = [f"{release}{suffix}" for release in ("0", "1", "1.1", "1.0.1", "1.10") for suffix in suffixes]
+    texts += [f"1{suffix}{local}" for suffix in ("", "rc1", ".post0") for local in locals_]
+    found = sorted({str(Pep440(text)) for text in texts}, key=Pep440)
+    keys = [parse_version(text, Scheme.PEP440).sort_key for text in found]
+    assert all(low < high for low, high in itertools.pairwise(keys))
+
+
+@pytest.mark.parametrize("scheme", Scheme)
+def test_a_refused_version_is_named(scheme: Scheme) -> None:
+    with pytest.raises(ValueError, match=r"^invalid version format: nonsense$"):
+        parse_version("nonsense", scheme)
+
+
 @given(PEP440S)
 def test_pep440_text(text: str) -> None:
     version = parse_version(text, Scheme.PEP440)
