@@ -12,6 +12,7 @@ from tests.conftest import DATABASE
 from tests.durability.conftest import Launch, Server, require_strace
 
 CALLS = "openat,write,pwrite64,fsync,fdatasync,rename,mkdir,sendto,writev,sendmsg"
+UNFINISHED = "<unfinished ...>"  # what strace ends a call's line with when another thread's call comes before its end
 WITHOUT_FSYNC = ("-c", "import os; os.fsync = lambda _: None; from updater.cli import main; main()")
 WITHOUT_FULL = (
     "-c",
@@ -50,8 +51,8 @@ def read(trace: Path) -> list[Call]:
     for place, line in enumerate(trace.read_text(errors="replace").splitlines()):
         thread, _, text = line.partition(" ")
         text = text.strip()
-        if text.endswith("<unfinished ...>"):
-            begun[thread] = (text, place)
+        if text.endswith(UNFINISHED):
+            begun[thread] = (text.removesuffix(UNFINISHED).rstrip(), place)
         elif (resumed := re.match(r"<\.\.\. \w+ resumed>(.*)", text)) is not None:
             head, began = begun.pop(thread, ("", place))
             calls.append(Call(head + resumed[1], began, place))
@@ -97,6 +98,16 @@ def hold_report_to_order(calls: list[Call]) -> None:
     answer = only(calls, r"^(sendto|writev|sendmsg|write)\(.*HTTP/1\.1 200 OK")
     earlier = only(calls, r"^(sendto|writev|sendmsg|write)\(.*HTTP/1\.1 20", before=answer.began)
     hold_row_to_order(calls, "report", earlier.ended, answer.began)
+
+
+def test_a_call_that_another_thread_interrupts_is_read_whole(trace: Path) -> None:
+    lines = (
+        "7 fdatasync(12</d/updater.db-wal> <unfinished ...>",
+        '8 write(1, "x", 1) = 1',
+        "7 <... fdatasync resumed>) = 0",
+    )
+    trace.write_text("\n".join(lines))
+    assert read(trace) == [Call('write(1, "x", 1) = 1', 1, 1), Call("fdatasync(12</d/updater.db-wal>) = 0", 0, 2)]
 
 
 def test_an_upload_is_on_disk_before_its_answer(launch: Launch, trace: Path) -> None:

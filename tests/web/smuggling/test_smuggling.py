@@ -109,8 +109,13 @@ def ids_of(said: bytes) -> list[str]:
 
 
 async def attack(connect: Connect, cases: list[Case], backend: Backend) -> tuple[list[str], list[str]]:
-    """Send all cases, many at once, beside an honest client; return who got an answer to what was not asked."""
-    places, strange, honest = asyncio.Semaphore(_AT_ONCE), [], []
+    """Send all cases, many at once, beside an honest client.
+
+    Returns:
+        Who got an answer to what was not asked, and the honest client's requests that were answered. When the service
+        closes a connection of others that a proxy just lends, it answers 502 itself: no answer, nor a wrong one.
+    """
+    places, strange, honest, lost = asyncio.Semaphore(_AT_ONCE), list[str](), list[str](), 0
     answered: dict[str, str] = {}
 
     async def send(case: Case) -> None:
@@ -119,13 +124,18 @@ async def attack(connect: Connect, cases: list[Case], backend: Backend) -> tuple
                 answered[each] = f"{case.number:03}"
 
     async def ask(ended: asyncio.Event) -> None:
+        nonlocal lost
         for number in itertools.count():
             line = f"GET /api/v1/none?honest-{number}. HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            found = ids_of(await talk(connect, line.encode(), idle_s=20))
+            said = await talk(connect, line.encode(), idle_s=20)
+            found = ids_of(said)
+            if not found and said.startswith(b"HTTP/1.1 502 "):
+                lost += 1
+                continue
             honest.append(str(number))
             answered.update(dict.fromkeys(found, f"?honest-{number}."))
             if len(found) != 1:
-                strange.append(f"the honest client got {len(found)} answers")
+                strange.append(f"the honest client got {len(found)} answers: {said[:200]!r}")
             if ended.is_set():
                 return
 
@@ -134,6 +144,7 @@ async def attack(connect: Connect, cases: list[Case], backend: Backend) -> tuple
     await asyncio.gather(*(send(case) for case in cases))
     ended.set()
     await asyncio.wait_for(asking, 30)
+    assert lost < len(honest)
     strange += [
         f"an answer to {backend.seen.get(name)} went to {mine}"
         for name, mine in answered.items()
