@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.looking import open_files, worked_s
 from tests.workers.processes import Started, serving, wait_until
 
 NEVER_CLOSED = 4  # standard input, output and error, and the event loop's epoll
@@ -23,22 +24,13 @@ NEVER_CLOSED = 4  # standard input, output and error, and the event loop's epoll
 
 def sockets_of(pid: int) -> int:
     """Count open sockets: other files, such as a database's, are opened whenever a task needs them."""
-    folder, count = Path(f"/proc/{pid}/fd"), 0
-    for each in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed since the folder was listed
-            count += str(each.readlink()).startswith("socket:")
-    return count
-
-
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(each.startswith("socket:") for each in open_files(pid))
 
 
 def busy_share(pid: int, over_s: float) -> float:
-    before_s, began_s = cpu_s(pid), time.monotonic()
+    before_s, began_s = worked_s(pid), time.monotonic()
     time.sleep(over_s)
-    return (cpu_s(pid) - before_s) / (time.monotonic() - began_s)
+    return (worked_s(pid) - before_s) / (time.monotonic() - began_s)
 
 
 def connect(started: Started, source: str) -> socket.socket:
