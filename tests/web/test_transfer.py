@@ -340,6 +340,19 @@ async def test_a_slow_client_that_moves_is_never_cut_off(big_server):
     assert (await big_server.last_sent()).ending is Ending.COMPLETE
 
 
+async def test_a_file_leaves_in_whole_segments_and_nothing_after_it_waits(server, monkeypatch):
+    corked, flush = [], wire.Wire.flush
+
+    async def look_and_flush(self: wire.Wire) -> None:
+        corked.append(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
+        await flush(self)
+
+    monkeypatch.setattr(wire.Wire, "flush", look_and_flush)
+    answer = await server.get(Range="bytes=3-900000")
+    assert answer.body == DATA[3:900_001]
+    assert corked == [1, 0]  # before the only slice, and at the end of the body
+
+
 async def test_a_stop_of_the_server_cuts_the_connection(tmp_path, caplog):
     path = tmp_path / "blob"
     with path.open("wb") as file:

