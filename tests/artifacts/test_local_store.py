@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 import updater.artifacts.folders as folders
-import updater.artifacts.local as local
-from updater.artifacts.local import LocalBlobStore, StagedFile
+import updater.artifacts.staged as staging
+from updater.artifacts.local import LocalBlobStore
+from updater.artifacts.staged import StagedFile
 from updater.clock import utc_now
 from updater.errors import NotFound, StorageFull, Unavailable
 
@@ -77,8 +79,8 @@ async def test_the_folder_of_a_killed_upload_is_synced_by_the_next(
 ) -> None:
     (tmp_path / "blobs" / DIGEST[:2] / DIGEST[2:4]).mkdir(parents=True)
     synced: list[Path] = []
-    sync = local.sync_folder
-    for module in (folders, local):
+    sync = staging.sync_folder
+    for module in (folders, staging):
         monkeypatch.setattr(module, "sync_folder", lambda folder: (synced.append(folder), sync(folder)))
     blobs = tmp_path / "blobs"
     for _ in range(2):
@@ -114,14 +116,14 @@ async def test_a_cancelled_placing_ends_when_the_rename_has_ended(
     staged = await store.receive(once(b"bytes"))
     begun, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    sync = local.sync_folder
+    sync = staging.sync_folder
 
     def slow(folder: Path) -> None:
         loop.call_soon_threadsafe(begun.set)
         asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
         sync(folder)
 
-    monkeypatch.setattr(local, "sync_folder", slow)
+    monkeypatch.setattr(staging, "sync_folder", slow)
     placing = asyncio.create_task(staged.place())
     await begun.wait()
     placing.cancel()
@@ -180,6 +182,74 @@ async def test_a_cancelled_reception_leaves_nothing(store: LocalBlobStore, tmp_p
     assert {info.digest async for info in store.scan()} == placed
     assert b"".join([piece async for piece in store.read(placed.pop())]) == content
     assert await store.sweep(utc_now()) == 0
+
+
+async def test_chunks_of_any_size_are_one_file_and_the_disk_begins_early(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[int, int]] = []
+
+    def note(descriptor: int, offset: int, size_bytes: int) -> None:
+        assert os.fstat(descriptor).st_size >= offset + size_bytes
+        begun.append((offset, size_bytes))
+
+    monkeypatch.setattr(staging, "begin_write_back", note)
+    monkeypatch.setattr(staging, "WRITE_BACK_BYTES", MIB)
+    sizes = [0, 1, 3 * MIB, 0, *range(1, 2000), 200_000, 7, 200_000, *(0, MIB) * 8, 1]
+    content = [os.urandom(size) for size in sizes]
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for number, each in enumerate(content):
+            if number % 50 == 0:
+                await asyncio.sleep(0)
+            yield each
+
+    staged = await store.receive(chunks())
+    assert staged.digest == hashlib.sha256(b"".join(content)).hexdigest()
+    assert staged.size_bytes == sum(sizes)
+    assert b"".join([piece async for piece in staged.read()]) == b"".join(content)
+    assert [offset for offset, _ in begun] == [0, *(offset + size for offset, size in begun[:-1])]
+    assert sum(sizes) - sum(size for _, size in begun) < MIB
+    await staged.discard()
+
+
+def test_the_disk_begins_where_the_system_knows_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(MIB))
+        file.flush()
+        staging.begin_write_back(file.fileno(), 0, MIB)
+        monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+        staging.begin_write_back(file.fileno(), 0, MIB)
+
+
+async def test_a_slow_disk_holds_the_reception_up_before_it_fills_the_memory(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, taken, write = threading.Event(), 0, StagedFile.write
+
+    def write_when_told(self: StagedFile, batch: bytes) -> None:
+        assert go_on.wait(30)
+        write(self, batch)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(40):
+            yield bytes(MIB // 2)
+            taken += MIB // 2
+
+    monkeypatch.setattr(StagedFile, "write", write_when_told)
+    receiving = asyncio.create_task(store.receive(chunks()))
+    async with asyncio.timeout(30):
+        while taken < staging.MOST_WAITING_BYTES - MIB:
+            await asyncio.sleep(0.01)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert taken <= staging.MOST_WAITING_BYTES
+    assert not receiving.done()
+    go_on.set()
+    staged = await receiving
+    assert staged.digest == hashlib.sha256(bytes(20 * MIB)).hexdigest()
+    await staged.discard()
 
 
 async def test_sweeping_while_receptions_end_disturbs_nobody(

@@ -58,7 +58,12 @@ GROUPS = {
         ("tests/access",),
     ),
     "store": Group(
-        ("updater/artifacts/local.py", "updater/artifacts/hashing.py", "updater/artifacts/received.py"),
+        (
+            "updater/artifacts/local.py",
+            "updater/artifacts/staged.py",
+            "updater/artifacts/hashing.py",
+            "updater/artifacts/received.py",
+        ),
         ("tests/artifacts/test_local_store.py", "tests/artifacts/test_blob_stores.py"),
     ),
 }

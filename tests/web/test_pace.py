@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from tests.conftest import KEYS, Service, StartService
 from tests.web.exchange import read_head, request_bytes
 from tests.web.test_transfer import BIG_BYTES, Server, certified, connected_with_small_buffer
-from updater.artifacts import blobs as blobs_module
-from updater.artifacts.local import StagedFile
+from updater.artifacts import staged
+from updater.artifacts.staged import StagedFile
 from updater.web.messages import pace
 from updater.web.messages.pace import MIN_BYTES_PER_S, Pace
 from updater.web.server import stalled
@@ -147,7 +147,8 @@ async def test_a_slow_disk_is_not_the_clients_fault(
     start_service: StartService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk takes half of what the client has to send at least, so the client waits for it."""
-    monkeypatch.setattr(blobs_module, "BATCH_BYTES", 100_000)
+    monkeypatch.setattr(staged, "BATCH_BYTES", 100_000)
+    monkeypatch.setattr(staged, "MOST_WAITING_BYTES", 200_000)
     monkeypatch.setattr("updater.web.transfer.uploads.READ_BYTES", 100_000)
     write = StagedFile.write
 

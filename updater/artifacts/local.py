@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import shutil
 import tempfile
@@ -23,13 +22,13 @@ from typing import TypeVar
 
 import aiofiles
 
-from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, StoreReadOnly, batched
+from updater.artifacts.blobs import BATCH_BYTES, BlobInfo, StoreReadOnly
 from updater.artifacts.digests import is_digest
 from updater.artifacts.folders import NO_ROOM, BlobFolders, as_failures
 from updater.artifacts.folders import sync_folder as sync_folder
+from updater.artifacts.staged import StagedFile
 from updater.database.place import find_refusal
 from updater.errors import NotFound, StorageFull, Unavailable
-from updater.permissions import create_file
 
 _PROBE_S = 5.0
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EACCES)
@@ -57,24 +56,18 @@ class LocalBlobStore:
         self.threads.shutdown(wait=True)
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> StagedFile:
-        """Receive as `BlobStore.receive` says. While a thread writes one batch, the next is read from the client.
+        """Receive as `BlobStore.receive` says. While a thread writes, more is read from the client.
 
         Raises:
             StorageFull, Unavailable: the bytes cannot be written; nothing is left behind.
         """
         staged = StagedFile(self, self._incoming / uuid.uuid4().hex)
-        writing: asyncio.Future[None] | None = None
         try:
             await staged.step(staged.create)
-            async for batch in batched(chunks):
-                if writing is not None:
-                    await writing
-                writing = asyncio.ensure_future(staged.step(staged.write, batch))
-            if writing is not None:
-                await writing
+            await staged.append(chunks)
             await staged.step(staged.seal)
         except BaseException:
-            await asyncio.shield(asyncio.ensure_future(_give_up(staged, writing)))
+            await staged.discard()
             raise
         return staged
 
@@ -185,118 +178,6 @@ class LocalBlobStore:
         """
         with as_failures():
             return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
-
-
-class StagedFile:
-    """A file in `incoming/` on its way to becoming a blob.
-
-    Its steps run in worker threads, one at a time: a thread cannot be cancelled, so after a cancellation the next
-    step waits for the one under way. A descriptor closed while a thread still writes to it would let that thread write
-    into the next file with the same number.
-    """
-
-    def __init__(self, store: LocalBlobStore, path: Path) -> None:
-        self.digest = ""
-        self.size_bytes = 0
-        self._store = store
-        self._path = path
-        self._descriptor = -1
-        self._hash = hashlib.sha256()
-        self._there = False
-        self._last_step: asyncio.Future[None] | None = None
-
-    def locate(self) -> Path:
-        """Return the file in `incoming/`."""
-        return self._path
-
-    async def read(self) -> AsyncIterator[bytes]:
-        """Yield the bytes as `Staged.read` says. Raises Unavailable."""
-        with as_failures():
-            async with aiofiles.open(self._path, "rb", executor=self._store.threads) as file:
-                while piece := await file.read(BATCH_BYTES):
-                    yield piece
-
-    async def place(self) -> None:
-        """Rename the file to its digest, durably, as `Staged.place` says. Raises StorageFull, Unavailable.
-
-        It returns only when the rename has ended, even when cancelled: the caller holds the blob's row meanwhile.
-        """
-        try:
-            await self.step(self._rename)
-        except asyncio.CancelledError:
-            await self._settle()
-            raise
-
-    async def discard(self) -> None:
-        """Remove the file unless it was placed, even when cancelled. Raises Unavailable when the disk failed."""
-        await asyncio.shield(asyncio.ensure_future(self.step(self._remove)))
-
-    async def step(self, function: Callable[..., None], *arguments: object) -> None:
-        """Run one step in a worker thread, after the step before it has ended. Raises StorageFull, Unavailable."""
-        await self._settle()
-        self._last_step = asyncio.ensure_future(self._store.run(function, *arguments))
-        await asyncio.shield(self._last_step)
-
-    async def _settle(self) -> None:
-        if self._last_step is not None:
-            await asyncio.wait([self._last_step])
-
-    def create(self) -> None:
-        """Create the file, in a worker thread. Raises OSError."""
-        try:
-            self._descriptor = create_file(self._path, self._store.folders.file_mode)
-        except FileNotFoundError:
-            self._store.folders.make_incoming()
-            self._descriptor = create_file(self._path, self._store.folders.file_mode)
-        self._there = True
-
-    def link(self, path: Path, digest: str, size_bytes: int) -> None:
-        """Take the bytes of another file, in a worker thread. Raises OSError."""
-        try:
-            os.link(path, self._path, follow_symlinks=False)
-        except FileNotFoundError:
-            self._store.folders.make_incoming()
-            os.link(path, self._path, follow_symlinks=False)
-        self._there, self.digest, self.size_bytes = True, digest, size_bytes
-
-    def write(self, batch: bytes) -> None:
-        """Append and hash one batch, in a worker thread. Raises OSError."""
-        view = memoryview(batch)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
-        self._hash.update(batch)
-        self.size_bytes += len(batch)
-
-    def seal(self) -> None:
-        """Sync the bytes to disk and compute the digest, in a worker thread. Raises OSError."""
-        os.fsync(self._descriptor)
-        self._close()
-        self.digest = self._hash.hexdigest()
-
-    def _rename(self) -> None:
-        target = self._store.locate(self.digest)
-        for folder in (target.parent.parent, target.parent):
-            self._store.folders.ensure(folder)
-        self._path.rename(target)
-        self._there = False
-        sync_folder(target.parent)
-
-    def _remove(self) -> None:
-        self._close()
-        if self._there:
-            self._path.unlink(missing_ok=True)
-            self._there = False
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
-
-
-async def _give_up(staged: StagedFile, writing: asyncio.Future[None] | None) -> None:
-    if writing is not None:
-        await asyncio.gather(writing, return_exceptions=True)
-    await staged.discard()
 
 
 def _info(path: Path) -> BlobInfo | None:
