@@ -175,7 +175,10 @@ class Server:
         with contextlib.closing(connection):
             connection.request("POST", f"/{operation}", json.dumps(arguments), {"Content-Type": "application/json"})
             lines = connection.getresponse().read().splitlines()
-        return json.loads(lines[-1])["result"]
+        last = json.loads(lines[-1])
+        if "result" not in last:
+            raise KeyError(f"{operation}: {last}")
+        return last["result"]
 
     async def _operate_beside(self, operation: str, arguments: dict[str, Any]) -> Any:
         """Fails as the socket does when the service is gone, or its disk."""

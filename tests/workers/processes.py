@@ -96,8 +96,8 @@ class Started:
         return self.process.wait(READY_S)
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> None:
-    deadline_s = time.monotonic() + READY_S
+def wait_until(condition: Callable[[], Any], what: str, within_s: float = READY_S) -> None:
+    deadline_s = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline_s, f"this did not happen: {what}"
         time.sleep(0.02)
