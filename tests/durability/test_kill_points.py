@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import NewDatabase
 from tests.durability.conftest import READY_S, EndedEarly, Place, Server, Warm
+from tests.durability.test_random_kills import ANSWERS_FIRST, NEVER_SWEEPS
 from tests.looking import worked_s
 from tests.stored import stored_id
 
@@ -105,8 +106,7 @@ OF_THE_SERVICE = [
 ]
 
 
-@pytest.mark.parametrize("operation", OF_THE_SERVICE)
-def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm: Warm, place: Place) -> None:
+def kill_at_every_step(operation: Callable[[Server, Ledger], None], warm: Warm, place: Place) -> None:
     before, must_pass = OPERATIONS[operation]
     ledger = Ledger()
     server = warm.start(place)
@@ -132,6 +132,26 @@ def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm:
     hold_to_promises(server, ledger)
     server.stop()
     assert passed >= must_pass
+
+
+@pytest.mark.parametrize("operation", OF_THE_SERVICE)
+def test_killed_at_every_step(operation: Callable[[Server, Ledger], None], warm: Warm, place: Place) -> None:
+    kill_at_every_step(operation, warm, place)
+
+
+@pytest.mark.long
+@pytest.mark.sqlite("elsewhere no start sweeps")
+@pytest.mark.parametrize(("operation", "broken"), [(report, ANSWERS_FIRST), (upload, NEVER_SWEEPS)])
+def test_what_a_kill_breaks_is_noticed(operation: Callable[[Server, Ledger], None], broken: str, place: Place) -> None:
+    """The control: a service that answers before it commits, and one that does not clear up."""
+    warm = Warm(broken)
+    try:
+        with pytest.raises(AssertionError) as found:
+            kill_at_every_step(operation, warm, place)
+        print(str(found.value)[:300])
+    finally:
+        warm.end_all()
+        warm.close()
 
 
 @pytest.mark.parametrize("operation", COMMANDS, ids=lambda each: each.__name__)

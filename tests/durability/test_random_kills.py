@@ -12,16 +12,14 @@ from tests.durability.rounds import Rounds, new_ledger, rounds_of
 
 RUN = "; from updater.cli import main; main()"
 ANSWERS_FIRST = (
-    "-c",
     "from updater.telemetry.recorder import Recorder\n"
     "async def record(self, event): self._put(event, None)\n"
-    "Recorder.record = record" + RUN,
+    "Recorder.record = record"
 )
 NEVER_SWEEPS = (
-    "-c",
     "from updater.artifacts.local import LocalBlobStore\n"
     "async def sweep(self, before): return 0\n"
-    "LocalBlobStore.sweep = sweep" + RUN,
+    "LocalBlobStore.sweep = sweep"
 )
 CONTROL_KILLS = 8
 
@@ -49,7 +47,7 @@ def test_random_kills(warm: Warm, place: Place, kills: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "noticed"),
+    ("broken", "noticed"),
     [
         pytest.param(ANSWERS_FIRST, "lost reports", id="answers before it commits"),
         pytest.param(
@@ -57,8 +55,9 @@ def test_random_kills(warm: Warm, place: Place, kills: int) -> None:
         ),
     ],
 )
-def test_what_a_kill_breaks_is_noticed(launch: Launch, program: tuple[str, ...], noticed: str) -> None:
+def test_what_a_kill_breaks_is_noticed(launch: Launch, broken: str, noticed: str) -> None:
     """The control: a service that answers too early, and one that does not clear up."""
+    program = ("-c", broken + RUN)
     run = Rounds(partial(launch, program=program), OnlyKilled(), new_ledger())
     server = launch(program=program)
     server.create_application()

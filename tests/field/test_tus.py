@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,13 +17,20 @@ import pytest
 from tests.field.conftest import Npm
 from tests.field.running import HERE, drive_python
 from tests.field.shop import Shop
-from tests.processes.serving import call
+from tests.processes.serving import call, serving
 from tests.servers import node as nodejs
 from tests.threaded import threaded
 from tests.web.tus.cutting import CuttingRelay, cutting
 
 Drive = Callable[..., dict[str, Any]]
 KIB = 1024
+FORGETS = """
+from updater.artifacts.partial_file import PartialFile
+async def count_at_last(self, count): pass
+PartialFile._count_at_last = count_at_last
+from updater.cli import main
+main()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -72,10 +80,8 @@ def digest_published(shop: Shop, app: str, version: str = "1.0.0") -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-@pytest.mark.parametrize(("cuts", "size"), [(20, 3_000_017), pytest.param(1_000, 66_000_017, marks=pytest.mark.long)])
-@pytest.mark.parametrize("chunk", [256 * KIB, None])
-def test_cut_off_at_random_points(
-    shop: Shop, drive: Drive, app: str, tmp_path: Path, cuts: int, size: int, chunk: int | None
+def cut_off_at_random_points(
+    shop: Shop, drive: Drive, app: str, tmp_path: Path, *, cuts: int, size: int, chunk: int | None
 ) -> None:
     """The right bytes are published, once; nothing is sent twice beyond the piece that was cut."""
     if chunk is None and cuts > 100:
@@ -102,6 +108,38 @@ def test_cut_off_at_random_points(
         assert relay.sent_bytes <= size + relay.cuts * 256 * KIB
     history = shop.ask("GET", f"/updates/{app}/history")["entries"]
     assert [each["action"] for each in history].count("build.published") == 1
+
+
+@pytest.mark.parametrize(("cuts", "size"), [(20, 3_000_017), pytest.param(1_000, 66_000_017, marks=pytest.mark.long)])
+@pytest.mark.parametrize("chunk", [256 * KIB, None])
+def test_cut_off_at_random_points(
+    shop: Shop, drive: Drive, app: str, tmp_path: Path, cuts: int, size: int, chunk: int | None
+) -> None:
+    cut_off_at_random_points(shop, drive, app, tmp_path, cuts=cuts, size=size, chunk=chunk)
+
+
+@pytest.mark.long
+def test_bytes_that_are_forgotten_at_a_cut_are_noticed(tmp_path: Path) -> None:
+    """The control: a service that keeps nothing of a piece that was cut."""
+    with serving(
+        tmp_path / "storage", command=(sys.executable, "-c", FORGETS), UPDATER_RATE_LIMIT__ENABLED="false"
+    ) as (
+        url,
+        key,
+    ):
+        shop = Shop(url, str(key))
+        shop.open("my-app")
+        with pytest.raises(AssertionError) as found:
+            cut_off_at_random_points(
+                shop,
+                lambda **asked: drive_python("tus_app.py", asked),
+                "my-app",
+                tmp_path,
+                cuts=20,
+                size=3_000_017,
+                chunk=None,
+            )
+    print(str(found.value)[:300])
 
 
 def test_a_refusal_is_told_as_one(shop: Shop, drive: Drive, app: str, tmp_path: Path) -> None:

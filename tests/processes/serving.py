@@ -31,10 +31,10 @@ def run(root: Path | str, *words: object, **more: str) -> subprocess.CompletedPr
 
 
 @contextmanager
-def serving(root: Path | str, **more: str) -> Iterator[tuple[str, str | None]]:
+def serving(root: Path | str, *, command: tuple[str, ...] = COMMAND, **more: str) -> Iterator[tuple[str, str | None]]:
     """Run the service for the block; give its address and the admin key that it made, if it did."""
     process = subprocess.Popen(
-        [*COMMAND, "serve"], env=environment(root, **more), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, "serve"], env=environment(root, **more), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     said, url = "", None

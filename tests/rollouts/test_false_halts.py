@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -15,8 +17,27 @@ LIMIT = 2 / ALPHA
 NO_HISTORY, HISTORY = Arm(), Arm(990, 10)
 
 
+def is_evident(series: Series) -> bool:
+    return max(against_control(series), above_ceiling(series, CEILING)) >= LIMIT
+
+
+def is_evident_at_one_look(series: Series) -> bool:
+    """Tell whether the rates differ by more than chance allows in 5 of 100 cases, for whoever looks once."""
+    rollout, control = series.rollout, series.control
+    if not rollout.counted or not control.counted:
+        return False
+    pooled = (rollout.failed + control.failed) / (rollout.counted + control.counted)
+    spread = math.sqrt(pooled * (1 - pooled) * (1 / rollout.counted + 1 / control.counted))
+    return rollout.failed / rollout.counted - control.failed / control.counted > 1.645 * spread
+
+
 def reports_until_halt(
-    generator: random.Random, share: float, rates: tuple[float, float], most: int, baseline: Arm = NO_HISTORY
+    generator: random.Random,
+    share: float,
+    rates: tuple[float, float],
+    most: int,
+    baseline: Arm = NO_HISTORY,
+    is_evident: Callable[[Series], bool] = is_evident,
 ) -> int | None:
     """Return how many reports of the rollout arm there were at the halt; None without one in `most` reports of both.
 
@@ -33,25 +54,39 @@ def reports_until_halt(
             series = replace(series, failed_addresses=series.failed_addresses + 1)
         elif series.log_bets == before:
             continue  # neither evidence grew
-        if series.failed_addresses >= MIN_ADDRESSES and (
-            max(against_control(series), above_ceiling(series, CEILING)) >= LIMIT
-        ):
+        if series.failed_addresses >= MIN_ADDRESSES and is_evident(series):
             return series.rollout.counted
     return None
+
+
+def false_halts(rate: float, seeds: int, most: int, is_evident: Callable[[Series], bool] = is_evident) -> int:
+    halts = 0
+    for seed in range(seeds):
+        generator = random.Random(seed)
+        share = generator.choice((0.01, 0.1, 0.5, 0.9))
+        halts += reports_until_halt(generator, share, (rate, rate), most, is_evident=is_evident) is not None
+    return halts
+
+
+def bearable(seeds: int) -> float:
+    """Return the most halts of good releases that are luck: three more than expected at the promised rate."""
+    return ALPHA * seeds + 3
 
 
 @pytest.mark.parametrize("rate", [0.005, 0.02])
 @pytest.mark.parametrize(("seeds", "most"), [(40, 2_000), pytest.param(1_000, 10_000, marks=pytest.mark.long)])
 @pytest.mark.timeout(3_600)
 def test_good_releases_are_hardly_ever_halted(rate: float, seeds: int, most: int) -> None:
-    halts = 0
-    for seed in range(seeds):
-        generator = random.Random(seed)
-        share = generator.choice((0.01, 0.1, 0.5, 0.9))
-        halts += reports_until_halt(generator, share, (rate, rate), most) is not None
+    halts = false_halts(rate, seeds, most)
     print(f"equal rates of {rate:.1%}: {halts} of {seeds} runs with {most} reports halted")
-    # Three more than expected at the promised rate are luck; ten are not.
-    assert halts <= ALPHA * seeds + 3
+    assert halts <= bearable(seeds)
+
+
+def test_without_its_guard_good_releases_are_halted() -> None:
+    """The control: a test for one look, taken after every report."""
+    halts = false_halts(0.02, 40, 2_000, is_evident_at_one_look)
+    print(f"{halts} of 40 halted")
+    assert halts > bearable(40)
 
 
 @pytest.mark.parametrize(("share", "promised"), [(0.01, 210), (0.1, 270), (0.5, 580), (0.9, 1_500)])

@@ -135,7 +135,7 @@ class Day:
         )
 
 
-async def live_through(url: str, size: int, rate: float, stage_s: int, most_s: float, seed: int) -> Day:
+async def live_through(url: str, size: int, rate: float, stage_s: int, most_s: float, seed: int, **plan: Any) -> Day:
     """Publish 1.1.0, which fails at `rate`, and wait until it is for all or halted."""
     async with ClientSession(url, connector=TCPConnector(limit=AT_ONCE + 2)) as session:
         headers = {"Authorization": f"Bearer {KEYS['admin']}"}
@@ -145,8 +145,8 @@ async def live_through(url: str, size: int, rate: float, stage_s: int, most_s: f
         for version in ("0.9.0", "1.0.0"):
             await publish(session, version)
         # A hundredth of a small fleet would never send the 20 reports that are asked for by default.
-        plan = {"stages": [{"percent": each, "for_s": stage_s} for each in STAGES], "min_reports": min(20, size // 200)}
-        await publish(session, "1.1.0", rollout=plan)
+        stages = [{"percent": each, "for_s": stage_s} for each in STAGES]
+        await publish(session, "1.1.0", rollout={"stages": stages, "min_reports": min(20, size // 200), **plan})
         fleet, ended = Fleet(session, size, "1.1.0", {"1.1.0": rate}, seed), asyncio.Event()
         running = asyncio.create_task(fleet.run(ended))
         try:
@@ -200,3 +200,12 @@ async def test_a_release_day(tmp_path: Path, size: int, stage_s: int, build: str
     elif size >= 10_000:  # a small fleet installs a slightly bad build before that can be told from chance
         assert day.state == "halted"
         assert day.percent <= 50
+
+
+@pytest.mark.long
+async def test_without_its_guard_a_very_bad_day_goes_on(tmp_path: Path) -> None:
+    """The control: nothing watches."""
+    with serving(tmp_path / "data", server={"trusted_proxies": ["127.0.0.0/8"]}) as started:
+        day = await live_through(started.url, 600, 0.5, 2, most_s=120, seed=7, halt={"enabled": False})
+    print(day)
+    assert (day.state, day.reason) == ("complete", None)
