@@ -42,12 +42,16 @@ FEEDS = (f"{FEED}/electron/latest-linux.yml", f"{FEED}/appcast/linux.xml", f"{FE
 
 
 class Use:
-    """A mixed load; `failures` has every answer that should not have come. Random choices repeat with the seed."""
+    """A mixed load; `failures` has every answer that should not have come. Random choices repeat with the seed.
+
+    What says that it has no time now (503) is `refused`: how often that is so is the machine's affair.
+    """
 
     def __init__(self, url: str, cookie: str, seed: int) -> None:
         self._url, self._cookie = url, cookie
         self._random = random.Random(seed)
         self.failures: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
         self._builds: deque[str] = deque()
         self._number = 0
@@ -100,7 +104,9 @@ class Use:
         headers = {**({"Authorization": f"Bearer {KEYS[key]}"} if key else {}), **more.pop("headers", {})}
         async with self._session.request(method, path, headers=headers, allow_redirects=False, **more) as response:
             body = await response.read()
-            if response.status not in (statuses or (200,)):
+            if response.status == 503:
+                self.refused[path.partition("?")[0]] += 1
+            elif response.status not in (statuses or (200,)):
                 self.failures[f"{method} {path.partition('?')[0]}: {response.status} {body[:200]!r}"] += 1
             return body
 
@@ -174,6 +180,9 @@ class Use:
         headers = {**TUS, "Upload-Length": "60000", "Upload-Metadata": metadata(**said)}
         headers["Authorization"] = f"Bearer {KEYS['write']}"
         async with self._session.post("/api/v1/uploads", headers=headers) as response:
+            if response.status == 503:
+                self.refused["/api/v1/uploads"] += 1
+                return
             assert response.status == 201, await response.text()
             url = response.headers["Location"]
         piece = {**headers, "Content-Type": PIECE}
@@ -190,8 +199,8 @@ class Use:
         if len(self._builds) > KEPT:
             oldest = self._builds.popleft()
             if self._random.random() < 0.3:
-                await self._ask("POST", f"{UPDATES}/releases/{oldest}/withdraw", key="write", json={})
-            await self._ask("DELETE", f"{UPDATES}/releases/{oldest}/linux/amd64", key="write")
+                await self._ask("POST", f"{UPDATES}/releases/{oldest}/withdraw", 200, 404, key="write", json={})
+            await self._ask("DELETE", f"{UPDATES}/releases/{oldest}/linux/amd64", 200, 404, key="write")
 
     async def roll_out(self) -> None:
         """Set a plan for a release that may be gone or complete, with stages that pass by themselves."""
