@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Coroutine
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
@@ -39,6 +39,7 @@ _NOT_KEPT: Final = (
     *(hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "X-API-Key"),
     *(hdrs.X_FORWARDED_FOR, hdrs.FORWARDED, "X-Real-IP", "X-Client-Id", "x-user-staging-id"),
 )
+_Key, _Value = TypeVar("_Key"), TypeVar("_Value")
 _log = get_logger("updater.request")
 
 
@@ -60,8 +61,8 @@ class Asked(NamedTuple):
 class AtOnce:
     """Answers requests without a credential to routes that wait for nothing.
 
-    Keys of its memory: blocks of header lines, request lines without ids, and paths. Bound: `MAX_KNOWN` of each, in
-    heads of at most `MAX_HEAD_BYTES`, about 4 MiB; emptied when full. They hold for ever: what bytes mean depends on
+    Keys of its memory: blocks of header lines, request lines without ids, both together, and paths. Bound: `MAX_KNOWN`
+    of each, in heads of at most `MAX_HEAD_BYTES`, about 5 MiB; emptied when full. They hold for ever: what bytes mean depends on
     nothing else.
     """
 
@@ -71,6 +72,7 @@ class AtOnce:
         self._application = application
         self._router = cast(Router, application.router)
         self._gate = application[GATE]
+        self._wholes: dict[bytes, tuple[RawRequestMessage, Place]] = {}
         self._blocks: dict[bytes, RawRequestMessage] = {}
         self._lines: dict[bytes, Asked] = {}
         self._places: dict[str, Place] = {}
@@ -80,7 +82,7 @@ class AtOnce:
 
         `connection` waits for its next request, and has received `data` since its last one.
         """
-        read = self.read(data)
+        read = self._wholes.get(data) or self.read(data)
         if read is None:
             return False
         message, (match, handler) = read
@@ -91,7 +93,7 @@ class AtOnce:
         # A client that does not take its answers makes the usual way wait.
         if transport is None or transport.get_write_buffer_size():
             return False
-        request = make_request(self._application, message, connection, match)
+        request = make_request(message, connection, match)
         self.answered += 1
         try:
             response, body = _run_through(gate.handle(request, handler))
@@ -119,7 +121,10 @@ class AtOnce:
         if asked is None:
             return None
         target, url, place = asked
-        return like._replace(path=target, url=url), place
+        read = like._replace(path=target, url=url), place
+        if line in self._lines:
+            _keep(self._wholes, data, read)
+        return read
 
     def learn(self, connection: RequestHandler, data: bytes) -> bool:
         """Tell whether `data`, which a connection has just read, was one whole request without a body.
@@ -134,9 +139,7 @@ class AtOnce:
         if line[:4] != _FIRST or line[-9:] != _LAST or data.count(b"\n") != data.count(b"\r\n"):
             return False
         if not message.should_close and not message.upgrade and not any(map(message.headers.__contains__, _NOT_KEPT)):
-            if len(self._blocks) >= MAX_KNOWN:
-                self._blocks.clear()
-            self._blocks[block] = message
+            _keep(self._blocks, block, message)
         return True
 
     def _read_line(self, line: bytes) -> Asked | None:
@@ -150,9 +153,7 @@ class AtOnce:
             return None
         asked = Asked(target, URL.build(path=path, query_string=query, encoded=True), place)
         if "client_id=" not in query and "stagingId=" not in query:
-            if len(self._lines) >= MAX_KNOWN:
-                self._lines.clear()
-            self._lines[line] = asked
+            _keep(self._lines, line, asked)
         return asked
 
     def _find_place(self, path: str) -> Place | None:
@@ -160,10 +161,15 @@ class AtOnce:
         contract = None if known is None else contract_of(known[1].handler)
         if known is None or contract is None or not contract.at_once:
             return None
-        if len(self._places) >= MAX_KNOWN:
-            self._places.clear()
-        place = self._places[path] = Place(make_match(self._application, *known), known[1].handler)
+        place = Place(make_match(self._application, *known), known[1].handler)
+        _keep(self._places, path, place)
         return place
+
+
+def _keep(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(memory) >= MAX_KNOWN:
+        memory.clear()
+    memory[key] = value
 
 
 def _run_through(answering: Coroutine[Any, Any, web.StreamResponse]) -> tuple[web.Response, bytes]:

@@ -99,14 +99,12 @@ def make_match(
 
 
 def make_request(
-    application: web.Application,
-    message: RawRequestMessage,
-    connection: RequestHandler,
-    match: web.UrlMappingMatchInfo,
+    message: RawRequestMessage, connection: RequestHandler, match: web.UrlMappingMatchInfo
 ) -> web.Request:
     """Make a request without a body that the router matched. Source: `Application._handle` of aiohttp 3.14."""
-    # Neither a writer nor a task: nothing of the answer is sent by the handler, and nothing waits.
-    request = application._make_request(message, EMPTY_PAYLOAD, connection, None, None)  # type: ignore[arg-type]
+    # Neither a writer nor a task: nothing of the answer is sent by the handler, and nothing waits. Bounds of bodies are
+    # of no matter.
+    request = web.Request(message, EMPTY_PAYLOAD, connection, None, None, connection._loop)  # type: ignore[arg-type]
     request._match_info = match
     return request
 
