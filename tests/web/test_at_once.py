@@ -27,7 +27,7 @@ from tests.conftest import KEYS, Service, StartService
 from tests.web.exchange import Answer, read_answer
 from updater.web.gate.middleware import GATE
 from updater.web.gate.routing import Contract
-from updater.web.server.at_once import AtOnce
+from updater.web.server.at_once import MAX_KNOWN, AtOnce
 from updater.web.server.router import Router
 
 CHECK = "/api/v1/updates/my-app/check"
@@ -172,6 +172,16 @@ async def test_secrets_are_not_kept_and_go_the_usual_way(made: list[AtOnce], pub
             assert [(await ask(streams, head(path, line))).status for _ in range(3)] == [status] * 3
     assert not at_once.answered
     assert not at_once._blocks
+
+
+async def test_its_memory_is_bounded(made: list[AtOnce], published: Service) -> None:
+    (at_once,) = made
+    async with connected(published) as streams:
+        for number in range(MAX_KNOWN + 90):
+            question = head(f"{CHECK}?{QUERY}&channel=c{number}", f"X-Number: {number % 7}")
+            assert (await ask(streams, question)).status in (200, 422)
+    for memory in (at_once._wholes, at_once._lines, at_once._blocks, at_once._places):
+        assert 0 < len(memory) <= MAX_KNOWN
 
 
 async def test_a_draining_service_ends_the_connection(made: list[AtOnce], published: Service) -> None:

@@ -62,8 +62,8 @@ class AtOnce:
     """Answers requests without a credential to routes that wait for nothing.
 
     Keys of its memory: blocks of header lines, request lines without ids, both together, and paths. Bound: `MAX_KNOWN`
-    of each, in heads of at most `MAX_HEAD_BYTES`, about 5 MiB; emptied when full. They hold for ever: what bytes mean depends on
-    nothing else.
+    of each, in heads of at most `MAX_HEAD_BYTES`, about 5 MiB; emptied when full. They hold for ever: what bytes mean
+    depends on nothing else.
     """
 
     def __init__(self, application: web.Application) -> None:
@@ -82,7 +82,7 @@ class AtOnce:
 
         `connection` waits for its next request, and has received `data` since its last one.
         """
-        read = self._wholes.get(data) or self.read(data)
+        read = self.read(data)
         if read is None:
             return False
         message, (match, handler) = read
@@ -113,6 +113,9 @@ class AtOnce:
 
     def read(self, data: bytes) -> tuple[RawRequestMessage, Place] | None:
         """Read a request as aiohttp's parser does, and its place; None for one that has to go the usual way."""
+        whole = self._wholes.get(data)
+        if whole is not None:
+            return whole
         line, _, block = data.partition(b"\r\n")
         like = self._blocks.get(block)
         if like is None:

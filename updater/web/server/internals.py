@@ -98,9 +98,7 @@ def make_match(
     return match
 
 
-def make_request(
-    message: RawRequestMessage, connection: RequestHandler, match: web.UrlMappingMatchInfo
-) -> web.Request:
+def make_request(message: RawRequestMessage, connection: RequestHandler, match: web.UrlMappingMatchInfo) -> web.Request:
     """Make a request without a body that the router matched. Source: `Application._handle` of aiohttp 3.14."""
     # Neither a writer nor a task: nothing of the answer is sent by the handler, and nothing waits. Bounds of bodies are
     # of no matter.
