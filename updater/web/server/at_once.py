@@ -39,7 +39,8 @@ _NOT_KEPT: Final = (
     *(hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "X-API-Key"),
     *(hdrs.X_FORWARDED_FOR, hdrs.FORWARDED, "X-Real-IP", "X-Client-Id", "x-user-staging-id"),
 )
-_Key, _Value = TypeVar("_Key"), TypeVar("_Value")
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 _log = get_logger("updater.request")
 
 
