@@ -1,13 +1,16 @@
-"""`python -m tests.bench [NAME...]`: run the rows, print the table, end with 1 when one misses its figure."""
+"""`python -m tests.bench [--quick] [NAME...]`: run the rows, print the table, end with 1 when one misses its figure."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.bench import (
+    busy,
     checks,
     commands,
     derive,
@@ -15,6 +18,7 @@ from tests.bench import (
     feeds,
     files,
     history,
+    machine,
     objects,
     pages,
     reports,
@@ -22,7 +26,8 @@ from tests.bench import (
     startup,
     workers,
 )
-from tests.bench.rows import Figure, Row, table
+from tests.bench.results import Result, document, table
+from tests.bench.rows import FULL, QUICK, Pace, Row, Skip
 
 ROWS: tuple[Row, ...] = (
     *checks.ROWS,
@@ -37,30 +42,44 @@ ROWS: tuple[Row, ...] = (
     *commands.ROWS,
     *history.ROWS,
     *pages.ROWS,
+    *busy.ROWS,
     *workers.ROWS,
 )
 BUILD = Path("build")
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the named rows, or all."""
-    unknown = set(names) - {row.name for row in ROWS}
+    parser = argparse.ArgumentParser("scripts/bench", description="Measure the service against its peers.")
+    parser.add_argument("--quick", action="store_true", help="two short runs each, for a look")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(row.name for row in ROWS))
+    asked = parser.parse_args(arguments)
+    unknown = set(asked.names) - {row.name for row in ROWS}
     if unknown:
         print(f"no row {', '.join(sorted(unknown))}; rows are {', '.join(row.name for row in ROWS)}", file=sys.stderr)
         return 2
     BUILD.mkdir(exist_ok=True)
-    results: list[tuple[str, Figure]] = []
-    for row in ROWS:
-        if names and row.name not in names:
-            continue
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=BUILD, prefix="bench-") as folder:
-            results += [(row.name, figure) for figure in row.measure(Path(folder).absolute())]
-        print(f"{row.name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    text = table(results)
+    where = machine.describe()
+    results = [
+        _measure(row, QUICK if asked.quick else FULL) for row in ROWS if not asked.names or row.name in asked.names
+    ]
+    where["load"] += f" before, {machine.load()} after"
+    text = table(results, where, quick=asked.quick)
     (BUILD / "bench.md").write_text(text)
+    (BUILD / "bench.json").write_text(json.dumps(document(results, where, quick=asked.quick), indent=2) + "\n")
     print(text, end="")
-    return 0 if all(figure.reached for _, figure in results) else 1
+    return 0 if all(each.reached for each in results) else 1
+
+
+def _measure(row: Row, pace: Pace) -> Result:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=BUILD, prefix="bench-") as folder:
+        try:
+            result = Result(row.name, row.measure(Path(folder).absolute(), pace))
+        except Skip as reason:
+            result = Result(row.name, skipped=str(reason))
+    print(f"{row.name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return result
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.processes import SERVER_CORE, Process, running, service, wrk
-from tests.bench.rows import Figure, Row, alternate
+from tests.bench.rows import Figure, Pace, Row, interleave, rate
 from tests.bench.seed import seed
 from tests.ports import free_port
 
@@ -19,7 +19,6 @@ VERSIONS = [
     for patch in range(200)
 ]
 QUESTIONS = VERSIONS[:20]
-_ROUNDS, _ROUND_S = 7, 2
 _SCRIPT = """
 local questions = {%s}
 local requests, turn = {}, 0
@@ -33,7 +32,7 @@ end
 """
 
 
-def against_bare_handler(folder: Path) -> Sequence[Figure]:
+def against_bare_handler(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare with a handler that reads the query and returns the same bytes."""
     script, many = write_script(folder), write_script(folder, VERSIONS, "versions.lua")
     seed(folder, 100)
@@ -43,38 +42,31 @@ def against_bare_handler(folder: Path) -> Sequence[Figure]:
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
-            mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(bare, script))
-            own_many, bare_many, of_many = alternate(
-                _ROUNDS, lambda: per_cpu_s(own, many), lambda: per_cpu_s(bare, many)
+            mine, theirs = interleave(pace, lambda: per_cpu_s(own, script, pace), lambda: per_cpu_s(bare, script, pace))
+            own_many, bare_many = interleave(
+                pace, lambda: per_cpu_s(own, many, pace), lambda: per_cpu_s(bare, many, pace)
             )
     what = "against a bare aiohttp handler"
     return [
-        Figure(f"checks a second, {what}", ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.80),
-        Figure(
-            f"checks a second, of {len(VERSIONS)} versions in turn, {what}",
-            of_many,
-            f"{own_many:,.0f}/s",
-            f"{bare_many:,.0f}/s",
-            at_least=0.80,
-        ),
+        rate(f"checks a second, {what}", mine, theirs, at_least=0.80),
+        rate(f"checks a second, of {len(VERSIONS)} versions in turn, {what}", own_many, bare_many, at_least=0.80),
     ]
 
 
-def against_few_releases(folder: Path) -> Sequence[Figure]:
+def against_few_releases(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare a catalog of 100,000 releases with one of 100."""
     script = write_script(folder)
     seed(folder / "many", 100_000)
     seed(folder / "few", 100)
     with service(folder / "many") as many, service(folder / "few") as few:
-        mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(many, script), lambda: per_cpu_s(few, script))
-    what = "checks a second with 100,000 releases, against 100"
-    return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.95)]
+        mine, theirs = interleave(pace, lambda: per_cpu_s(many, script, pace), lambda: per_cpu_s(few, script, pace))
+    return [rate("checks a second with 100,000 releases, against 100", mine, theirs, at_least=0.95)]
 
 
-def per_cpu_s(server: Process, script: Path) -> float:
-    """Return the checks answered in one second of processor time: what a core can do, on a busy machine too."""
+def per_cpu_s(server: Process, script: Path, pace: Pace, path: str = "") -> float:
+    """Return the requests answered in one second of processor time: what a core can do, on a busy machine too."""
     before_s = server.cpu_s()
-    answered = wrk(server.url, script, seconds=_ROUND_S)
+    answered = wrk(server.url + path, script, seconds=pace.load_s)
     return answered / (server.cpu_s() - before_s)
 
 

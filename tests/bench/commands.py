@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -12,12 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.processes import LOAD_CORE
-from tests.bench.rows import Figure, Row, alternate
-
-_ROUNDS = 15
+from tests.bench.rows import Figure, Pace, Row, Runs, interleave
 
 
-def commands(folder: Path) -> Sequence[Figure]:
+def commands(folder: Path, pace: Pace) -> Sequence[Figure]:
     """List the keys of a data folder that no service holds, in turn with an interpreter that does nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UPDATER_")}
     environment["UPDATER_STORAGE__ROOT"] = str(folder / "storage")
@@ -35,13 +32,13 @@ def commands(folder: Path) -> Sequence[Figure]:
     listing, nothing = ("-m", "updater", "key", "list"), ("-c", "pass")
     cpu_s(*listing)  # makes the database
     took_s.clear()
-    own_s, peer_s, ratio = alternate(_ROUNDS, lambda: cpu_s(*listing), lambda: cpu_s(*nothing))
-    waited_s, alone_s = statistics.median(took_s[::2]), statistics.median(took_s[1::2])
-    own, peer = f"{waited_s * 1000:.0f} ms", f"{alone_s * 1000:.0f} ms, python -c pass"
-    own_cpu, peer_cpu = f"{own_s * 1000:.0f} ms of processor", f"{peer_s * 1000:.0f} ms, python -c pass"
+    own_s, peer_s = interleave(pace, lambda: cpu_s(*listing), lambda: cpu_s(*nothing))
+    waited_s, alone_s = Runs(tuple(took_s[::2])), Runs(tuple(took_s[1::2]))
+    what, ratio = "start and end of `updater key list`", own_s.over(peer_s)
+    against = "processor time of the same, against python -c pass"
     return [
-        Figure("start and end of `updater key list`", waited_s, own, peer, at_most=0.25, unit=" s"),
-        Figure("processor time of the same", ratio, own_cpu, peer_cpu, at_most=12, unit=" x"),
+        Figure(what, waited_s, waited_s, alone_s, "{:.2f} s", at_most=0.25, unit=" s"),
+        Figure(against, ratio, own_s, peer_s, "{:.3f} s", at_most=12, unit=" x"),
     ]
 
 

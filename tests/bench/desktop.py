@@ -7,8 +7,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.processes import KEY, SERVER_CORE, Process, running, service, wrk
-from tests.bench.rows import Figure, Row, alternate
+from tests.bench.checks import per_cpu_s
+from tests.bench.processes import KEY, SERVER_CORE, Process, running, service
+from tests.bench.rows import Figure, Pace, Row, interleave, rate
 from tests.bench.seed import seed
 from tests.ports import free_port
 
@@ -16,7 +17,6 @@ PREFIX = "/wp-json/bkgt/v1/updates"
 _LATEST = [f"{PREFIX}/latest"]
 _COMPATIBILITY = [f"{PREFIX}/compatibility/1.0.{patch}" for patch in range(20)]
 _MOUNT = {"prefix": PREFIX, "application": "my-app"}
-_ROUNDS, _ROUND_S = 7, 2
 # Clients state a version and a platform, and ask for few versions in turn.
 _SCRIPT = """
 local paths = {%s}
@@ -34,17 +34,19 @@ end
 """
 
 
-def latest(folder: Path) -> Sequence[Figure]:
+def latest(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare what the latest version costs with a handler that returns the same bytes."""
-    return [_against_bare_handler(folder, _LATEST, "latest versions a second, against a bare aiohttp handler")]
+    return [_against_bare_handler(folder, pace, _LATEST, "latest versions a second, against a bare aiohttp handler")]
 
 
-def compatibility(folder: Path) -> Sequence[Figure]:
+def compatibility(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare what a compatibility question costs with a handler that returns the same bytes."""
-    return [_against_bare_handler(folder, _COMPATIBILITY, "compatibility answers a second, against a bare handler")]
+    return [
+        _against_bare_handler(folder, pace, _COMPATIBILITY, "compatibility answers a second, against a bare handler")
+    ]
 
 
-def _against_bare_handler(folder: Path, paths: list[str], what: str) -> Figure:
+def _against_bare_handler(folder: Path, pace: Pace, paths: list[str], what: str) -> Figure:
     script = folder / "desktop.lua"
     script.write_text(_SCRIPT % (", ".join(f'"{each}"' for each in paths), KEY))
     seed(folder, 100)
@@ -54,20 +56,14 @@ def _against_bare_handler(folder: Path, paths: list[str], what: str) -> Figure:
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
-            mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(bare, script))
-    return Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.55)
+            mine, theirs = interleave(pace, lambda: per_cpu_s(own, script, pace), lambda: per_cpu_s(bare, script, pace))
+    return rate(what, mine, theirs, at_least=0.55)
 
 
 def _ask(server: Process, path: str) -> bytes:
     request = urllib.request.Request(server.url + path, headers={"X-API-Key": KEY})
     with urllib.request.urlopen(request) as response:
         return bytes(response.read())
-
-
-def per_cpu_s(server: Process, script: Path) -> float:
-    before_s = server.cpu_s()
-    answered = wrk(server.url, script, seconds=_ROUND_S)
-    return answered / (server.cpu_s() - before_s)
 
 
 ROWS = (Row("desktop-latest", latest), Row("desktop-compatibility", compatibility))

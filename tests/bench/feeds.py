@@ -10,47 +10,45 @@ from typing import Any
 
 from tests.bench.checks import per_cpu_s, write_script
 from tests.bench.processes import service
-from tests.bench.rows import Figure, Row, alternate
+from tests.bench.rows import Figure, Pace, Row, Runs, interleave, rate
 from tests.bench.seed import newest, seed
 
 # As electron-updater asks: another word each time, which no answer depends on.
 YML = "/feeds/my-app/stable/electron/latest-linux.yml"
 _QUESTIONS = [f"{YML}?noCache=1jd{number}k8bd" for number in range(20)]
-_ROUNDS, _STARTS, _RELEASES = 7, 3, 100_000
+_RELEASES = 100_000
 _LIMITS: dict[str, Any] = {"rate_limit__downloads_per_minute": 1_000_000_000}
 
 
-def against_check(folder: Path) -> Sequence[Figure]:
+def against_check(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare with the checks of a few versions, in one run."""
     seed(folder, 100, hosted=True)
     checks, feeds = write_script(folder), write_script(folder, _QUESTIONS, "feeds.lua")
     with service(folder, **_LIMITS) as own:
-        mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, feeds), lambda: per_cpu_s(own, checks))
-    what = "electron's latest-linux.yml a second, against a check"
-    return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.80)]
+        mine, theirs = interleave(pace, lambda: per_cpu_s(own, feeds, pace), lambda: per_cpu_s(own, checks, pace))
+    return [rate("electron's latest-linux.yml a second, against a check", mine, theirs, at_least=0.80)]
 
 
-def start(folder: Path) -> Sequence[Figure]:
+def start(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Start with 100,000 releases of 3 files, look at the memory once it is idle, and ask for the first feed."""
     seed(folder, _RELEASES, hosted=True)
-    starts_s, first_s = [], []
-    for _ in range(_STARTS):
+    starts: list[tuple[float, ...]] = []
+    for _ in range(pace.rounds):
         with service(folder, core=None) as own:
-            starts_s.append(own.started_s)
             time.sleep(2)
             idle_mib = own.memory_mib()
             began_s = time.monotonic()
             body = urllib.request.urlopen(own.url + YML).read()
-            first_s.append(time.monotonic() - began_s)
+            first_s = time.monotonic() - began_s
             assert newest(_RELEASES).encode() in body
-            warm_mib = own.memory_mib()
-    took_s, asked_s = (sorted(each)[_STARTS // 2] for each in (starts_s, first_s))
+            starts.append((own.started_s, idle_mib, first_s, own.memory_mib()))
+    took_s, idle, asked_s, warm = (Runs(values) for values in zip(*starts, strict=True))
     many = "with 100,000 releases of 3 files"
     return [
-        Figure(f"start {many}", took_s, f"{took_s:.2f} s", "-", at_most=3, unit=" s"),
-        Figure(f"memory when idle {many}", idle_mib, f"{idle_mib:.1f} MiB", "-", at_most=85, unit=" MiB"),
-        Figure("the first feed after the start", asked_s, f"{asked_s:.2f} s", "-", at_most=1, unit=" s"),
-        Figure("memory after it", warm_mib, f"{warm_mib:.1f} MiB", "-", at_most=90, unit=" MiB"),
+        Figure(f"start {many}", took_s, at_most=3, unit=" s"),
+        Figure(f"memory when idle {many}", idle, at_most=85, unit=" MiB"),
+        Figure("the first feed after the start", asked_s, at_most=1, unit=" s"),
+        Figure("memory after it", warm, at_most=90, unit=" MiB"),
     ]
 
 

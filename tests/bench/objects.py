@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.checks import per_cpu_s
-from tests.bench.files import fetch, make_file
 from tests.bench.processes import KEY, SERVER_CORE, Process, create_application, running, service
-from tests.bench.rows import Figure, Row, alternate
+from tests.bench.rows import Figure, Pace, Row, interleave, rate, speed
+from tests.bench.transfer import fetch, make_file
 from tests.ports import free_port
 from tests.servers.ceph import Ceph, running_ceph
 
 UPLOAD_BYTES = 512 << 20
-_ROUNDS = 4
 _DOWNLOAD = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
 _SITE = Path(__file__).parent.parent.parent / "scripts" / "nginx.conf"
 _NGINX = """
@@ -46,7 +45,7 @@ http {{
 """
 
 
-def upload(folder: Path) -> Sequence[Figure]:
+def upload(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Take 512 MiB into an object store, against the store's own client with the same file."""
     import obstore
 
@@ -64,12 +63,12 @@ def upload(folder: Path) -> Sequence[Figure]:
 
         _put(own, original, next(versions))
         put()
-        mine_s, theirs_s, ratio = alternate(_ROUNDS, lambda: _put(own, original, next(versions)), put)
+        mine_s, theirs_s = interleave(pace, lambda: _put(own, original, next(versions)), put)
     what = "upload of 512 MiB to S3 (Ceph), speed against the store's own client"
-    return [Figure(what, 1 / ratio, f"{mine_s:.2f} s", f"{theirs_s:.2f} s", at_least=0.7)]
+    return [speed(what, mine_s, theirs_s, at_least=0.7)]
 
 
-def redirect(folder: Path) -> Sequence[Figure]:
+def redirect(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Redirect downloads to signed addresses, against a bare handler that always knows the address."""
     script = folder / "download.lua"
     script.write_text(f'wrk.path = "{_DOWNLOAD}"\n')
@@ -82,12 +81,11 @@ def redirect(folder: Path) -> Sequence[Figure]:
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
-            mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(bare, script))
-    what = "redirected downloads a second, against a bare aiohttp handler"
-    return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.55)]
+            mine, theirs = interleave(pace, lambda: per_cpu_s(own, script, pace), lambda: per_cpu_s(bare, script, pace))
+    return [rate("redirected downloads a second, against a bare aiohttp handler", mine, theirs, at_least=0.55)]
 
 
-def offload(folder: Path) -> Sequence[Figure]:
+def offload(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Let nginx send 1 GiB in the service's name, against nginx alone with the same file."""
     original = make_file(folder, 1 << 30)
     port, plain_port = free_port(), free_port()
@@ -99,9 +97,9 @@ def offload(folder: Path) -> Sequence[Figure]:
         command = ["nginx", "-c", str(folder / "nginx.conf")]
         with running(command, port, folder / "nginx.log", core=SERVER_CORE) as nginx:
             plain = f"http://127.0.0.1:{plain_port}/{original.name}"
-            mine_s, theirs_s, ratio = alternate(_ROUNDS, lambda: fetch(nginx.url + _DOWNLOAD), lambda: fetch(plain))
+            mine_s, theirs_s = interleave(pace, lambda: fetch(nginx.url + _DOWNLOAD), lambda: fetch(plain))
     what = "download of 1 GiB by nginx for the service, speed against nginx alone"
-    return [Figure(what, 1 / ratio, f"{mine_s:.2f} s", f"{theirs_s:.2f} s", at_least=0.95)]
+    return [speed(what, mine_s, theirs_s, at_least=0.95)]
 
 
 def _service_on(ceph: Ceph, folder: Path, *, core: str | None) -> AbstractContextManager[Process]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 import urllib.request
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from tests.actors import TESTER
 from tests.bench.history import write_year
 from tests.bench.processes import Process, service
-from tests.bench.rows import Figure, Row
+from tests.bench.rows import Figure, Pace, Row, Runs
 from tests.bench.seed import newest, seed
 from tests.conftest import settings_tree
 from updater.composition import open_services
@@ -21,7 +20,7 @@ from updater.config import load
 from updater.processes.folder import claim_folder
 from updater.telemetry.spans import Span, floor
 
-_RELEASES, _ROUNDS = 1_000, 9
+_RELEASES = 1_000
 _APP = "/admin/applications/my-app/"
 _RELEASE = f"{_APP}releases/{newest(_RELEASES)}/"
 _ASKED = "current_version=0.1.0&platform=linux&architecture=amd64"
@@ -41,8 +40,8 @@ _PAGES = {
 _EMPTY = "/admin/sign-out/"
 
 
-def pages(folder: Path) -> Sequence[Figure]:
-    """Load each page as a browser does, one after the other; also as a ratio to a page that shows nothing."""
+def pages(folder: Path, pace: Pace) -> Sequence[Figure]:
+    """Load each page as a browser does, in turn with a page that shows nothing."""
     seed(folder, _RELEASES, hosted=True)
     last = floor(datetime.now(UTC), Span.DAY) + timedelta(days=1)
     asyncio.run(write_year(folder / "storage" / "updater.db", last - timedelta(days=365), last))
@@ -51,23 +50,14 @@ def pages(folder: Path) -> Sequence[Figure]:
     with service(folder) as own:
         for address in (_EMPTY, *_PAGES.values()):
             _load_ms(own, address, cookie)  # templates are compiled once
-        empty_ms = statistics.median(_load_ms(own, _EMPTY, cookie)[0] for _ in range(_ROUNDS))
-        cold_ms = _load_ms(own, f"{_APP}figures/?range=quarter", cookie)[0]
-        figures.append(
-            Figure("page: figures of a quarter, not kept", cold_ms, f"{cold_ms:.0f} ms", "-", at_most=150, unit=" ms")
-        )
+        cold_ms, _ = _load_ms(own, f"{_APP}figures/?range=quarter", cookie)
+        figures.append(Figure("page: figures of a quarter, not kept", Runs((cold_ms,)), at_most=150, unit=" ms"))
         for name, address in _PAGES.items():
-            loads = [_load_ms(own, address, cookie) for _ in range(_ROUNDS)]
-            median_ms, worst_ms = statistics.median(ms for ms, _ in loads), max(ms for ms, _ in loads)
-            told, size_kb = f"{median_ms:.0f} ms, at worst {worst_ms:.0f} ms", loads[0][1] / 1000
-            peer = f"{empty_ms:.1f} ms (x {median_ms / empty_ms:.0f})"
-            figures.append(Figure(f"page: {name}", median_ms, told, peer, at_most=50, unit=" ms"))
-            figures.append(Figure(f"page: {name}, size", size_kb, f"{size_kb:.0f} kB", "-", at_most=100, unit=" kB"))
-        chart = f"{_APP}charts/adoption.svg?range=year"
-        drawn = [_load_ms(own, chart, cookie) for _ in range(_ROUNDS)]
-        median_ms, worst_ms = statistics.median(ms for ms, _ in drawn), max(ms for ms, _ in drawn)
-        told = f"{median_ms:.0f} ms, at worst {worst_ms:.0f} ms, {drawn[0][1] / 1000:.0f} kB"
-        figures.append(Figure("chart of a year of days", median_ms, told, "-", at_most=100, unit=" ms"))
+            took, empty, size_kb = _loads(own, address, cookie, pace)
+            figures.append(Figure(f"page: {name}", took, took, empty, "{:.1f} ms", at_most=50, unit=" ms"))
+            figures.append(Figure(f"page: {name}, size", size_kb, at_most=100, unit=" kB"))
+        took, _, _ = _loads(own, f"{_APP}charts/adoption.svg?range=year", cookie, pace)
+        figures.append(Figure("chart of a year of days", took, at_most=100, unit=" ms"))
     return figures
 
 
@@ -78,6 +68,13 @@ async def _sign_in(root: Path) -> str:
             await services.people.create_user("bench", "admin", "correct horse battery", actor=TESTER)
             session, _ = await services.people.open_script_session("bench", 60, actor=TESTER)
     return f"sessionid={session}"
+
+
+def _loads(own: Process, address: str, cookie: str, pace: Pace) -> tuple[Runs, Runs, Runs]:
+    """Return the milliseconds of a page, those of a page that shows nothing, and the page's size in kB."""
+    rounds = [(*_load_ms(own, address, cookie), _load_ms(own, _EMPTY, cookie)[0]) for _ in range(pace.rounds)]
+    took, sizes, empty = zip(*rounds, strict=True)
+    return Runs(took), Runs(empty), Runs(tuple(size / 1000 for size in sizes))
 
 
 def _load_ms(own: Process, address: str, cookie: str) -> tuple[float, int]:

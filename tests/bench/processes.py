@@ -85,6 +85,15 @@ def service(root: Path, *, core: str | None = SERVER_CORE, module: str = "update
         yield process
 
 
+def settle(server: Process) -> None:
+    """Wait until the server works at nothing of its own, such as looking at a new file; half a minute at most."""
+    for _ in range(60):
+        before_s = server.cpu_s()
+        time.sleep(0.5)
+        if server.cpu_s() - before_s < 0.005:
+            return
+
+
 def create_application(server: Process, application_id: str = "my-app") -> None:
     """Create the application that the rows use."""
     given = {"id": application_id, "name": "My App", "platforms": ["linux", "windows"]}

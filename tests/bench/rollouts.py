@@ -12,12 +12,10 @@ from typing import Any
 
 from tests.bench.checks import QUESTIONS, per_cpu_s, write_script
 from tests.bench.processes import KEY, SERVER_CORE, Process, create_application, running, service, wrk
-from tests.bench.rows import Figure, Row, alternate
+from tests.bench.rows import Figure, Pace, Row, Runs, interleave, rate
 from tests.bench.seed import seed
 from tests.ports import free_port
 
-_ROUNDS = 7
-_REPORT_ROUNDS, _REPORT_ROUND_S = 5, 4
 _CHANNELS = ["stable", "beta", "nightly"]
 # All rollouts that an application may have.
 _MOST = 8
@@ -52,7 +50,7 @@ end
 """
 
 
-def against_none(folder: Path) -> Sequence[Figure]:
+def against_none(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Ask with 100,000 ids, with a release at 50 % in the way and without."""
     seed(folder / "own", 100)
     seed(folder / "peer", 100)
@@ -60,22 +58,26 @@ def against_none(folder: Path) -> Sequence[Figure]:
     plain = write_script(folder)
     with service(folder / "own", **_LIMITS) as own, service(folder / "peer", **_LIMITS) as peer:
         _roll_out(own, 1)
-        mine, theirs, ratio = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(peer, script))
-        _, bare, share = alternate(_ROUNDS, lambda: per_cpu_s(own, script), lambda: per_cpu_s(peer, plain))
+        mine, theirs, no_ids = interleave(
+            pace,
+            lambda: per_cpu_s(own, script, pace),
+            lambda: per_cpu_s(peer, script, pace),
+            lambda: per_cpu_s(peer, plain, pace),
+        )
     what = f"checks a second of {_IDS:,} ids with a rollout at 50 %, against"
     return [
-        Figure(f"{what} none", ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.90),
-        Figure(f"{what} none and no ids", share, f"{mine:,.0f}/s", f"{bare:,.0f}/s", at_least=0.90),
+        rate(f"{what} none", mine, theirs, at_least=0.90),
+        rate(f"{what} none and no ids", mine, no_ids, at_least=0.90),
     ]
 
 
-def never_seen(folder: Path) -> Sequence[Figure]:
+def never_seen(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Ask each time with another id: against a bare handler, and with all rollouts that there may be in the way."""
     seed(folder / "own", 100)
     seed(folder / "hindered", 100)
 
     def ask(server: Process) -> float:
-        return per_cpu_s(server, _ask_by_id(folder, _NEW_ID))
+        return per_cpu_s(server, _ask_by_id(folder, _NEW_ID), pace)
 
     with service(folder / "own", **_LIMITS) as own, service(folder / "hindered", **_LIMITS) as hindered:
         _roll_out(hindered, _MOST)
@@ -84,37 +86,36 @@ def never_seen(folder: Path) -> Sequence[Figure]:
         port = free_port()
         command = [sys.executable, "-m", "tests.bench.bare", str(port), str(body)]
         with running(command, port, folder / "bare.log", core=SERVER_CORE) as bare:
-            mine, theirs, ratio = alternate(_ROUNDS, lambda: ask(own), lambda: ask(bare))
-        slower, faster, share = alternate(_ROUNDS, lambda: ask(hindered), lambda: ask(own))
+            mine, theirs, slower = interleave(pace, lambda: ask(own), lambda: ask(bare), lambda: ask(hindered))
     new = "checks a second, each with a new id,"
     return [
-        Figure(f"{new} against a bare handler", ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.60),
-        Figure(f"{new} {_MOST} rollouts, against none", share, f"{slower:,.0f}/s", f"{faster:,.0f}/s", at_least=0.75),
+        rate(f"{new} against a bare handler", mine, theirs, at_least=0.60),
+        rate(f"{new} {_MOST} rollouts, against none", slower, mine, at_least=0.75),
     ]
 
 
-def counted_reports(folder: Path) -> Sequence[Figure]:
+def counted_reports(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Let 64 clients report at once while a rollout counts all that they say."""
     more: dict[str, Any] = {"server__trusted_proxies": ["127.0.0.1/32"]}
     path = "/api/v1/updates/my-app/status"
-    scripts = iter(range(1, 100))
+    scripts, load_s = iter(range(1, 100)), 2 * pace.load_s
 
     def report(server: Process) -> float:
         script = folder / "reports.lua"
         script.write_text(_REPORT_SCRIPT % (next(scripts) * 1_000_000))
-        return wrk(server.url + path, script, seconds=_REPORT_ROUND_S) / _REPORT_ROUND_S
+        return wrk(server.url + path, script, seconds=load_s) / load_s
 
     with service(folder / "own", **more) as own, service(folder / "peer", **more) as peer:
         for each in (own, peer):
             create_application(each)
             _register(each, "1.0.0")
             _register(each, "1.1.0", **({"rollout": 50} if each is own else {}))
-        mine, theirs, ratio = alternate(_REPORT_ROUNDS, lambda: report(own), lambda: report(peer))
+        mine, theirs = interleave(pace, lambda: report(own), lambda: report(peer))
     what = "durable reports a second, 64 clients, counted by a rollout, against none"
-    return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=0.85)]
+    return [rate(what, mine, theirs, at_least=0.85)]
 
 
-def start(folder: Path) -> Sequence[Figure]:
+def start(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Start with 100,000 releases, with three channels and all rollouts that there may be, and without."""
     for name in ("own", "peer"):
         seed(folder / name, 100_000)
@@ -122,23 +123,20 @@ def start(folder: Path) -> Sequence[Figure]:
     with service(folder / "own", access__api_keys=admin) as own:
         _give_channels(own)
         _roll_out(own, _MOST, _CHANNELS)
-    mine, theirs = _started(folder / "own"), _started(folder / "peer")
-    more_mib = mine[1] - theirs[1]
+    rounds = [(*_started(folder / "own"), *_started(folder / "peer")) for _ in range(pace.rounds)]
+    own_s, own_mib, peer_s, peer_mib = (Runs(values) for values in zip(*rounds, strict=True))
     what = f"100,000 releases, {len(_CHANNELS)} channels, {_MOST} rollouts:"
     return [
-        Figure(f"{what} start", mine[0], f"{mine[0]:.2f} s", f"{theirs[0]:.2f} s", at_most=3, unit=" s"),
-        Figure(f"{what} idle", more_mib, f"{mine[1]:.1f} MiB", f"{theirs[1]:.1f} MiB", at_most=5, unit=" MiB"),
+        Figure(f"{what} start", own_s, own_s, peer_s, "{:.2f} s", at_most=3, unit=" s"),
+        Figure(f"{what} idle", own_mib.less(peer_mib), own_mib, peer_mib, "{:.1f} MiB", at_most=5, unit=" MiB"),
     ]
 
 
 def _started(root: Path) -> tuple[float, float]:
-    """Return the medians of three starts: the seconds it took, and the MiB once it is idle."""
-    found = []
-    for _ in range(3):
-        with service(root, core=None) as server:
-            time.sleep(2)
-            found.append((server.started_s, server.memory_mib()))
-    return sorted(each[0] for each in found)[1], sorted(each[1] for each in found)[1]
+    """Return the seconds that a start took, and the MiB once it is idle."""
+    with service(root, core=None) as server:
+        time.sleep(2)
+        return server.started_s, server.memory_mib()
 
 
 def _ask_by_id(folder: Path, formula: str) -> Path:

@@ -23,18 +23,18 @@ from typing import Any
 
 from tests.bench.checks import QUESTIONS, write_script
 from tests.bench.processes import KEY, SERVER_CORE, Process, create_application, service, wrk
-from tests.bench.rows import Figure, Row, alternate
+from tests.bench.rows import Figure, Pace, Row, Runs, interleave, rate
 from tests.servers.postgres import Postgres, run_postgres
 from tests.workers.load import Load, download
 
-_ROUNDS, _ROUND_S, _CONNECTIONS = 5, 3, 256
+_CONNECTIONS = 256
 _REQUESTS, _CLIENTS = 100_000, 32
 _DOWNLOADS, _DOWNLOAD_BYTES, _DOWNLOAD_S = 50, 20 << 20, 30.0
 _READY_S = 60.0
 _DOWNLOAD = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
 
 
-def two_against_one(folder: Path) -> Sequence[Figure]:
+def two_against_one(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare the checks that two workers can answer with those of one process, on a database each."""
     script = write_script(folder)
     with (
@@ -47,23 +47,23 @@ def two_against_one(folder: Path) -> Sequence[Figure]:
 
         def both() -> float:
             before = [each.cpu_s() for each in pair]
-            answered = wrk(two.url, script, seconds=_ROUND_S, connections=_CONNECTIONS)
+            answered = wrk(two.url, script, seconds=pace.load_s, connections=_CONNECTIONS)
             used = [each.cpu_s() - start for each, start in zip(pair, before, strict=True)]
             shares.append(max(used) / sum(used))
             return answered / max(used)
 
         def alone() -> float:
             before_s = one.cpu_s()
-            answered = wrk(one.url, script, seconds=_ROUND_S, connections=_CONNECTIONS)
+            answered = wrk(one.url, script, seconds=pace.load_s, connections=_CONNECTIONS)
             return answered / (one.cpu_s() - before_s)
 
-        mine, theirs, ratio = alternate(_ROUNDS, both, alone)
+        mine, theirs = interleave(pace, both, alone)
     share = sorted(shares)[len(shares) // 2]
     what = f"checks a second of two workers, against one; the busier one did {share:.0%}"
-    return [Figure(what, ratio, f"{mine:,.0f}/s", f"{theirs:,.0f}/s", at_least=1.7)]
+    return [rate(what, mine, theirs, at_least=1.7)]
 
 
-def rolling_restart(folder: Path) -> Sequence[Figure]:
+def rolling_restart(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Restart again and again under 32 clients, until they had 100,000 answers, and under 50 slow downloads."""
     content = random.Random(1).randbytes(_DOWNLOAD_BYTES)
     with (
@@ -71,16 +71,12 @@ def rolling_restart(folder: Path) -> Sequence[Figure]:
         _on_postgres(folder, postgres, content=content, server__workers=2, server__drain_s=5) as parent,
     ):
         load, broken = asyncio.run(_under_load(parent, hashlib.sha256(content).hexdigest()))
-    failed = load.failures.total()
+    failed, broke = Runs((float(load.failures.total()),)), Runs((float(len(broken)),))
     exchanged = len(_workers(folder)) - 2
-    answers = f"{load.answered:,} answers, {exchanged} workers exchanged"
+    what = f"of {load.answered:,} requests, failed while {exchanged} workers were exchanged {dict(load.failures) or ''}"
     return [
-        Figure(
-            f"requests that failed in rolling restarts {dict(load.failures) or ''}", failed, answers, "-", at_most=0
-        ),
-        Figure(
-            "downloads of 20 MB that broke in a rolling restart", len(broken), f"{_DOWNLOADS} downloads", "-", at_most=0
-        ),
+        Figure(what, failed, at_most=0),
+        Figure(f"of {_DOWNLOADS} downloads of 20 MB, broke in a rolling restart", broke, at_most=0),
     ]
 
 
