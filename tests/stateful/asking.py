@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,15 +126,19 @@ class Asking(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         try:
-            for asked in itertools.islice(self.every_question(), 0, None, 3):
-                self.hold(asked)
-            for version, release in self.model.releases.items():
-                for platform in release.builds:
-                    self.hold_bytes(version, platform)
-            self.hold_figures()
-            assert self.operate("audit.verify")["broken"] is None
+            if sys.exc_info()[0] is None:  # what a rule found must not be hidden by what follows from it
+                self.hold_everything()
         finally:
             self.expect(204, "DELETE", f"/applications/{self.application}")
+
+    def hold_everything(self) -> None:
+        for asked in itertools.islice(self.every_question(), 0, None, 3):
+            self.hold(asked)
+        for version, release in self.model.releases.items():
+            for platform in release.builds:
+                self.hold_bytes(version, platform)
+        self.hold_figures()
+        assert self.operate("audit.verify")["broken"] is None
 
     def hold_figures(self) -> None:
         found = self.expect(200, "GET", f"/applications/{self.application}/figures?range=week")["reports"]

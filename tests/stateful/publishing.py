@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,95 +22,80 @@ BOUNDARY = "a-boundary-that-no-file-holds"
 PIECE = "application/offset+octet-stream"
 
 
+@dataclass(frozen=True)
+class Said:
+    """What an upload says beside version and platform."""
+
+    size: str = "small"
+    channel: str | None = None
+    required: bool = False
+    minimum: str | None = None
+    draft: bool = False
+    percent: float | None = None
+    way: str = "body"
+
+
+plainly = st.builds(Said, percent=st.none() | percents)
+in_full = st.builds(
+    Said,
+    size=st.sampled_from(sorted(CONTENTS)),
+    channel=channels,
+    required=st.booleans(),
+    minimum=st.none() | st.sampled_from(VERSIONS),
+    draft=st.booleans(),
+    percent=st.none() | percents,
+    way=st.sampled_from(("body", "form", "tus")),
+)
+
+
 class Publishing(Asking):
     """Uploads and moves of releases."""
 
-    @rule(
-        version=versions,
-        platform=platforms,
-        size=st.sampled_from(sorted(CONTENTS)),
-        channel=channels,
-        required=st.booleans(),
-        minimum=st.none() | st.sampled_from(VERSIONS),
-        draft=st.booleans(),
-        percent=st.none() | percents,
-        way=st.sampled_from(("body", "form", "tus")),
-    )
-    def upload(
-        self,
-        version: str,
-        platform: str,
-        size: str,
-        channel: str | None,
-        required: bool,
-        minimum: str | None,
-        draft: bool,
-        percent: float | None,
-        way: str,
-    ) -> None:
-        self._upload(version, platform, CONTENTS[size], channel, required, minimum, draft, percent, way)
+    @initialize(given=st.lists(st.tuples(versions, platforms, plainly), min_size=2, max_size=6))
+    def begin_with(self, given: list[tuple[str, str, Said]]) -> None:
+        """Begin with some releases, so that every rule has something to do."""
+        self.begin()
+        for version, platform, said in given:
+            self.upload(version, platform, said)
 
-    def _upload(
-        self,
-        version: str,
-        platform: str,
-        content: bytes,
-        channel: str | None,
-        required: bool,
-        minimum: str | None,
-        draft: bool,
-        percent: float | None,
-        way: str,
-    ) -> None:
-        release = self.model.releases.get(version)
-        if release is not None or draft:
-            percent = None  # what a release has already, it keeps; a draft gets its rollout later
-        said = {"channel": channel, "minimum_version": minimum, "rollout": percent}
-        given = {name: str(value) for name, value in said.items() if value is not None}
-        given |= {"required": str(required).lower(), "draft": str(draft).lower()}
-        wanted = self._refusal_of(version, platform, content, channel, minimum, draft)
-        status = getattr(self, f"_send_{way}")(version, platform, content, given)
-        # In words: a form answers 201, and so do the others.
-        assert status == (wanted or 201), (version, platform, given, way, status, "expected", wanted, self.model)
-        self.shop.counts[f"upload by {way}, {status}"] += 1
-        if wanted is not None:
+    @rule(version=versions, platform=platforms, said=plainly | in_full)
+    def upload(self, version: str, platform: str, said: Said) -> None:
+        release, content = self.model.releases.get(version), CONTENTS[said.size]
+        # What a release has already, it keeps; a draft gets its rollout later.
+        percent = None if release is not None or said.draft else said.percent
+        named = {"channel": said.channel, "minimum_version": said.minimum, "rollout": percent}
+        given = {name: str(value) for name, value in named.items() if value is not None}
+        given |= {"required": str(said.required).lower(), "draft": str(said.draft).lower()}
+        refusal = self._refusal_of(version, platform, content, said)
+        replaces = release is not None and platform in release.builds
+        wanted = refusal or (204 if said.way == "tus" else 200 if replaces else 201)
+        status = getattr(self, f"_send_{said.way}")(version, platform, content, given)
+        assert status == wanted, (version, platform, given, said.way, status, "expected", wanted, self.model)
+        self.shop.counts[f"upload by {said.way}, {status}"] += 1
+        if refusal is not None:
             return
         if release is None:
-            release = Release(channel or CHANNELS[0], "draft" if draft else "active")
+            release = Release(said.channel or CHANNELS[0], "draft" if said.draft else "active")
             self.model.releases[version] = release
             if percent is not None:
                 release.rollout = self._rollout_of(version, (percent,))
-        release.builds[platform] = Build(content, required, minimum)
+        release.builds[platform] = Build(content, said.required, said.minimum)
         if release.status == "active":
             self.model.bound[version, platform] = content
 
-    @initialize(given=st.lists(st.tuples(versions, platforms, st.none() | percents), min_size=2, max_size=6))
-    def upload_first(self, given: list[tuple[str, str, float | None]]) -> None:
-        """Begin with some releases, so that every rule has something to do."""
-        self.begin()
-        for version, platform, percent in given:
-            self.upload_plain(version, platform, percent)
-
-    @rule(version=versions, platform=platforms, percent=st.none() | percents)
-    def upload_plain(self, version: str, platform: str, percent: float | None) -> None:
-        """Upload what nothing else is said of."""
-        self._upload(version, platform, CONTENTS["small"], None, False, None, False, percent, "body")
-
-    def _refusal_of(
-        self, version: str, platform: str, content: bytes, channel: str | None, minimum: str | None, draft: bool
-    ) -> int | None:
-        if minimum is not None and rank(minimum) > rank(version):
+    def _refusal_of(self, version: str, platform: str, content: bytes, said: Said) -> int | None:
+        if said.minimum is not None and rank(said.minimum) > rank(version):
             return 422
         release = self.model.releases.get(version)
-        if not draft and self.model.bound.get((version, platform), content) != content:
+        if not said.draft and self.model.bound.get((version, platform), content) != content:
             return 409
         if release is None:
             return None
-        if release.status == "withdrawn" or channel not in (None, release.channel):
+        if release.status == "withdrawn" or said.channel not in (None, release.channel):
             return 409
         if release.status == "draft":
             return None  # asked for as a draft or not, what comes joins it
-        return 409 if draft or platform in release.builds else None
+        return 409 if said.draft or platform in release.builds else None
 
     def _send_body(self, version: str, platform: str, content: bytes, given: dict[str, str]) -> int:
         path = f"/updates/{self.application}/builds/{version}/{platform}/amd64?{urlencode(given)}"
@@ -144,8 +130,8 @@ class Publishing(Asking):
             more = {**headers, "Upload-Offset": str(begin)}
             status = self.shop.server.status("PATCH", path, piece, content_type=PIECE, headers=more)
             if status != 204:
-                return status
-        return 201
+                break
+        return int(status)
 
     @precondition(lambda self: self.model.releases)
     @rule(data=st.data(), percent=st.none() | percents)

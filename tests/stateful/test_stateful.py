@@ -108,37 +108,58 @@ def test_the_service_is_as_the_model_says(shop: Shop, runs: int, steps: int) -> 
     play(shop, runs, steps, derandomize=runs < 100)
 
 
-# One rule of the service each, broken.
+# One rule of the service each, broken, and which methods of the machine may notice it: what others find is no proof.
 BROKEN = {
-    "withdraws nothing": """
+    "withdraws nothing": (
+        "hold",
+        """
 from updater.rollouts.releases import ReleaseMoves
 async def set_status(self, held, status, action, actor, reason): return held
 ReleaseMoves._set_status = set_status""",
-    "forgets required releases": """
+    ),
+    "forgets required releases": (
+        "hold",
+        """
 import updater.offers.decision as decision
 decision._is_skipping = lambda *given: False""",
-    "offers to whom the dice leave out": """
+    ),
+    "offers to whom the dice leave out": (
+        "hold",
+        """
 from updater.rollouts.dice import Dice
 Dice.take = lambda self, identity: True""",
-    "keeps what nothing uses": """
+    ),
+    "keeps what nothing uses": (
+        "collect",
+        """
 from updater.artifacts.service import ArtifactService
 async def collect(self, **given):
     return
     yield
 ArtifactService.collect = collect""",
-    "lets other bytes in at an old address": """
+    ),
+    "lets other bytes in at an old address": (
+        "upload publish",
+        """
 from updater.catalog.filing import Filing
 async def bind(self, *given): return None
 Filing.bind = bind""",
-    "retires what is offered": """
+    ),
+    "retires what is offered": (
+        "retain",
+        """
 import updater.catalog.service as service
 service.select_removable = lambda candidates, *more: list(candidates)""",
-    "counts a report again": """
+    ),
+    "counts a report again": (
+        "hold_figures",
+        """
 from updater.telemetry.recorder import Recorder
 import dataclasses, itertools
 numbers, record = itertools.count(), Recorder.record
 async def again(self, event): await record(self, dataclasses.replace(event, report_id=str(next(numbers))))
 Recorder.record = again""",
+    ),
 }
 
 
@@ -147,11 +168,13 @@ Recorder.record = again""",
 )
 def test_a_broken_rule_is_found(rule_: str, place: Place, tmp_path: Path) -> None:  # noqa: F811
     """The control."""
-    broken = Warm(BROKEN[rule_])
+    noticed, patch = BROKEN[rule_]
+    broken = Warm(patch)
     try:
         with pytest.raises(AssertionError) as found:
             # That it is found is enough: to find the shortest way to it takes minutes.
             play(Shop(broken, place, tmp_path), 60, 30, derandomize=True, phases=[Phase.generate])
         print(str(found.value)[:600])
+        assert {entry.name for entry in found.traceback} & set(noticed.split()), rule_
     finally:
         broken.close()
