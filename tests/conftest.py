@@ -12,6 +12,8 @@ from typing import IO, Any
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import BaseTestServer
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from multidict import CIMultiDict
 
 from tests.databases import place_database
@@ -31,6 +33,14 @@ from updater.settings import Settings
 from updater_client import NewApplication, NewBuild, RetryPolicy, Target, UpdateClient
 
 be_quick()
+# Time tells nothing about an example: machines are busy. Where CI is set, hypothesis draws the same ones each time.
+examples.register_profile(
+    "any machine",
+    examples.get_profile(examples.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+examples.load_profile("any machine")
 # Which database the services of tests have: SQLite, or PostgreSQL where TEST_DATABASE says so.
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 LONG_TIMEOUT_S = 7200
