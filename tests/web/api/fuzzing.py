@@ -1,8 +1,8 @@
 """The command of schemathesis, with requests that come from every role in turn.
 
 Schemathesis builds its cases once for all roles, which takes longer than to send them. `FUZZ_ROLES` is a JSON object:
-the headers of each role. `FUZZ_THERE` names what is there for path parameters. What came of the requests is written
-as JSON to `FUZZ_COUNTS`: `{role: {status: count}}`.
+the headers of each role; `FUZZ_CHAINED` is the one that makes all requests of a chain. `FUZZ_THERE` names what is there
+for path parameters. What came of the requests is written as JSON to `FUZZ_COUNTS`: `{role: {status: count}}`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any
 
 import schemathesis
 from schemathesis.cli import schemathesis as main
+from schemathesis.generation.meta import TestPhase
 
 STRANGER = "stranger"  # has whatever schemathesis makes up
+CHAINED = os.environ["FUZZ_CHAINED"]
 COOKIE = "sessionid"
 ROLES: dict[str, dict[str, str]] = {STRANGER: {}, **json.loads(os.environ["FUZZ_ROLES"])}
 THERE: dict[str, str] = json.loads(os.environ["FUZZ_THERE"])
@@ -35,10 +37,12 @@ schemathesis.serializer.alias("application/offset+octet-stream", "application/oc
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Give a request to the next role, whose credentials stand in place of those that were made up."""
-    _asking.role = role = next(_turn)
+    is_chain = case.meta.phase.name == TestPhase.STATEFUL
+    _asking.role = role = CHAINED if is_chain else next(_turn)
+    if not is_chain:
+        _aim(case)
     if role == STRANGER:
         return
-    _aim(case)
     case.headers.pop("Authorization", None)
     case.cookies = {name: text for name, text in (case.cookies or {}).items() if name != COOKIE}
     absent = getattr(case.meta.phase.data, "parameter", None)  # the header that this case is about
