@@ -140,3 +140,16 @@ def test_any_text_parses_or_is_refused(scheme: Scheme, text: str) -> None:
 def test_lookalikes_of_semver(text: str) -> None:
     with pytest.raises(ValueError, match="version"):
         parse_version(text)
+
+
+@pytest.mark.parametrize("end", ["-10", "c1", "alpha"])
+def test_what_is_stored_can_be_read_again(end: str) -> None:
+    """PEP 440 writes `-10` as `.post10`: a text that fits may have a normal form that does not."""
+    for length in range(MAX_VERSION_CHARACTERS - 10, MAX_VERSION_CHARACTERS + 1):
+        text = "7" * (length - len(end)) + end
+        if len(str(Pep440(text))) <= MAX_VERSION_CHARACTERS:
+            version = parse_version(text, Scheme.PEP440)
+            assert parse_version(version.text, Scheme.PEP440) == version
+        else:
+            with pytest.raises(ValueError, match="longer than 100 characters"):
+                parse_version(text, Scheme.PEP440)

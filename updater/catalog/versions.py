@@ -62,8 +62,7 @@ def parse_version(text: str, scheme: Scheme = Scheme.SEMVER) -> Version:
     Raises:
         ValueError: not a version of that scheme. The text is safe to show.
     """
-    if len(text) > MAX_VERSION_CHARACTERS:
-        raise ValueError(f"version is longer than {MAX_VERSION_CHARACTERS} characters")
+    _require_length(text)
     # Both libraries match \d, which would take digits of other scripts, and $, which would take a line end.
     if not text.isascii() or not text.isprintable():
         raise ValueError(f"invalid version format: {text!r}")
@@ -104,6 +103,11 @@ def parse_field(text: str, scheme: Scheme, field: str) -> Version:
         raise Invalid({field: str(error)}) from None
 
 
+def _require_length(text: str) -> None:
+    if len(text) > MAX_VERSION_CHARACTERS:
+        raise ValueError(f"version is longer than {MAX_VERSION_CHARACTERS} characters")
+
+
 def _parse_semver(text: str) -> Version:
     try:
         parsed = semver.Version.parse(text)
@@ -131,12 +135,14 @@ def _parse_pep440(text: str) -> Version:
         parsed = Pep440(text)
     except InvalidVersion:
         raise ValueError(f"invalid version format: {text}") from None
+    normal = str(parsed)
+    _require_length(normal)  # this is stored and read again, and `-10` is written `.post10`
     numbers = list(parsed.release)
     while len(numbers) > 1 and numbers[-1] == 0:
         numbers.pop()
     release = "".join(f"1{_number(each)}" for each in numbers) + "0"
     key = f"{_number(parsed.epoch)}{release}{_pep440_suffix(parsed)}"
-    return Version(str(parsed), key, prerelease=parsed.is_prerelease)
+    return Version(normal, key, prerelease=parsed.is_prerelease)
 
 
 def _pep440_suffix(parsed: Pep440) -> str:
