@@ -105,6 +105,7 @@ async def soak(
                 while time.monotonic() < ends_s:
                     await asyncio.sleep(10)
                     await asyncio.to_thread(keep_house, server, use)
+                    print(f"{use.done.total()} requests, {watch.told()}", flush=True)
         await until(lambda: len(receiver.got) > 0)
         receiver.got.clear()
     assert await asyncio.to_thread(server.stop) == 0
