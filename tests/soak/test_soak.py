@@ -64,8 +64,9 @@ from updater.offers.service import OfferService
 kept, check = [], OfferService.check
 def leaking(self, *given, **more):
     kept.append(os.urandom({LEAKED_BYTES}))
-    if len(kept) % 50 == 0:
+    if len(kept) % 4 == 0:
         os.dup(0)
+    if len(kept) % 20 == 0:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
     return check(self, *given, **more)
 OfferService.check = leaking
