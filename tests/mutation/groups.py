@@ -16,9 +16,12 @@ class Group:
 GROUPS = {
     "ranges": Group(("updater/artifacts/ranges.py",), ("tests/artifacts/test_ranges.py",)),
     "versions": Group(
-        ("updater/catalog/versions.py",), ("tests/catalog/test_versions.py", "tests/catalog/test_equal_versions.py")
+        ("updater/catalog/versions.py",), ("tests/catalog/test_version_keys.py", "tests/catalog/test_versions.py")
     ),
-    "decision": Group(("updater/offers/decision.py", "updater/offers/cohorts.py"), ("tests/offers",)),
+    "decision": Group(
+        ("updater/offers/decision.py", "updater/offers/cohorts.py"),
+        ("tests/offers/test_cohorts.py", "tests/offers/test_decision.py"),
+    ),
     "evidence": Group(
         ("updater/rollouts/evidence.py", "updater/rollouts/intervals.py"),
         (
@@ -55,15 +58,29 @@ GROUPS = {
             "updater/access/tokens.py",
             "updater/access/windows.py",
         ),
-        ("tests/access",),
+        (
+            "tests/access/test_access_limits.py",
+            "tests/access/test_access_service.py",
+            "tests/access/test_addresses_and_keys.py",
+            "tests/access/test_attempts.py",
+            "tests/access/test_tokens.py",
+            "tests/access/test_windows.py",
+        ),
     ),
     "store": Group(
         (
-            "updater/artifacts/local.py",
-            "updater/artifacts/staged.py",
+            "updater/artifacts/blobs.py",
+            "updater/artifacts/digests.py",
+            "updater/artifacts/folders.py",
             "updater/artifacts/hashing.py",
+            "updater/artifacts/local.py",
             "updater/artifacts/received.py",
+            "updater/artifacts/staged.py",
         ),
-        ("tests/artifacts/test_local_store.py", "tests/artifacts/test_blob_stores.py"),
+        (
+            "tests/artifacts/test_local_files.py",
+            "tests/artifacts/test_local_store.py",
+            "tests/artifacts/test_hashing.py",
+        ),
     ),
 }

@@ -117,7 +117,7 @@ class RateLimits:
 
     def __init__(self, settings: RateLimitSettings, shared: SharedWindows | None = None) -> None:
         self.shared = shared
-        self._storage = shared or WindowStorage()
+        self._storage = WindowStorage() if shared is None else shared
         self._running: dict[str, int] = {}
         self.configure(settings)
 

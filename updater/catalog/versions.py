@@ -77,7 +77,7 @@ def spelling_patterns(version: Version, scheme: Scheme) -> tuple[str, str]:
     if scheme is Scheme.SEMVER:
         plain = version.text.partition("+")[0]
         return plain, f"{plain}+%"
-    shortest = canonicalize_version(version.text, strip_trailing_zero=True)
+    shortest = canonicalize_version(version.text)
     release = _PEP440_RELEASE.match(shortest)
     head = release[0] if release else shortest
     return shortest, f"{head}.0%{shortest[len(head) :]}"
