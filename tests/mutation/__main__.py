@@ -44,6 +44,8 @@ def measure(name: str, processes: int) -> float:
         lambda text: print(f"{name}: {text}", file=sys.__stderr__, flush=True),
     )
     options = [word for each in ("xdist", "cacheprovider") for word in ("-p", f"no:{each}")]
+    # Forks that hang are ended by the processor time of their tests, which a busy machine does not change.
+    options += ["-o", "timeout=0", "-k", group.words]
     status = pytest.main([*options, *group.tests], plugins=[hunt])
     if not hunt.fates:
         raise SystemExit(f"{name}: pytest ended with status {status}")
