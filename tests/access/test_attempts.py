@@ -128,6 +128,12 @@ async def test_one_place_uses_up_no_more_than_half_of_a_name(door: Door) -> None
     assert await door.tries("right", client=OFFICE) == "in"
 
 
+async def test_beyond_its_half_a_place_may_still_be_right(door: Door) -> None:
+    assert [await door.tries() for _ in range(2)] == ["refused"] * 2
+    assert await door.tries("right") == "in"
+    assert door.counted() == (2, 2, 2)
+
+
 async def test_a_name_is_used_up_by_several_places(door: Door) -> None:
     for client in (HOME, OFFICE):
         assert [await door.tries(client=client) for _ in range(2)] == ["refused"] * 2

@@ -66,6 +66,7 @@ GROUPS = {
             "tests/access/test_addresses_and_keys.py",
             "tests/access/test_attempts.py",
             "tests/access/test_key_values.py",
+            "tests/access/test_token_readers.py",
             "tests/access/test_tokens.py",
             "tests/access/test_windows.py",
         ),
