@@ -17,13 +17,17 @@ from tests.bench import (
     desktop,
     feeds,
     files,
+    golang,
     history,
     machine,
     objects,
     pages,
+    profiling,
+    registry,
     reports,
     rollouts,
     startup,
+    tus,
     workers,
 )
 from tests.bench.results import Result, document, table
@@ -31,9 +35,12 @@ from tests.bench.rows import FULL, QUICK, Pace, Row, Skip
 
 ROWS: tuple[Row, ...] = (
     *checks.ROWS,
+    *golang.ROWS,
     *desktop.ROWS,
     *feeds.ROWS,
     *files.ROWS,
+    *registry.ROWS,
+    *tus.ROWS,
     *derive.ROWS,
     *objects.ROWS,
     *reports.ROWS,
@@ -52,6 +59,7 @@ def main(arguments: list[str]) -> int:
     """Run the named rows, or all."""
     parser = argparse.ArgumentParser("scripts/bench", description="Measure the service against its peers.")
     parser.add_argument("--quick", action="store_true", help="two short runs each, for a look")
+    parser.add_argument("--profile", choices=profiling.LOADS, help="show the hottest lines under the load of a row")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(row.name for row in ROWS))
     asked = parser.parse_args(arguments)
     unknown = set(asked.names) - {row.name for row in ROWS}
@@ -59,6 +67,10 @@ def main(arguments: list[str]) -> int:
         print(f"no row {', '.join(sorted(unknown))}; rows are {', '.join(row.name for row in ROWS)}", file=sys.stderr)
         return 2
     BUILD.mkdir(exist_ok=True)
+    if asked.profile:
+        with tempfile.TemporaryDirectory(dir=BUILD, prefix="bench-") as folder:
+            print(profiling.profile(asked.profile, Path(folder).absolute()), end="")
+        return 0
     where = machine.describe()
     results = [
         _measure(row, QUICK if asked.quick else FULL) for row in ROWS if not asked.names or row.name in asked.names

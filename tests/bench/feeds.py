@@ -15,16 +15,16 @@ from tests.bench.seed import newest, seed
 
 # As electron-updater asks: another word each time, which no answer depends on.
 YML = "/feeds/my-app/stable/electron/latest-linux.yml"
-_QUESTIONS = [f"{YML}?noCache=1jd{number}k8bd" for number in range(20)]
+QUESTIONS = [f"{YML}?noCache=1jd{number}k8bd" for number in range(20)]
 _RELEASES = 100_000
-_LIMITS: dict[str, Any] = {"rate_limit__downloads_per_minute": 1_000_000_000}
+LIMITS: dict[str, Any] = {"rate_limit__downloads_per_minute": 1_000_000_000}
 
 
 def against_check(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Compare with the checks of a few versions, in one run."""
     seed(folder, 100, hosted=True)
-    checks, feeds = write_script(folder), write_script(folder, _QUESTIONS, "feeds.lua")
-    with service(folder, **_LIMITS) as own:
+    checks, feeds = write_script(folder), write_script(folder, QUESTIONS, "feeds.lua")
+    with service(folder, **LIMITS) as own:
         mine, theirs = interleave(pace, lambda: per_cpu_s(own, feeds, pace), lambda: per_cpu_s(own, checks, pace))
     return [rate("electron's latest-linux.yml a second, against a check", mine, theirs, at_least=0.80)]
 

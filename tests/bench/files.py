@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.bench.nginx import nginx
 from tests.bench.processes import create_application, service, settle
 from tests.bench.rows import Figure, Pace, Row, Runs, Skip, interleave, speed
-from tests.bench.transfer import SIZE_BYTES, Meter, fetch, fetch_in_pieces, freshen, make_file, upload_form
+from tests.bench.transfer import SIZE_BYTES, Meter, fetch, fetch_in_pieces, freshen, make_file, processor, upload_form
 
 _DOWNLOAD = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
 _SIZE = f"{SIZE_BYTES >> 20} MiB"
@@ -35,7 +35,7 @@ def download(folder: Path, pace: Pace) -> Sequence[Figure]:
     what = f"download of {_SIZE}"
     return [
         speed(f"{what}, speed against nginx", mine_s, theirs_s, at_least=1.0),
-        _processor(f"{what}, processor time against nginx", own_cpu.runs(), peer_cpu.runs(), at_most=1.2),
+        processor(f"{what}, processor time against nginx", own_cpu.runs(), peer_cpu.runs(), at_most=1.2),
     ]
 
 
@@ -62,7 +62,7 @@ def in_pieces(folder: Path, pace: Pace) -> Sequence[Figure]:
     what = f"download of {_SIZE} over 8 connections (aria2c)"
     return [
         speed(f"{what}, speed against nginx", mine_s, theirs_s, at_least=1.0),
-        _processor(f"{what}, processor time against nginx", own_cpu.runs(), peer_cpu.runs()),
+        processor(f"{what}, processor time against nginx", own_cpu.runs(), peer_cpu.runs()),
     ]
 
 
@@ -96,13 +96,9 @@ def upload(folder: Path, pace: Pace) -> Sequence[Figure]:
     what, peer = f"upload of {_SIZE} (form)", "cp + openssl dgst -sha256 + fsync"
     return [
         speed(f"{what}, speed against {peer}", mine_s, theirs_s, at_least=0.85),
-        _processor(f"{what}, processor time against {peer}", own_cpu.runs(), Runs(tuple(copied_cpu_s))),
+        processor(f"{what}, processor time against {peer}", own_cpu.runs(), Runs(tuple(copied_cpu_s))),
         Figure("memory that the uploads added", growth, at_most=32, unit=" MiB"),
     ]
-
-
-def _processor(what: str, own: Runs, peer: Runs, *, at_most: float | None = None) -> Figure:
-    return Figure(what, own.over(peer), own, peer, "{:.3f} s", at_most=at_most)
 
 
 def _copy(original: Path, copy: Path) -> tuple[float, float]:

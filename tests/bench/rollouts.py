@@ -22,7 +22,7 @@ _MOST = 8
 _IDS = 100_000
 _PLENTY = 1_000_000_000
 # The first of the limits that clients with ids meet.
-_LIMITS = {"rate_limit__checks_per_minute": _PLENTY}
+LIMITS: dict[str, Any] = {"rate_limit__checks_per_minute": _PLENTY}
 _ID_SCRIPT = """
 local questions = {%s}
 local turn = %d
@@ -33,7 +33,7 @@ request = function()
 end
 """
 # A prime, so that neighbours are far from each other.
-_KNOWN_ID, _NEW_ID = f"(turn * 7919) % {_IDS}", "turn"
+_KNOWN_ID, NEW_ID = f"(turn * 7919) % {_IDS}", "turn"
 # Half about the release under rollout, half about the one before; each by a client and an address of its own.
 _REPORT_SCRIPT = """
 wrk.method = "POST"
@@ -54,9 +54,9 @@ def against_none(folder: Path, pace: Pace) -> Sequence[Figure]:
     """Ask with 100,000 ids, with a release at 50 % in the way and without."""
     seed(folder / "own", 100)
     seed(folder / "peer", 100)
-    script = _ask_by_id(folder, _KNOWN_ID)
+    script = ask_by_id(folder, _KNOWN_ID)
     plain = write_script(folder)
-    with service(folder / "own", **_LIMITS) as own, service(folder / "peer", **_LIMITS) as peer:
+    with service(folder / "own", **LIMITS) as own, service(folder / "peer", **LIMITS) as peer:
         _roll_out(own, 1)
         mine, theirs, no_ids = interleave(
             pace,
@@ -77,9 +77,9 @@ def never_seen(folder: Path, pace: Pace) -> Sequence[Figure]:
     seed(folder / "hindered", 100)
 
     def ask(server: Process) -> float:
-        return per_cpu_s(server, _ask_by_id(folder, _NEW_ID), pace)
+        return per_cpu_s(server, ask_by_id(folder, NEW_ID), pace)
 
-    with service(folder / "own", **_LIMITS) as own, service(folder / "hindered", **_LIMITS) as hindered:
+    with service(folder / "own", **LIMITS) as own, service(folder / "hindered", **LIMITS) as hindered:
         _roll_out(hindered, _MOST)
         body = folder / "body.json"
         body.write_bytes(urllib.request.urlopen(own.url + QUESTIONS[0]).read())
@@ -139,7 +139,7 @@ def _started(root: Path) -> tuple[float, float]:
         return server.started_s, server.memory_mib()
 
 
-def _ask_by_id(folder: Path, formula: str) -> Path:
+def ask_by_id(folder: Path, formula: str) -> Path:
     """Write what wrk asks for; each script begins at another number."""
     path, begin = folder / "ids.lua", time.monotonic_ns() % 1_000_000_000
     path.write_text(_ID_SCRIPT % (", ".join(f'"{each}"' for each in QUESTIONS), begin, formula))

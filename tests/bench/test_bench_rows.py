@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import __main__ as bench
+from tests.bench.profiling import hottest
 from tests.bench.rows import QUICK, Figure, Pace, Row, Runs, Skip, interleave, rate, speed
 
 
@@ -69,3 +70,8 @@ def test_runs_alternate_and_give_medians_of_neighbours() -> None:
     assert (mine.median, theirs.median) == (3.0, 3.0)
     assert rate("more is better", mine, theirs).value.values == (0.5, 3.0, 0.75)
     assert speed("less time is better", mine, theirs).value.values == (2.0, 1 / 3, 4 / 3)
+
+
+def test_the_hottest_lines_are_those_in_which_most_stacks_end() -> None:
+    stacks = "main (a.py:1);read (b c.py:7) 5\nmain (a.py:1) 1\nmain (a.py:2);read (b c.py:7) 2\n"
+    assert hottest("check", stacks).splitlines()[1:] == ["87.5%  read (b c.py:7)", "12.5%  main (a.py:1)"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.processes import KEY, LOAD_CORE, Process
-from tests.bench.rows import Runs
+from tests.bench.rows import Figure, Runs
 
 SIZE_BYTES = 256 << 20
 
@@ -31,6 +31,11 @@ class Meter:
     def runs(self) -> Runs:
         """Return what was used, a value a work."""
         return Runs(tuple(self._used_s))
+
+
+def processor(what: str, own: Runs, peer: Runs, *, at_most: float | None = None) -> Figure:
+    """Compare seconds of processor time: less is better."""
+    return Figure(what, own.over(peer), own, peer, "{:.3f} s", at_most=at_most)
 
 
 def make_file(folder: Path, size_bytes: int = SIZE_BYTES, name: str = "original.bin") -> Path:
