@@ -33,7 +33,8 @@ def profile(name: str, folder: Path) -> str:
 
 
 def _record(own: Process, into: Path, load: Load) -> str:
-    options = ["--format", "raw", "--rate", str(_RATE), "--duration", "3600", "-o", str(into)]
+    # A process that is stopped for each sample looks busy in threads that wait.
+    options = ["--format", "raw", "--rate", str(_RATE), "--duration", "3600", "--nonblocking", "-o", str(into)]
     command = [_find_py_spy(), "record", *options, "--pid", str(own.pid)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as recorder:
         try:
