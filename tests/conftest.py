@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ from updater.settings import Settings
 from updater_client import NewApplication, NewBuild, RetryPolicy, Target, UpdateClient
 
 be_quick()
+# A script that starts the tests in its background ignores Ctrl-C, and so would every process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Time tells nothing about an example: machines are busy. Where CI is set, hypothesis draws the same ones each time.
 examples.register_profile(
     "any machine",
