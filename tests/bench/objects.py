@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.checks import per_cpu_s
+from tests.bench.nginx import configure
 from tests.bench.processes import KEY, SERVER_CORE, Process, create_application, running, service
 from tests.bench.rows import Figure, Pace, Row, interleave, rate, speed
 from tests.bench.transfer import fetch, make_file
@@ -22,27 +23,8 @@ from tests.servers.ceph import Ceph, running_ceph
 
 UPLOAD_BYTES = 512 << 20
 _DOWNLOAD = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
+_SENDS = "tcp_nopush on; sendfile_max_chunk 2m;"
 _SITE = Path(__file__).parent.parent.parent / "scripts" / "nginx.conf"
-_NGINX = """
-worker_processes 1;
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log stderr;
-{user}
-events {{ worker_connections 64; }}
-http {{
-    access_log {folder}/nginx.access.log;
-    sendfile on;
-    client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-    uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-    server {{
-        listen 127.0.0.1:{plain_port};
-        location / {{ root {folder}; tcp_nopush on; sendfile_max_chunk 2m; }}
-    }}
-    include {folder}/site.conf;
-}}
-"""
 
 
 def upload(folder: Path, pace: Pace) -> Sequence[Figure]:
@@ -93,8 +75,7 @@ def offload(folder: Path, pace: Pace) -> Sequence[Figure]:
     with service(folder, **settings) as own:
         create_application(own)
         _put(own, original, "1.0.0")
-        _write_nginx(folder, own.url.removeprefix("http://"), port, plain_port)
-        command = ["nginx", "-c", str(folder / "nginx.conf")]
+        command = _configure(folder, own.url.removeprefix("http://"), port, plain_port)
         with running(command, port, folder / "nginx.log", core=SERVER_CORE) as nginx:
             plain = f"http://127.0.0.1:{plain_port}/{original.name}"
             mine_s, theirs_s = interleave(pace, lambda: fetch(nginx.url + _DOWNLOAD), lambda: fetch(plain))
@@ -106,15 +87,19 @@ def _service_on(ceph: Ceph, folder: Path, *, core: str | None) -> AbstractContex
     return service(folder, core=core, storage__blob_url=ceph.url(ceph.make_bucket(), "bench"))
 
 
-def _write_nginx(folder: Path, upstream: str, port: int, plain_port: int) -> None:
-    """Write the shipped configuration with this run's addresses, and without TLS: curl's share would hide the rest."""
+def _configure(folder: Path, upstream: str, port: int, plain_port: int) -> list[str]:
+    """Write the shipped configuration with this run's addresses; return the command.
+
+    Without TLS: curl's share would hide the rest.
+    """
     site = _SITE.read_text().replace("server 127.0.0.1:8080;", f"server {upstream};")
     site = site.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     site = site.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
     site = site.replace("/srv/updater/storage/blobs/", f"{folder}/storage/blobs/")
     (folder / "site.conf").write_text("\n".join(line for line in site.splitlines() if "ssl_" not in line))
+    plain = f"server {{ listen 127.0.0.1:{plain_port}; location / {{ root {folder}; {_SENDS} }} }}"
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, user=user, plain_port=plain_port))
+    return configure(folder, f"{plain}\n    include {folder}/site.conf;", main=user)
 
 
 def _put(server: Process, path: Path, version: str) -> float:
