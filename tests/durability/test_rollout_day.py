@@ -74,7 +74,7 @@ def live_through(warm: Warm, place: Place, *, size: int, stage_s: int, kills: in
     return fleet
 
 
-SMALL = pytest.param(40, 1, 4, id="short", marks=pytest.mark.sqlite("a lease has to run out first"))
+SMALL = pytest.param(40, 2, 4, id="short", marks=pytest.mark.sqlite("a lease has to run out first"))
 LARGE = pytest.param(2_000, 60, 200, id="long", marks=pytest.mark.long)
 
 

@@ -36,7 +36,7 @@ READINGS = (
     "/api/v1/openapi.json",
     f"{UPDATES}/releases",
     f"{UPDATES}/history",
-    f"{UPDATES}/stats",
+    "/api/v1/applications/my-app/figures",
 )
 FEEDS = (f"{FEED}/electron/latest-linux.yml", f"{FEED}/appcast/linux.xml", f"{FEED}/tauri/latest.json")
 
@@ -63,6 +63,10 @@ class Use:
         )
         for _ in range(3):
             await self.upload()
+        for path in READINGS:  # each once; chance alone may leave one out of a short run
+            await self._ask("GET", path, key="admin")
+        for path in PAGES:
+            await self._ask("GET", path, headers={"Cookie": self._cookie})
         self._tasks = [asyncio.create_task(self._repeat()) for _ in range(TASKS)]
         return self
 
