@@ -29,7 +29,7 @@ UNWANTED = {
         "markdown_it",
     ),
     *("maxminddb", "numpy", "obstore", "pygal", "pygments", "pytest", "redis", "rich", "sqlalchemy.orm"),
-    *("xml.dom.minidom", "updater.web.docs.openapi"),
+    *("ctypes", "stringprep", "xml.dom.minidom", "updater.web.docs.openapi"),
     *("updater.database.postgres", "updater.database.moving", "updater.backups.make", "updater.backups.restore"),
 }
 _CODE = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import os
 from collections import deque
@@ -237,11 +236,15 @@ def begin_write_back(descriptor: int, offset: int, size_bytes: int) -> None:
     system has no such call, nothing happens.
     Source: sync_file_range(2).
     """
+    import ctypes  # here: with the first file of this size
+
     with suppress(AttributeError, OSError):
         _sync_file_range(descriptor, ctypes.c_int64(offset), ctypes.c_int64(size_bytes), _BEGIN_ONLY)
 
 
 def _sync_file_range(*arguments: object) -> None:
+    import ctypes
+
     ctypes.CDLL(None).sync_file_range(*arguments)
 
 

@@ -7,7 +7,6 @@ out adopts what its commands leave, so that each of them is below it until it en
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 from collections import defaultdict
@@ -27,6 +26,8 @@ def adopt(on: bool) -> bool:
     """
     if not _PROC.is_dir():
         return False
+    import ctypes  # here: for the process that carries a run out, not for the service
+
     try:
         return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0) == 0)
     except (OSError, AttributeError):

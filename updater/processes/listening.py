@@ -57,7 +57,9 @@ def open_sockets(settings: ServerSettings) -> list[ListeningSocket]:
         return take_sockets(inherited)
     sockets: list[ListeningSocket] = []
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # Text would be read by the rules of international names, whose tables are 0.8 MiB, also where it is an address.
+        host = settings.host.encode() if settings.host.isascii() else settings.host
+        found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in dict.fromkeys(found):
             sockets.append(opened := ListeningSocket(family, kind, protocol))
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

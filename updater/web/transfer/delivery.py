@@ -25,7 +25,6 @@ from updater.access.limits import client_of
 from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.presigning import Signed
-from updater.artifacts.remote import RemoteBlobStore
 from updater.artifacts.service import ArtifactService
 from updater.errors import Unavailable
 from updater.settings import Settings
@@ -62,8 +61,11 @@ class Delivery:
         self._inspector = artifacts.inspector
         self._looked_at_s: dict[str, float] = {}
         self._addresses: SignedAddresses | None = None
-        if isinstance(blobs, RemoteBlobStore) and storage.remote_downloads == "redirect":
-            self._addresses = SignedAddresses(blobs.sign, storage.signed_url_s)
+        if storage.blob_url is not None and storage.remote_downloads == "redirect":
+            from updater.artifacts.remote import RemoteBlobStore  # here: most services have a local store
+
+            if isinstance(blobs, RemoteBlobStore):
+                self._addresses = SignedAddresses(blobs.sign, storage.signed_url_s)
         self._offloads = storage.offload is not None
         self._proxies = AddressReader(settings.server.trusted_proxies)
 
