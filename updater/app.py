@@ -13,8 +13,7 @@ from updater.access.shared import SharedWindows
 from updater.processes.listening import affordable_connections
 from updater.services import Services
 from updater.settings import Settings
-from updater.web import api, dashboard, docs, feeds, system, tus, updates
-from updater.web.desktop import routes as desktop
+from updater.web import api, dashboard, desktop, docs, feeds, system, tus, updates
 from updater.web.desktop.agents import AGENTS
 from updater.web.docs.figures import add_figures
 from updater.web.gate.access_log import AccessLog
@@ -22,13 +21,14 @@ from updater.web.gate.cross_origin import CrossOrigin
 from updater.web.gate.metrics import METRICS, Metrics
 from updater.web.gate.middleware import GATE, Gate, GateParts
 from updater.web.gate.origins import Origins
-from updater.web.gate.routing import REQUIRE_APPLICATION
+from updater.web.gate.routing import REQUIRE_APPLICATION, Surface
 from updater.web.gate.sessions import SessionAuthenticator
 from updater.web.messages.bodies import PENDING_BODIES, PendingBodies
 from updater.web.messages.links import Links
 from updater.web.messages.pace import MIN_BYTES_PER_S, RECEIVE_BYTES
 from updater.web.server.at_once import AtOnce
 from updater.web.server.connections import ConnectionLimiter
+from updater.web.server.late import LateResource
 from updater.web.server.router import Router
 from updater.web.server.runner import Runner
 from updater.web.transfer.delivery import DELIVERY, Delivery
@@ -88,7 +88,7 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     with warnings.catch_warnings():
         # The argument goes with aiohttp 4; there the class of `application.router` is what remains.
         warnings.simplefilter("ignore", DeprecationWarning)
-        application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=_router())
+        application = web.Application(middlewares=[gate.handle], client_max_size=1 << 20, router=Router())
     application[GATE], application[METRICS] = gate, metrics
     application[REQUIRE_APPLICATION] = gate.require_application
     application[DELIVERY] = Delivery(services.artifacts, settings)
@@ -97,14 +97,15 @@ def build_app(services: Services, limits: RateLimits | None = None) -> web.Appli
     if access_log is not None:
         application.on_cleanup.append(access_log.close)
     for surface in surfaces:
-        application.router.add_routes(surface.routes)
+        _add(application.router, surface)
     return application
 
 
-def _router() -> Router:
-    router = Router()
-    router.load_before("/admin", dashboard.load)
-    return router
+def _add(router: web.UrlDispatcher, surface: Surface) -> None:
+    router.add_routes(surface.routes)
+    if surface.late is not None:
+        for prefix in surface.prefixes:
+            router.register_resource(LateResource(prefix, surface.late))
 
 
 def make_runner(application: web.Application, settings: Settings) -> Runner:

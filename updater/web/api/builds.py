@@ -1,4 +1,4 @@
-"""Hosted builds: upload a file, download it."""
+"""Hosted builds: upload a file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.schemas as schemas
-from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.catalog.files import kind_of, name_key, own_name
 from updater.catalog.model import ReleaseStatus
 from updater.catalog.requests import ReceivedFile
 from updater.errors import Invalid
 from updater.services import Services
-from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.metrics import Metrics
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.fields import shown
 from updater.web.messages.links import Links
-from updater.web.transfer.downloads import send_build
 from updater.web.transfer.published import published_build
 from updater.web.transfer.upload_fields import UploadFields, given_signatures, load_fields, request_of
 from updater.web.transfer.uploads import NamedFile, receive_body, receive_form
@@ -33,7 +30,7 @@ _FIELDS = UploadFields()
 
 
 class Builds:
-    """The two ways in, and the way out."""
+    """The two ways in."""
 
     FORM_FIELDS: ClassVar[frozenset[str]] = frozenset(_FIELDS.fields)
 
@@ -84,26 +81,6 @@ class Builds:
         async with receive_body(request, self._artifacts, self._count_received, kind_of(name)) as staged:
             (file,) = _signed((NamedFile(staged, name),), fields)
             return await self._publish(request, fields, file)
-
-    @endpoint(
-        Contract(
-            "Download a build",
-            traffic=Traffic.DOWNLOAD,
-            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
-            failures=(404, 422),
-            media_types=("application/octet-stream", "multipart/byteranges"),
-        )
-    )
-    async def download(self, request: web.Request) -> web.StreamResponse:
-        """Send the bytes, whole or in ranges; an external build answers with its address."""
-        application_id = request.match_info["app_id"]
-        build = await self._services.downloads.get_build(
-            application_id,
-            request.match_info["version"],
-            target_in_path(request),
-            sees_drafts=request[CONTEXT].may(Permission.READ, application_id),
-        )
-        return await send_build(request, self._services, build)
 
     async def _publish(
         self,

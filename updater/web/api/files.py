@@ -1,4 +1,4 @@
-"""Files of builds by their names: add a companion, sign a file, delete a companion, download."""
+"""Files of builds by their names: add a companion, sign a file, delete a companion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from aiohttp import web
 
 import updater.web.api.answer_schemas as answers
 import updater.web.api.file_schemas as schemas
-from updater.access.limits import Traffic
 from updater.access.principals import Permission
 from updater.catalog.files import FileKind, kind_of
 from updater.catalog.requests import FileRequest, ReceivedFile
@@ -20,7 +19,6 @@ from updater.web.gate.routing import Contract, endpoint
 from updater.web.messages.answers import json_answer
 from updater.web.messages.links import Links
 from updater.web.messages.parsing import load_values
-from updater.web.transfer.downloads import send_stored
 from updater.web.transfer.published import added_file, file_id
 from updater.web.transfer.upload_fields import FileQuery, given_signatures
 from updater.web.transfer.uploads import receive_body
@@ -102,24 +100,3 @@ class Files:
             published_too=context.may(Permission.ADMIN, path["app_id"]),
         )
         return json_answer({"id": file_id(stored), "message": "File deleted successfully"})
-
-    @endpoint(
-        Contract(
-            "Download a file",
-            traffic=Traffic.DOWNLOAD,
-            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
-            failures=(404, 422),
-            media_types=("application/octet-stream", "multipart/byteranges"),
-        )
-    )
-    async def download_file(self, request: web.Request) -> web.StreamResponse:
-        """Send a file of a build by its own name, whole or in ranges."""
-        path = request.match_info
-        build, stored = await self._services.downloads.get_file(
-            path["app_id"],
-            path["version"],
-            target_in_path(request),
-            path["file_name"],
-            sees_drafts=request[CONTEXT].may(Permission.READ, path["app_id"]),
-        )
-        return await send_stored(request, self._services, build, stored)

@@ -1,4 +1,4 @@
-"""What a path of the REST API says: platform and architecture, checked before use."""
+"""What a path of the REST API says: where it begins; platform and architecture, checked before use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from aiohttp import web
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS, Target
 from updater.errors import Invalid
 from updater.web.messages.fields import shown
+
+PREFIX = "/api/v1"
+# aiohttp's own pattern takes no braces.
+FILE_NAME = "{file_name:[^/]+}"
 
 
 def target_in_path(request: web.Request) -> Target:

@@ -20,6 +20,7 @@ from updater.web.messages.errors import answer_for
 
 HTML: Final = ("text/html",)
 OVERVIEW: Final = "/admin/dashboard/"
+SIGN_IN, SIGN_OUT = "/admin/sign-in/", "/admin/sign-out/"
 
 
 class Place(NamedTuple):

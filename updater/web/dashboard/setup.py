@@ -9,10 +9,10 @@ from aiohttp import web
 from updater.access.attempts import SignInAttempts
 from updater.access.first_run import FirstRun
 from updater.errors import Conflict, Failure, Forbidden
-from updater.web.dashboard.page import HTML, OVERVIEW, Form, PageKit, Problem
+from updater.web.dashboard.page import HTML, OVERVIEW, SIGN_IN, Form, PageKit, Problem
 from updater.web.dashboard.page_token import PageToken
 from updater.web.dashboard.passwords import read_new_password
-from updater.web.dashboard.sign_in import NO_COOKIE, SIGN_IN
+from updater.web.dashboard.sign_in import NO_COOKIE
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.gate.sessions import TOKEN_FIELD, SessionAuthenticator

@@ -13,14 +13,13 @@ from updater.access.first_run import FirstRun
 from updater.access.people import PeopleService
 from updater.access.principals import Permission
 from updater.errors import Unauthenticated
-from updater.web.dashboard.page import HTML, OVERVIEW, PageKit
+from updater.web.dashboard.page import HTML, OVERVIEW, SIGN_IN, PageKit
 from updater.web.dashboard.page_token import NONCE, PageToken
 from updater.web.gate.cookies import read_cookies
 from updater.web.gate.origins import Origins
 from updater.web.gate.routing import Contract, endpoint
 from updater.web.gate.sessions import TOKEN_FIELD, SessionAuthenticator
 
-SIGN_IN, SIGN_OUT = "/admin/sign-in/", "/admin/sign-out/"
 _SETUP = "/admin/setup/"
 PAGE_COOKIE, _DEVICE_COOKIE = "signinpage", "signindevice"
 # How long it lives; it is renewed with each sign-in.

@@ -1,8 +1,6 @@
-"""The desktop update API of document 002, mounted for one application: all routes on one screen. See README.md."""
+"""All routes of the surface on one screen, for one application."""
 
 from __future__ import annotations
-
-import dataclasses
 
 from aiohttp import web
 
@@ -14,11 +12,9 @@ from updater.web.desktop.packages import Packages
 from updater.web.desktop.rendering import Names
 from updater.web.desktop.reports import Reports
 from updater.web.gate.country_hints import CountryHints
-from updater.web.gate.credentials import header_keys
 from updater.web.gate.identity import IdentityReader
+from updater.web.gate.late import Routes
 from updater.web.gate.metrics import Metrics
-from updater.web.gate.routing import Surface
-from updater.web.messages.errors import Answer, write_api_as_400
 from updater.web.messages.links import Links
 from updater.web.transfer.uploads import delay_continue
 
@@ -26,8 +22,8 @@ from updater.web.transfer.uploads import delay_continue
 _VERSION = "{version:(?!(?:latest|status|upload)$)[^/]+}"
 
 
-def build(services: Services, links: Links, metrics: Metrics, settings: DesktopSettings) -> Surface:
-    """Assemble the surface for one entry of the settings."""
+def make_routes(services: Services, links: Links, metrics: Metrics, settings: DesktopSettings) -> Routes:
+    """Return the routes for one entry of the settings."""
     names = Names(settings, links)
     identities = IdentityReader(services.settings)
     places = CountryHints(services.settings)
@@ -36,7 +32,7 @@ def build(services: Services, links: Links, metrics: Metrics, settings: DesktopS
     reports = Reports(services, names.application, identities)
     management = Management(services, names.application)
     prefix = settings.prefix
-    routes = (
+    return (
         web.get(f"{prefix}/latest", offers.get_latest),
         web.get(f"{prefix}/download/{{version}}/{{platform}}", packages.download),
         web.get(f"{prefix}/compatibility/{{current_version}}", offers.get_compatibility),
@@ -45,13 +41,3 @@ def build(services: Services, links: Links, metrics: Metrics, settings: DesktopS
         web.get(f"{prefix}/admin/list", management.list_updates),
         web.delete(f"{prefix}/{_VERSION}", management.deactivate_update),
     )
-    keys = header_keys(services.access)
-    return Surface("desktop", f"{prefix}/", routes, (keys,), write_error, application=names.application)
-
-
-def write_error(answer: Answer, request_id: str) -> web.Response:
-    """Render the REST document's body with this interface's statuses: whatever is wrong with a body is 400."""
-    headers = dict(answer.headers)
-    if answer.status == 401:
-        headers["WWW-Authenticate"] = 'ApiKey header="X-API-Key"'
-    return write_api_as_400(dataclasses.replace(answer, headers=headers), request_id)

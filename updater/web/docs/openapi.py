@@ -84,7 +84,7 @@ def build_document(surfaces: Sequence[Surface]) -> dict[str, Any]:
         spec.components.security_scheme(name, scheme)
     taken: set[str] = set()
     for surface in sorted(surfaces, key=lambda each: each.name != "api"):
-        for route in surface.routes if surface.described else ():
+        for route in surface.read_routes() if surface.described else ():
             contract = contract_of(route.handler)
             if contract is not None:
                 path, names = _parse_path(route.path)

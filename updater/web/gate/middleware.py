@@ -76,7 +76,6 @@ class Gate:
     def __init__(self, parts: GateParts, surfaces: Sequence[Surface], *, fallback: Surface) -> None:
         self._parts = parts
         self._surfaces = tuple(surfaces)
-        self._owners = {route.handler: surface for surface in reversed(self._surfaces) for route in surface.routes}
         self._matched: dict[web.AbstractRoute, MatchedRoute] = {}
         self._fallback = fallback
         self._cross_origin = parts.cross_origin
@@ -239,12 +238,17 @@ class Gate:
 
     def describe(self, route: web.AbstractRoute, path: str) -> MatchedRoute:
         """Return the surface and the level of a route with this canonical path."""
-        surface, contract = self._owners.get(route.handler) or self._surface_of(path), contract_of(route.handler)
+        surface, contract = self._owner_of(route) or self._surface_of(path), contract_of(route.handler)
         if contract is None:
             return MatchedRoute(surface, None, path, known=False)
         level = contract.level_on(surface)
         of_clients = level is None and contract.is_of_clients(path)
         return MatchedRoute(surface, level, path, True, contract.traffic, of_clients, contract.requirement)
+
+    def _owner_of(self, route: web.AbstractRoute) -> Surface | None:
+        """Return the first surface that has a route's handler; asked once for each route."""
+        surfaces = (each for each in self._surfaces if any(own.handler == route.handler for own in each.known_routes))
+        return next(surfaces, None)
 
     def _surface_of(self, path: str) -> Surface:
         return next((surface for surface in self._surfaces if path.startswith(surface.prefix)), self._fallback)

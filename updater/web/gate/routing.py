@@ -13,6 +13,7 @@ from multidict import istr
 
 from updater.access.limits import Traffic
 from updater.access.principals import EVERYBODY, Permission, Principal
+from updater.web.gate.late import Late, Routes
 from updater.web.messages.bodies import ANYBODY, KNOWN, BodyLimits
 from updater.web.messages.errors import Answer
 from updater.web.messages.parsing import Reading, load_values, parse_json, parse_query
@@ -168,9 +169,11 @@ class Surface:
 
     name: str
     prefix: str | tuple[str, ...]
-    routes: tuple[web.RouteDef, ...]
+    routes: Routes
     authenticators: tuple[Authenticator, ...]
     write_error: ErrorWriter
+    # Further routes, all below `prefix`, which `routes` are tried before.
+    late: Late | None = None
     # The one application that all its paths are about; None when the paths name it.
     application: str | None = None
     # The level of routes whose contract names none; None: such routes are public.
@@ -179,6 +182,20 @@ class Surface:
     # no interface, and not described.
     error: Schema | None = None
     described: bool = True
+
+    @property
+    def known_routes(self) -> Routes:
+        """Return the routes that were read so far."""
+        return self.routes if self.late is None else (*self.routes, *self.late.known)
+
+    def read_routes(self) -> Routes:
+        """Return all routes. Raises as `Late.read`."""
+        return self.routes if self.late is None else (*self.routes, *self.late.read())
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Return where it lives."""
+        return (self.prefix,) if isinstance(self.prefix, str) else self.prefix
 
 
 def contract_of(handler: Any) -> Contract | None:

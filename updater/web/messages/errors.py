@@ -50,13 +50,14 @@ _TABLE: tuple[tuple[type[errors.Failure], int, str], ...] = (
     (errors.Unavailable, 503, "SERVICE_UNAVAILABLE"),
     (errors.StorageFull, 507, "SERVICE_UNAVAILABLE"),
 )
-# What aiohttp itself raises: no such route, wrong method, too large a body.
+# What aiohttp itself raises: no such route, wrong method, too large a body. 503: routes that cannot be read any more.
 _HTTP = {
     303: ("SIGN_IN_FIRST", "Sign in first"),
     404: ("NOT_FOUND", "No such resource"),
     405: ("INVALID_REQUEST", "Method not allowed"),
     413: ("BAD_REQUEST", "The request body is too large"),
     417: ("BAD_REQUEST", "The only expectation that is met is 100-continue"),
+    503: ("SERVICE_UNAVAILABLE", "The program was upgraded while it runs; this works again when it was started anew"),
 }
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -29,15 +26,6 @@ class Router(web.UrlDispatcher):
     def __init__(self) -> None:
         super().__init__()
         self._known: dict[tuple[str, str], tuple[dict[str, str], web.AbstractRoute]] = {}
-        self._loads: dict[str, Callable[[], None]] = {}
-        self._loading: dict[str, asyncio.Task[None]] = {}
-
-    def load_before(self, prefix: str, load: Callable[[], None]) -> None:
-        """Have `load` run in a thread, once, before the first path with this beginning is matched.
-
-        What few services ever use is not loaded at the start, nor while others wait for the event loop.
-        """
-        self._loads[prefix] = load
 
     async def resolve(self, request: web.Request) -> web.UrlMappingMatchInfo:
         """Return what a request matches, or the failure as aiohttp gives it: 404 or 405 in `http_exception`.
@@ -53,8 +41,6 @@ class Router(web.UrlDispatcher):
         if path.count("/") > MAX_SEGMENTS:
             # aiohttp would look for each of its beginnings: 10 ms for 8,100 slashes.
             return MatchInfoError(web.HTTPNotFound())
-        if self._loads:
-            await self._load_for(path)
         if path.startswith(PREFIX):
             return await self._resolve_keyed(request)
         match = await super().resolve(request)
@@ -63,15 +49,6 @@ class Router(web.UrlDispatcher):
                 self._known.clear()
             self._known[asked] = dict(match), match.route
         return match
-
-    async def _load_for(self, path: str) -> None:
-        """Load what a path needs. What fails here fails again where it is used, and is answered there."""
-        for prefix in [each for each in self._loads if path.startswith(each)]:
-            if prefix not in self._loading:
-                self._loading[prefix] = asyncio.create_task(asyncio.to_thread(self._loads[prefix]))
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._loading[prefix])
-            self._loads.pop(prefix, None)
 
     def find_known(self, method: str, raw_path: str) -> tuple[dict[str, str], web.AbstractRoute] | None:
         """Return what a path matched before, and the names in it; None when it is not remembered."""

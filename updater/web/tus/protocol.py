@@ -17,6 +17,7 @@ from updater.errors import Malformed, OtherProtocol, TooLarge, UnsupportedConten
 from updater.web.messages.errors import Answer, write_api
 from updater.web.messages.fields import shown
 
+PREFIX: Final = "/api/v1/uploads"
 VERSION: Final = "1.0.0"
 EXTENSIONS: Final = "creation,creation-with-upload,expiration,checksum,termination"
 CHECKSUMS: Final = ("sha1", "sha256")

@@ -32,8 +32,6 @@ from updater.web.transfer.uploads import receive_piece
 from updater.web.transfer.wholeness import refuse_form
 from updater.web.tus.schemas import UploadList, UploadState, wanted_of
 
-PREFIX: Final = "/api/v1/uploads"
-
 _VERSION_TOLD: Final = {"Tus-Resumable": "`1.0.0`"}
 _VERSION_SENT: Final = {"Tus-Resumable": "`1.0.0`, or it is 412"}
 _ENDS: Final = {
@@ -102,7 +100,7 @@ class Uploads:
         wanted, checksum = wanted_of(given, self._rollouts), tus.read_checksum(headers)
         sender = await self._sender(request, wanted)
         upload = await self._uploads.create(wanted, said, length, sender)
-        told = {"Location": f"{PREFIX}/{upload.id}"}
+        told = {"Location": f"{tus.PREFIX}/{upload.id}"}
         if has_piece:
             upload = await self._append(request, upload, 0, checksum, wanted, sender)
             told["Upload-Offset"] = str(upload.offset_bytes)
@@ -250,7 +248,7 @@ def _state_of(upload: PartialUpload) -> dict[str, Any]:
         error |= {} if answer.fields is None else {"errors": answer.fields}
     return {
         "id": upload.id,
-        "url": f"{PREFIX}/{upload.id}",
+        "url": f"{tus.PREFIX}/{upload.id}",
         "state": "receiving" if upload.outcome is None else "published" if error is None else "refused",
         "offset": upload.offset_bytes,
         "length": upload.length_bytes,

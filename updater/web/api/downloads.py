@@ -1,0 +1,61 @@
+"""The way out: builds and their files, by their names."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from updater.access.limits import Traffic
+from updater.access.principals import Permission
+from updater.services import Services
+from updater.web.api.targets import target_in_path
+from updater.web.gate.context import CONTEXT
+from updater.web.gate.routing import Contract, endpoint
+from updater.web.transfer.downloads import send_build, send_stored
+
+
+class Downloads:
+    """What installed clients download."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @endpoint(
+        Contract(
+            "Download a build",
+            traffic=Traffic.DOWNLOAD,
+            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
+            failures=(404, 422),
+            media_types=("application/octet-stream", "multipart/byteranges"),
+        )
+    )
+    async def download(self, request: web.Request) -> web.StreamResponse:
+        """Send the bytes, whole or in ranges; an external build answers with its address."""
+        application_id = request.match_info["app_id"]
+        build = await self._services.downloads.get_build(
+            application_id,
+            request.match_info["version"],
+            target_in_path(request),
+            sees_drafts=request[CONTEXT].may(Permission.READ, application_id),
+        )
+        return await send_build(request, self._services, build)
+
+    @endpoint(
+        Contract(
+            "Download a file",
+            traffic=Traffic.DOWNLOAD,
+            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
+            failures=(404, 422),
+            media_types=("application/octet-stream", "multipart/byteranges"),
+        )
+    )
+    async def download_file(self, request: web.Request) -> web.StreamResponse:
+        """Send a file of a build by its own name, whole or in ranges."""
+        path = request.match_info
+        build, stored = await self._services.downloads.get_file(
+            path["app_id"],
+            path["version"],
+            target_in_path(request),
+            path["file_name"],
+            sees_drafts=request[CONTEXT].may(Permission.READ, path["app_id"]),
+        )
+        return await send_stored(request, self._services, build, stored)
