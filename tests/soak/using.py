@@ -16,6 +16,7 @@ from tests.web.tus.talking import PIECE, TUS, metadata
 UPDATES = "/api/v1/updates/my-app"
 FEED = "/feeds/my-app/stable"
 LINUX = {"platform": "linux", "architecture": "amd64"}
+VERSIONS = 300
 KEPT = 30  # builds; the oldest leaves when another one comes
 TASKS = 8
 _APP = "/admin/applications/my-app/"
@@ -125,8 +126,8 @@ class Use:
         await self._ask("GET", f"{UPDATES}/check", params=query)
 
     async def check_anew(self) -> None:
-        """Ask what nobody asked before."""
-        query = {"current_version": f"0.{self._next()}.0", "client_id": f"client-{self._next()}", **LINUX}
+        """Ask as a client that nobody knows, with one of some hundred versions: all that an application had."""
+        query = {"current_version": f"0.{self._next() % VERSIONS}.0", "client_id": f"client-{self._next()}", **LINUX}
         await self._ask("GET", f"{UPDATES}/check", params=query)
 
     async def report(self) -> None:

@@ -47,7 +47,7 @@ for _category in (BadContentDispositionHeader, BadContentDispositionParam):
 
 MAX_PARTS = 64
 MAX_FIELD_BYTES = 64 * 1024
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024  # what a check may wait for, with each upload that goes on beside it
 # Multipart framing and the other fields beside the file, when Content-Length is held against the limit.
 _FORM_OVERHEAD_BYTES = 2 * 1024 * 1024
 
