@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from updater.errors import Invalid, Malformed
-from updater.web.api import schemas
+from updater.web.api import client_schemas, schemas
 from updater.web.messages.parsing import load_object, load_text, load_values
 from updater.web.messages.rollout_schemas import SetPlanBody
 
-_SCHEMAS = (schemas.CheckBody(), schemas.ReportBody(), schemas.RegisterBody(), SetPlanBody())
+_SCHEMAS = (client_schemas.CheckBody(), client_schemas.ReportBody(), schemas.RegisterBody(), SetPlanBody())
 SEEDS = (
     b'{"application_id": "a", "current_version": "1.0", "platform": "Linux", "architecture": "x64", "client_id": 7}',
     b'\xef\xbb\xbf{"status": "completed", "install_time_seconds": "1.5", "error_message": "\xff\x01", "a": 1e400}',

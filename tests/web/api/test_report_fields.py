@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from updater.catalog.platforms import ARCHITECTURES, PLATFORMS
+from updater.web.api.client_schemas import ReportBody
 from updater.web.api.report_fields import read_report
-from updater.web.api.schemas import ReportBody
 from updater.web.messages.client_fields import MENDED
 
 SCHEMA = ReportBody()

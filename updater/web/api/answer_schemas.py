@@ -4,50 +4,10 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from updater.web.api.client_schemas import BuildAnswer, FileAnswer
 from updater.web.api.file_schemas import FileItem
 from updater.web.messages.application_schemas import ConfigBody, KeysBody
 from updater.web.messages.feed_settings import FeedsBody
-
-
-class CheckAnswer(Schema):
-    """An offer, or none: only the keys without an update are always there."""
-
-    update_available = fields.Boolean(required=True)
-    current_version = fields.String(required=True)
-    required = fields.Boolean(required=True)
-    latest_version = fields.String()
-    download_url = fields.String()
-    checksum = fields.String()
-    checksum_type = fields.String()
-    file_size = fields.Integer()
-    release_notes = fields.String()
-    release_date = fields.DateTime()
-    minimum_version = fields.String()
-    metadata = fields.Dict()
-
-
-class FileAnswer(Schema):
-    """Where the file of a build is, and how to tell that it is the right one."""
-
-    download_url = fields.String(required=True)
-    checksum = fields.String(required=True)
-    checksum_type = fields.String(required=True)
-    file_size = fields.Integer(required=True)
-
-
-class BuildAnswer(FileAnswer):
-    """What every answer with a build says of it."""
-
-    release_notes = fields.String(required=True)
-    release_date = fields.DateTime(required=True)
-    required = fields.Boolean(required=True)
-
-
-class LatestAnswer(BuildAnswer):
-    """The latest version for a platform and architecture."""
-
-    version = fields.String(required=True)
-    metadata = fields.Dict(required=True)
 
 
 class ReleaseItem(BuildAnswer):
@@ -110,13 +70,6 @@ class Deleted(Schema):
     """Something was deleted."""
 
     id = fields.String(required=True)
-    message = fields.String(required=True)
-
-
-class Recorded(Schema):
-    """A report is on disk."""
-
-    recorded = fields.Boolean(required=True)
     message = fields.String(required=True)
 
 
@@ -298,32 +251,6 @@ class ApplicationAnswer(ApplicationItem):
     default_rollout = fields.Dict(required=True, allow_none=True)
     keys = fields.Nested(KeysBody, required=True)
     feeds = fields.Nested(FeedsBody, required=True)
-
-
-class ComponentAnswer(Schema):
-    """How one part does."""
-
-    status = fields.String(required=True)
-    message = fields.String(required=True)
-    timestamp = fields.DateTime(required=True)
-
-
-class HealthMetrics(Schema):
-    """Figures of the process."""
-
-    goroutines = fields.Integer(required=True)
-    memory_alloc_mb = fields.Float(required=True)
-
-
-class HealthAnswer(Schema):
-    """How the service does; all but the first two keys only for a valid key."""
-
-    status = fields.String(required=True)
-    timestamp = fields.DateTime(required=True)
-    version = fields.String()
-    uptime = fields.String()
-    components = fields.Dict(keys=fields.String(), values=fields.Nested(ComponentAnswer))
-    metrics = fields.Nested(HealthMetrics)
 
 
 class ErrorAnswer(Schema):

@@ -11,8 +11,7 @@ import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
-import updater.web.api.answer_schemas as answers
-import updater.web.api.schemas as schemas
+import updater.web.api.client_schemas as schemas
 from updater.access.limits import Traffic
 from updater.catalog.channels import channel_asked
 from updater.catalog.platforms import Target
@@ -85,7 +84,7 @@ class Checks:
             query=_CHECK_QUERY,
             parses_itself=True,
             at_once=True,
-            answers={200: answers.CheckAnswer()},
+            answers={200: schemas.CheckAnswer()},
             failures=(404, 422),
         )
     )
@@ -104,7 +103,7 @@ class Checks:
             application_of=operator.itemgetter("application_id"),
             traffic=Traffic.CHECK,
             body=schemas.CheckBody(),
-            answers={200: answers.CheckAnswer()},
+            answers={200: schemas.CheckAnswer()},
             failures=(400, 404, 413, 415, 422),
         )
     )
@@ -117,7 +116,7 @@ class Checks:
             "Latest version",
             traffic=Traffic.CHECK,
             query=schemas.LatestQuery(),
-            answers={200: answers.LatestAnswer()},
+            answers={200: schemas.LatestAnswer()},
             failures=(404, 422),
         )
     )
@@ -131,7 +130,7 @@ class Checks:
             application_of=_application_in_query,
             traffic=Traffic.CHECK,
             query=schemas.LatestByIdQuery(),
-            answers={200: answers.LatestAnswer()},
+            answers={200: schemas.LatestAnswer()},
             failures=(404, 422),
         )
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-import updater.web.api.answer_schemas as answers
+import updater.web.api.client_schemas as schemas
 from updater import __version__
 from updater.access.limits import Traffic
 from updater.access.principals import Permission
@@ -31,7 +31,7 @@ class Health:
         Contract(
             "Health",
             traffic=Traffic.FREE,
-            answers={200: answers.HealthAnswer(), 503: answers.HealthAnswer()},
+            answers={200: schemas.HealthAnswer(), 503: schemas.HealthAnswer()},
         )
     )
     async def get_health(self, request: web.Request) -> web.Response:

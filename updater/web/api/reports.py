@@ -6,8 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-import updater.web.api.answer_schemas as answers
-import updater.web.api.schemas as schemas
+import updater.web.api.client_schemas as schemas
 from updater.clock import utc_now
 from updater.services import Services
 from updater.telemetry.model import Report
@@ -30,7 +29,7 @@ class Reports:
             "Report an installation",
             body=schemas.ReportBody(),
             quickly=read_report,
-            answers={200: answers.Recorded()},
+            answers={200: schemas.Recorded()},
             failures=(400, 404, 413, 415, 422, 503),
         )
     )

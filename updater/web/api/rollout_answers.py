@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
-from updater.web.api.answer_schemas import CheckAnswer
+from updater.web.api.client_schemas import CheckAnswer
 
 
 class StageShown(Schema):

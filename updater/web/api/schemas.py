@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from marshmallow import fields
 
-from marshmallow import ValidationError, fields, validates_schema
-
-import updater.web.messages.client_fields as client
 import updater.web.messages.fields as own
 from updater.catalog.model import CHECKSUM_KINDS, ReleaseStatus
 from updater.telemetry.figure_tables import TABLES
-from updater.telemetry.model import STATUSES
 from updater.telemetry.spans import BUCKETS, RANGE_DAYS
-from updater.web.messages.check_schemas import Asking, StagingQuery
 from updater.web.messages.plans import PlanValue
-from updater.web.messages.schemas import FromInstaller, Lenient, Strict
+from updater.web.messages.schemas import Lenient, Strict
 from updater.web.transfer.upload_fields import UploadDetails, UploadFields
-
-
-class CheckBody(Asking):
-    """The body of an update check."""
-
-    application_id = own.ApplicationId(required=True)
-    current_version = client.Version(required=True)
-    platform = client.platform(required=True)
-    architecture = client.architecture(required=True)
-    allow_prerelease = own.StrictBoolean(load_default=False)
-    include_metadata = own.StrictBoolean(load_default=False)
-
-
-class LatestQuery(StagingQuery):
-    """The query for the latest version."""
-
-    platform = client.platform(required=True)
-    architecture = client.architecture(required=True)
-    allow_prerelease = own.QueryBoolean(load_default=False)
-    include_metadata = own.QueryBoolean(load_default=False)
-
-
-class LatestByIdQuery(LatestQuery):
-    """The same with the application in the query; `app_id` is taken as another name for it."""
-
-    application_id = own.ApplicationId()
-    app_id = own.ApplicationId(metadata={"deprecated": True})
-
-    @validates_schema
-    def require_one(self, data: dict[str, Any], **_: Any) -> None:
-        """Hold the query to one of the two names. Raises ValidationError when it has neither."""
-        if "application_id" not in data and "app_id" not in data:
-            raise ValidationError("Missing data for required field", "application_id")
 
 
 class PageQuery(Lenient):
@@ -111,21 +73,6 @@ class UploadForm(UploadFields):
 
     file = fields.Raw(required=True, metadata={"type": "string", "format": "binary"})
     files = fields.List(fields.Raw(metadata={"type": "string", "format": "binary"}))
-
-
-class ReportBody(FromInstaller):
-    """What an installer tells after an install."""
-
-    current_version = client.Version(required=True)
-    target_version = client.Version(required=True)
-    platform = client.platform(required=True)
-    architecture = client.architecture(required=True)
-    status = client.Word("status", STATUSES, required=True)
-    error_message = client.ErrorMessage()
-    install_time_seconds = client.Seconds()
-    report_id = client.ReportId(allow_none=True)
-    client_id = client.ClientId(load_default=None, allow_none=True)
-    channel = client.AskedChannel(load_default=None, allow_none=True)
 
 
 class FiguresQuery(Lenient):
