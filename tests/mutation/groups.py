@@ -82,7 +82,10 @@ GROUPS = {
             "updater/artifacts/staged.py",
         ),
         (
+            "tests/artifacts/test_backlog.py",
+            "tests/artifacts/test_digests.py",
             "tests/artifacts/test_local_files.py",
+            "tests/artifacts/test_local_folders.py",
             "tests/artifacts/test_local_store.py",
             "tests/artifacts/test_hashing.py",
         ),

@@ -158,3 +158,37 @@ def test_evidence_is_shown_with_six_digits_and_never_overflows() -> None:
     assert math.isfinite(evidence.against_control(series))
     assert evidence.shown(evidence.against_control(series)) == 1e12
     assert evidence.shown(12.3456789) == 12.3457
+
+
+@pytest.mark.parametrize(("failed", "rate"), [(0, 0.02), (1, 0.02), (7, 0.1), (13, 0.4), (20, 0.9)])
+def test_a_lone_block_multiplies_each_bet(failed: int, rate: float) -> None:
+    """By (1 + a (1 - h)) for each failure and (1 - a h) for each success, with a = min(g, 1 / 2h)."""
+    series = Series(log_bets=(0.5, -0.25, 1.0))
+    for number in range(20):
+        series = evidence.count(series, failed=number < failed, control=False, margin=0.0025, rate=rate)
+    for log, before, bet in zip(series.log_bets, (0.5, -0.25, 1.0), (0.5, 3, 16), strict=True):
+        h = Fraction(rate)
+        a = min(Fraction(bet), 1 / (2 * h))
+        factor = (1 + a * (1 - h)) ** failed * (1 - a * h) ** (20 - failed)
+        assert math.exp(log) == pytest.approx(math.exp(before) * float(factor), rel=1e-12)
+
+
+def test_each_arm_counts_its_own_and_keeps_what_it_had() -> None:
+    baseline = Arm(50, 3, 1)
+    series = Series(Arm(4, 5, 6), Arm(7, 8, 9), 2, baseline=baseline)
+    for control in (False, True, True):
+        series = evidence.count(series, failed=True, control=control, margin=0.0025, rate=0.02)
+    series = evidence.count(series, failed=False, control=True, margin=0.0025, rate=0.02)
+    assert (series.rollout, series.control) == (Arm(4, 6, 6), Arm(8, 10, 9))
+    assert (series.failed_addresses, series.baseline) == (2, baseline)
+
+
+def test_a_share_at_the_ceiling_is_not_above_it() -> None:
+    assert evidence.above_ceiling(Series(Arm(3, 1)), 0.25) == 0.0
+    # 1 of 3: B(3/2, 4) / B(1/2, 2), by the steps of the rising factorials.
+    mixture = Fraction(1, 2) * 2 * 3 / (Fraction(5, 2) * Fraction(7, 2) * Fraction(9, 2))
+    held = Fraction(1, 4) * Fraction(3, 4) ** 2
+    assert evidence.above_ceiling(Series(Arm(2, 1)), 0.25) == pytest.approx(float(mixture / held), rel=1e-12)
+    # A share below it says nothing, however many there are.
+    assert evidence.above_ceiling(Series(Arm(90, 2)), 0.25) == 0.0
+    assert evidence.above_ceiling(Series(Arm(0, 1)), 0.9) > 0

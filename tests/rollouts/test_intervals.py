@@ -21,3 +21,10 @@ def test_known_intervals(failed: int, total: int, low: float, high: float) -> No
 
 def test_without_reports_nothing_is_said() -> None:
     assert failure_rate(0, 0) is None
+
+
+def test_all_and_none_reach_the_bounds_and_go_no_further() -> None:
+    """Where sums of floats would end beside 0 and 1."""
+    found = [(failure_rate(total, total), failure_rate(0, total)) for total in range(1, 2000)]
+    assert all(all_failed and all_failed.high <= 1.0 for all_failed, _ in found)
+    assert all(none_failed and none_failed.low >= 0.0 for _, none_failed in found)
