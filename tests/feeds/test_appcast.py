@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xml.dom.minidom import Document
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +11,7 @@ from tests.feeds.test_notes import HOSTILE
 from tests.feeds.values import ED25519, SIGNED, answer, app, build, file
 from updater.catalog.model import Application
 from updater.catalog.platforms import Target
-from updater.feeds.appcast import FEED, NAMESPACE, Appcast, judge, read_word
+from updater.feeds.appcast import FEED, NAMESPACE, Appcast, _add_cdata, judge, read_word
 from updater.feeds.notes import to_html
 from updater.offers.feed_choice import FeedBuild, FeedStatus
 
@@ -168,6 +169,9 @@ def test_a_required_release_is_critical_for_whom_it_is_above() -> None:
     ]  # fmt: skip
     plain = [mac("1.0.0"), mac("1.2.0")]
     assert critical(items(MAC, plain, application=app(min_version="1.1.0"))) == ["1.1.0", None]
+    assert critical(items(MAC, plain, application=app(min_version="1.2.0"))) == ["1.2.0", None]
+    both = [mac("1.0.0"), mac("1.2.0", required=True), mac("1.3.0")]
+    assert critical(items(MAC, both, application=app(min_version="1.1.0"))) == ["1.2.0", "1.2.0", None]
 
 
 def test_versions_are_told_as_the_developer_numbers_them() -> None:
@@ -235,6 +239,47 @@ def test_words(word: str, target: Target | None) -> None:
         url = FEED.url(target)
         assert url is not None
         assert read_word(url.removeprefix("appcast/").removesuffix(".xml")) == question
+
+
+def test_targets_without_a_word_have_no_address() -> None:
+    for target in (Target("android", "arm64"), Target("linux", "arm"), Target("ios", "arm")):
+        assert FEED.url(target) is None
+    assert FEED.url(Target("linux", "arm64")) == "appcast/linux-arm64.xml"
+
+
+def test_linux_is_named_as_such() -> None:
+    (item,) = items(Appcast(Target("linux", "amd64")), [build("1.0.0", "linux/amd64", file("a.AppImage", SIGNED))])
+    enclosure = item.find("enclosure")
+    assert enclosure is not None and enclosure.get(f"{SPARKLE}os") == "linux"
+
+
+def test_deltas_are_listed_on_darwin_alone() -> None:
+    delta = file("x.delta", SIGNED, delta_from="1")
+    for target, name, listed in (
+        ("darwin/amd64", "a.zip", 2),
+        ("windows/amd64", "a.exe", 1),
+        ("linux/amd64", "a.deb", 1),
+    ):
+        judgement = judge(build("1.1.0", target, file(name, SIGNED), delta))
+        assert judgement is not None and len(judgement.files) == listed
+    damaged = judge(build("1.1.0", "darwin/amd64", file("a.zip", SIGNED, quarantined=True), delta))
+    assert damaged == (FeedStatus.DAMAGED, ())
+
+
+def test_what_belongs_to_a_build_and_not_to_its_version_is_not_told() -> None:
+    found = items(MAC, [mac("1.1.0+build.7", required=True), mac("1.2.0", minimum="1.0.5+build.3")])
+    assert spoken(found) == ["1.2.0", "1.1.0"]
+    assert critical(found) == ["1.1.0", "1.1.0"]
+    assert found[0].findtext(f"{SPARKLE}minimumUpdateVersion") == "1.0.5"
+
+
+def test_a_section_holds_what_would_end_it() -> None:
+    made = Document()
+    root = made.appendChild(made.createElement("root"))
+    for text in ("a]]>b", "]]>", "]]>]]>", "]]", "a"):
+        _add_cdata(made, root, "text", text)
+    found = ElementTree.fromstring(made.toxml())
+    assert [each.text for each in found] == ["a]]>b", "]]>", "]]>]]>", "]]", "a"]
 
 
 @pytest.mark.parametrize("notes", HOSTILE)

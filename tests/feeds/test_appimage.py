@@ -20,6 +20,7 @@ def test_the_control_file_of_what_is_shown() -> None:
     for current in (None, "1.1.0", "1.0.0"):
         rendered = answer(LINUX, builds, current)
         assert rendered is not None
+        assert (rendered.status, rendered.media_type) == (200, "application/x-zsync")
         recipe = read_recipe(rendered.body)
         assert (recipe.digest, recipe.size_bytes) == (zsync.digest, 333)
         assert recipe.file_name == "My App.AppImage"
@@ -36,6 +37,8 @@ def test_what_is_said_of_builds() -> None:
     assert judge(build("1.0.0", "windows/amd64", image, zsync)) is None
     damaged = file("a.AppImage", quarantined=True)
     assert judge(build("1.0.0", "linux/amd64", damaged, zsync)) == (FeedStatus.DAMAGED, ())
+    largest = file("a.AppImage.zsync", size_bytes=MAX_ZSYNC_BYTES)
+    assert judge(build("1.0.0", "linux/amd64", image, largest)) == (FeedStatus.LISTED, (image, largest))
     huge = file("a.AppImage.zsync", size_bytes=MAX_ZSYNC_BYTES + 1)
     assert judge(build("1.0.0", "linux/amd64", image, huge)) == (FeedStatus.MAKING_ZSYNC, ())
 
@@ -47,3 +50,4 @@ def test_words() -> None:
         assert FEED.url(target) == f"appimage/{word}.zsync"
     assert read_word("amd64") is read_word("") is read_word("x86_64.zsync") is None
     assert FEED.url(Target("windows", "amd64")) is None
+    assert FEED.url(Target("linux", "riscv64")) is None

@@ -24,6 +24,7 @@ SAID = {
 def manifest(builds: list[FeedBuild], application: Application | None = None) -> dict[str, Any]:
     rendered = answer(ScoopManifest(), builds, application=application)
     assert rendered is not None
+    assert (rendered.status, rendered.media_type) == (200, "application/json")
     found: dict[str, Any] = orjson.loads(rendered.body)
     return found
 

@@ -20,6 +20,7 @@ LINUX = Target("linux", "amd64")
 def told(question: TauriUpdate, builds: list[FeedBuild], current: str = "1.0.0") -> dict[str, Any] | int:
     rendered = answer(question, builds, current)
     assert rendered is not None
+    assert rendered.media_type == ("" if rendered.status == 204 else "application/json")
     return rendered.status if rendered.status == 204 else orjson.loads(rendered.body)
 
 
@@ -127,6 +128,7 @@ def test_the_static_file_has_the_targets_of_the_newest_release() -> None:
     ]
     rendered = answer(TauriLatest(), builds)
     assert rendered is not None
+    assert (rendered.status, rendered.media_type) == (200, "application/json")
     found = orjson.loads(rendered.body)
     signature = render_tauri(MINISIGN)
     assert found == {
@@ -141,6 +143,11 @@ def test_the_static_file_has_the_targets_of_the_newest_release() -> None:
             "windows-x86_64-nsis": {"url": "https://u.example/1.1.0/windows/amd64/a.exe", "signature": signature},
         },
     }
+
+
+def test_a_static_file_may_have_one_target() -> None:
+    rendered = answer(TauriLatest(), [build("1.1.0", "linux/amd64", file("a.AppImage", SIGNED), notes="alone")])
+    assert rendered is not None and orjson.loads(rendered.body)["notes"] == "alone"
 
 
 def test_a_static_file_with_nothing_is_none() -> None:

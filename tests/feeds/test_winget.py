@@ -156,6 +156,15 @@ def _field(name: str, word: str, kind: str = "Substring") -> dict[str, Any]:
         ({"Query": _match("app"), "Filters": [_field("PackageIdentifier", "myapp")]}, True),
         ({"Filters": [_field("PackageIdentifier", "Example.MyApp", "Exact")]}, True),
         ({"FetchAllManifests": True, "Filters": [_field("PackageName", "nothing")]}, False),
+        ({"FetchAllManifests": True, "Query": _match("other")}, True),
+        ({"FetchAllManifests": False, "Query": _match("other")}, False),
+        ({"FetchAllManifests": "yes", "Query": _match("other")}, False),
+        ({"Inclusions": [{"RequestMatch": _match("example inc")}]}, True),
+        ({"Inclusions": [{"RequestMatch": _match("other")}]}, False),
+        ({"Inclusions": [{"PackageMatchField": "PackageName"}]}, True),
+        ({"Query": {"MatchType": "Substring"}}, True),
+        ({"Query": {"KeyWord": "x"}}, True),
+        ({"Query": {"KeyWord": "other"}}, False),
     ],
 )
 def test_what_a_search_fits(search: dict[str, Any], fits: bool) -> None:
@@ -164,8 +173,34 @@ def test_what_a_search_fits(search: dict[str, Any], fits: bool) -> None:
 
 def test_what_the_source_says_of_itself() -> None:
     data = orjson.loads(render_information(APP, "stable"))["Data"]
-    assert data["SourceIdentifier"] == "updater.my-app.stable"
-    assert "1.4.0" in data["ServerSupportedVersions"]
+    unknown = data.pop("UnsupportedPackageMatchFields")
+    assert data == {
+        "SourceIdentifier": "updater.my-app.stable",
+        "ServerSupportedVersions": ["1.0.0", "1.1.0", "1.4.0"],
+        "RequiredPackageMatchFields": [],
+        "UnsupportedQueryParameters": ["Channel", "Market"],
+        "RequiredQueryParameters": [],
+    }
+    assert {"Moniker", "Tag", "ProductCode"} < set(unknown)
+    longest = orjson.loads(render_information(APP, "c" * 200))["Data"]["SourceIdentifier"]
+    assert longest == "updater.my-app." + "c" * (128 - len("updater.my-app."))
+    found = answer(WingetSearch(), [build("1.0.0", "windows/amd64", file("a.exe"))], application=APP)
+    assert found is not None
+    assert orjson.loads(found.body)["UnsupportedPackageMatchFields"] == unknown
+
+
+def test_answers_are_json() -> None:
+    for question in (WingetManifests(), WingetSearch()):
+        found = answer(question, [build("1.0.0", "windows/amd64", file("a.exe"))], application=APP)
+        assert found is not None and (found.status, found.media_type) == (200, "application/json")
+
+
+def test_files_of_several_architectures_have_addresses_of_their_own() -> None:
+    builds = [build("1.0.0", f"windows/{each}", file(f"{each}.exe")) for each in ("amd64", "arm64")]
+    (found,) = manifests(builds)
+    assert sorted(each["InstallerUrl"] for each in found["Installers"]) == [
+        f"https://u.example/1.0.0/windows/{each}/{each}.exe" for each in ("amd64", "arm64")
+    ]
 
 
 def test_which_files() -> None:
