@@ -90,3 +90,16 @@ def test_the_secret_is_kept_and_private(tmp_path: Path) -> None:
     assert load_secret(path) == made
     assert len(made) == 32
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_that_another_process_has_just_made_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waited for the lock of a file that the other one has put in place since, under its own name."""
+    path, theirs = tmp_path / "secret", bytes(range(32))
+
+    def end_of_waiting(descriptor: int, operation: int) -> None:
+        path.with_suffix(".new").write_bytes(theirs)
+        path.with_suffix(".new").replace(path)
+
+    monkeypatch.setattr("fcntl.flock", end_of_waiting)
+    assert load_secret(path) == theirs
+    assert list(tmp_path.iterdir()) == [path]

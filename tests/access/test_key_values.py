@@ -192,6 +192,7 @@ def test_which_peers_are_believed(trusted: list[str], peer: str | None, believed
         ("10.0.0.1", "9.9.9.9, x, 10.0.0.2", "10.0.0.2"),
         ("10.0.0.1", "1.1.1.1, " + ", ".join(["10.0.0.2"] * (MAX_HOPS - 1)), "1.1.1.1"),
         ("10.0.0.1", "1.1.1.1, 10.0.0.3, " + ", ".join(["10.0.0.2"] * (MAX_HOPS - 1)), "10.0.0.3"),
+        ("10.0.0.1", "9.9.9.9, " * (MAX_HOPS + 5) + "1.1.1.1", "1.1.1.1"),
     ],
 )
 def test_clients_behind_a_proxy_and_a_socket(peer: str | None, forwarded: str | None, client: str) -> None:
