@@ -232,7 +232,10 @@ def test_no_forged_token_is_taken() -> None:
 def test_the_longest_token_that_is_read() -> None:
     assert HS.identify(token(note="x" * 4000)) is not None
     about = (MAX_TOKEN_CHARACTERS - len(token(note=""))) * 3 // 4
-    made = {len(each): each for each in (token(note="x" * size) for size in range(about - 3, about + 4))}
+    made = {
+        len(each): each
+        for each in (token(exp=4_000_000_000, note="x" * size) for size in range(about - 40, about + 40))
+    }
     assert HS.identify(made[MAX_TOKEN_CHARACTERS]) is not None
     assert HS.identify(made[min(length for length in made if length > MAX_TOKEN_CHARACTERS)]) is None
 
