@@ -161,6 +161,7 @@ async def test_keys_that_are_known_to_be_old_let_nobody_in(
     for ask in (access.identify, access.find_key):
         with pytest.raises(Unavailable):
             ask(text)
+    monkeypatch.setattr(mirror, "STALE_S", 30)  # so that it waits for the reading, however slow
     rows.fails = False
     await follow({KEYS})
     assert access.identify(text) is not None
