@@ -157,6 +157,7 @@ def test_what_squirrel_says_of_builds() -> None:
     assert squirrel.judge(build("1.0.0", "darwin/arm64", file("a.dmg"))) == (FeedStatus.MISSING_ZIP, ())
     assert squirrel.judge(build("1.0.0", "darwin/arm64", file("a.tar.gz"))) is None
     assert squirrel.judge(build("1.0.0", "windows/amd64", file("a.exe"))) is None
+    assert squirrel.judge(build("1.0.0", "windows/amd64", file("a.dmg"))) is None
     assert squirrel.judge(build("1.0.0", "linux/amd64", file("a.zip"))) is None
     msix = build("1.0.0", "windows/amd64", file("a.msix", kind=FileKind.INSTALLER))
     assert [each and each.status for each in (squirrel.judge(msix), SquirrelUpdate(WINDOWS).judge(msix))] == [
