@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests.bench import (
@@ -90,6 +91,9 @@ def _measure(row: Row, pace: Pace) -> Result:
             result = Result(row.name, row.measure(Path(folder).absolute(), pace))
         except Skip as reason:
             result = Result(row.name, skipped=str(reason))
+        except Exception as error:  # the other rows are measured all the same
+            traceback.print_exc()
+            result = Result(row.name, failed=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     print(f"{row.name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
     return result
 

@@ -79,6 +79,7 @@ def service(root: Path, *, core: str | None = SERVER_CORE, module: str = "update
         "access__api_keys": [{"name": "bench", "key": KEY, "permissions": ["write"]}],
         "rate_limit__anonymous_per_minute": _PLENTY,
         "rate_limit__authenticated_per_minute": _PLENTY,
+        "rate_limit__downloads_per_minute": _PLENTY,
         **more,
     }
     environment |= {f"UPDATER_{name.upper()}": json.dumps(value) for name, value in settings.items()}

@@ -11,16 +11,17 @@ from tests.bench.rows import Figure, Runs
 
 @dataclass(frozen=True)
 class Result:
-    """What one row found, or why it did not run."""
+    """What one row found, or why it did not run, or came to no figure."""
 
     row: str
     figures: Sequence[Figure] = ()
     skipped: str | None = None
+    failed: str | None = None
 
     @property
     def reached(self) -> bool:
-        """Tell whether no figure was missed; a row that did not run misses none."""
-        return all(figure.reached for figure in self.figures)
+        """Tell whether no figure was missed; a row that did not run misses none, one that failed does."""
+        return self.failed is None and all(figure.reached for figure in self.figures)
 
 
 def table(results: Sequence[Result], machine: Mapping[str, str], *, quick: bool) -> str:
@@ -30,6 +31,8 @@ def table(results: Sequence[Result], machine: Mapping[str, str], *, quick: bool)
     for result in results:
         if result.skipped is not None:
             lines.append(f"| {result.row} | {result.skipped} | - | - | - | - | skipped |")
+        if result.failed is not None:
+            lines.append(f"| {result.row} | {result.failed} | - | - | - | - | FAILED |")
         for each in result.figures:
             own, peer = (runs.told(each.form) if runs else "-" for runs in (each.own, each.peer))
             value = each.value.told(f"{{:,.2f}}{each.unit}")
@@ -45,7 +48,12 @@ def document(results: Sequence[Result], machine: Mapping[str, str], *, quick: bo
         "quick": quick,
         "machine": dict(machine),
         "rows": [
-            {"row": result.row, "skipped": result.skipped, "figures": [_figure(each) for each in result.figures]}
+            {
+                "row": result.row,
+                "skipped": result.skipped,
+                "failed": result.failed,
+                "figures": [_figure(each) for each in result.figures],
+            }
             for result in results
         ],
     }

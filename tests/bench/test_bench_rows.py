@@ -54,6 +54,20 @@ def test_a_quick_run_says_so_and_a_row_without_its_peer_says_why(
     assert "| check | go is missing | - | - | - | - | skipped |" in said
 
 
+def test_a_row_that_fails_keeps_no_other_from_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Path, pace: Pace) -> Sequence[Figure]:
+        raise RuntimeError("the load failed:\n429")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "ROWS", (Row("redirect", fail), Row("check", lambda *_: [_figure(1.0)])))
+    assert bench.main([]) == 1
+    said = capsys.readouterr().out
+    assert "| redirect | RuntimeError: the load failed: 429 | - | - | - | - | FAILED |" in said
+    assert "1.00 (0.10 to 9.00)" in said
+
+
 def test_an_unknown_row_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["chekc"]) == 2
     assert "chekc" in capsys.readouterr().err
