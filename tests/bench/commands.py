@@ -12,10 +12,12 @@ from pathlib import Path
 
 from tests.bench.processes import LOAD_CORE
 from tests.bench.rows import Figure, Pace, Row, Runs, interleave
+from tests.bench.seed import seed
 
 
 def commands(folder: Path, pace: Pace) -> Sequence[Figure]:
     """List the keys of a data folder that no service holds, in turn with an interpreter that does nothing."""
+    seed(folder, 1)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("UPDATER_")}
     environment["UPDATER_STORAGE__ROOT"] = str(folder / "storage")
     took_s: list[float] = []
@@ -30,7 +32,7 @@ def commands(folder: Path, pace: Pace) -> Sequence[Figure]:
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     listing, nothing = ("-m", "updater", "key", "list"), ("-c", "pass")
-    cpu_s(*listing)  # makes the database
+    cpu_s(*listing)  # the first one reads its modules from the disk
     took_s.clear()
     own_s, peer_s = interleave(pace, lambda: cpu_s(*listing), lambda: cpu_s(*nothing))
     waited_s, alone_s = Runs(tuple(took_s[::2])), Runs(tuple(took_s[1::2]))
