@@ -87,6 +87,8 @@ class Client(threading.Thread):
 
     def make_key(self) -> None:
         made = self._server.operate("key.create", name="ci", level="read")
+        if self._ledger.ending.is_set():
+            return
         self._ledger.keys[made["id"]] = Key(made["id"], made["key"])
         self._ledger.counts["keys"] += 1
 
@@ -97,7 +99,7 @@ class Client(threading.Thread):
         key = self._random.choice(valid)
         key.revoked = None
         self._server.operate("key.revoke", key_id=key.id)
-        key.revoked = True
+        key.revoked = None if self._ledger.ending.is_set() else True
         return None
 
     def collect(self) -> None:
@@ -112,10 +114,16 @@ class Client(threading.Thread):
         self._server.status("GET", "/updates/my-app/releases")
 
     def _fits(self, status: int, expected: int) -> bool:
-        """Tell whether it was acknowledged. A service without its disk may refuse, but in words."""
-        if status != expected and not (self._ledger.ending.is_set() and status in (503, 507)):
+        """Tell whether it was acknowledged. A service without its disk may refuse, but in words.
+
+        An answer from after the cut acknowledges nothing: no machine without power gives one. The call that stands
+        for the loss lets the kernel go on, and some flushes then succeed without a byte on the disk: of 190 that
+        ended after it, in 383 cuts of ext4, 25 had kept nothing; of those before it none.
+        """
+        ended = self._ledger.ending.is_set()
+        if status != expected and not (ended and status in (503, 507)):
             self._ledger.complain(f"failed: {self.name} is answered by {status}")
-        return status == expected
+        return status == expected and not ended
 
 
 # Two ways in, and what may get in their way.
