@@ -17,7 +17,7 @@ UPDATES = "/api/v1/updates/my-app"
 FEED = "/feeds/my-app/stable"
 LINUX = {"platform": "linux", "architecture": "amd64"}
 VERSIONS = 300
-KEPT = 30  # builds; the oldest leaves when another one comes
+KEPT = 10  # builds; the oldest leaves when another one comes
 TASKS = 8
 _APP = "/admin/applications/my-app/"
 PAGES = (
@@ -62,7 +62,7 @@ class Use:
         self._session = ClientSession(
             self._url, connector=TCPConnector(limit=2 * TASKS), timeout=ClientTimeout(total=300)
         )
-        for _ in range(3):
+        for _ in range(KEPT + 1):  # the oldest one leaves already
             await self.upload()
         for path in READINGS:  # each once; chance alone may leave one out of a short run
             await self._ask("GET", path, key="admin")
@@ -205,7 +205,7 @@ class Use:
             oldest = self._builds.popleft()
             if self._random.random() < 0.3:
                 await self._ask("POST", f"{UPDATES}/releases/{oldest}/withdraw", 200, 404, key="write", json={})
-            await self._ask("DELETE", f"{UPDATES}/releases/{oldest}/linux/amd64", 200, 404, key="write")
+            await self._ask("DELETE", f"{UPDATES}/releases/{oldest}/linux/amd64", 200, 404, key="admin")
 
     async def roll_out(self) -> None:
         """Set a plan for a release that may be gone or complete, with stages that pass by themselves."""
