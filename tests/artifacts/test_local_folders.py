@@ -230,10 +230,10 @@ def test_the_disk_begins_whenever_so_much_was_written(
 ) -> None:
     found: list[tuple[int, ...]] = []
 
-    def note(descriptor: int, offset: ctypes.c_int64, size_bytes: ctypes.c_int64, flags: int) -> None:
+    def note(descriptor: int, offset: int, size_bytes: int, flags: int) -> None:
         assert os.fstat(descriptor).st_ino == (tmp_path / "file").stat().st_ino
         assert flags == 2, "SYNC_FILE_RANGE_WRITE"
-        found.append((offset.value, size_bytes.value))
+        found.append((offset, size_bytes))
 
     monkeypatch.setattr(staging, "WRITE_BACK_BYTES", 10)
     monkeypatch.setattr(staging, "_sync_file_range", note)

@@ -236,16 +236,14 @@ def begin_write_back(descriptor: int, offset: int, size_bytes: int) -> None:
     system has no such call, nothing happens.
     Source: sync_file_range(2).
     """
+    with suppress(AttributeError, OSError):
+        _sync_file_range(descriptor, offset, size_bytes, _BEGIN_ONLY)
+
+
+def _sync_file_range(descriptor: int, offset: int, size_bytes: int, flags: int) -> None:
     import ctypes  # here: with the first file of this size
 
-    with suppress(AttributeError, OSError):
-        _sync_file_range(descriptor, ctypes.c_int64(offset), ctypes.c_int64(size_bytes), _BEGIN_ONLY)
-
-
-def _sync_file_range(*arguments: object) -> None:
-    import ctypes
-
-    ctypes.CDLL(None).sync_file_range(*arguments)
+    ctypes.CDLL(None).sync_file_range(descriptor, ctypes.c_int64(offset), ctypes.c_int64(size_bytes), flags)
 
 
 def _end(waiting: asyncio.Future[None]) -> None:
