@@ -8,6 +8,7 @@ import errno
 import gc
 import os
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -37,6 +38,31 @@ def store(tmp_path: Path) -> Iterator[LocalBlobStore]:
 def test_all_folders_above_it_are_made(tmp_path: Path) -> None:
     made = BlobFolders(tmp_path / "a" / "b", group_reads=False)
     assert made.blobs.is_dir()
+
+
+def test_knowing_that_folders_are_durable_takes_next_to_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be 65,536 of them: as paths they would take 40 MiB."""
+    synced: list[str] = []
+    monkeypatch.setattr(folders, "sync_folder", lambda folder: synced.append(folder.name))
+    made = BlobFolders(tmp_path, group_reads=False)
+    outer = made.blobs / "ab"
+    made.ensure(outer)
+    tracemalloc.start()
+    for number in range(256):
+        made.ensure(outer / f"{number:02x}")
+    grown = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, folders.__file__)])
+    held_bytes = sum(each.size for each in grown.statistics("filename"))
+    tracemalloc.stop()
+    assert synced[-257:] == ["blobs", *["ab"] * 256]
+    assert held_bytes < 8_192
+    synced.clear()
+    for folder in (outer, outer / "00", outer / "ff"):
+        made.ensure(folder)
+    assert synced == []
+    made.ensure(made.blobs / "00")
+    assert synced == ["blobs"]
 
 
 def test_a_folder_with_files_in_place_of_the_opened_one_will_do(tmp_path: Path) -> None:

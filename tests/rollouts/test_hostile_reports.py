@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
+import updater.rollouts.counting as counting
 from tests.actors import TESTER
 from tests.builds import LINUX, catalog_of, publishing_of, register
 from tests.databases import place_database
@@ -95,3 +97,41 @@ async def test_sources_go_when_the_rollout_is_complete(database: Database) -> No
     assert await count_sources(database) == 0
     await send(database, 4, 4)
     assert await count_sources(database) == 0
+
+
+async def test_of_a_rollout_that_is_over_nothing_stays_in_memory(database: Database) -> None:
+    """Whether others of its application are open or not: each release has one, and there is no end of releases."""
+    counter, publishing = arms_of(database), publishing_of(database, changes_of(database).open_rollout)
+    store = TelemetryStore(database, counter.count)
+    report = Report("my-app", "1.0.0", "1.1.0", "linux", "amd64", "failed", NOW, address="192.0.2.1")
+    await register(publishing, "1.2.0", LINUX, rollout=canonical(make_plan({"percent": 10}, NOW)))
+    await store.write([report, replace(report, target_version="1.2.0")])
+    assert len(counter) == 2
+    for version, left in (("1.1.0", 1), ("1.2.0", 0)):
+        await rollouts_of(database).complete("my-app", version, actor=TESTER)
+        await store.write([report])
+        assert len(counter) == left
+
+
+async def test_beyond_its_bound_memory_holds_the_applications_of_now(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What leaves is read again when it is wanted: no source counts twice."""
+    monkeypatch.setattr(counting, "GATHERED", 5)
+    plan, publishing = (
+        canonical(make_plan({"percent": 10}, NOW)),
+        publishing_of(database, changes_of(database).open_rollout),
+    )
+    await catalog_of(database).create_application("other", name="x", platforms=("linux",), extra={}, actor=TESTER)
+    await register(publishing, "1.0.0", application_id="other")
+    await register(publishing, "1.1.0", application_id="other", rollout=plan)
+    counter = arms_of(database)
+    store, held = TelemetryStore(database, counter.count), []
+    report = Report("my-app", "1.0.0", "1.1.0", "linux", "amd64", "completed", NOW, address="192.0.2.1")
+    for application_id in ("my-app", "other", "my-app", "other"):
+        await store.write([replace(report, application_id=application_id, client_id=name) for name in ("a", "b")])
+        held.append(len(counter))
+    assert held == ([1, 2, 2, 2] if database.shared else [1, 2, 1, 1])
+    for application_id in ("my-app", "other"):
+        (arm,) = (await rollouts_of(database).get_rollout(application_id, "1.1.0"))["platforms"]
+        assert (arm["rollout"]["completed"], arm["rollout"]["ignored"]) == (2, 2)

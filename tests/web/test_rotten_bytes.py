@@ -176,3 +176,14 @@ async def test_a_scrub_of_files_never_checked(service: Service) -> None:
     scrub = service.services.artifacts.scrub
     assert await scrub(actor=TESTER, within_s=86_400, elapsed_s=60) == 1
     assert service.services.artifacts.totals.damaged == 1
+
+
+async def test_a_removed_file_is_forgotten(service: Service) -> None:
+    """There is no end of files that come and go."""
+    published = await service.publish(CONTENT)
+    await service.exchange("GET", DOWNLOAD, status=200)
+    artifacts = service.services.artifacts
+    assert len(artifacts.inspector) == 1
+    await service.call("DELETE", "/api/v1/updates/my-app/releases/1.0.0/linux/amd64", key="admin")
+    assert [each async for each in artifacts.collect(actor=TESTER, grace_s=0)] == [published["checksum"]]
+    assert len(artifacts.inspector) == 0

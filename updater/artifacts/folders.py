@@ -17,6 +17,9 @@ from updater.logs.loggers import get_logger
 from updater.permissions import PRIVATE_FILE, PRIVATE_FOLDER, SHARED_FILE, SHARED_FOLDER, make_folder, set_mode
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# `ab/cd` in `blobs`, and `ab`.
+_INNER_FOLDERS = 0x10000
+_FOLDERS = _INNER_FOLDERS + 0x100
 _log = get_logger(__name__)
 
 
@@ -34,7 +37,8 @@ class BlobFolders:
         self.blobs = root / "blobs"
         self.file_mode = SHARED_FILE if group_reads else PRIVATE_FILE
         self._folder_mode = SHARED_FOLDER if group_reads else PRIVATE_FOLDER
-        self._durable: set[Path] = set()
+        # One byte for each folder: their paths would take 40 MiB once all were used.
+        self._durable = bytearray(_FOLDERS)
         root.mkdir(parents=True, exist_ok=True)
         for folder in (self.blobs, root / "incoming"):
             with suppress(FileExistsError):
@@ -67,18 +71,24 @@ class BlobFolders:
             raise FileNotFoundError(errno.ENOENT, "another, empty folder is in its place", str(self.blobs))
 
     def ensure(self, folder: Path) -> None:
-        """Make a folder whose entry is durable.
+        """Make a folder of `blobs`, such as `ab` or `ab/cd` in it, whose entry is durable.
 
         A folder that exists may be so new that its parent is not synced yet: another upload is about to do that, or was
         killed before it could. So each folder is synced once per process.
         """
+        number = self._number_of(folder)
         try:
             make_folder(folder, self._folder_mode)
         except FileExistsError:
-            if folder in self._durable:
+            if self._durable[number]:
                 return
         sync_folder(folder.parent)
-        self._durable.add(folder)
+        self._durable[number] = True
+
+    def _number_of(self, folder: Path) -> int:
+        if folder.parent == self.blobs:
+            return _INNER_FOLDERS + int(folder.name, 16)
+        return int(folder.parent.name + folder.name, 16)
 
     def _staging(self, usual: Path) -> Path:
         """Return the folder to stage in: one inside `blobs`, when that is another file system or another mount."""

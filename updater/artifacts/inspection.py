@@ -41,7 +41,8 @@ class Inspector:
     """Remembers what was hashed, and has `check` hash what nobody looked at since it changed.
 
     A cache: digest -> the file's stat. Bound: 32,768 files, 10 MiB; the oldest leaves first, and is hashed again
-    when it is opened. An entry dies with a change of the file's size, times or inode, all of them with the process.
+    when it is opened. An entry dies with its file, and with a change of its size, times or inode; all of them with
+    the process.
 
     `check` hashes a blob and says so with `remember`; it is called for one blob at a time.
     """
@@ -53,6 +54,10 @@ class Inspector:
         self._turn = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many files are remembered."""
+        return len(self._looks)
 
     def start(self) -> None:
         """Let background checks run in this event loop; before, and after `close`, there are none."""
@@ -91,6 +96,10 @@ class Inspector:
         self._looks[digest] = _look(found, is_whole=is_whole)
         while len(self._looks) > _KNOWN_FILES:
             self._looks.pop(next(iter(self._looks)), None)
+
+    def forget(self, digest: str) -> None:
+        """Forget a file that was removed. From any thread."""
+        self._looks.pop(digest, None)
 
     def suspect(self, digest: str) -> None:
         """Have a blob hashed in the background, soon. From any thread; raises nothing."""

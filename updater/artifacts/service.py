@@ -271,6 +271,7 @@ class ArtifactService:
                 return False
             # The file first: a row that a crash leaves without its file is unused, and the next collection finds it.
             await self.blobs.delete(digest)
+            self.inspector.forget(digest)
             await self._store.forget(connection, digest)
             await self._audit.record(connection, actor, Entry("blob.removed", f"sha256:{digest}"))
             return True

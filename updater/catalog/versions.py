@@ -55,7 +55,7 @@ class Version:
         return self.text.count(".") + 1 if self.text.replace(".", "").isdigit() else None
 
 
-@lru_cache(maxsize=4096)  # paths name the same few versions again and again
+@lru_cache(maxsize=1024)  # paths name the same few versions again and again
 def parse_version(text: str, scheme: Scheme = Scheme.SEMVER) -> Version:
     """Parse `text` by `scheme`.
 

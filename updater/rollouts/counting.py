@@ -7,7 +7,7 @@ gives enough evidence. Addresses and client ids are kept as keyed hashes only.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -50,8 +50,12 @@ class ArmCounter:
         self._database = database
         self._hash = hash_source
         self._clock = clock
-        # What the gathered sources were when this process last looked, or wrote them.
-        self._gathered: dict[Place, Gathered] = {}
+        # What the gathered sources were when this process last looked, or wrote them; by application, last used last.
+        self._gathered: dict[str, dict[Place, Gathered]] = {}
+
+    def __len__(self) -> int:
+        """Return how many places are in memory: platforms of rollouts that were open when reports came last."""
+        return sum(map(len, self._gathered.values()))
 
     async def count(self, connection: Connection, reports: Sequence[Report]) -> None:
         """Count stored reports, in the order of arrival; the last thing but announcements in their transaction.
@@ -61,7 +65,10 @@ class ArmCounter:
         reports = [each for each in reports if each.status in _COUNTED]
         if not reports:
             return
-        found = await self._store.lock_counting(connection, {each.application_id for each in reports})
+        asked = {each.application_id for each in reports}
+        found = await self._store.lock_counting(connection, asked)
+        for application_id in asked - {each.application_id for each in found}:
+            self._gathered.pop(application_id, None)
         if not found:
             return
         batch = _Batch(found, self._clock())
@@ -76,7 +83,7 @@ class ArmCounter:
             sources={source for pair in sources for source in pair if source is not None},
         )
         batch.complete = known.complete
-        gathered = await self._recall(connection, batch.arms, known.numbers)
+        gathered = await self._recall(connection, batch, known.numbers)
         batch.sources = Sources(known.stored, gathered)
         for report, key, (address, client) in zip(reports, keys, sources, strict=True):
             batch.add(report, key, address, client)
@@ -107,23 +114,30 @@ class ArmCounter:
             _log_halt(rollout, arm)
 
     async def _recall(
-        self, connection: Connection, places: Collection[Place], numbers: Mapping[Place, int]
+        self, connection: Connection, batch: _Batch, numbers: Mapping[Place, int]
     ) -> dict[Place, Gathered]:
         """Return what has gathered, by place: from memory where it is what the database has, else from there.
 
         It is not when the transaction that gathered it was taken back, or when a series began since. Only the process
         that has the database for itself adds to it, and looks here before, so equal numbers mean equal sources.
+        What has no open rollout any more is forgotten; then, beyond `GATHERED`, what was used longest ago.
         """
         found: dict[Place, Gathered] = {}
-        for place in places:
-            gathered, number = self._gathered.get(place), numbers.get(place, 0)
-            if gathered is None or gathered.number != number:
-                sources = await self._counting.read_gathered(connection, place) if number else {}
-                gathered = Gathered(number, sources)
-            found[place] = gathered
-        if sum(len(each.sources) for each in self._gathered.values()) > 2 * GATHERED:
-            self._gathered = {}
-        self._gathered |= found
+        for application_id, places in batch.places.items():
+            kept = self._gathered.pop(application_id, {})
+            mine: dict[Place, Gathered] = {}
+            self._gathered[application_id] = mine
+            for place in places:
+                gathered, number = kept.get(place), numbers.get(place, 0)
+                if gathered is None or gathered.number != number:
+                    sources = await self._counting.read_gathered(connection, place) if number else {}
+                    gathered = Gathered(number, sources)
+                mine[place] = gathered
+            found |= mine
+        held = sum(len(each.sources) for mine in self._gathered.values() for each in mine.values())
+        while held > GATHERED and len(self._gathered) > len(batch.places):
+            oldest = self._gathered.pop(next(iter(self._gathered)))
+            held -= sum(len(each.sources) for each in oldest.values())
         return found
 
     async def _keep_sources(
@@ -158,6 +172,7 @@ class _Batch:
     found: Sequence[Rollout]
     now: datetime
     rollouts: dict[str, list[Rollout]] = field(default_factory=lambda: defaultdict(list))
+    places: dict[str, list[Place]] = field(default_factory=lambda: defaultdict(list))
     # Platforms as they were read, or as they were halted, and their numbers of now.
     arms: dict[tuple[int, str], PlatformArm] = field(default_factory=dict)
     running: dict[tuple[int, str], Running] = field(default_factory=dict)
@@ -174,6 +189,7 @@ class _Batch:
             for arm in each.platforms:
                 place = each.release_id, arm.platform
                 self.arms[place], self.running[place] = arm, Running(arm.series)
+                self.places[each.application_id].append(place)
 
     def add(self, report: Report, key: str | None, address: str, client: str | None) -> None:
         """Count one report in every rollout that it says something about."""

@@ -13,21 +13,23 @@ from updater.web.gate.routing import Contract, endpoint
 from updater.web.transfer.downloads import send_build, send_stored
 
 
+def _of_bytes(summary: str) -> Contract:
+    return Contract(
+        summary,
+        traffic=Traffic.DOWNLOAD,
+        answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
+        failures=(404, 422),
+        media_types=("application/octet-stream", "multipart/byteranges"),
+    )
+
+
 class Downloads:
     """What installed clients download."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint(
-        Contract(
-            "Download a build",
-            traffic=Traffic.DOWNLOAD,
-            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
-            failures=(404, 422),
-            media_types=("application/octet-stream", "multipart/byteranges"),
-        )
-    )
+    @endpoint(_of_bytes("Download a build"))
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send the bytes, whole or in ranges; an external build answers with its address."""
         application_id = request.match_info["app_id"]
@@ -39,15 +41,7 @@ class Downloads:
         )
         return await send_build(request, self._services, build)
 
-    @endpoint(
-        Contract(
-            "Download a file",
-            traffic=Traffic.DOWNLOAD,
-            answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
-            failures=(404, 422),
-            media_types=("application/octet-stream", "multipart/byteranges"),
-        )
-    )
+    @endpoint(_of_bytes("Download a file"))
     async def download_file(self, request: web.Request) -> web.StreamResponse:
         """Send a file of a build by its own name, whole or in ranges."""
         path = request.match_info
