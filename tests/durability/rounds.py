@@ -1,7 +1,7 @@
 """Rounds of work under which a service is cut off at a random moment, started again, and held to the ledger.
 
 `FAULT_SEED` repeats the choices of a run (not the moments, which the machine has a part in), `FAULT_ROUNDS` sets
-how many rounds the tests play.
+how many rounds a long test plays.
 """
 
 from __future__ import annotations
@@ -135,5 +135,5 @@ def new_ledger() -> Ledger:
 
 
 def rounds_of(count: int) -> int:
-    """Return how many rounds to play."""
+    """Return how many rounds a long test plays, `count` where nobody says."""
     return int(os.environ.get("FAULT_ROUNDS") or count)

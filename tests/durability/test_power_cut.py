@@ -41,7 +41,8 @@ def make_disk(tmp_path: Path, warm: Warm) -> Iterator[MakeDisk]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "cuts"), [("ext4", 5), *(pytest.param(kind, 200, marks=pytest.mark.long) for kind in ("ext4", "xfs"))]
+    ("kind", "cuts"),
+    [("ext4", 5), *(pytest.param(kind, rounds_of(200), marks=pytest.mark.long) for kind in ("ext4", "xfs"))],
 )
 def test_power_cuts(
     make_disk: MakeDisk, warm: Warm, tmp_path: Path, database_url: str | None, kind: str, cuts: int
@@ -51,7 +52,7 @@ def test_power_cuts(
     # The log lies outside: the disk of the folder is the one that stops.
     place = Place(disk.place / "storage", database_url)
     run = Rounds(partial(warm.start, place, log=tmp_path / "log"), disk, new_ledger())
-    run.play(rounds_of(cuts))
+    run.play(cuts)
     assert run.ledger.violations == []
 
 

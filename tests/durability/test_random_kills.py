@@ -39,10 +39,10 @@ def ended(warm: Warm) -> Iterator[None]:
     warm.end_all()
 
 
-@pytest.mark.parametrize("kills", [15, pytest.param(1_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [15, pytest.param(rounds_of(1_000), marks=pytest.mark.long)])
 def test_random_kills(warm: Warm, place: Place, kills: int) -> None:
     run = Rounds(partial(warm.start, place), OnlyKilled(), new_ledger())
-    run.play(rounds_of(kills))
+    run.play(kills)
     assert run.ledger.violations == []
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.durability.conftest import Place, Warm
 from tests.durability.fleet import STAGES, VERSION, Fleet, ask
+from tests.durability.rounds import rounds_of
 
 PROXY = {"trusted_proxies": ["127.0.0.0/8"]}
 # One thing broken each, and the word of what is found.
@@ -75,12 +76,11 @@ def live_through(warm: Warm, place: Place, *, size: int, stage_s: int, kills: in
 
 
 SMALL = pytest.param(40, 2, 4, id="short", marks=pytest.mark.sqlite("a lease has to run out first"))
-LARGE = pytest.param(2_000, 60, 200, id="long", marks=pytest.mark.long)
+LARGE = pytest.param(2_000, 60, rounds_of(200), id="long", marks=pytest.mark.long)
 
 
 @pytest.mark.parametrize(("size", "stage_s", "kills"), [SMALL, LARGE])
 def test_a_day_with_kills(warm: Warm, place: Place, size: int, stage_s: int, kills: int) -> None:
-    kills = int(os.environ.get("FAULT_ROUNDS") or kills)
     fleet = live_through(warm, place, size=size, stage_s=stage_s, kills=kills)
     assert fleet.violations == []
     assert fleet.counts["rollout arm"] > 0 and fleet.counts["control arm"] > 0

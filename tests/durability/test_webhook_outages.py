@@ -20,6 +20,7 @@ import pytest
 
 from tests.durability.conftest import Place, Server, Warm
 from tests.durability.fleet import GONE, ask
+from tests.durability.rounds import rounds_of
 from tests.webhooks.receiving import Got, Receiving, receiving
 
 pytestmark = pytest.mark.long
@@ -167,7 +168,7 @@ async def live_through(place: Place, patch: str, kills: int) -> list[str]:
 
 
 async def test_outages_and_kills(place: Place) -> None:
-    assert await live_through(place, "", int(os.environ.get("FAULT_ROUNDS") or KILLS)) == []
+    assert await live_through(place, "", rounds_of(KILLS)) == []
 
 
 @pytest.mark.parametrize("noticed", BROKEN)
