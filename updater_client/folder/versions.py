@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 _WORDS = "alpha|beta|rc|pre|preview|dev|nightly|canary|next|snapshot|insiders?|edge"
 _IN_NAME = re.compile(
-    rf"(?<![0-9A-Za-z.])v?(?P<version>\d+(?:\.\d+){{1,3}}(?:[-~_.]?(?:{_WORDS})(?:[.-]?\d+)*)?)(?![0-9A-Za-z]|\.\d)",
+    rf"(?<![0-9A-Za-z.])v?(?P<version>\d+(?:\.\d+){{1,3}}(?:[-~_.]?(?:{_WORDS})(?:[.-]?\d+(?:[.-]\d+)*)?)?)(?![0-9A-Za-z]|\.\d)",
     re.IGNORECASE,
 )
 _SEMANTIC = re.compile(

@@ -121,8 +121,8 @@ class Seconds(own.StrictInteger):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         whole = value
-        if isinstance(value, str) and _DIGITS.fullmatch(value.strip(_SPACE)):
-            whole = round(float(value))
+        if isinstance(value, str) and _DIGITS.fullmatch(text := value.strip(_SPACE)):
+            whole = round(float(text))
         elif isinstance(value, float) and math.isfinite(value) and value >= 0:
             whole = round(value)
         if whole is not value:
