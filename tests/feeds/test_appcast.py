@@ -11,6 +11,7 @@ from tests.feeds.test_notes import HOSTILE
 from tests.feeds.values import ED25519, SIGNED, answer, app, build, file
 from updater.catalog.model import Application
 from updater.catalog.platforms import Target
+from updater.catalog.versions import Scheme
 from updater.feeds.appcast import FEED, NAMESPACE, Appcast, _add_cdata, judge, read_word
 from updater.feeds.notes import to_html
 from updater.offers.feed_choice import FeedBuild, FeedStatus
@@ -130,6 +131,9 @@ def test_windows_has_its_own_words() -> None:
     assert enclosure.get(f"{SPARKLE}installerArguments") == "/S /NCRC"
     assert str(enclosure.get("url")).endswith("a.exe")
     assert item.find(f"{SPARKLE}deltas") is None
+    empty = [build("1.1.0", "windows/arm64", file("a.exe", SIGNED), metadata={"sparkle": {"installerArguments": ""}})]
+    (item,) = items(Appcast(Target("windows", "arm64")), empty)
+    assert item.find("enclosure").get(f"{SPARKLE}installerArguments") is None  # type: ignore[union-attr]
 
 
 def test_netsparkle_finds_a_system_that_it_knows() -> None:
@@ -170,6 +174,9 @@ def test_a_required_release_is_critical_for_whom_it_is_above() -> None:
     plain = [mac("1.0.0"), mac("1.2.0")]
     assert critical(items(MAC, plain, application=app(min_version="1.1.0"))) == ["1.1.0", None]
     assert critical(items(MAC, plain, application=app(min_version="1.2.0"))) == ["1.2.0", None]
+    numbered = [mac("1.0.0", scheme=Scheme.PEP440), mac("1.2.0", scheme=Scheme.PEP440)]
+    of_python = app(scheme=Scheme.PEP440, min_version="1.1")
+    assert critical(items(MAC, numbered, application=of_python)) == ["1.1", None]
     both = [mac("1.0.0"), mac("1.2.0", required=True), mac("1.3.0")]
     assert critical(items(MAC, both, application=app(min_version="1.1.0"))) == ["1.2.0", "1.2.0", None]
 

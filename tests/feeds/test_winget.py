@@ -102,6 +102,7 @@ def test_nothing_to_show() -> None:
     assert answer(WingetManifests(), [], application=APP) is None
     found = answer(WingetSearch(), [], application=APP)
     assert found is not None and found.status == 204
+    assert found.body == b""
     builds = [build("1.0.0", "windows/amd64", file("a.exe"))]
     assert answer(WingetManifests(), builds) is None
     assert answer(WingetSearch(), builds) is None
