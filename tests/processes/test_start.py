@@ -29,7 +29,7 @@ UNWANTED = {
         "markdown_it",
     ),
     *("maxminddb", "numpy", "obstore", "pygal", "pygments", "pytest", "redis", "rich", "sqlalchemy.orm"),
-    *("ctypes", "stringprep", "xml.dom.minidom", "xml.etree.ElementTree", "updater.web.docs.openapi"),
+    *("stringprep", "xml.dom.minidom", "xml.etree.ElementTree", "updater.web.docs.openapi"),
     *("updater.web.api.answer_schemas", "updater.web.api.schemas"),
     *(f"updater.web.{each}.routes" for each in ("api", "dashboard", "desktop", "feeds", "system", "tus", "updates")),
     *("updater.database.postgres", "updater.database.moving", "updater.backups.make", "updater.backups.restore"),
