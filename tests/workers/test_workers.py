@@ -140,6 +140,7 @@ async def test_a_worker_that_cannot_start_ends_the_restart_and_the_others_stay(
             parent.process.send_signal(signal.SIGHUP)
         await asyncio.to_thread(wait_until, lambda: parent.events("restart.failed"), "the line in the log")
         assert [each["reason"] for each in parent.events("restart.failed")] == [reason]
+        await asyncio.to_thread(wait_until, lambda: parent.events("worker.ended"), "the line of its end, told beside")
         assert [each["status"] for each in parent.events("worker.ended")] == [Exit.FAILURE]
         assert "Error" not in parent.said()
         assert b"healthy" in parent.call("GET", "/health")
