@@ -43,7 +43,7 @@ def test_all_folders_above_it_are_made(tmp_path: Path) -> None:
 def test_knowing_that_folders_are_durable_takes_next_to_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There may be 65,536 of them: as paths they would take 40 MiB."""
+    """There may be 65,536 of them: as paths they would take 22 MiB."""
     synced: list[str] = []
     monkeypatch.setattr(folders, "sync_folder", lambda folder: synced.append(folder.name))
     made = BlobFolders(tmp_path, group_reads=False)

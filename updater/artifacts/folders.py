@@ -37,7 +37,7 @@ class BlobFolders:
         self.blobs = root / "blobs"
         self.file_mode = SHARED_FILE if group_reads else PRIVATE_FILE
         self._folder_mode = SHARED_FOLDER if group_reads else PRIVATE_FOLDER
-        # One byte for each folder: their paths would take 40 MiB once all were used.
+        # One byte for each folder: their paths would take 22 MiB once all were used.
         self._durable = bytearray(_FOLDERS)
         root.mkdir(parents=True, exist_ok=True)
         for folder in (self.blobs, root / "incoming"):

@@ -31,7 +31,7 @@ READ_BYTES: Final = 256 * 1024
 
 _log = logging.getLogger(__name__)
 
-# A client that takes as fast as the kernel gives holds the loop for one slice, 1.5 ms; uncut it took 34 MB, 13 ms.
+# A client that takes as fast as the kernel gives holds the loop for one slice; uncut it took 34 MB, 13 ms.
 # Slices of 2 MiB, as nginx has them, cost a fifth more processor time; beside those of 8 MiB checks waited longer.
 _SLICE_BYTES: Final = 4 * 1024 * 1024
 _LOOKS_PER_STALL: Final = 8
