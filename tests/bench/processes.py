@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.bench.rows import Skip
 from tests.ports import free_port
 
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -110,6 +112,8 @@ def create_application(server: Process, application_id: str = "my-app") -> None:
 
 def wrk(url: str, script: Path, *, seconds: int, connections: int = 64) -> int:
     """Load a server with wrk; return how many requests it answered. A refused or failed one is an error."""
+    if shutil.which("wrk") is None:
+        raise Skip("wrk is missing (Debian: wrk)")
     command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.search(r"(\d+) requests in", said)

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from sqlalchemy import text
 
 from tests.conftest import Service, StartService
@@ -19,6 +19,7 @@ from updater.app import build_app
 from updater.services import Services
 from updater.settings import Settings
 from updater.web.messages.path_keys import split_path
+from updater.web.server.at_once import AtOnce
 
 TABLES = ("application", "release", "build", "blob", "report", "pinned_digest")
 
@@ -79,6 +80,20 @@ async def start_service(start_service: StartService) -> AsyncIterator[StartServi
         return described
 
     yield start
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[AtOnce]:
+    """Return what answers at once, of each service that is started from now on."""
+    found: list[AtOnce] = []
+    begin = AtOnce.__init__
+
+    def note(self: AtOnce, application: web.Application) -> None:
+        found.append(self)
+        begin(self, application)
+
+    monkeypatch.setattr(AtOnce, "__init__", note)
+    return found
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, CIMultiDict[str]
 async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
     """Read exactly one answer: the next one on the connection begins right behind it."""
     status, headers = await read_head(reader)
-    has_body = method != "HEAD" and status != 304
+    has_body = method != "HEAD" and status not in (204, 304)
     body = await reader.readexactly(int(headers["Content-Length"])) if has_body else b""
     return Answer(status, headers, body)
 

@@ -20,10 +20,12 @@ from yarl import URL
 
 from tests.conftest import LINUX, QUICK, NewDatabase, Service, StartService
 from tests.servers.buckets import Buckets
+from tests.web.at_once import ask, comparable, connected, head, the_usual_way
 from updater.artifacts import presigning
 from updater.artifacts.location import parse_location
 from updater.artifacts.presigning import Signed, Signing
 from updater.artifacts.remote import RemoteBlobStore
+from updater.web.server.at_once import AtOnce
 from updater.web.transfer.delivery import SignedAddresses
 from updater.web.transfer.ranged import Download, content_disposition
 from updater_client import UpdateClient
@@ -272,6 +274,28 @@ async def test_handed_over_downloads_are_counted(remote: Any) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_a_known_address_is_answered_where_the_request_is_read(made: list[AtOnce], remote: Any) -> None:
+    """Control: `_ANSWERED_WITHIN_S` of a lifetime; then nothing is."""
+    service = await remote()
+    (at_once,) = made
+    cases: list[tuple[tuple[str, ...], bool]] = [((), True), (("Range: bytes=0-9",), True)]
+    cases += [(("Range: bytes=-9",), False), ((f"If-None-Match: {ETAG}",), False)]
+    cases.append((("If-Range: x", "Accept: text/html"), True))
+    async with connected(service) as streams:
+        for path in (PATH, f"{PATH}/my-app.AppImage"):
+            assert (await ask(streams, head(path))).status == 302
+            for each, is_redirected in cases:
+                before = at_once.answered
+                mine = await ask(streams, head(path, *each))
+                assert at_once.answered - before == is_redirected == (mine.status == 302), each
+                with the_usual_way(at_once):
+                    assert comparable(await ask(streams, head(path, *each))) == comparable(mine)
+    async with asyncio.timeout(30):
+        # Of each path, five whole ones begin and end; the first ten bytes begin twice.
+        while await service.services.telemetry.download_counts(1) != (14, 10):
+            await asyncio.sleep(0.02)
+
+
 async def test_the_client_fetches_and_resumes_through_redirects(remote: Any, tmp_path: Path) -> None:
     service = await remote()
     target = tmp_path / "app.bin"
@@ -301,15 +325,17 @@ async def test_a_signed_address_is_handed_out_for_half_of_its_life() -> None:
 
     addresses = SignedAddresses(sign, 100, lambda: now_s)
     one, other = (Download(Path(), "a", 1, f"{name}.exe") for name in ("one", "other"))
-    assert addresses.find(one) is None
+    assert addresses.find("a", "one.exe") is None
     first = await addresses.make(one)
     assert first.address == 'a-100-1- filename="one.exe"'
     now_s = 49
-    assert addresses.find(one) == first
-    assert addresses.find(other) is None
+    assert addresses.find("a", "one.exe") == first
+    assert addresses.find("a", "one.exe", for_s=0.9) == first
+    assert addresses.find("a", "one.exe", for_s=1) is None
+    assert addresses.find("a", "other.exe") is None
     assert (await addresses.make(other)).address == 'a-100-2- filename="other.exe"'
     now_s = 50
-    assert addresses.find(one) is None
+    assert addresses.find("a", "one.exe") is None
     again = await addresses.make(one)
     assert again.address == 'a-100-3- filename="one.exe"'
-    assert addresses.find(one) == again
+    assert addresses.find("a", "one.exe") == again

@@ -6,7 +6,7 @@ from updater.catalog.file_store import FileStore
 from updater.catalog.model import Build, BuildFile, ReleaseStatus
 from updater.catalog.platforms import Target
 from updater.catalog.store import CatalogStore
-from updater.catalog.versions import parse_field
+from updater.catalog.versions import Version
 from updater.database.engine import Database
 from updater.errors import NotFound, Unavailable
 from updater.offers.service import OfferService
@@ -24,6 +24,11 @@ class DownloadService:
         self._files = FileStore()
         self._database = database
 
+    def find_known_build(self, application_id: str, version: str, target: Target) -> Build | None:
+        """Return an active build that is in memory, whole or not. Raises NotFound, Invalid as `get_build`."""
+        wanted = self._offers.parse(application_id, version, "version")
+        return self._offers.snapshot_of(application_id).builds.get((wanted.text, target))
+
     async def get_build(self, application_id: str, version: str, target: Target, *, sees_drafts: bool = False) -> Build:
         """Return one build that clients may download: from the snapshot when it is there, else from the database.
 
@@ -31,17 +36,26 @@ class DownloadService:
             NotFound: no such application or build, it has no primary file, or its release is not active; with
                 `sees_drafts` it may be a draft. Invalid: not a version. Unavailable: its bytes are in quarantine.
         """
-        snapshot = self._offers.snapshot_of(application_id)
-        wanted = parse_field(version, snapshot.application.scheme, "version")
-        found = snapshot.builds.get((wanted.text, target))
+        found = self.find_known_build(application_id, version, target)
+        wanted = self._offers.parse(application_id, version, "version")
         if found is None:  # not on a ladder, or spelt otherwise
             found = await self._catalog.find_build(application_id, wanted, target)
         if found is None or not _is_downloadable(found, sees_drafts=sees_drafts):
-            raise NotFound("release", f"Release not found: {wanted.text} for {target.platform}/{target.architecture}")
+            raise NotFound("release", f"Release not found: {wanted.text} for {'/'.join(target)}")
         if found.file is None and found.url is None:
             raise NotFound("release", f"Version {wanted.text} has no primary file yet")
         _require_whole(found)
         return found
+
+    def find_known_file(
+        self, application_id: str, version: str, target: Target, name: str
+    ) -> tuple[Build, BuildFile] | None:
+        """Return a file of an active build that is in memory, whole or not. Raises NotFound, Invalid as `get_file`."""
+        wanted = self._offers.parse(application_id, version, "version")
+        known: tuple[Build, BuildFile] | None = self._offers.present(application_id).answers.get(
+            _key(wanted, target, name)
+        )
+        return known
 
     async def get_file(
         self, application_id: str, version: str, target: Target, name: str, *, sees_drafts: bool = False
@@ -52,20 +66,23 @@ class DownloadService:
             NotFound: no such application, build or file, or the release is not active; with `sees_drafts` it may be a
                 draft. Invalid: not a version. Unavailable: its bytes are in quarantine.
         """
-        present = self._offers.present(application_id)
-        wanted = parse_field(version, present.snapshot.application.scheme, "version")
-        key = ("file", wanted.text, target, name)
-        known: tuple[Build, BuildFile] | None = present.answers.get(key)
+        known = self.find_known_file(application_id, version, target, name)
         if known is None:
+            present = self._offers.present(application_id)
+            wanted = self._offers.parse(application_id, version, "version")
             async with self._database.read() as connection:
                 build = await self._catalog.get_build_in(connection, application_id, wanted, target)
                 if not _is_downloadable(build, sees_drafts=sees_drafts):
                     raise NotFound("release", f"Release not found: {wanted.text} for {'/'.join(target)}")
                 known = build, await self._files.get_file(connection, build, name)
             if build.status is ReleaseStatus.ACTIVE:
-                present.answers.keep(key, known, len(build.notes) + len(name) + _FILE_BYTES)
+                present.answers.keep(_key(wanted, target, name), known, len(build.notes) + len(name) + _FILE_BYTES)
         _require_whole(known[1])
         return known
+
+
+def _key(version: Version, target: Target, name: str) -> tuple[object, ...]:
+    return "file", version.text, target, name
 
 
 def _is_downloadable(build: Build, *, sees_drafts: bool) -> bool:

@@ -26,7 +26,7 @@ from updater.web.api.questions import Asked, CheckQuestion, Ids, read_check
 from updater.web.api.rendering import check_answer, offer_keys
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.identity import IdentityReader
-from updater.web.gate.routing import Contract, endpoint
+from updater.web.gate.routing import Contract, always, endpoint
 from updater.web.messages.answers import JSON, json_answer
 from updater.web.messages.check_schemas import CheckQuery
 from updater.web.messages.links import Links
@@ -83,7 +83,7 @@ class Checks:
             traffic=Traffic.CHECK,
             query=_CHECK_QUERY,
             parses_itself=True,
-            at_once=True,
+            at_once=always,
             answers={200: schemas.CheckAnswer()},
             failures=(404, 422),
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from aiohttp import web
 
 from updater.access.limits import Traffic
@@ -10,13 +13,15 @@ from updater.services import Services
 from updater.web.api.targets import target_in_path
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.routing import Contract, endpoint
+from updater.web.transfer.delivery import DELIVERY
 from updater.web.transfer.downloads import send_build, send_stored
 
 
-def _of_bytes(summary: str) -> Contract:
+def _of_bytes(summary: str, at_once: Callable[[Any, web.Request], bool]) -> Contract:
     return Contract(
         summary,
         traffic=Traffic.DOWNLOAD,
+        at_once=at_once,
         answers={200: None, 206: None, 302: None, 304: None, 412: None, 416: None},
         failures=(404, 422),
         media_types=("application/octet-stream", "multipart/byteranges"),
@@ -29,7 +34,17 @@ class Downloads:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint(_of_bytes("Download a build"))
+    def _redirects_to_build(self, request: web.Request) -> bool:
+        path = request.match_info
+        known = self._services.downloads.find_known_build(path["app_id"], path["version"], target_in_path(request))
+        return known is not None and (known.file is None or request.app[DELIVERY].knows_address(request, known.file))
+
+    def _redirects_to_file(self, request: web.Request) -> bool:
+        path, target = request.match_info, target_in_path(request)
+        known = self._services.downloads.find_known_file(path["app_id"], path["version"], target, path["file_name"])
+        return known is not None and request.app[DELIVERY].knows_address(request, known[1])
+
+    @endpoint(_of_bytes("Download a build", _redirects_to_build))
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send the bytes, whole or in ranges; an external build answers with its address."""
         application_id = request.match_info["app_id"]
@@ -41,7 +56,7 @@ class Downloads:
         )
         return await send_build(request, self._services, build)
 
-    @endpoint(_of_bytes("Download a file"))
+    @endpoint(_of_bytes("Download a file", _redirects_to_file))
     async def download_file(self, request: web.Request) -> web.StreamResponse:
         """Send a file of a build by its own name, whole or in ranges."""
         path = request.match_info

@@ -34,7 +34,7 @@ from updater.web.desktop.words import TARGETS, is_version
 from updater.web.gate.context import CONTEXT
 from updater.web.gate.country_hints import CountryHints
 from updater.web.gate.identity import IdentityReader
-from updater.web.gate.routing import Contract, endpoint
+from updater.web.gate.routing import Contract, always, endpoint
 from updater.web.messages.parsing import load_values
 from updater.web.messages.user_agents import Agent
 
@@ -79,6 +79,7 @@ class Offers:
             traffic=Traffic.CHECK,
             query=_PLATFORM_QUERY,
             parses_itself=True,
+            at_once=always,
             answers={200: schemas.LatestAnswer(), 304: None},
             failures=(400, 404),
         )
@@ -105,6 +106,7 @@ class Offers:
             path=_CURRENT,
             query=_PLATFORM_QUERY,
             parses_itself=True,
+            at_once=always,
             answers={200: schemas.CompatibilityAnswer(), 304: None},
             failures=(400, 404),
         )

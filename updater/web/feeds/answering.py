@@ -63,6 +63,11 @@ class FeedDoor:
         self._identities = IdentityReader(services.settings)
         self._places = CountryHints(services.settings)
 
+    def waits_for_nothing(self, request: web.Request, notes_of: Target | None = None) -> bool:
+        """Tell whether `answer` awaits nothing now. Raises NotFound: no such application. Unavailable: not now."""
+        state = self._feeds.find(request.match_info["app_id"])
+        return state is not None and (notes_of is None or state.has_notes(notes_of))
+
     async def answer(
         self,
         request: web.Request,
@@ -119,6 +124,17 @@ class FeedDoor:
             del headers[hdrs.CONTENT_TYPE]
             return web.Response(status=304, headers=headers)
         return web.Response(body=found.rendered.body, headers=headers)
+
+
+class Feed:
+    """The handlers of a feed."""
+
+    def __init__(self, door: FeedDoor) -> None:
+        self.door = door
+
+    def is_loaded(self, request: web.Request) -> bool:
+        """Tell whether an answer without notes awaits nothing now. Raises as `FeedDoor.waits_for_nothing`."""
+        return self.door.waits_for_nothing(request)
 
 
 def _headers_of(answer: FeedAnswer) -> CIMultiDict[str]:

@@ -7,16 +7,17 @@ from aiohttp import web
 from updater.access.limits import Traffic
 from updater.errors import NotFound
 from updater.feeds.appcast import read_word
-from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.answering import Feed
 from updater.web.feeds.schemas import FeedQuery
 from updater.web.gate.routing import Contract, endpoint
 
 
-class AppcastFeed:
+class AppcastFeed(Feed):
     """The one address of an application on a system: its `SUFeedURL`."""
 
-    def __init__(self, door: FeedDoor) -> None:
-        self._door = door
+    def _is_ready(self, request: web.Request) -> bool:
+        question = read_word(request.match_info["system"])
+        return question is None or self.door.waits_for_nothing(request, question.target)
 
     @endpoint(
         Contract(
@@ -24,6 +25,7 @@ class AppcastFeed:
             traffic=Traffic.FEED,
             query=FeedQuery(),
             parses_itself=True,
+            at_once=_is_ready,
             answers={200: None, 304: None},
             failures=(404, 422, 503),
             media_types=("application/rss+xml",),
@@ -39,4 +41,4 @@ class AppcastFeed:
             raise NotFound(
                 "feed", "No such appcast: expected macos, windows or linux, then -x64, -arm64, -x86 or nothing"
             )
-        return await self._door.answer(request, question, notes_of=question.target)
+        return await self.door.answer(request, question, notes_of=question.target)

@@ -7,16 +7,13 @@ from aiohttp import web
 from updater.access.limits import Traffic
 from updater.errors import NotFound
 from updater.feeds.electron import read_name
-from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.answering import Feed
 from updater.web.feeds.schemas import FeedQuery
 from updater.web.gate.routing import Contract, endpoint
 
 
-class ElectronFeed:
+class ElectronFeed(Feed):
     """The one address that electron-updater asks."""
-
-    def __init__(self, door: FeedDoor) -> None:
-        self._door = door
 
     @endpoint(
         Contract(
@@ -24,6 +21,7 @@ class ElectronFeed:
             traffic=Traffic.FEED,
             query=FeedQuery(),
             parses_itself=True,
+            at_once=Feed.is_loaded,
             answers={200: None, 304: None},
             failures=(404, 422, 503),
             media_types=("text/yaml",),
@@ -38,4 +36,4 @@ class ElectronFeed:
         if found is None:
             raise NotFound("feed", "No such file: expected latest.yml, latest-mac.yml or latest-linux.yml")
         channel, question = found
-        return await self._door.answer(request, question, channel=channel)
+        return await self.door.answer(request, question, channel=channel)

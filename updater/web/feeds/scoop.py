@@ -7,16 +7,13 @@ from aiohttp import web
 from updater.access.limits import Traffic
 from updater.errors import NotFound
 from updater.feeds.scoop import ScoopManifest
-from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.answering import Feed
 from updater.web.feeds.schemas import FeedQuery
 from updater.web.gate.routing import Contract, endpoint
 
 
-class ScoopFeed:
+class ScoopFeed(Feed):
     """The one address that `scoop install` takes."""
-
-    def __init__(self, door: FeedDoor) -> None:
-        self._door = door
 
     @endpoint(
         Contract(
@@ -24,6 +21,7 @@ class ScoopFeed:
             traffic=Traffic.FEED,
             query=FeedQuery(),
             parses_itself=True,
+            at_once=Feed.is_loaded,
             answers={200: None, 304: None},
             failures=(404, 422, 503),
             media_types=("application/json",),
@@ -34,4 +32,4 @@ class ScoopFeed:
         match = request.match_info
         if match["manifest"] != match["app_id"]:
             raise NotFound("feed", f"No such manifest: expected {match['app_id']}.json")
-        return await self._door.answer(request, ScoopManifest())
+        return await self.door.answer(request, ScoopManifest())

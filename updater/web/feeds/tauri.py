@@ -7,16 +7,13 @@ from aiohttp import web
 from updater.access.limits import Traffic
 from updater.errors import NotFound
 from updater.feeds.tauri import TauriLatest, read_update
-from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.answering import Feed
 from updater.web.feeds.schemas import FeedQuery, TauriAnswer, TauriLatestAnswer, TauriQuery
 from updater.web.gate.routing import Contract, endpoint
 
 
-class TauriFeed:
+class TauriFeed(Feed):
     """The two addresses that an application of Tauri may have for its updates."""
-
-    def __init__(self, door: FeedDoor) -> None:
-        self._door = door
 
     @endpoint(
         Contract(
@@ -24,6 +21,7 @@ class TauriFeed:
             traffic=Traffic.FEED,
             query=TauriQuery(),
             parses_itself=True,
+            at_once=Feed.is_loaded,
             answers={200: TauriAnswer(), 204: None, 304: None},
             failures=(404, 422, 503),
         )
@@ -39,7 +37,7 @@ class TauriFeed:
             raise NotFound(
                 "feed", "No such target: expected linux, windows or darwin, and x86_64, aarch64, i686 or armv7"
             )
-        return await self._door.answer(request, question, current=match["current_version"])
+        return await self.door.answer(request, question, current=match["current_version"])
 
     @endpoint(
         Contract(
@@ -47,10 +45,11 @@ class TauriFeed:
             traffic=Traffic.FEED,
             query=FeedQuery(),
             parses_itself=True,
+            at_once=Feed.is_loaded,
             answers={200: TauriLatestAnswer(), 304: None},
             failures=(404, 422, 503),
         )
     )
     async def get_latest(self, request: web.Request) -> web.Response:
         """Return the newest release that any target is shown, with the targets that have it."""
-        return await self._door.answer(request, TauriLatest())
+        return await self.door.answer(request, TauriLatest())

@@ -11,18 +11,22 @@ from updater.catalog.platforms import Target
 from updater.errors import NotFound
 from updater.feeds.velopack import TARGETS, VelopackReleases, is_list
 from updater.services import Services
-from updater.web.feeds.answering import FeedDoor
+from updater.web.feeds.answering import Feed, FeedDoor
 from updater.web.feeds.packages import PACKAGE, send_package
 from updater.web.feeds.schemas import FeedQuery, VelopackAnswer
 from updater.web.gate.routing import Contract, endpoint
 
 
-class VelopackFeed:
+class VelopackFeed(Feed):
     """What Velopack asks."""
 
     def __init__(self, services: Services, door: FeedDoor) -> None:
+        super().__init__(door)
         self._services = services
-        self._door = door
+
+    def _is_ready(self, request: web.Request) -> bool:
+        path = request.match_info
+        return is_list(path["file_name"]) and self.door.waits_for_nothing(request, TARGETS.get(path["rid"].lower()))
 
     @endpoint(
         Contract(
@@ -30,6 +34,7 @@ class VelopackFeed:
             traffic=Traffic.FEED,
             query=FeedQuery(),
             parses_itself=True,
+            at_once=_is_ready,
             answers={**PACKAGE.answers, 200: VelopackAnswer()},
             failures=(404, 422),
             media_types=PACKAGE.media_types,
@@ -39,7 +44,7 @@ class VelopackFeed:
         """Return `releases.{word}.json`; the channel is the address's, whatever word the client asks for."""
         target, name = _target(request), request.match_info["file_name"]
         if is_list(name):
-            return await self._door.answer(request, VelopackReleases(target), notes_of=target)
+            return await self.door.answer(request, VelopackReleases(target), notes_of=target)
         if name.lower().endswith(".nupkg"):
             return await send_package(request, self._services, target, name)
         raise NotFound("feed", "No such file: expected releases.json of a channel, or a package")

@@ -40,6 +40,8 @@ class MatchedRoute(NamedTuple):
     # Installed clients ask this.
     of_clients: bool = False
     requirement: Requirement | None = None
+    # The headers whose credentials the database has to name; None: one that is looked for elsewhere.
+    looked_up: tuple[istr | None, ...] = ()
 
 
 class RequestContext:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,23 +149,27 @@ class Gate:
         self._record(request, context, response.status, sent, started)
         return response
 
-    def waits_for_nothing(self, names: Mapping[str, str]) -> bool:
-        """Tell whether `handle` waits for nothing on its way to a handler, for a request without any credential.
-
-        `names` are those in the path.
-        """
+    def waits_for_nothing(self, request: web.Request) -> bool:
+        """Tell whether `handle` waits for nothing on its way to the handler of a request that is no OPTIONS."""
         if self._shares_limits:
             return False
+        found = request.match_info
+        matched = self._matched.get(found.route) or self._match(request)
+        for header in matched.looked_up:
+            if header is None or header in request.headers:
+                return False
         if self._parts.catch_up is not None:
+            application_id = found.get("app_id", matched.surface.application)
             try:
-                self._parts.get_snapshot(names["app_id"])
+                if application_id is not None:
+                    self._parts.get_snapshot(application_id)
             except Failure:
                 return False
         return True
 
     def _admit(self, request: web.Request, context: RequestContext) -> None:
         """Refuse in the documents' order. Raises Malformed, Unauthenticated, Forbidden, NotFound."""
-        surface, level, _, known, _, _, requirement = context.matched
+        surface, level, _, known, _, _, requirement, _ = context.matched
         require_own_authority(request)
         if not known:
             return
@@ -243,7 +247,8 @@ class Gate:
             return MatchedRoute(surface, None, path, known=False)
         level = contract.level_on(surface)
         of_clients = level is None and contract.is_of_clients(path)
-        return MatchedRoute(surface, level, path, True, contract.traffic, of_clients, contract.requirement)
+        looked_up = tuple(each.header for each in surface.authenticators if each.find is not None)
+        return MatchedRoute(surface, level, path, True, contract.traffic, of_clients, contract.requirement, looked_up)
 
     def _owner_of(self, route: web.AbstractRoute) -> Surface | None:
         """Return the first surface that has a route's handler; asked once for each route."""

@@ -68,8 +68,9 @@ class Contract:
     told: Mapping[str, str] = field(default_factory=dict)
     # The handler reads path and query by itself, because it rarely has to: the check path counts microseconds.
     parses_itself: bool = False
-    # Nothing is awaited on the way to the answer, which is all there: it may be given where the request is read.
-    at_once: bool = False
+    # Tells, of the handler's object and a request, whether nothing is awaited on the way to the answer, which is all in
+    # memory: it is then given where the request is read. None: never. A Failure counts as no.
+    at_once: Callable[[Any, web.Request], bool] | None = None
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
     raw_body: Mapping[str, Any] | None = None
     # Of a public route whose query or body names the application: how to find it there. The gate then asks who may.
@@ -90,6 +91,11 @@ class Contract:
     def is_of_clients(self, parameters: Container[str]) -> bool:
         """Tell whether installed clients ask this: it is public, and names an application, in its path or by itself."""
         return self.level is None and ("app_id" in parameters or self.application_of is not None)
+
+
+def always(_: object, __: web.Request) -> bool:
+    """Say for a contract that its handler never awaits anything."""
+    return True
 
 
 # Holds a request to an application that it may ask about: `Gate.require_application`.

@@ -1,41 +1,51 @@
 """Requests that are answered where they are read, before anything is made that could wait.
 
 aiohttp gives each request two turns of the event loop, a task, and coroutines that write its answer: half of an update
-check. A route whose contract says `at_once` waits for nothing, so gate and handler are called as soon as the bytes are
-there. Nothing is decided here: the gate is the same, and whatever is not known here goes the usual way.
+check. Where a route's contract says of a request that it waits for nothing (`at_once`), gate and handler are called as
+soon as the bytes are there. Nothing is decided here: the gate is the same, and whatever is not known here goes the
+usual way.
 
-Nor is anything read in another way than aiohttp's parser reads it. The block of header lines is one that the parser has
-read before, byte for byte. Of the request line, the path is one that the router has matched before, and the query holds
-only characters that stand for themselves.
+Heads that aiohttp's parser has read before need not be read again. Nothing is read in another way then: the block of
+header lines is the same, byte for byte. Of the request line, the path is one that the router has matched before, and
+the query holds only characters that stand for themselves. All other heads the parser reads.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
+from updater.errors import Failure
 from updater.logs.loggers import get_logger
 from updater.web.gate.middleware import GATE
 from updater.web.gate.routing import contract_of
 from updater.web.messages.errors import unexpected
 from updater.web.server.connections import render_closing
-from updater.web.server.internals import find_only_message, make_match, make_request, note_answered, render_head
+from updater.web.server.internals import (
+    find_only_message,
+    make_match,
+    make_request,
+    note_answered,
+    render_head,
+    take_message,
+)
 from updater.web.server.router import Router
 
 MAX_KNOWN: Final = 512
 MAX_HEAD_BYTES: Final = 2_048
 _END, _FIRST, _LAST = b"\r\n\r\n", b"GET ", b" HTTP/1.1"
 _QUERY: Final = re.compile(r"[A-Za-z0-9._~%&=+-]*")
-# With these a body follows, or the parser goes on in another way; they are secrets, which are not kept; or each client
-# has another one, so that nothing would be gained.
+# With these a body follows, or the parser goes on in another way.
+_WITH_MORE: Final = (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)
+# They are secrets, which are not kept; or each client has another one, so that nothing would be gained.
 _NOT_KEPT: Final = (
-    *(hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE),
     *(hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "X-API-Key"),
     *(hdrs.X_FORWARDED_FOR, hdrs.FORWARDED, "X-Real-IP", "X-Client-Id", "x-user-staging-id"),
 )
@@ -45,10 +55,15 @@ _log = get_logger("updater.request")
 
 
 class Place(NamedTuple):
-    """Where the router takes a path. `match` is the same for all its requests."""
+    """Where the router takes a path. `match` is the same for all its requests.
+
+    `owner` is the handler's object, and `waits_for_nothing` what its contract says in `at_once`.
+    """
 
     match: web.UrlMappingMatchInfo
     handler: Any
+    owner: Any
+    waits_for_nothing: Callable[[Any, web.Request], bool]
 
 
 class Asked(NamedTuple):
@@ -60,7 +75,7 @@ class Asked(NamedTuple):
 
 
 class AtOnce:
-    """Answers requests without a credential to routes that wait for nothing.
+    """Answers requests that wait for nothing.
 
     Keys of its memory: blocks of header lines, request lines without ids, both together, and paths. Bound: `MAX_KNOWN`
     of each, in heads of at most `MAX_HEAD_BYTES`, about 5 MiB; emptied when full. They hold for ever: what bytes mean
@@ -86,31 +101,55 @@ class AtOnce:
         read = self.read(data)
         if read is None:
             return False
-        message, (match, handler) = read
-        gate = self._gate
-        if not gate.waits_for_nothing(match):
+        request = self._prepare(connection, *read)
+        if request is None:
             return False
+        self._send(connection, request, read[1])
+        return True
+
+    def answer_read(self, connection: RequestHandler) -> bool:
+        """Answer as `answer`, but for a request that `connection` has read itself, and is then rid of."""
+        message = find_only_message(connection)
+        if message is None or message.method != hdrs.METH_GET or not _is_plain(message) or message.url.absolute:
+            return False
+        path = message.url.raw_path
+        place = self._places.get(path) or self._find_place(path)
+        request = None if place is None else self._prepare(connection, message, place)
+        if place is None or request is None:
+            return False
+        take_message(connection)
+        self._send(connection, request, place)
+        return True
+
+    def _prepare(self, connection: RequestHandler, message: RawRequestMessage, place: Place) -> web.Request | None:
+        """Make a request; None when something has to be waited for."""
         transport = connection.transport
         # A client that does not take its answers makes the usual way wait.
         if transport is None or transport.get_write_buffer_size():
-            return False
-        request = make_request(message, connection, match)
-        self.answered += 1
+            return None
+        request = make_request(message, connection, place.match)
         try:
-            response, body = _run_through(gate.handle(request, handler))
+            free = self._gate.waits_for_nothing(request) and place.waits_for_nothing(place.owner, request)
+        except Failure:
+            return None
+        return request if free else None
+
+    def _send(self, connection: RequestHandler, request: web.Request, place: Place) -> None:
+        """Run a request through gate and handler, and send the answer."""
+        self.answered += 1
+        transport = cast(asyncio.Transport, connection.transport)
+        try:
+            response, body = _run_through(self._gate.handle(request, place.handler))
         except Exception as error:
             _log.error("request.failed", exc_info=error)
             transport.write(render_closing(unexpected(), "Internal Server Error"))
             connection.force_close()
-            return True
-        headers = response.headers
-        headers[hdrs.CONTENT_LENGTH] = str(len(body))
-        transport.write(render_head(response, headers) + body)
+            return
+        transport.write(render_head(response, len(body)) + body)
         if response.keep_alive is False:
             connection.force_close()
         else:
             note_answered(connection)
-        return True
 
     def read(self, data: bytes) -> tuple[RawRequestMessage, Place] | None:
         """Read a request as aiohttp's parser does, and its place; None for one that has to go the usual way."""
@@ -142,7 +181,7 @@ class AtOnce:
         line, _, block = data.partition(b"\r\n")
         if line[:4] != _FIRST or line[-9:] != _LAST or data.count(b"\n") != data.count(b"\r\n"):
             return False
-        if not message.should_close and not message.upgrade and not any(map(message.headers.__contains__, _NOT_KEPT)):
+        if _is_plain(message) and not any(map(message.headers.__contains__, _NOT_KEPT)):
             _keep(self._blocks, block, message)
         return True
 
@@ -162,10 +201,14 @@ class AtOnce:
 
     def _find_place(self, path: str) -> Place | None:
         known = self._router.find_known(hdrs.METH_GET, path)
-        contract = None if known is None else contract_of(known[1].handler)
-        if known is None or contract is None or not contract.at_once:
+        if known is None:
             return None
-        place = Place(make_match(self._application, *known), known[1].handler)
+        handler: Any = known[1].handler
+        contract = contract_of(handler)
+        if contract is None or contract.at_once is None:
+            return None
+        match, owner = make_match(self._application, *known), getattr(handler, "__self__", None)
+        place = Place(match, handler, owner, contract.at_once)
         _keep(self._places, path, place)
         return place
 
@@ -176,7 +219,13 @@ def _keep(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     memory[key] = value
 
 
-def _run_through(answering: Coroutine[Any, Any, web.StreamResponse]) -> tuple[web.Response, bytes]:
+def _is_plain(message: RawRequestMessage) -> bool:
+    """Tell whether a request is one of HTTP/1.1 after which the connection goes on, and all there."""
+    goes_on = message.version == HttpVersion11 and not message.should_close and not message.upgrade
+    return goes_on and not any(map(message.headers.__contains__, _WITH_MORE))
+
+
+def _run_through(answering: Coroutine[Any, Any, web.StreamResponse]) -> tuple[web.StreamResponse, bytes]:
     """Return what a coroutine returns without waiting, and its body.
 
     Raises:
@@ -187,8 +236,10 @@ def _run_through(answering: Coroutine[Any, Any, web.StreamResponse]) -> tuple[we
     except StopIteration as done:
         response = done.value
         body = response.body if isinstance(response, web.Response) else None
-        if isinstance(body, bytes) and body:
+        if isinstance(body, bytes):
             return response, body
+        if body is None and (response.status == 204 or response.status // 100 == 3):
+            return response, b""
         raise TypeError("A route that answers at once has no body in memory") from None
     answering.close()
     raise RuntimeError("A route that answers at once has waited")

@@ -9,12 +9,11 @@ import asyncio
 from typing import Any, cast
 
 from aiohttp import StreamReader, hdrs, web
-from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.helpers import rfc822_formatted_time, should_remove_content_length
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_writer import _serialize_headers
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler
-from multidict import CIMultiDict
 
 
 class OwnServer(web.Server):
@@ -88,6 +87,32 @@ def find_only_message(connection: RequestHandler) -> RawRequestMessage | None:
     return message if payload is EMPTY_PAYLOAD and isinstance(message, RawRequestMessage) else None
 
 
+def read_apart(connection: RequestHandler, data: bytes) -> None:
+    """Let a connection that waits for a request read `data`, and not begin to answer: `find_only_message` has it.
+
+    `take_message` or `begin_answering` must follow. Source: `RequestHandler.data_received` of aiohttp 3.14.
+    """
+    waiter, connection._waiter = connection._waiter, None
+    try:
+        RequestHandler.data_received(connection, data)
+    finally:
+        connection._waiter = waiter
+
+
+def begin_answering(connection: RequestHandler) -> None:
+    """Let a connection answer what it has read, if that is a request. Source: as of `read_apart`."""
+    waiter = connection._waiter
+    if connection._messages and waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+def take_message(connection: RequestHandler) -> None:
+    """Take the only request off a connection that has not begun to answer it. Source: `RequestHandler.start`."""
+    connection._messages.popleft()
+    if connection._parser is not None:
+        connection._parser.message_consumed()
+
+
 def make_match(
     application: web.Application, names: dict[str, str], route: web.AbstractRoute
 ) -> web.UrlMappingMatchInfo:
@@ -107,8 +132,13 @@ def make_request(message: RawRequestMessage, connection: RequestHandler, match: 
     return request
 
 
-def render_head(response: web.StreamResponse, headers: CIMultiDict[str]) -> bytes:
-    """Render the head of an answer of HTTP/1.1, and date it. Source: `StreamResponse._prepare_headers`."""
+def render_head(response: web.StreamResponse, body_bytes: int) -> bytes:
+    """Render the head of an answer of HTTP/1.1 to GET, and date it. Source: `StreamResponse._prepare_headers`."""
+    headers = response.headers
+    if not should_remove_content_length(hdrs.METH_GET, response._status):
+        headers[hdrs.CONTENT_LENGTH] = str(body_bytes)
+    else:
+        headers.popall(hdrs.CONTENT_LENGTH, None)
     headers[hdrs.DATE] = rfc822_formatted_time()
     return _serialize_headers(f"HTTP/1.1 {response._status} {response._reason}", headers)
 

@@ -21,7 +21,7 @@ from updater.web.messages.errors import Answer, answer_for, unexpected, write_ap
 from updater.web.messages.pace import RECEIVE_BYTES, receive_at_most
 from updater.web.server.at_once import AtOnce
 from updater.web.server.connections import ConnectionLimiter, render_closing
-from updater.web.server.internals import OwnRunner, OwnServer, find_server, is_idle
+from updater.web.server.internals import OwnRunner, OwnServer, begin_answering, find_server, is_idle, read_apart
 from updater.web.server.stalled import StalledClientMonitor
 
 _log = get_logger("updater.request")
@@ -56,13 +56,19 @@ class _Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read on. A request whose head does not end within `MAX_HEAD_BYTES` is refused with 400, unread."""
-        if self._is_plain:
-            if is_idle(self) and self._at_once.answer(self, data):
-                return
+        at_once = self._at_once
+        if not is_idle(self):
             super().data_received(data)
-            self._is_plain = self._at_once.learn(self, data)
+            self._is_plain = self._is_plain and at_once.learn(self, data)
+        elif self._is_plain and at_once.answer(self, data):
+            return
         else:
-            super().data_received(data)
+            read_apart(self, data)
+            self._is_plain = self._is_plain and at_once.learn(self, data)
+            if at_once.answer_read(self):
+                self._head_bytes = 0
+                return
+            begin_answering(self)
         if not is_idle(self):
             self._head_bytes = 0
             return

@@ -26,6 +26,7 @@ from updater.artifacts import ranges
 from updater.artifacts.blobs import BlobStore
 from updater.artifacts.presigning import Signed
 from updater.artifacts.service import ArtifactService
+from updater.catalog.model import BuildFile, StoredFile
 from updater.errors import Unavailable
 from updater.settings import Settings
 from updater.web.gate.context import CONTEXT
@@ -47,6 +48,8 @@ _CONDITIONS: Final = (hdrs.IF_NONE_MATCH, hdrs.IF_MATCH, hdrs.IF_RANGE)
 _PLAIN_RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})")
 _KEPT_ADDRESSES: Final = 4096
 _LOOK_HOLDS_S: Final = 5.0
+# Much longer than it takes from `knows_address` to `send`.
+_ANSWERED_WITHIN_S: Final = 5.0
 _HANDED_OVER: Final = Sent(Ending.HANDED_OVER, 0, reached_end=True)
 
 Sign = Callable[[str, int, str], Awaitable[Signed]]
@@ -77,6 +80,14 @@ class Delivery:
         """Return where this process reads the bytes of a blob: a path of this machine, or else the store."""
         return self._blobs.locate(digest) or self._blobs
 
+    def knows_address(self, request: web.Request, stored: StoredFile | BuildFile) -> bool:
+        """Tell whether `send` redirects a request for a file, and awaits nothing before that."""
+        addresses = self._addresses
+        if addresses is None or not _is_plain(request, stored.digest):
+            return False
+        signed = addresses.find(stored.digest, stored.name, for_s=_ANSWERED_WITHIN_S)
+        return signed is not None and _is_redirected(request, signed)
+
     async def send(
         self, request: web.Request, download: Download, *, cache_control: str, headers: Mapping[str, str] | None
     ) -> DownloadResponse:
@@ -87,8 +98,8 @@ class Delivery:
         """
         addresses = self._addresses
         if addresses is not None and _is_plain(request, download.digest):
-            signed = addresses.find(download) or await addresses.make(download)
-            if signed.names_file or not _is_navigation(request):
+            signed = addresses.find(download.digest, download.file_name) or await addresses.make(download)
+            if _is_redirected(request, signed):
                 return _redirect(request, download, signed.address, headers)
         try:
             return await self._send_local(request, download, cache_control, headers)
@@ -134,10 +145,10 @@ class SignedAddresses:
         self._clock = clock
         self._kept: dict[tuple[str, str], tuple[float, Signed]] = {}
 
-    def find(self, download: Download) -> Signed | None:
-        """Return a kept address that works for at least half of the lifetime; None when no such address is kept."""
-        kept = self._kept.get((download.digest, download.file_name))
-        return kept[1] if kept is not None and self._clock() < kept[0] else None
+    def find(self, digest: str, file_name: str, *, for_s: float = 0) -> Signed | None:
+        """Return a kept address that is handed out now, and for so long; None when none is."""
+        kept = self._kept.get((digest, file_name))
+        return kept[1] if kept is not None and self._clock() + for_s < kept[0] else None
 
     async def make(self, download: Download) -> Signed:
         """Sign a new address, and keep it. Raises Unavailable."""
@@ -147,6 +158,10 @@ class SignedAddresses:
             self._kept.clear()
         self._kept[download.digest, download.file_name] = now_s + self._lifetime_s / 2, signed
         return signed
+
+
+def _is_redirected(request: web.Request, signed: Signed) -> bool:
+    return signed.names_file or not _is_navigation(request)
 
 
 def _is_navigation(request: web.Request) -> bool:
