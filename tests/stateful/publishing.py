@@ -199,6 +199,9 @@ class Publishing(Asking):
         platform = data.draw(st.sampled_from(sorted(release.builds)))
         self.expect(200, "DELETE", f"~/releases/{version}" + ("" if whole else f"/{platform}/amd64"))
         del release.builds[platform]
+        if release.rollout is not None:
+            # The next build there begins a new series, with no evidence against it.
+            release.rollout.halted.discard(platform)
         if whole or not release.builds:
             del self.model.releases[version]
 
