@@ -6,15 +6,27 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.nginx import nginx
-from tests.bench.processes import create_application, service, settle
+from tests.bench.processes import create_application, running, service, settle
 from tests.bench.rows import Figure, Pace, Row, Runs, Skip, interleave, speed
-from tests.bench.transfer import SIZE_BYTES, Meter, fetch, fetch_in_pieces, freshen, make_file, processor, upload_form
+from tests.bench.transfer import (
+    SIZE_BYTES,
+    Meter,
+    fetch,
+    fetch_in_pieces,
+    freshen,
+    make_file,
+    processor,
+    send_form,
+    upload_form,
+)
+from tests.ports import free_port
 
 _DOWNLOAD = "/api/v1/updates/my-app/download/1.0.0/linux/amd64"
 _SIZE = f"{SIZE_BYTES >> 20} MiB"
@@ -67,7 +79,7 @@ def in_pieces(folder: Path, pace: Pace) -> Sequence[Figure]:
 
 
 def upload(folder: Path, pace: Pace) -> Sequence[Figure]:
-    """Take a file as a form, against cp, openssl and fsync of the same file.
+    """Take a file as a form, against cp, openssl and fsync of the same file, and a bare socket that does no more.
 
     The bound is for the time that the uploader waits; the processor time, of the server alone, is shown.
     """
@@ -79,7 +91,9 @@ def upload(folder: Path, pace: Pace) -> Sequence[Figure]:
         copied_cpu_s.append(used_s)
         return took_s
 
-    with service(folder, core=None) as own:
+    port = free_port()
+    bare_command = [sys.executable, "-m", "tests.bench.receiver", str(port), str(folder / "received")]
+    with service(folder, core=None) as own, running(bare_command, port, folder / "bare.log", core=None) as bare:
         create_application(own)
         versions = iter(f"1.0.{number}" for number in range(1_000))
 
@@ -91,11 +105,13 @@ def upload(folder: Path, pace: Pace) -> Sequence[Figure]:
         before_mib = own.memory_mib()
         own.forget_peak()
         own_cpu = Meter(own)
-        mine_s, theirs_s = interleave(pace, uploading, copying)
+        mine_s, theirs_s, bare_s = interleave(pace, uploading, copying, lambda: send_form(bare.url, original, "1.0.0"))
         growth = Runs((own.memory_mib("VmHWM") - before_mib,))
     what, peer = f"upload of {_SIZE} (form)", "cp + openssl dgst -sha256 + fsync"
     return [
         speed(f"{what}, speed against {peer}", mine_s, theirs_s, at_least=0.85),
+        speed(f"{what}, speed against a bare socket that hashes and writes", mine_s, bare_s),
+        speed(f"that socket, speed against {peer}", bare_s, theirs_s),
         processor(f"{what}, processor time against {peer}", own_cpu.runs(), Runs(tuple(copied_cpu_s))),
         Figure("memory that the uploads added", growth, at_most=32, unit=" MiB"),
     ]

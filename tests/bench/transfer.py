@@ -68,9 +68,13 @@ def fetch_in_pieces(url: str, folder: Path) -> float:
 
 def upload_form(server: Process, path: Path, version: str, *fields: str) -> float:
     """Upload with curl as a form; `fields` are further ones, `name=value`. Return how long it took."""
+    return send_form(f"{server.url}/api/v1/updates/my-app/upload", path, version, *fields)
+
+
+def send_form(address: str, path: Path, version: str, *fields: str) -> float:
+    """Send the form of an upload to an address, as `upload_form`. Return how long it took."""
     given = {"version": version, "platform": "linux", "architecture": "amd64", "file": f"@{path}"}
     form = [part for each in (*(f"{name}={value}" for name, value in given.items()), *fields) for part in ("-F", each)]
-    address = f"{server.url}/api/v1/updates/my-app/upload"
     return took_s("curl", "-sSf", "-o", "/dev/null", "-H", f"Authorization: Bearer {KEY}", *form, address)
 
 

@@ -17,6 +17,15 @@ _SHORT = re.compile(r"v?(?P<numbers>\d+(?:\.\d+)?)(?P<rest>[-+].*)?")
 _PARTS = re.compile(r"\d+|[a-z]+")
 
 
+_ZERO = (0, "")
+
+
+def _value(digits: str) -> tuple[int, str]:
+    """Return what orders numbers by value, however long they are: Python refuses to read 4,301 digits."""
+    plain = digits.lstrip("0")
+    return len(plain), plain
+
+
 def versions_in(name: str) -> tuple[str, ...]:
     """Return what looks like a version in a file's name; those of three numbers and more hide those of two."""
     found = tuple(match["version"].replace("~", "-") for match in _IN_NAME.finditer(name))
@@ -37,10 +46,10 @@ def version_key(text: str) -> tuple[object, ...]:
     """Return what is equal for two spellings of a version: `2.0`, `2.0.0` and `v2.0.0.0`; `1.0.0-rc1`, `1.0.0-rc.1`."""
     plain = text.strip().lower().removeprefix("v").partition("+")[0]
     numbers, rest = re.fullmatch(r"([\d.]*)(.*)", plain, re.DOTALL).groups()  # type: ignore[union-attr]
-    parts = [int(each) for each in numbers.split(".") if each]
-    while len(parts) > 3 and parts[-1] == 0:
+    parts = [_value(each) for each in numbers.split(".") if each]
+    while len(parts) > 3 and parts[-1] == _ZERO:
         parts.pop()
-    return (*parts, *(0,) * (3 - len(parts)), *_PARTS.findall(rest))
+    return (*parts, *(_ZERO,) * (3 - len(parts)), *_PARTS.findall(rest))
 
 
 def completed(version: str) -> str:
@@ -49,7 +58,7 @@ def completed(version: str) -> str:
     if _SEMANTIC.fullmatch(text):
         return text
     if short := _SHORT.fullmatch(text):
-        numbers = [str(int(each)) for each in short["numbers"].split(".")]
+        numbers = [each.lstrip("0") or "0" for each in short["numbers"].split(".")]
         return ".".join([*numbers, "0", "0"][:3]) + (short["rest"] or "")
     return text.removeprefix("v")
 
@@ -58,10 +67,11 @@ def order(version: str) -> tuple[object, ...]:
     """Return a key that sorts versions: numbers by value, and a pre-release below its release."""
     plain = version.strip().lower().removeprefix("v").partition("+")[0]
     core, _, rest = plain.partition("-")
-    numbers = [int(each) if each.isdecimal() else 0 for each in core.split(".")]
-    while numbers and numbers[-1] == 0:
+    numbers = [_value(each) if each.isdecimal() else _ZERO for each in core.split(".")]
+    while numbers and numbers[-1] == _ZERO:
         numbers.pop()
-    words = tuple((0, int(each), "") if each.isdecimal() else (1, 0, each) for each in rest.split(".")) if rest else ()
+    words = tuple((0, _value(each), "") if each.isdecimal() else (1, _ZERO, each) for each in rest.split("."))
+    words = words if rest else ()
     return (tuple(numbers), not rest, words)
 
 
@@ -78,8 +88,8 @@ def is_newer_build(version: str, other: str) -> bool:
             # "1.0b1" is older than "1.0", "1.0.1" is newer.
             return (mine is not None) == longer.isdecimal()
         if mine.isdecimal() and theirs.isdecimal():
-            if int(mine) != int(theirs):
-                return int(mine) > int(theirs)
+            if _value(mine) != _value(theirs):
+                return _value(mine) > _value(theirs)
         elif mine.isdecimal() or theirs.isdecimal():
             return bool(mine.isdecimal())
         else:

@@ -272,6 +272,15 @@ def test_names_tell_kind_and_target(
     assert (kind_of(name), platform_of(name), architectures_of(name)) == (kind, platform, architectures)
 
 
+def test_numbers_of_any_length_compare() -> None:
+    """Python reads no number of more than 4,300 digits."""
+    long, longer = f"1.{'9' * 5_000}", f"01.1{'0' * 5_000}"
+    assert order(long) < order(longer) and order(f"2.0-{long}") < order(f"2.0-{longer}")
+    assert is_newer_build(longer, long) and not is_newer_build(long, longer)
+    assert version_key(long) == version_key(f"{long}.0") != version_key(longer)
+    assert completed(f"00{long[2:]}") == f"{long[2:]}.0.0"
+
+
 def test_versions_in_names() -> None:
     assert versions_in("App-1.2.0-arm64.dmg") == ("1.2.0",)
     assert versions_in("App Setup 1.2.0-beta.3.exe") == ("1.2.0-beta.3",)
