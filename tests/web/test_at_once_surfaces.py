@@ -18,6 +18,7 @@ from tests.web.api.test_checks import register
 from tests.web.at_once import ask, comparable, connected, head, the_usual_way
 from tests.web.exchange import read_answer
 from updater.catalog.platforms import Target
+from updater.web.feeds.answering import FeedDoor
 from updater.web.gate.routing import contract_of
 from updater.web.server import runner
 from updater.web.server.at_once import AtOnce
@@ -154,6 +155,22 @@ async def test_pieces_and_bodies_before_are_no_matter(made: list[AtOnce], publis
         assert (await ask(streams, question[:9], question[9:60], question[60:])).status == 200
         assert (await ask(streams, question)).status == 200
         assert at_once.answered == 2
+
+
+async def test_where_nobody_can_tell_it_waits(
+    made: list[AtOnce], published: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> bool:
+        raise RuntimeError
+
+    (at_once,), path = made, f"{FEEDS}/electron/latest-linux.yml"
+    async with connected(published) as streams:
+        for _ in range(3):
+            await ask(streams, head(path))
+        before = at_once.answered
+        monkeypatch.setattr(FeedDoor, "waits_for_nothing", fail)
+        assert (await ask(streams, head(path))).status == 200
+        assert at_once.answered == before == 2
 
 
 async def test_the_parser_knows_what_was_taken_from_it(made: list[AtOnce], published: Service) -> None:

@@ -69,7 +69,7 @@ class Contract:
     # The handler reads path and query by itself, because it rarely has to: the check path counts microseconds.
     parses_itself: bool = False
     # Tells, of the handler's object and a request, whether nothing is awaited on the way to the answer, which is all in
-    # memory: it is then given where the request is read. None: never. A Failure counts as no.
+    # memory: it is then given where the request is read. None: never. What it raises counts as no.
     at_once: Callable[[Any, web.Request], bool] | None = None
     # For bodies that are not JSON: the media type and its schema in OpenAPI's own words.
     raw_body: Mapping[str, Any] | None = None

@@ -22,7 +22,6 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
-from updater.errors import Failure
 from updater.logs.loggers import get_logger
 from updater.web.gate.middleware import GATE
 from updater.web.gate.routing import contract_of
@@ -130,7 +129,7 @@ class AtOnce:
         request = make_request(message, connection, place.match)
         try:
             free = self._gate.waits_for_nothing(request) and place.waits_for_nothing(place.owner, request)
-        except Failure:
+        except Exception:  # the usual way answers it
             return None
         return request if free else None
 
