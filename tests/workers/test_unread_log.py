@@ -96,9 +96,13 @@ def test_a_service_whose_log_nobody_reads_answers_and_ends(tmp_path: Path) -> No
 
 
 def test_what_was_dropped_is_counted_and_said(tmp_path: Path) -> None:
-    # The test of the size is in test_log_writer; here the queue is as small as its users' patience.
+    # The test of the size is in test_log_writer; here the queue is as small as its users' patience. As in earnest, it
+    # has room for what is handed over at once, however many requests a machine answers meanwhile.
     small = tmp_path / "sitecustomize.py"
-    small.write_text("import updater.logs.writer as w\nw.LogWriter.__init__.__kwdefaults__['queue_bytes'] = 50_000\n")
+    small.write_text(
+        "import updater.logs.writer as w, updater.web.gate.access_log as a\n"
+        "w.LogWriter.__init__.__kwdefaults__['queue_bytes'], a.GATHER_LINES = 50_000, 32\n"
+    )
     with piped(tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{Path.cwd()}") as (process, url):
         ask(url, 800)
         lost = dropped(url)
