@@ -37,13 +37,13 @@ class DownloadService:
                 `sees_drafts` it may be a draft. Invalid: not a version. Unavailable: its bytes are in quarantine.
         """
         found = self.find_known_build(application_id, version, target)
-        wanted = self._offers.parse(application_id, version, "version")
         if found is None:  # not on a ladder, or spelt otherwise
+            wanted = self._offers.parse(application_id, version, "version")
             found = await self._catalog.find_build(application_id, wanted, target)
-        if found is None or not _is_downloadable(found, sees_drafts=sees_drafts):
-            raise NotFound("release", f"Release not found: {wanted.text} for {'/'.join(target)}")
+            if found is None or not _is_downloadable(found, sees_drafts=sees_drafts):
+                raise NotFound("release", f"Release not found: {wanted.text} for {'/'.join(target)}")
         if found.file is None and found.url is None:
-            raise NotFound("release", f"Version {wanted.text} has no primary file yet")
+            raise NotFound("release", f"Version {found.version.text} has no primary file yet")
         _require_whole(found)
         return found
 

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
+from multidict import istr
 from yarl import URL
 
 from updater.logs.loggers import get_logger
@@ -41,12 +42,12 @@ MAX_KNOWN: Final = 512
 MAX_HEAD_BYTES: Final = 2_048
 _END, _FIRST, _LAST = b"\r\n\r\n", b"GET ", b" HTTP/1.1"
 _QUERY: Final = re.compile(r"[A-Za-z0-9._~%&=+-]*")
-# With these a body follows, or the parser goes on in another way.
-_WITH_MORE: Final = (hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)
-# They are secrets, which are not kept; or each client has another one, so that nothing would be gained.
+# They are secrets, which are not kept; each client has another one, so that nothing would be gained; or they may mean
+# that a body follows. Each is an `istr`, which is folded once.
 _NOT_KEPT: Final = (
-    *(hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "X-API-Key"),
-    *(hdrs.X_FORWARDED_FOR, hdrs.FORWARDED, "X-Real-IP", "X-Client-Id", "x-user-staging-id"),
+    *(istr("X-API-Key"), hdrs.AUTHORIZATION, hdrs.X_FORWARDED_FOR, hdrs.COOKIE, hdrs.PROXY_AUTHORIZATION),
+    *(hdrs.FORWARDED, istr("X-Real-IP"), istr("X-Client-Id"), istr("x-user-staging-id")),
+    *(hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING, hdrs.CONTENT_ENCODING, hdrs.UPGRADE),
 )
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -219,9 +220,9 @@ def _keep(memory: dict[_Key, _Value], key: _Key, value: _Value) -> None:
 
 
 def _is_plain(message: RawRequestMessage) -> bool:
-    """Tell whether a request is one of HTTP/1.1 after which the connection goes on, and all there."""
-    goes_on = message.version == HttpVersion11 and not message.should_close and not message.upgrade
-    return goes_on and not any(map(message.headers.__contains__, _WITH_MORE))
+    """Tell whether a request is one of HTTP/1.1 after which the connection goes on, and waits for nothing more."""
+    goes_on = not message.should_close and not message.upgrade and message.version == HttpVersion11
+    return goes_on and hdrs.EXPECT not in message.headers
 
 
 def _run_through(answering: Coroutine[Any, Any, web.StreamResponse]) -> tuple[web.StreamResponse, bytes]:
