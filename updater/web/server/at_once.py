@@ -170,18 +170,20 @@ class AtOnce:
         return read
 
     def learn(self, connection: RequestHandler, data: bytes) -> bool:
-        """Tell whether `data`, which a connection has just read, was one whole request without a body.
+        """Tell whether `data`, which a connection has just read, was one whole request without a body, to be kept.
 
-        The connection had been answered all that it received before. The block of header lines is remembered, unless
-        one of them is not to be kept.
+        The connection had been answered all that it received before. The block of header lines is remembered. One that
+        is not to be kept is hardly the last of its connection, so looking for it again would be in vain.
         """
         message = find_only_message(connection)
         if message is None or len(data) > MAX_HEAD_BYTES or data[-4:] != _END or data.count(_END) > 1:
             return False
+        if any(map(message.headers.__contains__, _NOT_KEPT)):
+            return False
         line, _, block = data.partition(b"\r\n")
         if line[:4] != _FIRST or line[-9:] != _LAST or data.count(b"\n") != data.count(b"\r\n"):
             return False
-        if _is_plain(message) and not any(map(message.headers.__contains__, _NOT_KEPT)):
+        if _is_plain(message):
             _keep(self._blocks, block, message)
         return True
 

@@ -34,7 +34,7 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 
 class _Connection(RequestHandler):
     # What came of a request whose head is not complete; whether nothing but whole requests without bodies came so far,
-    # each by itself: what comes next is then the beginning of a request.
+    # each by itself, and with a head to be kept: what comes next is then the beginning of a request, and may be known.
     __slots__ = ("_at_once", "_head_bytes", "_is_plain")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
