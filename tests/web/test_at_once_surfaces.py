@@ -1,7 +1,8 @@
 """What contracts with `at_once` answer where it is read: the bytes of the usual way, once nothing has to be loaded.
 
 Controls: a contract whose `at_once` is `always` although its feed is not loaded; an answer of 304 with Content-Length;
-`note_answered` that does nothing; an authenticator's header that `waits_for_nothing` passes over.
+`note_answered` that does nothing; a request of HTTP/1.0, or one that expects something or is the last; an
+authenticator's header that `waits_for_nothing` passes over.
 """
 
 from __future__ import annotations
@@ -139,7 +140,9 @@ async def test_what_the_database_names_or_the_parser_goes_on_with_waits(made: li
         assert (await ask(streams, head(CHECK, "Connection: close"))).headers["Connection"] == "close"
         assert await streams[0].read() == b""
     async with connected(published) as streams:
-        assert (await ask(streams, head(CHECK).replace(b"HTTP/1.1", b"HTTP/1.0"))).status == 200
+        old = head(CHECK, "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
+        answers = [await ask(streams, old) for _ in range(2)]
+        assert [each.headers["Connection"] for each in answers] == ["keep-alive"] * 2
     assert not at_once.answered
 
 

@@ -26,7 +26,7 @@ from updater.artifacts.location import parse_location
 from updater.artifacts.presigning import Signed, Signing
 from updater.artifacts.remote import RemoteBlobStore
 from updater.web.server.at_once import AtOnce
-from updater.web.transfer.delivery import SignedAddresses
+from updater.web.transfer.delivery import DELIVERY, SignedAddresses
 from updater.web.transfer.ranged import Download, content_disposition
 from updater_client import UpdateClient
 
@@ -275,7 +275,7 @@ async def test_handed_over_downloads_are_counted(remote: Any) -> None:
 
 
 async def test_a_known_address_is_answered_where_the_request_is_read(made: list[AtOnce], remote: Any) -> None:
-    """Control: `_ANSWERED_WITHIN_S` of a lifetime; then nothing is."""
+    """Controls: `_ANSWERED_WITHIN_S` of a lifetime; an address that is always said to be known."""
     service = await remote()
     (at_once,) = made
     cases: list[tuple[tuple[str, ...], bool]] = [((), True), (("Range: bytes=0-9",), True)]
@@ -290,9 +290,14 @@ async def test_a_known_address_is_answered_where_the_request_is_read(made: list[
                 assert at_once.answered - before == is_redirected == (mine.status == 302), each
                 with the_usual_way(at_once):
                     assert comparable(await ask(streams, head(path, *each))) == comparable(mine)
+        # Signing may ask the store.
+        addresses, before = at_once._application[DELIVERY]._addresses, at_once.answered
+        assert addresses is not None
+        addresses._kept.clear()
+        assert ((await ask(streams, head(PATH))).status, at_once.answered) == (302, before)
     async with asyncio.timeout(30):
-        # Of each path, five whole ones begin and end; the first ten bytes begin twice.
-        while await service.services.telemetry.download_counts(1) != (14, 10):
+        # Of each path, five whole ones begin and end, and one more; the first ten bytes of each begin twice.
+        while await service.services.telemetry.download_counts(1) != (15, 11):
             await asyncio.sleep(0.02)
 
 

@@ -15,8 +15,6 @@ _SEMANTIC = re.compile(
 )
 _SHORT = re.compile(r"v?(?P<numbers>\d+(?:\.\d+)?)(?P<rest>[-+].*)?")
 _PARTS = re.compile(r"\d+|[a-z]+")
-
-
 _ZERO = (0, "")
 
 
@@ -70,9 +68,9 @@ def order(version: str) -> tuple[object, ...]:
     numbers = [_value(each) if each.isdecimal() else _ZERO for each in core.split(".")]
     while numbers and numbers[-1] == _ZERO:
         numbers.pop()
-    words = tuple((0, _value(each), "") if each.isdecimal() else (1, _ZERO, each) for each in rest.split("."))
-    words = words if rest else ()
-    return (tuple(numbers), not rest, words)
+    words = rest.split(".") if rest else []
+    keys = ((0, _value(each), "") if each.isdecimal() else (1, _ZERO, each) for each in words)
+    return (tuple(numbers), not rest, tuple(keys))
 
 
 def is_newer_build(version: str, other: str) -> bool:

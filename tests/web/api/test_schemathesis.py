@@ -27,7 +27,7 @@ from tests.web.updates.tokens import SECRET, token
 from updater.catalog.platforms import PLATFORMS
 
 CHAINED = "admin"  # whose requests follow from each other in the phase `stateful`
-FEW, MANY = "12", os.environ.get("FUZZ_EXAMPLES", "250")
+FEW, MANY = "12", os.environ.get("FUZZ_EXAMPLES", "360")
 SEED = os.environ.get("FUZZ_SEED", "20261120")
 ALL = os.environ.get("FUZZ_PHASES", "examples,coverage,fuzzing,stateful")
 CHECKS = (
